@@ -37,8 +37,10 @@ class Condition(_Record):
         status: ``holds``; ``fails``; ``open`` for 1 < width < rank - 1, where theory has no answer; ``single point``
             when one model is best at every task; ``undetermined`` when numerics do not allow an answer.
         test: Which test was made, in words ("sign test of the correlations", ...).
-        necessary: Whether a failure proves that some trade-offs are out of reach (full rank), or the condition is only sufficient.
-        margin: Size of the conflict, 0 to 1: the conflict is gone if correlations up to this size are noise. 0 when it holds.
+        necessary: Whether a failure proves that some trade-offs are out of reach (full rank), or the condition is
+            only sufficient.
+        margin: Size of the conflict, 0 to 1: the conflict is gone if correlations up to this size are noise. 0 when
+            it holds.
         signs: Flips (+1 or -1 a task) that show the condition; empty unless it holds.
         cycle: Tasks in conflict, in order around the cycle; empty unless it fails.
         cycle_correlations: The correlation on each edge of the cycle (last edge closes it).

@@ -1,0 +1,119 @@
+"""Which columns are targets and which are inputs: names as typed against names as found."""
+
+import difflib
+import unicodedata
+from collections.abc import Sequence
+
+from ..errors import DataError, listed
+from .raw import RawTable, refuse
+
+__all__ = ["Roles", "choose_columns", "clean_name", "closest", "some"]
+
+Roles = tuple[list[str], list[str], list[str]]
+
+
+def clean_name(name: object) -> str:
+    """A column name as it is compared: text, without blanks at the ends, composed Unicode (NFC)."""
+    return unicodedata.normalize("NFC", str(name)).strip()
+
+
+def closest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
+    """The known names most like a mistyped one, best first; upper and lower case count as equal.
+
+    Example:
+        >>> closest("wieght", ["Weight", "Waist", "Pulse"])
+        ['Weight']
+    """
+    folded: dict[str, str] = {}
+    for candidate in known:
+        folded.setdefault(candidate.casefold(), candidate)
+    found = difflib.get_close_matches(name.casefold(), list(folded), n=count, cutoff=0.6)
+    return [folded[match] for match in found]
+
+
+def some(names: Sequence[str], limit: int = 12) -> str:
+    """Names as a message shows them, a long list cut with its count.
+
+    Example:
+        >>> some(["a", "b", "c"], limit=2)
+        "'a', 'b' and 1 more"
+    """
+    shown = listed(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def choose_columns(
+    raw: RawTable, targets: Sequence[str] | None, inputs: Sequence[str] | None, drop: Sequence[str]
+) -> Roles:
+    """Sort the columns of a table into targets, inputs and columns of the target set that are left out.
+
+    Args:
+        raw: The table.
+        targets: Names of target columns; None takes the declared target set.
+        inputs: Names of input columns; None takes all that are neither targets, nor declared targets, nor
+            dropped.
+        drop: Names of columns that are not used.
+
+    Returns:
+        Targets (as listed), inputs (in file order unless named), declared targets that are left out.
+
+    Raises:
+        DataError: Any name is unknown, doubled or in two roles; no target is named or declared.
+    """
+    known = [str(column) for column in raw.frame.columns]
+    about = f"Table {raw.name!r}"
+    if targets is None and not raw.declared:
+        raise DataError(
+            f"{about}: which columns are the tasks? Name two or more: --targets a,b (in Python: "
+            f"targets=['a', 'b']). Columns: {some(known)}."
+        )
+    wanted = list(raw.declared) if targets is None else _names("targets", targets)
+    given = None if inputs is None else _names("inputs", inputs)
+    dropped = _names("drop", drop)
+
+    problems: list[str] = []
+    for option, names in (("--targets", wanted), ("--inputs", given or []), ("--drop", dropped)):
+        problems += _unknown(option, names, known)
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            problems.append(f"{option} names a column twice: {listed(doubled)}. Name each once.")
+    if not wanted:
+        problems.append(f"--targets is empty. Name two or more columns. Columns: {some(known)}.")
+    for first, first_names, second, second_names in (
+        ("--targets", wanted, "--inputs", given or []),
+        ("--targets", wanted, "--drop", dropped),
+        ("--inputs", given or [], "--drop", dropped),
+    ):
+        both = [name for name in dict.fromkeys(first_names) if name in second_names]
+        if both:
+            problems.append(f"{listed(both)} stand in {first} and in {second}. Keep each in one of them.")
+    unused = [name for name in raw.declared if name not in wanted]
+    forbidden = [name for name in given or [] if name in unused]
+    if forbidden:
+        problems.append(
+            f"{listed(forbidden)} belong to the declared targets of this set ({some(raw.declared)}) and are "
+            f"never inputs: they would give the answer away. Take them out of --inputs."
+        )
+    refuse(about, problems)
+    if given is None:
+        outside = {*wanted, *unused, *dropped}
+        given = [name for name in known if name not in outside]
+    return wanted, given, unused
+
+
+def _names(option: str, names: Sequence[str]) -> list[str]:
+    if isinstance(names, str):
+        example = [clean_name(part) for part in names.split(",")]
+        raise DataError(f"{option} must be a list of column names, found one text {names!r}: write {option}={example}.")
+    return [clean_name(name) for name in names]
+
+
+def _unknown(option: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
+    problems = []
+    for name in dict.fromkeys(names):
+        if name in known:
+            continue
+        near = closest(name, known)
+        hint = f"Closest: {listed(near)}." if near else f"Columns: {some(known)}."
+        problems.append(f"{option} names {name!r}, which is no column. {hint}")
+    return problems

@@ -1,0 +1,96 @@
+"""A table as read, before anything is encoded: what each reader hands to `encode`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Card", "RawTable", "refuse"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a built-in set before it is loaded.
+
+    Attributes:
+        name: What to type to get it.
+        about: In a few words.
+        rows: In the set.
+        inputs: Number of input columns.
+        tasks: Target names.
+        units: One a task, "" where there is none.
+        source: Where it is from.
+        licence: As stated by its owner.
+        sha256: Of the values as little-endian float64, inputs then targets, row by row; "" for generated
+            sets.
+    """
+
+    name: str
+    about: str
+    rows: int
+    inputs: int
+    tasks: tuple[str, ...]
+    units: tuple[str, ...]
+    source: str
+    licence: str
+    sha256: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Source and licence in one line, as a table shows them."""
+        return f"{self.source}; licence: {self.licence}"
+
+
+@dataclass(frozen=True, eq=False)
+class RawTable:
+    """Columns as they were read.
+
+    Attributes:
+        frame: One column a column of the file, names stripped, unique.
+        name: Of the set or file.
+        source: Origin and licence in words.
+        declared: Columns of a declared target set: never inputs, and the targets where none are named.
+        units: Column -> unit.
+        unclear: Column -> why its values cannot be read for certain; such a column is refused only where it
+            is used.
+        steps: What was done so far.
+        warnings: What the reader should doubt so far.
+        sha256: See `Table`.
+    """
+
+    frame: "pd.DataFrame"
+    name: str
+    source: str
+    declared: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+    unclear: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    sha256: str = ""
+
+
+def refuse(about: str, problems: Sequence[str]) -> None:
+    """Raise one error with all problems, or return where there are none.
+
+    Args:
+        about: What the problems are found in, the start of the message.
+        problems: One or more sentences each.
+
+    Raises:
+        DataError: There is at least one problem.
+
+    Example:
+        >>> refuse("Table 'toy'", ["No rows."])
+        Traceback (most recent call last):
+        ...
+        equipoise.errors.DataError: Table 'toy': No rows.
+    """
+    if len(problems) == 1:
+        raise DataError(f"{about}: {problems[0]}")
+    if problems:
+        lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, start=1))
+        raise DataError(f"{about}: {len(problems)} things to put right.\n{lines}")

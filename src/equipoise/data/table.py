@@ -1,0 +1,102 @@
+"""What every loader returns: one table with inputs, several targets and everything that was done to them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, listed
+
+__all__ = ["CLASSES", "REGRESSION", "Table"]
+
+REGRESSION = "regression"
+CLASSES = "least squares on classes"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Table:
+    """Inputs and targets as float64 arrays, with their history.
+
+    Nothing is centred or scaled here: a linear model does that itself and says so. The arrays are copied and
+    made read-only, so a table can be shared.
+
+    Attributes:
+        name: Of the set or file.
+        source: In words: where it is from, under which licence.
+        inputs: (n, p), encoded; n is `rows_used`, p >= 1; finite.
+        input_names: One a column of `inputs`.
+        targets: (n, k), each in its own unit; finite, no column constant.
+        tasks: One name a column of `targets`, all different.
+        units: One a task, "" where unknown.
+        kinds: One a task: ``regression`` or ``least squares on classes``.
+        rows: In the file, before any was left out.
+        rows_used: Rows that are complete in the targets.
+        steps: What was done to the columns, one sentence each.
+        warnings: What the reader should doubt, one sentence each.
+        sha256: Of the file's bytes; of the values for sets bundled with scikit-learn; "" for generated tables
+            and frames.
+
+    Raises:
+        DataError: Shapes disagree, names are doubled, or a value is not finite.
+
+    Example:
+        >>> numbers = np.arange(6.0).reshape(3, 2)
+        >>> kinds = ("regression", "regression")
+        >>> table = Table("toy", "own", np.eye(3), tuple("abc"), numbers, tuple("uv"), ("", ""), kinds, 3, 3)
+        >>> table
+        Table 'toy': 3 of 3 rows, 3 inputs, 2 tasks ('u', 'v')
+    """
+
+    name: str
+    source: str
+    inputs: NDArray[np.float64]
+    input_names: tuple[str, ...]
+    targets: NDArray[np.float64]
+    tasks: tuple[str, ...]
+    units: tuple[str, ...]
+    kinds: tuple[str, ...]
+    rows: int
+    rows_used: int
+    steps: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        inputs = np.array(self.inputs, dtype=np.float64, ndmin=2)
+        targets = np.array(self.targets, dtype=np.float64, ndmin=2)
+        for column_kind, array in (("inputs", inputs), ("targets", targets)):
+            array.setflags(write=False)
+            object.__setattr__(self, column_kind, array)
+        wrong = [
+            f"{what} must have {expected} entries, found {found}"
+            for what, expected, found in (
+                ("inputs (rows)", self.rows_used, inputs.shape[0]),
+                ("targets (rows)", self.rows_used, targets.shape[0]),
+                ("input_names", inputs.shape[1], len(self.input_names)),
+                ("tasks", targets.shape[1], len(self.tasks)),
+                ("units", targets.shape[1], len(self.units)),
+                ("kinds", targets.shape[1], len(self.kinds)),
+            )
+            if expected != found
+        ]
+        doubled = sorted({task for task in self.tasks if self.tasks.count(task) > 1})
+        if doubled:
+            wrong.append(f"task names must all differ, found twice: {listed(doubled)}; rename these target columns")
+        for column_kind, array in (("inputs", inputs), ("targets", targets)):
+            if not np.isfinite(array).all():
+                wrong.append(
+                    f"{column_kind} must be finite, found {int((~np.isfinite(array)).sum())} values that are not"
+                )
+        if wrong:
+            raise DataError(f"Table {self.name!r}: " + "; ".join(wrong) + ".")
+
+    @property
+    def few_complete(self) -> bool:
+        """Whether under half of the rows are complete in the targets: a verdict then needs its range."""
+        return 2 * self.rows_used < self.rows
+
+    def __repr__(self) -> str:
+        return (
+            f"Table {self.name!r}: {self.rows_used} of {self.rows} rows, {self.inputs.shape[1]} inputs, "
+            f"{len(self.tasks)} tasks ({listed(self.tasks)})"
+        )

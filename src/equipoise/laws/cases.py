@@ -1,0 +1,117 @@
+"""Inputs on which laws are checked: every kind of gradient that training produces, and those it should not."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Case", "families", "family_names"]
+
+Matrix = NDArray[np.float64]
+_COLUMNS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One input.
+
+    Attributes:
+        name: Family, k and scale; enough to find it again together with the seed.
+        jacobian: (k, n), float64.
+        losses: (k,), positive.
+    """
+
+    name: str
+    jacobian: Matrix
+    losses: Matrix
+
+
+def _well(k: int, draw: np.random.Generator) -> Matrix:
+    return draw.normal(size=(k, _COLUMNS))
+
+
+def _ill(k: int, draw: np.random.Generator) -> Matrix:
+    left, _, right = np.linalg.svd(_well(k, draw), full_matrices=False)
+    rows: Matrix = left * np.logspace(0, -3, k) @ right
+    return rows
+
+
+def _rank_deficient(k: int, draw: np.random.Generator) -> Matrix:
+    rank = max(1, k // 2)
+    return draw.normal(size=(k, rank)) @ draw.normal(size=(rank, _COLUMNS)) + draw.normal(size=_COLUMNS)
+
+
+def _conflicting(k: int, draw: np.random.Generator) -> Matrix:
+    rows = _well(k, draw)
+    rows = rows - rows.mean(axis=0) if k > 1 else rows
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    pushed: Matrix = rows + 0.05 * draw.normal(size=_COLUMNS) / np.sqrt(_COLUMNS)
+    return pushed
+
+
+def _nearly_opposite(k: int, draw: np.random.Generator) -> Matrix:
+    signs = np.where(np.arange(k) % 2, -1.0, 1.0)
+    return signs[:, None] * draw.normal(size=_COLUMNS) + 1e-3 * draw.normal(size=(k, _COLUMNS))
+
+
+def _imbalanced(k: int, draw: np.random.Generator) -> Matrix:
+    return _well(k, draw) * np.logspace(-3, 3, k)[:, None] if k > 1 else _well(k, draw)
+
+
+def _zero_row(k: int, draw: np.random.Generator) -> Matrix:
+    rows = _well(k, draw)
+    rows[k // 2] *= 0.0 if k > 1 else 1.0
+    return rows
+
+
+def _stationary(k: int, draw: np.random.Generator) -> Matrix:
+    rows = _well(k, draw)
+    return rows - rows.mean(axis=0) if k > 1 else rows
+
+
+def _identical(k: int, draw: np.random.Generator) -> Matrix:
+    return np.tile(draw.normal(size=_COLUMNS), (k, 1))
+
+
+_FAMILIES: MappingProxyType[str, Callable[[int, np.random.Generator], Matrix]] = MappingProxyType(
+    {
+        "well": _well,
+        "ill": _ill,
+        "rank-deficient": _rank_deficient,
+        "conflicting": _conflicting,
+        "nearly opposite": _nearly_opposite,
+        "imbalanced": _imbalanced,
+        "zero row": _zero_row,
+        "stationary": _stationary,
+        "identical": _identical,
+    }
+)
+
+family_names = tuple(_FAMILIES)
+"""``well`` (random rows), ``ill`` (singular values 1 to 1e-3), ``rank-deficient`` (about k/2), ``conflicting`` (sum
+nearly 0), ``nearly opposite`` (cosines near -1), ``imbalanced`` (norms over 6 decades), ``zero row``, ``stationary``
+(0 in the convex hull), ``identical``."""
+
+
+def families(k: int, *, seed: int = 0, scales: tuple[float, ...] = (1e-8, 1.0, 1e8)) -> Iterator[Case]:
+    """Every family at every scale, for k tasks.
+
+    Args:
+        k: Tasks, at least 1.
+        seed: Of the draws; the same seed gives the same numbers.
+        scales: Factors of the Jacobian; the losses keep their size between 0.5 and 2.
+
+    Yields:
+        The cases.
+
+    Example:
+        >>> len(list(families(3)))
+        27
+    """
+    for number, (name, make) in enumerate(_FAMILIES.items()):
+        draw = np.random.default_rng([seed, k, number])
+        jacobian, losses = make(k, draw), draw.uniform(0.5, 2.0, size=k)
+        for scale in scales:
+            yield Case(f"{name}, k={k}, scale {scale:g}, seed {seed}", scale * jacobian, losses)

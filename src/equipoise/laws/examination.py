@@ -1,0 +1,129 @@
+"""The examination: each claimed law on every input family, each refuted law on its counter-example."""
+
+import copy
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from ..errors import LawViolation
+from ..methods.base import Method
+from .cases import Case, families
+from .law import laws
+
+__all__ = ["Examination", "check_method"]
+
+State = Literal["claimed", "refuted", "not claimed"]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was examined.
+
+    Attributes:
+        method: As it prints.
+        states: For each law and each k: claimed, refuted or not claimed.
+        checks: Number of checks that were made; all passed.
+    """
+
+    method: str
+    states: dict[str, dict[int, State]]
+    checks: int
+
+    def __str__(self) -> str:
+        lines = [f"{self.method}: {self.checks} checks passed"]
+        for law, by_size in self.states.items():
+            lines.append(f"  {law:<12} " + ", ".join(f"k={k}: {state}" for k, state in by_size.items()))
+        return "\n".join(lines)
+
+
+def check_method(method: Method, *, sizes: Iterable[int] = (1, 2, 3, 5, 10), seed: int = 0) -> Examination:
+    """Examines a method: the contract, every claimed law, every refuted law.
+
+    Args:
+        method: An instance; its claims depend on its settings.
+        sizes: Numbers of tasks.
+        seed: Of the input families.
+
+    Returns:
+        What was checked.
+
+    Raises:
+        LawViolation: With every law that is broken, the input it breaks on, and by how much.
+
+    Cost:
+        27 inputs for each size; about a second for the default sizes.
+
+    Example:
+        >>> from equipoise.methods import MGDA
+        >>> check_method(MGDA(), sizes=(2, 3)).states["no_conflict"]
+        {2: 'claimed', 3: 'claimed'}
+    """
+    failures = list(_contract(method))
+    sizes, checks = tuple(sizes), 0
+    unknown = (set(method.refutes()) | set().union(*(method.claims(k) for k in sizes))) - set(laws)
+    if unknown:
+        failures.append(f"{method!r} names unknown laws {sorted(unknown)}; known are {sorted(laws)}.")
+    states: dict[str, dict[int, State]] = {name: {} for name in laws}
+    for k in sizes:
+        cases = list(families(k, seed=seed))
+        for name, law in laws.items():
+            claimed = name in method.claims(k)
+            states[name][k] = "claimed" if claimed else "not claimed"
+            for case in cases if claimed else ():
+                checks += 1
+                try:
+                    law.check(method, case)
+                except LawViolation as violation:
+                    failures.append(str(violation))
+    for name, example in method.refutes().items():
+        if name not in laws:
+            continue
+        rows = np.array(example.jacobian)
+        losses = np.ones(len(rows)) if example.losses is None else np.array(example.losses)
+        states[name] |= {k: "refuted" for k, state in states[name].items() if k == len(rows) and state != "claimed"}
+        checks += 1
+        if _holds(method, name, Case("its stored counter-example", rows, losses)):
+            failures.append(f"{method!r} refutes `{name}`, but the law holds on its stored counter-example.")
+        if name in method.claims(len(rows)):
+            failures.append(f"{method!r} both claims and refutes `{name}` at k={len(rows)}.")
+    if failures:
+        raise LawViolation("\n".join(failures))
+    return Examination(repr(method), states, checks)
+
+
+def _holds(method: Method, law: str, case: Case) -> bool:
+    try:
+        laws[law].check(method, case)
+    except LawViolation:
+        return False
+    return True
+
+
+def _contract(method: Method) -> Iterable[str]:
+    kind = type(method)
+    if not is_dataclass(method) or not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        yield f"{kind.__name__} must be a frozen dataclass."
+        return
+    values = [getattr(method, setting.name) for setting in fields(method)]
+    if any(isinstance(value, torch.Tensor) for value in values):
+        yield f"{method!r} holds a tensor as a setting; settings are plain values."
+    for copied in (copy.deepcopy(method), pickle.loads(pickle.dumps(method)), kind(*values)):  # noqa: S301 - our own bytes
+        if copied != method or hash(copied) != hash(method):
+            yield f"{method!r} does not survive a copy: it came back as {copied!r}."
+    for attribute in ("source", "cost"):
+        if not getattr(kind, attribute, ""):
+            yield f"{kind.__name__}.{attribute} must be stated."
+    declared = {tensor.name: tensor for tensor in method.state_tensors}
+    for k in (1, 4):
+        state = method.init(k)
+        if set(state) != set(declared):
+            yield f"{method!r}.init({k}) makes {sorted(state)}, but {sorted(declared)} are declared."
+            continue
+        for name, tensor in declared.items():
+            if any(state[name].shape[axis] != k for axis in tensor.task_axes):
+                shape = tuple(state[name].shape)
+                yield f"{method!r}: state '{name}' has shape {shape} for k={k}, task axes {tensor.task_axes}."

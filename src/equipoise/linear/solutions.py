@@ -1,0 +1,162 @@
+"""The handful of models that an audit of one shared width is made of, each solved once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .problem import LinearProblem
+from .scalarization import Scalarized, optimum
+from .tchebycheff_points import TchebycheffPoint, tchebycheff
+from .weight_search import BestWeights, best_weights
+
+__all__ = ["Shares", "Solutions", "WidthSolution", "in_shares"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """A problem in shares of each task's variance: 1 is predicting the mean, 0 is perfect.
+
+    Attributes:
+        gramian: (k, k) second moments of the predictions, targets in units of their standard deviation.
+        unexplained: (k,) what no linear model explains.
+        tasks: k names.
+        rank: Effective number of tasks.
+        rows: Rows used.
+    """
+
+    gramian: Array
+    unexplained: Array
+    tasks: tuple[str, ...]
+    rank: int
+    rows: int
+
+    @property
+    def ceiling(self) -> Array:
+        """(k,) losses of a model that captures nothing."""
+        return np.asarray(self.unexplained + self.gramian.diagonal())
+
+    @property
+    def predictable(self) -> NDArray[np.bool_]:
+        """(k,) which tasks have anything that a model can capture."""
+        energy = self.gramian.diagonal()
+        return np.asarray(energy > 1e-12 * max(float(energy.max()), 1e-300))
+
+    def losses(self, captured: Array) -> Array:
+        """(k,) losses for captured energies, never below the unexplained part by rounding."""
+        return np.maximum(self.ceiling - captured, self.unexplained)
+
+
+def in_shares(problem: LinearProblem) -> Shares:
+    """The problem with every target divided by its standard deviation, whatever `scale` was.
+
+    Example:
+        >>> X, Y = np.array([[0.0], [1.0], [2.0]]), np.array([[0.0, 5.0], [1.0, 5.0], [2.0, 8.0]])
+        >>> in_shares(LinearProblem(X, Y, scale=False)).ceiling.round(9).tolist()
+        [1.0, 1.0]
+    """
+    size = np.ones(len(problem.tasks)) if problem.scale else np.sqrt(problem.variance)
+    return Shares(
+        gramian=problem.gramian / np.outer(size, size),
+        unexplained=problem.unexplained / size**2,
+        tasks=problem.tasks,
+        rank=problem.rank,
+        rows=problem.rows,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class WidthSolution:
+    """The optima of one width that the ladder compares.
+
+    Attributes:
+        width: Shared width q.
+        equal: Optimum of the plain sum.
+        best: Weights whose optimum has the least worst loss, as found; None where q >= rank.
+        point: Single model with the least worst loss, and mixture; None where q >= rank.
+        losses_equal, losses_best, losses_point, losses_mixture: (k,) losses in shares of variance.
+        mixture_models: Number of models in the mixture.
+    """
+
+    width: int
+    equal: Scalarized
+    best: BestWeights | None
+    point: TchebycheffPoint | None
+    losses_equal: Array
+    losses_best: Array
+    losses_point: Array
+    losses_mixture: Array
+    mixture_models: int
+    weights: Array | None
+
+    @property
+    def single_lower(self) -> float:
+        """Proven lower end of the worst loss of any single model of this width."""
+        found = float(self.losses_point.max())
+        if self.point is None or self.point.exactness == "exact":
+            return found
+        return min(found, max(self.point.lower, float(self.losses_mixture.max()) - 1e-9))
+
+
+@dataclass(eq=False)
+class Solutions:
+    """Solves each width once and keeps the answer.
+
+    Args:
+        shares: The problem.
+        watch: Called with a few words before each piece of work that takes time.
+    """
+
+    shares: Shares
+    watch: Callable[[str], None] | None = None
+    _kept: dict[int, WidthSolution] = field(default_factory=dict)
+
+    def at(self, width: int) -> WidthSolution:
+        """The optima of this width."""
+        if width not in self._kept:
+            if self.watch:
+                self.watch(f"width {width}: best weights and best single model")
+            self._kept[width] = _solve(self.shares, width)
+        return self._kept[width]
+
+
+def _solve(shares: Shares, width: int) -> WidthSolution:
+    tasks = len(shares.tasks)
+    equal = optimum(shares.gramian, np.full(tasks, 1.0 / tasks), width)
+    losses = shares.losses(equal.captured)
+    if width >= shares.rank:
+        return WidthSolution(width, equal, None, None, losses, losses, losses, losses, 1, None)
+    # a task that nothing predicts has the same loss in every model: it takes no part in the search
+    part = shares.predictable
+    gramian, unexplained = shares.gramian[np.ix_(part, part)], shares.unexplained[part]
+    point = tchebycheff(gramian, np.ones(len(gramian)), width, ideal=-unexplained)
+    best = best_weights(gramian, unexplained, width)
+    probabilities = np.atleast_1d(point.mixture_weights)
+    members = np.atleast_2d(point.mixture_captured)
+    losses_mixture = shares.losses(_whole(probabilities @ members, part))
+    losses_point = shares.losses(_whole(point.captured, part))
+    losses_best = shares.losses(_whole(best.captured, part))
+    if losses_best.max() < losses_point.max():
+        losses_point = losses_best  # the search over weights happened to find the better single model
+    return WidthSolution(
+        width=width,
+        equal=equal,
+        best=best,
+        point=point,
+        losses_equal=losses,
+        losses_best=losses_best,
+        losses_point=losses_point,
+        losses_mixture=losses_mixture,
+        mixture_models=int((probabilities > 1e-9).sum()),
+        weights=_whole(best.weights, part),
+    )
+
+
+def _whole(values: Array, part: NDArray[np.bool_]) -> Array:
+    """Values of the predictable tasks, 0 elsewhere."""
+    every = np.zeros(len(part))
+    every[part] = values
+    return every

@@ -1,0 +1,46 @@
+"""Balancing methods: one class a method, one method a file.
+
+`table` maps every name that the command line knows to its class.
+"""
+
+from types import MappingProxyType
+
+from . import gramian, loss
+from .base import (
+    Answer,
+    CounterExample,
+    GramianMethod,
+    JacobianMethod,
+    LossMethod,
+    Method,
+    State,
+    StateTensor,
+    Step,
+)
+from .gramian import *  # noqa: F403
+from .loss import *  # noqa: F403
+from .loss.uncertainty_weighting import scaled_cross_entropy
+from .run import direction, weights
+
+table: MappingProxyType[str, type[Method]] = MappingProxyType(
+    {name.lower(): getattr(module, name) for module in (loss, gramian) for name in sorted(module.__all__)}
+)
+"""Name on the command line -> class; every table, test and page iterates over this."""
+
+__all__ = [
+    "Answer",
+    "CounterExample",
+    "GramianMethod",
+    "JacobianMethod",
+    "LossMethod",
+    "Method",
+    "State",
+    "StateTensor",
+    "Step",
+    "direction",
+    "scaled_cross_entropy",
+    "table",
+    "weights",
+]
+__all__ += loss.__all__
+__all__ += gramian.__all__

@@ -1,0 +1,99 @@
+"""A weighted sum of the losses: what everybody tries first, and often should keep."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ...errors import SettingError
+from ...types import PerTask, Preference, Tasks, freeze_per_task
+from ..base import Answer, CounterExample, LossMethod, State, Step
+
+__all__ = ["LinearScalarization", "preference_factors", "refuse_negative"]
+
+
+@dataclass(frozen=True)
+class LinearScalarization(LossMethod, Preference):
+    r"""The weighted sum of the losses.
+
+    .. math:: \sum_{i=1}^k w_i L_i
+
+    with L_i the loss of task i and w_i its weight. Without `weights` it is the mean of the tasks present in the step.
+
+    Shapes:
+        losses (k,) -> scalar.
+    Scale:
+        The weights are used as written, not normalised: (1, 1) is the sum, (0.5, 0.5) the mean.
+    Degenerate:
+        A zero weight leaves the task out; all zero is refused. k = 1 gives w L. An absent task's term is missing.
+    Cost:
+        None.
+    Source:
+        Textbook (Zadeh 1963). What weighted sums cannot reach: Hu et al. (2023), `equipoise.linear`.
+
+    Args:
+        weights: Non-negative, by task name or in task order; None for 1/k each.
+
+    Example:
+        >>> import equipoise as eq
+        >>> eq.direction(LinearScalarization((1.0, 3.0)), [[1.0, 0.0], [0.0, 1.0]])
+        tensor([1., 3.], dtype=torch.float64)
+    """
+
+    source: ClassVar[str] = "Zadeh (1963); Hu et al. (2023), arXiv:2308.13985"
+    cost: ClassVar[str] = "none"
+
+    weights: PerTask | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", freeze_per_task(self.weights, "weights"))
+        refuse_negative(self.weights, "LinearScalarization(weights)")
+
+    def claims(self, k: int) -> frozenset[str]:
+        if self.weights is not None:
+            return frozenset({"degree"})
+        laws = {"simplex", "permutation", "unanimity", "degree", "single"}
+        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
+
+    def degree(self) -> float:
+        return 1.0
+
+    def refutes(self) -> Mapping[str, CounterExample]:
+        if self.weights is not None:
+            return {}
+        return {"no_conflict": CounterExample(((3.0, 0.0), (-1.0, 1.0)))}
+
+    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+        if self.weights is None:
+            return Answer(losses.sum() / len(losses), state)
+        weights = step.tasks.vector(self.weights, "weights").to(losses)
+        return Answer((weights * losses).sum(), state)
+
+
+def refuse_negative(weights: PerTask | None, where: str) -> None:
+    """Raises `SettingError` unless the (frozen) weights are non-negative and not all zero."""
+    if weights is None:
+        return
+    numbers = torch.tensor([entry[1] if isinstance(entry, tuple) else entry for entry in weights])
+    if (numbers < 0).any() or not (numbers > 0).any():
+        raise SettingError(f"`{where}` must be non-negative and not all zero; got {weights!r}.")
+
+
+def preference_factors(weights: PerTask | None, tasks: Tasks, like: Tensor) -> Tensor:
+    """The factors k w_i of the Tchebycheff family: w normalised to sum 1 over all tasks, so that equal weights give 1.
+
+    Args:
+        weights: Frozen setting, or None for equal weights.
+        tasks: Tasks of the step.
+        like: Gives dtype and device.
+
+    Returns:
+        (k,) factors of the present tasks.
+    """
+    if weights is None:
+        return torch.ones_like(like)
+    everyone = Tasks(tasks.names).vector(weights, "weights")
+    factors = tasks.vector(weights, "weights") / everyone.sum() * len(everyone)
+    return factors.to(like)

@@ -1,0 +1,203 @@
+"""The worst weighted loss, smoothed: a soft maximum that hardens as training goes on."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ...errors import EquipoiseWarning, LossError, SettingError, listed
+from ...types import PerTask, Tasks, freeze_per_task
+from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from .ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
+from .linear_scalarization import preference_factors, refuse_negative
+
+__all__ = ["SmoothTchebycheff", "refuse_nonpositive"]
+
+
+@dataclass(frozen=True)
+class SmoothTchebycheff(LossMethod):
+    r"""A smooth upper bound of the Tchebycheff criterion, in one of two forms.
+
+    ``form="plain"``, with z as in `Tchebycheff`, w the preference and R the losses' range
+    (the largest span :math:`\max_t k w_i L_i - \min_t k w_i L_i` seen of any task; at the very first step the largest
+    :math:`|k w_i L_i|`):
+
+    .. math:: m \log \sum_i \exp\bigl(k w_i (L_i - z_i) / m\bigr), \qquad
+              m = \mu_e R, \quad \mu_e = \mu\, (\mu_{\mathrm{final}} / \mu)^{\min(e / \mathrm{anneal}, 1)}
+
+    in epoch e. Its value lies between the Tchebycheff value and that plus m log k.
+
+    ``form="log"``, the published recipe for training: epochs 0 to `warmup` minimise the mean of
+    :math:`\log(k w_i L_i)`; each task's mean loss over epoch number `warmup` is its nadir; from then on
+
+    .. math:: \mu \log \sum_i \exp\bigl(\log (k w_i L_i / \mathrm{nadir}_i) / \mu\bigr)
+
+    In this form :math:`\mu \ge 1` has the minimisers of a weighted sum with weights w/nadir and reaches no
+    non-convex part of the front; asked for, it is done and a warning says so.
+
+    Shapes:
+        losses (k,) -> scalar.
+    Scale:
+        ``plain``: implied weights sum to 1 for equal preference. ``log``: sum of implied weight times loss is 1; the
+        direction does not change with the losses' units.
+    Degenerate:
+        R = 0 (all losses zero) is the hard maximum. k = 1: the loss (``plain``) or its log (``log``).
+    Errors:
+        `LossError` for a loss that is not positive in the ``log`` form; `ClockError` (from the Balancer) without
+        an epoch clock, unless ``plain`` with ``mu == final_mu``.
+    Cost:
+        None.
+    Source:
+        Lin et al. (2024), eq. 8 and the listing of their multi-task recipe. We differ: the warm-up uses the mean of
+        the logs, not their sum, so both phases have one scale; log-sum-exp is stabilised, without their clamp at
+        1e-20; the published default mu = 1 of the log form, which is a weighted sum, is not ours.
+
+    Args:
+        weights: Preference, positive or zero; None for 1/k each.
+        mu: Smoothing at the start, > 0. ``plain``: a share of R where `relative`, else in the losses' unit.
+        final_mu: Smoothing after `anneal` epochs (``plain`` only).
+        anneal: Epochs over which mu falls geometrically (``plain`` only).
+        relative: Whether mu counts in shares of R (``plain`` only).
+        ideal, utopia: As in `Tchebycheff` (``plain`` only).
+        form: ``"plain"`` or ``"log"``.
+        warmup: Epochs before the nadir is measured (``log`` only), at least 0.
+
+    Example:
+        >>> import equipoise as eq
+        >>> method = SmoothTchebycheff(mu=0.5, final_mu=0.5, relative=False, ideal=None)
+        >>> eq.direction(method, [[1.0, 0.0], [0.0, 1.0]], losses=[2.0, 1.0])
+        tensor([0.8808, 0.1192], dtype=torch.float64)
+    """
+
+    source: ClassVar[str] = "Lin et al. (2024), arXiv:2402.19078"
+    cost: ClassVar[str] = "none"
+    state_tensors: ClassVar[tuple[StateTensor, ...]] = (
+        IDEAL_STATE,
+        StateTensor("lowest", merge="min"),
+        StateTensor("highest", merge="max"),
+        StateTensor("total", merge="sum"),
+        StateTensor("count", merge="sum"),
+        StateTensor("nadir", merge="mean"),
+        StateTensor("epoch", task_axes=()),
+    )
+
+    weights: PerTask | None = None
+    mu: float = 0.1
+    final_mu: float = 0.001
+    anneal: int = 20
+    relative: bool = True
+    ideal: Ideal = "running"
+    utopia: float = 0.01
+    form: Literal["plain", "log"] = "plain"
+    warmup: int = 4
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", freeze_per_task(self.weights, "weights"))
+        object.__setattr__(self, "ideal", freeze_ideal(self.ideal))
+        refuse_negative(self.weights, "SmoothTchebycheff(weights)")
+        if self.form not in ("plain", "log"):
+            raise SettingError(f"`form` must be 'plain' or 'log'; got {self.form!r}.")
+        if not (self.mu > 0 and self.final_mu > 0 and self.anneal >= 1 and self.warmup >= 0 and self.utopia >= 0):
+            raise SettingError(
+                f"`mu`, `final_mu` must be positive, `anneal` at least 1, `warmup` and `utopia` at least 0; got mu="
+                f"{self.mu}, final_mu={self.final_mu}, anneal={self.anneal}, warmup={self.warmup}, "
+                f"utopia={self.utopia}."
+            )
+        if self.form == "log" and self.mu >= 1:
+            warnings.warn(
+                f"SmoothTchebycheff(form='log', mu={self.mu}): for mu >= 1 this has the minimisers of a weighted sum "
+                "(weights 1/nadir) and reaches no non-convex part of the front. Use mu=0.1, or LinearScalarization.",
+                EquipoiseWarning,
+                stacklevel=3,
+            )
+
+    @property
+    def per_epoch(self) -> bool:
+        return self.form == "log" or self.mu != self.final_mu
+
+    def init(self, k: int, n: int = 0) -> State:
+        del n
+        zeros = torch.zeros(k, dtype=torch.float64)
+        return {
+            **initial_ideal(k),
+            "lowest": zeros + torch.inf,
+            "highest": zeros - torch.inf,
+            "total": zeros,
+            "count": zeros.clone(),
+            "nadir": zeros + torch.nan,
+            "epoch": torch.zeros((), dtype=torch.int64),
+        }
+
+    def claims(self, k: int) -> frozenset[str]:
+        free = self.weights is None and (self.ideal is None or self.ideal == "running")
+        if self.form == "log":
+            return frozenset({"degree", "permutation"} if self.weights is None else {"degree"})
+        laws = {"degree"} if self.degree() is not None else set()
+        if free:
+            laws |= {"permutation", "simplex", "unanimity", "single"} | ({"no_conflict"} if k == 1 else set())
+        return frozenset(laws)
+
+    def degree(self) -> float | None:
+        if self.form == "log":
+            return 0.0
+        return 1.0 if self.relative and (self.ideal is None or self.ideal == "running") else None
+
+    def refutes(self) -> Mapping[str, CounterExample]:
+        if self.form == "log" or self.weights is not None or not (self.ideal is None or self.ideal == "running"):
+            return {}
+        return {"no_conflict": CounterExample(((1.0,), (-5.0,)))}
+
+    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+        factors = preference_factors(self.weights, step.tasks, losses)
+        return (
+            self._log(losses, factors, state, step) if self.form == "log" else self._plain(losses, factors, state, step)
+        )
+
+    def _plain(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> Answer:
+        above, state = measure_from_ideal(losses, self.ideal, self.utopia, state, step)
+        sizes = factors * losses.detach()
+        lowest, highest = torch.minimum(state["lowest"], sizes), torch.maximum(state["highest"], sizes)
+        state = {**state, "lowest": lowest, "highest": highest}
+        progress = (state["epoch"].to(losses) / self.anneal).clamp(max=1.0)
+        mu = self.mu * (self.final_mu / self.mu) ** progress
+        if self.relative:
+            span = (highest - lowest).amax()
+            mu = mu * torch.where(span > 0, span, sizes.abs().amax())
+        terms = factors * above
+        # mu = 0 needs all losses zero: the soft maximum is then the hard one
+        soft = mu * torch.logsumexp(terms / torch.where(mu > 0, mu, 1.0), dim=0)
+        return Answer(torch.where(mu > 0, soft, terms.amax()), state)
+
+    def _log(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> Answer:
+        refuse_nonpositive(losses, step.tasks, "SmoothTchebycheff(form='log')", "form='plain'")
+        state = {**state, "total": state["total"] + losses.detach(), "count": state["count"] + 1}
+        logs = torch.log(factors * losses)
+        # a task that never appeared in the nadir's epoch has none yet: it stays at its own size
+        nadir = torch.where(state["nadir"].isnan(), losses.detach(), state["nadir"])
+        balanced = self.mu * torch.logsumexp((logs - nadir.log()) / self.mu, dim=0)
+        return Answer(torch.where(state["epoch"] > self.warmup, balanced, logs.mean()), state)
+
+    def end_epoch(self, state: State) -> State:
+        measured = (state["epoch"] == self.warmup) | state["nadir"].isnan() & (state["epoch"] > self.warmup)
+        means = state["total"] / state["count"]
+        return {
+            **state,
+            "nadir": torch.where(measured, means, state["nadir"]),
+            "total": torch.zeros_like(state["total"]),
+            "count": torch.zeros_like(state["count"]),
+            "epoch": state["epoch"] + 1,
+        }
+
+
+def refuse_nonpositive(losses: Tensor, tasks: Tasks, where: str, instead: str) -> None:
+    """Raises `LossError` naming every task whose loss has no logarithm."""
+    bad = losses.detach() <= 0
+    if bad.any():
+        names = [name for name, is_bad in zip(tasks.here, bad.tolist(), strict=True) if is_bad]
+        raise LossError(
+            f"{where} takes logarithms, so every loss must be positive; those of {listed(names)} are "
+            f"{losses.detach()[bad].tolist()}. Use {instead}."
+        )

@@ -1,0 +1,134 @@
+"""Learned noise levels: each task is divided by a variance that training finds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ...errors import SettingError, TaskError, listed
+from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+
+__all__ = ["UncertaintyWeighting", "scaled_cross_entropy"]
+
+Kind = Literal["regression", "classification", "likelihood"]
+
+
+@dataclass(frozen=True)
+class UncertaintyWeighting(LossMethod):
+    r"""Negative log-likelihood with a learned variance a task.
+
+    .. math:: \sum_i \phi_i, \qquad
+        \phi_i = \begin{cases}
+            L_i / (2 s_i^2) + \log s_i & \text{regression (L the mean squared error)} \\
+            L_i / s_i^2 + \log s_i & \text{classification (L the cross-entropy; an approximation)} \\
+            L_i & \text{likelihood (L already holds } s_i \text{)}
+        \end{cases}
+
+    The trained parameter is ``log_variance`` :math:`= \log s_i^2`, zero at the start. The classification form is
+    Kendall's usual approximation of the scaled softmax; for the exact likelihood compute the loss with
+    `scaled_cross_entropy(logits, target, balancer.trained["log_variance"][i])` and declare the task ``"likelihood"``.
+
+    Shapes:
+        losses (k,) -> scalar; trained state ``log_variance`` (k,).
+    Scale:
+        A sum, not a mean, as published: equal regression tasks at the start get weight 1/2 each. The value of the
+        criterion may be negative and is not comparable between runs; the Balancer reports the mean loss instead.
+    Degenerate:
+        A loss of 0 drives its variance to 0 and its weight up without bound; a negative loss does so at once: such
+        losses are no likelihoods. k = 1 keeps the factor 1/2.
+    Cost:
+        None; k parameters to train. Give them to the optimizer in a group of their own without weight decay:
+        ``{"params": balancer.parameters(), "weight_decay": 0.0}``.
+    Source:
+        Kendall, Gal & Cipolla (2018), arXiv:1705.07115, eqs. 7 and 10.
+
+    Args:
+        kinds: ``{"task": "regression" | "classification" | "likelihood"}``, or one word for all tasks.
+
+    Example:
+        >>> import equipoise as eq
+        >>> eq.direction(UncertaintyWeighting(), [[2.0, 0.0], [0.0, 2.0]], losses=[1.0, 1.0])
+        tensor([1., 1.], dtype=torch.float64)
+    """
+
+    source: ClassVar[str] = "Kendall, Gal & Cipolla (2018), arXiv:1705.07115"
+    cost: ClassVar[str] = "none; k trained parameters"
+    state_tensors: ClassVar[tuple[StateTensor, ...]] = (StateTensor("log_variance", trained=True),)
+
+    kinds: Mapping[str, Kind] | tuple[tuple[str, Kind], ...] | Kind = "regression"
+
+    def __post_init__(self) -> None:
+        kinds = self.kinds
+        if not isinstance(kinds, str):
+            kinds = tuple(sorted(dict(kinds).items()))
+            object.__setattr__(self, "kinds", kinds)
+        named = [("every task", kinds)] if isinstance(kinds, str) else list(kinds)
+        bad = [f"{name}: {kind!r}" for name, kind in named if kind not in get_args(Kind)]
+        if bad:
+            raise SettingError(f"`kinds` must be one of {listed(get_args(Kind))}; got {', '.join(bad)}.")
+
+    def init(self, k: int, n: int = 0) -> State:
+        del n
+        return {"log_variance": torch.zeros(k, dtype=torch.float32)}
+
+    def claims(self, k: int) -> frozenset[str]:
+        del k
+        return frozenset({"degree", "permutation"} if isinstance(self.kinds, str) else {"degree"})
+
+    def degree(self) -> float:
+        return 1.0
+
+    def refutes(self) -> Mapping[str, CounterExample]:
+        if self.kinds != "regression":
+            return {}
+        pair = CounterExample(((3.0, 0.0), (-1.0, 1.0)))
+        return {
+            "no_conflict": pair,
+            "simplex": CounterExample(((1.0,), (1.0,), (1.0,))),
+            "single": CounterExample(((1.0,),)),
+        }
+
+    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+        log_variance = state["log_variance"].to(losses.dtype)
+        kinds = self._kinds_of(step)
+        factor = torch.tensor([0.5 if kind == "regression" else 1.0 for kind in kinds]).to(losses)
+        own = torch.tensor([kind == "likelihood" for kind in kinds], device=losses.device)
+        scaled = factor * torch.exp(-log_variance) * losses + log_variance / 2
+        return Answer(torch.where(own, losses, scaled).sum(), state)
+
+    def _kinds_of(self, step: Step) -> list[str]:
+        if isinstance(self.kinds, str):
+            return [self.kinds] * len(step.tasks.here)
+        table = dict(self.kinds)
+        wrong = set(table) ^ set(step.tasks.names)
+        if wrong:
+            raise TaskError(
+                f"`kinds` must name every task once; {listed(sorted(wrong))} appear in only one of the two. "
+                f"The tasks are {listed(step.tasks.names)}."
+            )
+        return [table[name] for name in step.tasks.here]
+
+
+def scaled_cross_entropy(logits: Tensor, target: Tensor, log_variance: Tensor) -> Tensor:
+    r"""The exact likelihood of a classification task with a temperature.
+
+    .. math:: -\frac1B \sum_b \log \operatorname{softmax}(f_b / s^2)_{y_b}
+
+    Args:
+        logits: f, (B, classes), without unit.
+        target: y, (B,), class numbers.
+        log_variance: log s^2, a scalar; trained.
+
+    Returns:
+        A scalar loss for a task declared ``"likelihood"``.
+
+    Source:
+        Kendall, Gal & Cipolla (2018), eq. 8.
+
+    Example:
+        >>> scaled_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), torch.tensor(0.0))
+        tensor(0.6931)
+    """
+    return torch.nn.functional.cross_entropy(logits * torch.exp(-log_variance), target)

@@ -1,0 +1,289 @@
+"""Running a method on numbers: the one place where policies for absent tasks and zero gradients are kept."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import GramianError, LossError, NonFiniteError, PreferenceError, TaskError, listed
+from ..solve import Status
+from ..solve.equilibrate import as_gramian
+from ..types import Preference, Tasks
+from .base import GramianMethod, JacobianMethod, LossMethod, Method, State, Step
+from .state import restore, restrict
+
+__all__ = [
+    "Outcome",
+    "Weighed",
+    "direction",
+    "refuse_preference",
+    "run_gramian_method",
+    "run_loss_method",
+    "run_method",
+    "weights",
+]
+
+
+class Weighed(NamedTuple):
+    """What a method made of one step.
+
+    Attributes:
+        weights: (k,), float64, detached: the direction is ``weights @ jacobian``.
+        state: After the step, all tasks.
+        status: What became of the solve.
+        certificate: Of the solve.
+        left_out: Rows that were taken out of the problem because their gradient is exactly zero.
+        trained: Gradients of trained state tensors, by name.
+        criterion: The scalar that a loss method descends, or None.
+    """
+
+    weights: Tensor
+    state: State
+    status: Status = Status.SOLVED
+    certificate: float = 0.0
+    left_out: tuple[int, ...] = ()
+    trained: Mapping[str, Tensor] = {}
+    criterion: Tensor | None = None
+
+
+class Outcome(NamedTuple):
+    """What a method made of a Jacobian.
+
+    Attributes:
+        direction: (n,), float64.
+        weights: (k,), or None for a Jacobian method.
+        state: After the step, all tasks.
+        status: What became of the solve.
+        certificate: Of the solve.
+    """
+
+    direction: Tensor
+    weights: Tensor | None
+    state: State
+    status: Status
+    certificate: float
+
+
+def run_loss_method(method: LossMethod, losses: Tensor, state: State, step: Step) -> Weighed:
+    r"""Weights implied by a loss method: the gradient of its scalar, :math:`a_i = \partial \phi / \partial L_i`.
+
+    Args:
+        method: The method.
+        losses: (k,) of the present tasks, any float type; computed on in float64.
+        state: Of all tasks.
+        step: Which tasks are present.
+
+    Returns:
+        Weights, new state, and the gradients of trained tensors (in their own type).
+    """
+    names = [tensor.name for tensor in method.state_tensors if tensor.trained]
+    trained = {name: state[name].detach().requires_grad_() for name in names}
+    small = restrict(method, {**state, **trained}, step.tasks.present)
+    with torch.enable_grad():
+        leaf = losses.detach().double().requires_grad_()
+        answer = method.scalar(leaf, small, step)
+        wanted = [leaf, *trained.values()]
+        gradients = torch.autograd.grad(answer.value, wanted, allow_unused=True, materialize_grads=True)
+    moved = {name: tensor.detach() for name, tensor in answer.state.items()}
+    kept = {name: state[name] for name in names}  # trained tensors are the optimizer's to change
+    return Weighed(
+        gradients[0],
+        {**restore(method, state, moved, step.tasks.present), **kept},
+        answer.status,
+        answer.certificate,
+        trained=dict(zip(trained, gradients[1:], strict=True)),
+        criterion=answer.value.detach(),
+    )
+
+
+def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, step: Step) -> Weighed:
+    """Weights of a Gramian method, with tasks of exactly zero gradient left out where the method asks for it.
+
+    Args:
+        method: The method.
+        gramian: (k, k) of the present tasks, float64, finite.
+        state: Of all tasks.
+        step: Which tasks are present; their losses.
+
+    Returns:
+        Weights (0 for rows left out), new state, status, certificate. If every gradient is zero, the weights are
+        1/k and the status ``STATIONARY``.
+    """
+    gramian = gramian.cpu() if method.on_host else gramian
+    rows = list(range(len(gramian)))
+    kept = rows
+    if method.leaves_out_zero_gradients and method.on_host:
+        kept = [i for i in rows if gramian[i, i] > 0]
+        if not kept:
+            uniform = torch.full((len(rows),), 1 / len(rows), dtype=gramian.dtype)
+            return Weighed(uniform, state, Status.STATIONARY, left_out=tuple(rows))
+    tasks = step.tasks.only(kept)
+    inner = replace(
+        step,
+        tasks=tasks,
+        losses=None if step.losses is None else step.losses[kept],
+        factor=None if step.factor is None else step.factor[:, kept],
+        cross_gramian=None if step.cross_gramian is None else step.cross_gramian[kept][:, kept],
+    )
+    answer = method.weights(gramian[kept][:, kept], restrict(method, state, tasks.present), inner)
+    found = torch.zeros(len(rows), dtype=gramian.dtype, device=gramian.device)
+    found[kept] = answer.value
+    return Weighed(
+        found,
+        restore(method, state, answer.state, tasks.present),
+        answer.status,
+        answer.certificate,
+        left_out=tuple(i for i in rows if i not in kept),
+    )
+
+
+def weights(
+    method: Method,
+    gramian: Any,
+    losses: Any = None,
+    *,
+    preference: Preference | None = None,
+    state: State | None = None,
+    tasks: tuple[str, ...] | None = None,
+) -> Tensor:
+    """The weights that a method gives to a Gramian.
+
+    Args:
+        method: A loss or Gramian method.
+        gramian: (k, k), array or tensor, in squared units of a gradient.
+        losses: (k,); ones where a method looks at losses and none are given.
+        preference: What is wanted, for methods that can honour it.
+        state: Memory of earlier steps; the method's initial state by default. It is not changed.
+        tasks: Names, for per-task settings; ``task0``, ``task1``, ... by default.
+
+    Returns:
+        (k,), float64, on the CPU: the direction is ``weights @ jacobian``.
+
+    Raises:
+        GramianError: Not a Gramian.
+        LossError: Losses of another length, or not finite.
+        TaskError: The method needs the Jacobian.
+
+    Example:
+        >>> from equipoise.methods import MGDA
+        >>> weights(MGDA(), [[1.0, 0.0], [0.0, 3.0]])
+        tensor([0.7500, 0.2500], dtype=torch.float64)
+    """
+    matrix = torch.from_numpy(as_gramian(_array(gramian)))
+    step, state = _prepare(method, len(matrix), 0, losses, preference, state, tasks)
+    return _weigh(method, matrix, state, step).weights
+
+
+def direction(
+    method: Method,
+    jacobian: Any,
+    losses: Any = None,
+    *,
+    preference: Preference | None = None,
+    state: State | None = None,
+    tasks: tuple[str, ...] | None = None,
+) -> Tensor:
+    """The direction that a method makes of a Jacobian: the step is ``theta - learning_rate * direction``.
+
+    Args:
+        method: Any method.
+        jacobian: (k, n), array or tensor; products are accumulated in float64.
+        losses: (k,); ones where a method looks at losses and none are given.
+        preference: What is wanted, for methods that can honour it.
+        state: Memory of earlier steps; the method's initial state by default. It is not changed.
+        tasks: Names, for per-task settings.
+
+    Returns:
+        (n,), float64, on the CPU.
+
+    Raises:
+        GramianError: Not a (k, n) matrix.
+        NonFiniteError: NaN or inf, naming the rows.
+        LossError: Losses of another length, or not finite.
+
+    Example:
+        >>> from equipoise.methods import PCGrad
+        >>> direction(PCGrad(), [[1.0, 0.0], [0.0, 2.0]])  # no conflict: the mean
+        tensor([0.5000, 1.0000], dtype=torch.float64)
+    """
+    matrix = _array(jacobian)
+    if matrix.dim() != 2 or not len(matrix):
+        raise GramianError(f"`jacobian` must be a (k, n) matrix, one row a task; got shape {tuple(matrix.shape)}.")
+    finite = torch.isfinite(matrix).all(dim=1)
+    if not finite.all():
+        raise NonFiniteError(
+            f"`jacobian` must be finite; rows {torch.nonzero(~finite).ravel().tolist()} hold NaN or inf."
+        )
+    step, state = _prepare(method, len(matrix), matrix.shape[1], losses, preference, state, tasks)
+    return run_method(method, matrix, state, step).direction
+
+
+def run_method(method: Method, jacobian: Tensor, state: State, step: Step) -> Outcome:
+    """Any method on a flat Jacobian.
+
+    Args:
+        method: Of any kind.
+        jacobian: (k, n) of the present tasks, float64.
+        state: Of all tasks.
+        step: Which tasks are present; their losses.
+
+    Returns:
+        Direction, weights where there are any, and the new state.
+    """
+    if isinstance(method, JacobianMethod):
+        answer = method.direction(jacobian, restrict(method, state, step.tasks.present), step)
+        after = restore(method, state, answer.state, step.tasks.present)
+        return Outcome(answer.value, None, after, answer.status, answer.certificate)
+    # the triangular factor keeps the digits that the Gramian's squaring loses
+    factor = torch.linalg.qr(jacobian.T, mode="r").R
+    weighed = _weigh(method, jacobian @ jacobian.T, state, replace(step, factor=factor))
+    return Outcome(weighed.weights @ jacobian, weighed.weights, weighed.state, weighed.status, weighed.certificate)
+
+
+def _weigh(method: Method, gramian: Tensor, state: State, step: Step) -> Weighed:
+    if isinstance(method, GramianMethod):
+        return run_gramian_method(method, gramian, state, step)
+    if isinstance(method, LossMethod):
+        if step.losses is None:
+            raise LossError(f"{method!r} looks at losses; give `losses`.")
+        return run_loss_method(method, step.losses, state, step)
+    raise TaskError(
+        f"{method!r} needs the Jacobian, which a Gramian does not hold; use eq.direction(method, jacobian)."
+    )
+
+
+def _prepare(
+    method: Method,
+    k: int,
+    n: int,
+    losses: Any,
+    preference: Preference | None,
+    state: State | None,
+    tasks: tuple[str, ...] | None,
+) -> tuple[Step, State]:
+    names = tasks or tuple(f"task{i}" for i in range(k))
+    if len(names) != k:
+        raise TaskError(f"`tasks` must name each of the {k} rows; got {listed(names)}.")
+    refuse_preference(method, preference)
+    values = torch.ones(k, dtype=torch.float64) if losses is None else _array(losses)
+    if values.shape != (k,):
+        raise LossError(f"`losses` must hold one number for each of the {k} rows; got shape {tuple(values.shape)}.")
+    if not torch.isfinite(values).all():
+        raise NonFiniteError(f"`losses` must be finite; got {values.tolist()}.")
+    return Step(Tasks(names), values, preference), method.init(k, n) if state is None else state
+
+
+def refuse_preference(method: Method, preference: Preference | None) -> None:
+    """Raises `PreferenceError` unless the method can honour this kind of preference."""
+    if preference is not None and not isinstance(preference, method.honours):
+        kinds = listed((kind.__name__ for kind in method.honours), quote="`") or "none"
+        raise PreferenceError(
+            f"{method!r} cannot honour a preference of kind `{type(preference).__name__}`; it honours {kinds}."
+        )
+
+
+def _array(values: Any) -> Tensor:
+    tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(values)
+    return tensor.to(device="cpu", dtype=torch.float64)

@@ -1,0 +1,13 @@
+"""Reports: a record in, a page out.
+
+Three steps that never mix: :mod:`.collect` turns a record into a plain dict of words and formatted numbers,
+:mod:`.figures` turns it into plotly dicts, and :mod:`.html`, :mod:`.markdown` and :mod:`.console` render. Nothing
+here computes a result or imports torch; same record, same bytes.
+"""
+
+from .collect import collect
+from .console import render_console
+from .html import render_html
+from .markdown import render_markdown
+
+__all__ = ["collect", "render_console", "render_html", "render_markdown"]

@@ -1,0 +1,188 @@
+"""Sentences made from a record's numbers: captions, the test in words, the summary over widths."""
+
+import itertools
+from collections.abc import Sequence
+
+from ..verdict import AuditRecord, Bootstrap, Condition, FrontPoint, Rung, Verdict
+from .palette import mark_of
+from .text import clean, count, joined, percent, plural, share, signed
+
+__all__ = [
+    "STATUS_WORDS",
+    "bootstrap_words",
+    "condition_words",
+    "effect_words",
+    "front_caption",
+    "how_known",
+    "overall",
+    "takes",
+]
+
+STATUS_WORDS = {
+    "enough": "Enough",
+    "not_enough": "Not enough",
+    "nothing_to_trade": "Nothing to trade",
+    "undetermined": "Undetermined",
+}
+
+_OVERALL = {
+    "enough": "a weighted sum is enough",
+    "not_enough": "a weighted sum is not enough",
+    "nothing_to_trade": "nothing is left to trade",
+    "undetermined": "undetermined",
+}
+
+
+def overall(record: AuditRecord) -> list[str]:
+    """All widths' verdicts, a sentence each; neighbouring widths of one verdict share theirs."""
+    parts = []
+    for status, group in itertools.groupby(record.verdicts, key=lambda verdict: verdict.status):
+        widths = [verdict.about.width for verdict in group]
+        where = f"Width {widths[0]}" if len(widths) == 1 else f"Widths {widths[0]} to {widths[-1]}"
+        parts.append(f"{where}: {_OVERALL[status]}.")
+    return parts
+
+
+def how_known(rung: Rung) -> str:
+    """Whether a number is exact, a bracket, or found by search, and how hard the search was."""
+    solves = f" in {plural(rung.solves, 'solve')}" if rung.solves else ""
+    if rung.exactness == "exact":
+        return "exact"
+    if rung.exactness == "bracket":
+        return f"between {share(rung.lower)} and {share(rung.worst)}{solves}"
+    return f"best found{solves}; cannot be below {share(rung.lower)}"
+
+
+def takes(rung: Rung) -> str:
+    """What a remedy costs."""
+    parts = [plural(rung.models, "model"), f"width {rung.width}"]
+    if rung.weight_digits:
+        parts.append(f"weights right to {plural(rung.weight_digits, 'digit')}")
+    return ", ".join(parts)
+
+
+def effect_words(verdict: Verdict) -> list[str]:
+    """How much is at stake, one sentence each."""
+    effect, sentences = verdict.effect, []
+    if verdict.status == "nothing_to_trade":
+        return ["One model is best at every task at once, so no gap can exist."]
+    known = {
+        "exact": "exact",
+        "bracket": "the end of a bracket",
+        "found by search": "against the best weights that a search found",
+    }
+    sentences.append(
+        "At the balanced point, the best weighted sum's worst task stays "
+        f"{share(effect.balanced_gap)} of variance above the best single model's ({known[effect.exactness]})."
+    )
+    sentences.append(
+        f"A mixture of models lowers the worst task by a further {share(effect.mixture_gap)} of variance."
+    )
+    if effect.directions:
+        sentences.append(
+            f"Over {plural(effect.directions, 'direction')} of the front, the largest amount by which a mixture "
+            f"improves every task at once over a single model is {share(effect.largest_gap)} of variance; "
+            "directions not tried may show more."
+        )
+    sentences.append(f"Differences below {share(effect.threshold)} of variance are called too small to matter.")
+    return sentences
+
+
+def condition_words(condition: Condition) -> list[str]:
+    """The theorem's test in words, one sentence each."""
+    sentences = {
+        "holds": ["The test passes: every best trade-off is reached by some weights."],
+        "fails": [
+            "The test fails: some of the best trade-offs are reached by no weights."
+            if condition.necessary
+            else "The test fails, which proves nothing by itself here: it is sufficient, not necessary, where some "
+            "tasks are combinations of others."
+        ],
+        "open": [
+            "No theorem decides this width: between 1 and the number of independent tasks less one, theory has no "
+            "answer. The verdict rests on the computed gaps."
+        ],
+        "single point": ["One model is best at every task at once; there is nothing to test."],
+        "undetermined": ["The test could not be decided in floating-point numbers."],
+    }[condition.status]
+    if condition.status in {"fails", "holds"}:
+        sentences = [*sentences, f"Margin of the conflict: {share(condition.margin)} (0 is none, 1 the largest)."]
+    if condition.note:
+        sentences = [*sentences, clean(condition.note)]
+    return sentences
+
+
+def bootstrap_words(bootstrap: Bootstrap) -> list[str]:
+    """How the verdict varies over rows, one sentence each."""
+    total = bootstrap.resamples
+    statuses = "; ".join(
+        f"{_OVERALL[name]} in {percent(number, total)}"
+        for name, number in sorted(bootstrap.statuses.items(), key=lambda item: (-item[1], item[0]))
+        if name in _OVERALL
+    )
+    low, middle, high = bootstrap.balanced_gap
+    return [
+        f"Over {plural(total, 'resample')} of the rows: {statuses}.",
+        f"The gap at the balanced point is {share(middle)} of variance in the median resample, "
+        f"{share(low)} to {share(high)} in nine of ten.",
+    ]
+
+
+def front_caption(verdict: Verdict, tasks: Sequence[str]) -> str:
+    """What the picture says, in words, from its numbers; empty where there is no picture."""
+    if not verdict.front:
+        return ""
+    names = [clean(name) for name in tasks]
+    if verdict.status == "nothing_to_trade":
+        return "The best single model sits on the corner of the separate models: nothing is given up for it."
+    sentences = [_exchange(verdict, names), _out_of_reach(verdict), _separate(verdict)]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _of_kind(verdict: Verdict, kind: str) -> FrontPoint | None:
+    return next((point for point in verdict.front if point.kind == kind), None)
+
+
+def _exchange(verdict: Verdict, names: Sequence[str]) -> str:
+    """From the model that favours one task, what the balanced model gains and pays."""
+    balanced = _of_kind(verdict, "tchebycheff") or _of_kind(verdict, "best weights")
+    start = _of_kind(verdict, "equal weights")
+    if balanced is None or start is None:
+        return ""
+    changes = [after - before for before, after in zip(start.losses, balanced.losses, strict=True)]
+    gained = min(range(len(changes)), key=changes.__getitem__)
+    if -changes[gained] < verdict.effect.threshold:
+        return "Equal weights already give the balanced model, within what matters."
+    paid = [i for i in range(len(changes)) if changes[i] >= 0.0005]
+    sentence = (
+        f"From equal weights, to get {names[gained]} from {share(start.losses[gained], 2)} down to "
+        f"{share(balanced.losses[gained], 2)}"
+    )
+    if not paid:
+        return f"{sentence} costs no other task anything."
+    worst = sorted(paid, key=lambda i: -changes[i])[:2]
+    return f"{sentence} you pay {joined([f'{signed(changes[i])} on {names[i]}' for i in worst])}."
+
+
+def _out_of_reach(verdict: Verdict) -> str:
+    rungs = {rung.kind: rung for rung in verdict.ladder}
+    hidden = sum(1 for point in verdict.front if mark_of(point).name == "hidden")
+    drawn = sum(1 for point in verdict.front if point.kind == "one model")
+    best, single = rungs.get("best_weights"), rungs.get("tchebycheff")
+    parts = []
+    if best and single and best.worst - single.worst > verdict.effect.threshold:
+        tried = f"{count(best.solves)} solves" if best.solves else "the search"
+        parts.append(
+            f"No weights found in {tried} bring every task below {share(best.worst, 2)}; "
+            f"one model brings all to {share(single.worst, 2)} or below."
+        )
+    if hidden:
+        parts.append(f"Of the {count(drawn)} balanced models drawn, {count(hidden)} are reached by no weights.")
+    return " ".join(parts)
+
+
+def _separate(verdict: Verdict) -> str:
+    separate = next((rung for rung in verdict.ladder if rung.kind == "separate"), None)
+    if separate is None:
+        return ""
+    return f"Separate models would leave the worst task at {share(separate.worst, 2)}."

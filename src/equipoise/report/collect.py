@@ -1,0 +1,177 @@
+"""Records in, a plain dict out: everything that the templates show, in words and formatted numbers.
+
+To add a panel: add a key here, read it in a template, test the key. Names and sentences of the record are cleaned
+of control characters here; markup in them is escaped by whoever renders.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..verdict import AuditRecord, Rung, Verdict
+from . import captions
+from .figures import figures, marks_present
+from .text import clean, count, joined, plural, share, signed
+
+__all__ = ["collect"]
+
+
+def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[str, Any]:
+    """Everything that a report shows.
+
+    Args:
+        records: One a case; a demo shows several side by side.
+        title: Of the page; by default the only record's own.
+
+    Returns:
+        ``title``, ``cases`` and ``versions``; plain strings, numbers, lists and dicts throughout.
+    """
+    cases = [_case(record, number) for number, record in enumerate(records, start=1)]
+    return {
+        "title": clean(title if title is not None else records[0].title),
+        "cases": cases,
+        "versions": sorted({item for record in records for item in record.versions.items()}),
+    }
+
+
+def _case(record: AuditRecord, number: int) -> dict[str, Any]:
+    anchor = f"case-{number}"
+    sections = [_section(verdict, record, anchor) for verdict in record.verdicts]
+    names = [clean(task.name) for task in record.tasks]
+    return {
+        "anchor": anchor,
+        "title": clean(record.title),
+        "command": clean(record.command),
+        "tasks_joined": joined(names),
+        "task_names": names,
+        "task_count": len(names),
+        "data": _data(record),
+        "tasks": [_task(record, index) for index in range(len(record.tasks))],
+        "overall": captions.overall(record),
+        "smallest_width": record.smallest_width,
+        "sections": sections,
+        "several": len(sections) > 1,
+    }
+
+
+def _data(record: AuditRecord) -> dict[str, Any]:
+    data = record.data
+    used = plural(data.rows, "row")
+    if data.rows_used != data.rows:
+        used = f"{count(data.rows_used)} of {used} ({count(data.rows - data.rows_used)} without every target left out)"
+    return {
+        "name": clean(data.name),
+        "source": clean(data.source),
+        "rows": used,
+        "inputs": plural(data.inputs, "encoded input column"),
+        "steps": [clean(step) for step in data.steps],
+        "warnings": [clean(warning) for warning in data.warnings],
+    }
+
+
+def _task(record: AuditRecord, index: int) -> dict[str, Any]:
+    task = record.tasks[index]
+    return {
+        "name": clean(task.name),
+        "unit": clean(task.unit),
+        "kind": task.kind,
+        "variance": f"{task.variance:.4g}",
+        "separate": share(task.separate_loss),
+        "explained": f"{100 * (1 - task.separate_loss):.1f} %",
+        "correlations": [signed(value) for value in task.correlations],
+        "shades": [_shade(value, index == other) for other, value in enumerate(task.correlations)],
+    }
+
+
+def _shade(correlation: float, own: bool) -> str:
+    if own or abs(correlation) < 0.1:
+        return ""
+    side = "positive" if correlation > 0 else "negative"
+    return f"{side} strong" if abs(correlation) >= 0.5 else side
+
+
+def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]:
+    anchor = f"{case}-width-{verdict.about.width}"
+    names = [task.name for task in record.tasks]
+    words, headline = clean(verdict.words), clean(verdict.headline)
+    rest = words[len(headline) :].strip() if words.startswith(headline) else words
+    remedy = verdict.ladder[verdict.remedy]
+    return {
+        "anchor": anchor,
+        "width": verdict.about.width,
+        "status": verdict.status,
+        "badge": captions.STATUS_WORDS[verdict.status],
+        "headline": headline,
+        "rest": rest,
+        "caveat": clean(verdict.caveat),
+        "about": clean(verdict.about.model),
+        "basis": f"{plural(verdict.about.rows, 'row')}, {verdict.about.split}",
+        "remedy": clean(remedy.words),
+        "remedy_worst": share(remedy.worst),
+        "ladder": [_rung(verdict, index) for index in range(len(verdict.ladder))],
+        "threshold": share(verdict.effect.threshold, 2),
+        "summary": _summary(verdict),
+        "caption": captions.front_caption(verdict, names),
+        "legend": marks_present(verdict),
+        "panels": [
+            panel | {"id": f"{anchor}-figure-{number}"}
+            for number, panel in enumerate(figures(verdict, names), start=1)
+        ],
+        "effect": captions.effect_words(verdict),
+        "condition": _condition(verdict),
+        "bootstrap": captions.bootstrap_words(verdict.bootstrap) if verdict.bootstrap else [],
+    }
+
+
+def _rung(verdict: Verdict, index: int) -> dict[str, Any]:
+    rung = verdict.ladder[index]
+    return {
+        "words": clean(rung.words),
+        "worst": share(rung.worst),
+        "worst_task": clean(rung.worst_task),
+        "excess": share(rung.worst_excess),
+        "known": captions.how_known(rung),
+        "takes": captions.takes(rung),
+        "closes": rung.closes,
+        "remedy": index == verdict.remedy,
+        "bar": _bar(rung.worst),
+        "bar_lower": _bar(rung.lower),
+        "losses": [share(loss) for loss in rung.losses],
+        "worst_index": max(range(len(rung.losses)), key=rung.losses.__getitem__) if rung.losses else None,
+        "weights": _weights(rung),
+    }
+
+
+def _bar(value: float) -> str:
+    """Length in percent of the loss of predicting the mean."""
+    return f"{100 * min(1.0, max(0.0, value)):.2f}" if value == value else "0"  # noqa: PLR0124 - NaN has no length
+
+
+def _weights(rung: Rung) -> list[str]:
+    if rung.weights is None:
+        return []
+    digits = max(3, min(8, rung.weight_digits or 0))
+    return [f"{weight:.{digits}f}" for weight in rung.weights]
+
+
+def _summary(verdict: Verdict) -> dict[str, str]:
+    """One row of the table over widths: the worst task at each kind of remedy of this width."""
+    worst = {rung.kind: share(rung.worst) for rung in verdict.ladder if rung.width == verdict.about.width}
+    kinds = ("equal_weights", "best_weights", "tchebycheff", "mixture")
+    return {kind: worst.get(kind, "") for kind in kinds}
+
+
+def _condition(verdict: Verdict) -> dict[str, Any]:
+    condition = verdict.condition
+    cycle = [clean(name) for name in condition.cycle]
+    edges = [
+        {"from": cycle[i], "to": cycle[(i + 1) % len(cycle)], "correlation": signed(value, 3), "negative": value < 0}
+        for i, value in enumerate(condition.cycle_correlations[: len(cycle)])
+    ]
+    return {
+        "test": clean(condition.test),
+        "words": captions.condition_words(condition),
+        "cycle": cycle,
+        "cycle_joined": joined(cycle),
+        "edges": edges,
+        "rank": condition.rank,
+    }

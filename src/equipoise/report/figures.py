@@ -1,0 +1,255 @@
+"""The pictures: a verdict in, plotly figures as plain dicts out.
+
+Two tasks: one panel. Three: a panel a pair, and the triangle of weights. More: parallel coordinates. Colours of the
+page (``ink``, ``faint``, ``grid``) are left as words and filled in by the page's script, so that a figure follows
+light and dark. Everything is drawn by plotly's SVG traces: its WebGL ones compile code at run time, which the page's
+content security policy forbids.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from ..verdict import FrontPoint, Verdict
+from .palette import MARKS, Mark, mark_of
+from .text import clean, share, shorten
+
+__all__ = ["Panel", "Point", "figures", "marks_present"]
+
+Figure = dict[str, Any]
+Point = tuple[Mark, FrontPoint]
+
+CLOUD_LIMIT = 600
+"""Most points of one crowded kind that are drawn; more would only hide each other and slow the page."""
+
+
+class Panel(TypedDict):
+    """One picture: a name, what is seen in words, and the plotly figure."""
+
+    name: str
+    alt: str
+    shape: str
+    figure: Figure
+
+
+def figures(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
+    """The panels of one verdict; none where the record holds no points.
+
+    Args:
+        verdict: With its front.
+        tasks: Names, as in the record.
+    """
+    points = _thinned([(mark_of(point), point) for point in verdict.front])
+    if not points:
+        return []
+    if len(tasks) > 3:
+        return [_parallel(points, tasks)]
+    panels = [_pair(points, tasks, i, j) for i, j in itertools.combinations(range(len(tasks)), 2)]
+    if len(tasks) == 3:
+        panels.extend(_triangle(points, tasks))
+    return panels
+
+
+def marks_present(verdict: Verdict) -> list[Mark]:
+    """The marks that a legend must explain, in drawing order."""
+    present = {mark_of(point).name for point in verdict.front}
+    return [mark for mark in MARKS if mark.name in present]
+
+
+def _thinned(points: list[Point]) -> list[Point]:
+    kept: list[Point] = []
+    for mark in MARKS:
+        group = [pair for pair in points if pair[0].name == mark.name]
+        stride = -(-len(group) // CLOUD_LIMIT) if mark.cloud else 1
+        kept.extend(group[:: max(1, stride)])
+    return kept
+
+
+def _safe(name: str, length: int = 22) -> str:
+    """A name in plotly's text, which would read ``<b>`` and ``<a href>`` as markup."""
+    text = shorten(clean(name), length)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _hover(mark: Mark, point: FrontPoint, tasks: Sequence[str]) -> str:
+    lines = [f"<b>{mark.words}</b>"]
+    lines += [f"{_safe(name, 40)}: {share(loss)}" for name, loss in zip(tasks, point.losses, strict=True)]
+    if point.weights is not None:
+        lines.append("weights: " + " : ".join(f"{weight:.4f}" for weight in point.weights))
+    if mark.name == "hidden":
+        lines.append(f"a mixture is better on every task by {share(point.gap)}")
+    return "<br>".join(lines)
+
+
+def _marker(mark: Mark) -> Figure:
+    marker: Figure = {"color": mark.color, "symbol": mark.symbol, "size": mark.size}
+    if mark.cloud:
+        return marker | {"opacity": 0.55 if mark.name == "any" else 0.85}
+    return marker | {"line": {"color": "page", "width": 1.5}}
+
+
+def _axis(title: str, **more: object) -> Figure:
+    axis: Figure = {
+        "title": {"text": title, "standoff": 8},
+        "gridcolor": "grid",
+        "linecolor": "grid",
+        "zeroline": False,
+        "tickformat": ".2~f",
+        "nticks": 6,
+        "automargin": True,
+    }
+    return axis | more
+
+
+def _layout(**more: object) -> Figure:
+    layout: Figure = {
+        "font": {"color": "ink", "size": 13},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 56, "r": 16, "t": 12, "b": 52},
+        "showlegend": False,
+        "hovermode": "closest",
+        "dragmode": False,
+        "hoverlabel": {"align": "left", "bgcolor": "page", "bordercolor": "grid", "font": {"color": "ink"}},
+    }
+    return layout | more
+
+
+def _pair(points: Sequence[Point], tasks: Sequence[str], i: int, j: int) -> Panel:
+    traces: list[Figure] = []
+    for mark, group in _grouped(points):
+        order = sorted(group, key=lambda p: (p.losses[i], p.losses[j])) if mark.cloud else list(group)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [_rounded(p.losses[i]) for p in order],
+                "y": [_rounded(p.losses[j]) for p in order],
+                "marker": _marker(mark),
+                "hoverinfo": "text",
+                "hovertext": [_hover(mark, p, tasks) for p in order],
+            }
+        )
+    first, second = clean(tasks[i]), clean(tasks[j])
+    layout = _layout(
+        xaxis=_axis(f"{_safe(tasks[i])}, loss"),
+        yaxis=_axis(f"{_safe(tasks[j])}, loss"),
+    )
+    alt = (
+        f"Scatter plot. Across: loss of {first}; upwards: loss of {second}; both in shares of variance, lower is "
+        f"better. {_seen(points, tasks, (i, j))}"
+    )
+    return {
+        "name": f"{first} against {second}",
+        "alt": alt,
+        "shape": "square",
+        "figure": {"data": traces, "layout": layout},
+    }
+
+
+def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
+    """The triangle of weights, coloured by the worst task; not drawn without weights."""
+    sums = [p for mark, p in points if mark.name == "weighted" and p.weights is not None]
+    if not sums:
+        return []
+    traces = [_ternary(sums, [_hover(mark_of(p), p, tasks) for p in sums])]
+    traces[0]["marker"] = {
+        "color": [_rounded(max(p.losses)) for p in sums],
+        "colorscale": "Cividis",
+        "reversescale": True,
+        "size": 6,
+        "colorbar": {
+            "title": {"text": "worst task", "side": "top", "font": {"size": 12}},
+            "orientation": "h",
+            "thickness": 10,
+            "len": 0.7,
+            "y": -0.22,
+            "yanchor": "top",
+            "outlinewidth": 0,
+            "tickformat": ".2~f",
+            "nticks": 5,
+        },
+    }
+    for mark, group in _grouped(points):
+        weighted = [p for p in group if p.weights is not None]
+        if mark.cloud or not weighted:
+            continue
+        traces.append(_ternary(weighted, [_hover(mark, p, tasks) for p in weighted]) | {"marker": _marker(mark)})
+    corner = {"gridcolor": "grid", "linecolor": "grid", "nticks": 5, "showticklabels": False, "min": 0}
+    axes = {
+        side: corner | {"title": {"text": f"all weight on<br>{_safe(name, 16)}"}}
+        for side, name in zip(("aaxis", "baxis", "caxis"), tasks, strict=True)
+    }
+    layout = _layout(
+        ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}, margin={"l": 64, "r": 64, "t": 48, "b": 96}
+    )
+    best = min(sums, key=lambda p: max(p.losses))
+    alt = (
+        "Triangle of weights: each corner gives all weight to one task; colour shows the loss of the worst task. "
+        f"Of the weights drawn, the best leave the worst task at {share(max(best.losses))}, the worst at "
+        f"{share(max(max(p.losses) for p in sums))}."
+    )
+    return [
+        {"name": "Weights", "alt": alt, "shape": "square", "figure": {"data": traces, "layout": layout}},
+    ]
+
+
+def _ternary(points: Sequence[FrontPoint], hover: list[str]) -> Figure:
+    weights = [p.weights or () for p in points]
+    sides = {side: [_rounded(w[index]) for w in weights] for index, side in enumerate("abc")}
+    return {"type": "scatterternary", "mode": "markers", **sides, "hoverinfo": "text", "hovertext": hover}
+
+
+def _parallel(points: Sequence[Point], tasks: Sequence[str]) -> Panel:
+    """One line a model over all tasks; crowded kinds are one trace each, with gaps between the lines."""
+    positions = list(range(len(tasks)))
+    traces: list[Figure] = []
+    for mark, group in _grouped(points):
+        across: list[float | None] = []
+        upwards: list[float | None] = []
+        hover: list[str | None] = []
+        for point in group:
+            across += [*positions, None]
+            upwards += [*map(_rounded, point.losses), None]
+            hover += [*[_hover(mark, point, tasks)] * len(tasks), None]
+        trace: Figure = {"type": "scatter", "x": across, "y": upwards}
+        if mark.cloud:
+            width, opacity = (1, 0.18) if mark.name == "any" else (1, 0.35)
+            trace |= {"mode": "lines", "line": {"color": mark.color, "width": width}, "opacity": opacity}
+            trace |= {"hoverinfo": "skip"}
+        else:
+            trace |= {"mode": "lines+markers", "line": {"color": mark.color, "width": 2}, "marker": _marker(mark)}
+            trace |= {"hoverinfo": "text", "hovertext": hover}
+        traces.append(trace)
+    names: Mapping[str, object] = {
+        "tickvals": positions,
+        "ticktext": [_safe(name, 14) for name in tasks],
+        "tickangle": -35 if len(tasks) > 5 or max(map(len, tasks)) > 8 else 0,
+        "range": [-0.3, len(tasks) - 0.7],
+    }
+    layout = _layout(xaxis=_axis("", **names), yaxis=_axis("loss, share of variance", rangemode="tozero"))
+    alt = (
+        "Parallel coordinates: one line a model, one position a task; height is the loss in shares of variance, "
+        f"lower is better. {_seen(points, tasks, tuple(positions))}"
+    )
+    return {"name": "All tasks", "alt": alt, "shape": "wide", "figure": {"data": traces, "layout": layout}}
+
+
+def _grouped(points: Sequence[Point]) -> list[tuple[Mark, list[FrontPoint]]]:
+    groups = [(mark, [point for owner, point in points if owner.name == mark.name]) for mark in MARKS]
+    return [(mark, group) for mark, group in groups if group]
+
+
+def _seen(points: Sequence[Point], tasks: Sequence[str], shown: tuple[int, ...]) -> str:
+    """The marked points of a picture as a sentence, for readers who do not see it."""
+    told = []
+    for mark, point in points:
+        if not mark.cloud:
+            values = ", ".join(f"{clean(tasks[i])} {share(point.losses[i])}" for i in shown)
+            told.append(f"{mark.words}: {values}")
+    return f"Marked: {'; '.join(told)}." if told else "No single point is marked."
+
+
+def _rounded(value: float) -> float:
+    """Six digits: far below a pixel, and half the page's size."""
+    return float(f"{value:.6g}")

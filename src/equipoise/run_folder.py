@@ -1,0 +1,331 @@
+"""The output folder: what is written there, in which order, and whose folder it is.
+
+A run folder holds ``config.json`` (what was asked), ``record.json`` (what was found) and ``report.html``. Every file
+is written under a temporary name beside it, forced to disk and renamed, so a reader sees the old file or the new
+one, never half of one. The same command on the same folder finds its record and only renders again; another
+configuration is refused; a folder that we did not write is never touched. Nothing here reads pickle.
+"""
+
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import RunFolderError
+from .verdict import AuditRecord
+
+__all__ = ["RunConfig", "RunFolder", "records_from_json", "records_to_json", "slug"]
+
+CONFIG, RECORD, REPORT = "config.json", "record.json", "report.html"
+_TEMPORARY = ".equipoise-tmp"
+
+
+class RunConfig(BaseModel):
+    """What was asked: whatever decides the result, and nothing else.
+
+    Attributes:
+        written_by: Marks the folder as ours.
+        format: Version of the folder's layout.
+        command: Which command wrote it.
+        version: Of equipoise.
+        data: Name of the set or file.
+        sha256: Of the data, or "" for generated tables.
+        targets, inputs, drop, names: Column names as given; None where not given.
+        width: Of the shared layer; None for all.
+        header: Whether the file's first line holds names.
+        bootstraps: Resamples asked for; None for the default.
+        seed: Of everything random.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    written_by: Literal["equipoise"] = "equipoise"
+    format: Literal[1] = 1
+    command: Literal["audit", "demo"]
+    version: str
+    data: str
+    sha256: str = ""
+    targets: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    names: tuple[str, ...] | None = None
+    width: int | None = None
+    header: bool = True
+    bootstraps: int | None = None
+    seed: int = 0
+
+
+class RunFolder:
+    """A folder that may be written, or a reason why not.
+
+    Args:
+        path: The folder. It need not exist; its parent must.
+        config: What is asked now.
+        overwrite: Replace the files of another run of ours. Other files in the folder stay.
+
+    Raises:
+        RunFolderError: The folder is not ours, holds another configuration, or cannot be written. Nothing was
+            changed on disk.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> folder = RunFolder(Path(mkdtemp()) / "out", RunConfig(command="demo", version="0.1.0", data="built in"))
+        >>> folder.records() is None
+        True
+    """
+
+    def __init__(self, path: Path, config: RunConfig, *, overwrite: bool = False) -> None:
+        self.path = path
+        self.config = config
+        self._fresh = True
+        _check_place(path)
+        found = _found_config(path)
+        if found is not None and not overwrite:
+            _check_same(path, found, config)
+            self._fresh = False
+
+    @property
+    def report(self) -> Path:
+        """Where the report is, or will be."""
+        return self.path / REPORT
+
+    def records(self) -> tuple[AuditRecord, ...] | None:
+        """The records of an earlier run of the same configuration, or None.
+
+        Raises:
+            RunFolderError: There is a record, but not one that can be read.
+        """
+        if self._fresh or not (self.path / RECORD).exists():
+            return None
+        return read_records(self.path)
+
+    def write(self, records: Sequence[AuditRecord], report: str) -> None:
+        """Write config, record and report, each whole or not at all.
+
+        An older report and record are removed first: a crash in between leaves a folder without a record, which
+        the same command completes, never a record under another run's configuration.
+
+        Args:
+            records: One, or several cases.
+            report: The HTML page.
+
+        Raises:
+            RunFolderError: The disk refused.
+        """
+        try:
+            self.path.mkdir(exist_ok=True)
+            for leftover in self.path.glob(f".*{_TEMPORARY}"):
+                leftover.unlink()
+            if self._fresh:
+                for name in (REPORT, RECORD):
+                    (self.path / name).unlink(missing_ok=True)
+            _replace(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
+            _replace(self.path / RECORD, records_to_json(records))
+            _replace(self.path / REPORT, report)
+        except OSError as error:
+            raise RunFolderError(
+                f"The folder {str(self.path)!r} must be writable; the system says: {error.strerror or error}. "
+                "Choose another with --out."
+            ) from error
+
+    def write_report(self, report: str) -> None:
+        """Write the report alone, for a record that is already there."""
+        replace_report(self.path, report)
+
+    @classmethod
+    def default(cls, *parts: str) -> Path:
+        """The folder in the current one that is used where none is named."""
+        return Path("-".join(["equipoise", *filter(None, map(slug, parts))]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing to release."""
+
+
+def slug(text: str, length: int = 60) -> str:
+    """Text as part of a file name: lower-case letters, digits and single dashes.
+
+    Example:
+        >>> slug("Größe, m²"), slug("../../etc"), slug("joint0,joint4")
+        ('grosse-m2', 'etc', 'joint0-joint4')
+    """
+    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:length].rstrip("-")
+
+
+def records_to_json(records: Sequence[AuditRecord]) -> str:
+    """One record as an object, several as an array."""
+    plain = [record.model_dump(mode="json") for record in records]
+    return json.dumps(plain[0] if len(plain) == 1 else plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def records_from_json(text: str) -> tuple[AuditRecord, ...]:
+    """The inverse of `records_to_json`.
+
+    Raises:
+        ValueError: Not JSON, or not such records (pydantic's `ValidationError` is one).
+    """
+    plain = json.loads(text)
+    return tuple(AuditRecord.model_validate_json(json.dumps(item)) for item in _as_list(plain))
+
+
+def _as_list(plain: Any) -> Iterable[Any]:
+    if isinstance(plain, list) and not plain:
+        raise ValueError("the file holds an empty list of records")
+    return plain if isinstance(plain, list) else [plain]
+
+
+def read_records(path: Path) -> tuple[AuditRecord, ...]:
+    """The records of a run folder.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        RunFolderError: There is none, or it cannot be read.
+    """
+    if not path.is_dir():
+        raise RunFolderError(f"A run folder must be a folder that equipoise wrote; {str(path)!r} is not a folder.")
+    if _found_config(path) is None:
+        raise RunFolderError(f"{str(path)!r} holds no run of equipoise. Make one with: equipoise audit DATA --targets a,b")
+    try:
+        return records_from_json((path / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunFolderError(
+            f"The run in {str(path)!r} did not finish: it has no {RECORD}. Run its command again; it goes on there."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"{str(path / RECORD)!r} must be a record of this version of equipoise; it cannot be read: "
+            f"{_first_line(error)}. Run its command again with --overwrite."
+        ) from error
+
+
+def replace_report(path: Path, report: str) -> Path:
+    """Write the report of a folder again.
+
+    Args:
+        path: A run folder.
+        report: The HTML page.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        RunFolderError: The disk refused.
+    """
+    try:
+        _replace(path / REPORT, report)
+    except OSError as error:
+        raise RunFolderError(
+            f"The report must be writable in {str(path)!r}; the system says: {error.strerror or error}."
+        ) from error
+    return path / REPORT
+
+
+def _check_place(path: Path) -> None:
+    """Whether files could be written there, without trying."""
+    shown = str(path)
+    if path.is_symlink() and not path.exists():
+        raise RunFolderError(f"{shown!r} is a link to something that is not there. Choose another folder with --out.")
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"The output must be a folder; {shown!r} is a file. Choose another name with --out.")
+    if path.exists():
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise RunFolderError(f"The folder {shown!r} is read-only for you. Choose another with --out.")
+        return
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise RunFolderError(
+            f"The folder {shown!r} cannot be made: its parent {str(parent)!r} does not exist. "
+            f"Make it first (mkdir -p), or choose another with --out."
+        )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise RunFolderError(
+            f"The folder {shown!r} cannot be made: {str(parent)!r} is read-only for you. Choose another with --out."
+        )
+
+
+def _found_config(path: Path) -> dict[str, Any] | None:
+    """The configuration in a folder, None for an empty or absent one.
+
+    Raises:
+        RunFolderError: The folder holds files and no configuration of ours.
+    """
+    if not path.is_dir():
+        return None
+    try:
+        entries = sorted(entry.name for entry in path.iterdir() if not entry.name.endswith(_TEMPORARY))
+        text = (path / CONFIG).read_text(encoding="utf-8") if CONFIG in entries else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"The folder {str(path)!r} cannot be read: {error}. Choose another with --out.") from error
+    if not entries:
+        return None
+    found = _parsed(text) if text is not None else None
+    if found is None:
+        shown = ", ".join(entries[:4]) + (", ..." if len(entries) > 4 else "")
+        raise RunFolderError(
+            f"The folder {str(path)!r} was not written by equipoise (it holds {shown}) and is left alone. "
+            "Choose a new or empty folder with --out; --overwrite does not apply to it."
+        )
+    return found
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and found.get("written_by") == "equipoise" else None
+
+
+def _check_same(path: Path, found: dict[str, Any], config: RunConfig) -> None:
+    try:
+        there = RunConfig.model_validate_json(json.dumps(found)).model_dump(mode="json")
+    except ValidationError as error:
+        raise RunFolderError(
+            f"{str(path / CONFIG)!r} is of another version of equipoise, or was changed: {_first_line(error)}. "
+            "Choose another folder with --out, or replace the run with --overwrite."
+        ) from error
+    now = config.model_dump(mode="json")
+    differing = [f"{key}: {there[key]!r} there, {now[key]!r} now" for key in now if there[key] != now[key]]
+    if differing:
+        raise RunFolderError(
+            f"The folder {str(path)!r} holds a run of another configuration. It differs in\n  "
+            + "\n  ".join(differing)
+            + "\nChoose another folder with --out, or replace that run with --overwrite."
+        )
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all: temporary name, to disk, rename, and the folder's entry to disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

@@ -1,0 +1,95 @@
+"""Rows to unit length before any solve, so that no method depends on the scale of a loss."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import GramianError
+
+__all__ = ["as_gramian", "equilibrate", "factor"]
+
+_ASYMMETRY = 1e-6
+_INDEFINITE = 1e-5
+
+
+def as_gramian(gramian: object, *, argument: str = "gramian") -> NDArray[np.float64]:
+    """Checks that a matrix can be a Gramian and returns it in float64, exactly symmetric.
+
+    Args:
+        gramian: Anything that NumPy reads as a (k, k) array.
+        argument: Its name in messages.
+
+    Returns:
+        The (k, k) matrix.
+
+    Raises:
+        GramianError: Not square, not finite, not symmetric (relative 1e-6 of the row norms), or a negative diagonal.
+
+    Example:
+        >>> as_gramian([[2, 1], [1, 2]])
+        array([[2., 1.],
+               [1., 2.]])
+    """
+    matrix = np.asarray(gramian, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.shape[0]:
+        raise GramianError(f"`{argument}` must be a (k, k) matrix, one row a task; got shape {matrix.shape}.")
+    if not np.isfinite(matrix).all():
+        raise GramianError(
+            f"`{argument}` must be finite; rows {np.flatnonzero(~np.isfinite(matrix).all(axis=1))} hold NaN or inf."
+        )
+    squares = np.diagonal(matrix)
+    if (squares < 0).any():
+        raise GramianError(f"`{argument}` must have squared norms on its diagonal; got {squares.min():.3g}.")
+    norms = np.sqrt(squares)
+    bound = np.outer(norms, norms)
+    if (np.abs(matrix - matrix.T) > _ASYMMETRY * bound).any():
+        worst = np.abs(matrix - matrix.T).max()
+        raise GramianError(f"`{argument}` must be symmetric; entries differ from their mirror by up to {worst:.3g}.")
+    if (np.abs(matrix) > (1 + _INDEFINITE) * bound).any():
+        raise GramianError(
+            f"`{argument}` must be positive semidefinite; an inner product exceeds the product of its norms."
+        )
+    return (matrix + matrix.T) / 2
+
+
+def equilibrate(gramian: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    r"""Splits a Gramian into cosines and norms.
+
+    .. math:: G = D^{1/2} C D^{1/2}, \qquad D = \operatorname{diag} G
+
+    Args:
+        gramian: (k, k), no zero on the diagonal.
+
+    Returns:
+        The cosines C (k, k), ones on the diagonal, and the norms (k,), in units of a gradient. Both keep full
+        relative accuracy however far the norms are spread.
+
+    Example:
+        >>> cosines, norms = equilibrate(np.array([[4.0, 0.0], [0.0, 1e-12]]))
+        >>> norms
+        array([2.e+00, 1.e-06])
+    """
+    norms = np.sqrt(np.diagonal(gramian))
+    cosines = gramian / norms[:, None] / norms[None, :]
+    np.fill_diagonal(cosines, 1.0)
+    return cosines, norms
+
+
+def factor(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A matrix R (k, k) with R^T R = C; its columns stand for the unit gradients.
+
+    Negative eigenvalues, which rounding alone can make, count as zero; no other eigenvalue is dropped.
+
+    Args:
+        cosines: (k, k), symmetric positive semidefinite.
+
+    Returns:
+        R (k, k), rows by rising eigenvalue.
+
+    Example:
+        >>> R = factor(np.array([[1.0, 0.5], [0.5, 1.0]]))
+        >>> np.allclose(R.T @ R, [[1.0, 0.5], [0.5, 1.0]])
+        True
+    """
+    values, vectors = np.linalg.eigh(cosines)
+    scaled: NDArray[np.float64] = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    return scaled
