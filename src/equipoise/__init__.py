@@ -1,10 +1,26 @@
-"""equipoise: multi-task trade-offs, measured."""
+"""equipoise: multi-task trade-offs, measured.
 
-from . import linear, methods
-from ._version import __version__
-from .methods import *  # noqa: F403
-from .methods import direction, weights
-from .types import Bounds, Ray, ReferencePoint
+The names are in `equipoise._public`. They are loaded when the first is asked for, so that ``equipoise --help`` does not
+wait for torch.
+"""
 
-__all__ = ["Bounds", "Ray", "ReferencePoint", "__version__", "direction", "linear", "methods", "weights"]
-__all__ += [name for name in methods.__all__ if name[0].isupper()]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from ._public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module 'equipoise' has no attribute {name!r}")
+    public = import_module("equipoise._public")
+    if not hasattr(public, name):
+        raise AttributeError(f"module 'equipoise' has no attribute {name!r}; it has {', '.join(public.__all__)}")
+    return getattr(public, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(import_module("equipoise._public").__all__)

@@ -12,14 +12,23 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import RunFolderError
 from .verdict import AuditRecord
 
-__all__ = ["RunConfig", "RunFolder", "records_from_json", "records_to_json", "slug"]
+__all__ = [
+    "RunConfig",
+    "RunFolder",
+    "read_config",
+    "read_records",
+    "records_from_json",
+    "records_to_json",
+    "replace_report",
+    "slug",
+]
 
 CONFIG, RECORD, REPORT = "config.json", "record.json", "report.html"
 _TEMPORARY = ".equipoise-tmp"
@@ -40,6 +49,7 @@ class RunConfig(BaseModel):
         header: Whether the file's first line holds names.
         bootstraps: Resamples asked for; None for the default.
         seed: Of everything random.
+        title: Of the report, where it is not the record's own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +68,7 @@ class RunConfig(BaseModel):
     header: bool = True
     bootstraps: int | None = None
     seed: int = 0
+    title: str | None = None
 
 
 class RunFolder:
@@ -133,20 +144,15 @@ class RunFolder:
                 "Choose another with --out."
             ) from error
 
-    def write_report(self, report: str) -> None:
-        """Write the report alone, for a record that is already there."""
-        replace_report(self.path, report)
+    @staticmethod
+    def default(*parts: str) -> Path:
+        """The folder in the current one that is used where none is named.
 
-    @classmethod
-    def default(cls, *parts: str) -> Path:
-        """The folder in the current one that is used where none is named."""
+        Example:
+            >>> RunFolder.default("audit", "enb.arff", "Y1,Y2").as_posix()
+            'equipoise-audit-enb-arff-y1-y2'
+        """
         return Path("-".join(["equipoise", *filter(None, map(slug, parts))]))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Nothing to release."""
 
 
 def slug(text: str, length: int = 60) -> str:
@@ -191,10 +197,7 @@ def read_records(path: Path) -> tuple[AuditRecord, ...]:
     Raises:
         RunFolderError: There is none, or it cannot be read.
     """
-    if not path.is_dir():
-        raise RunFolderError(f"A run folder must be a folder that equipoise wrote; {str(path)!r} is not a folder.")
-    if _found_config(path) is None:
-        raise RunFolderError(f"{str(path)!r} holds no run of equipoise. Make one with: equipoise audit DATA --targets a,b")
+    read_config(path)
     try:
         return records_from_json((path / RECORD).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -206,6 +209,24 @@ def read_records(path: Path) -> tuple[AuditRecord, ...]:
             f"{str(path / RECORD)!r} must be a record of this version of equipoise; it cannot be read: "
             f"{_first_line(error)}. Run its command again with --overwrite."
         ) from error
+
+
+def read_config(path: Path) -> RunConfig:
+    """The configuration of a run folder.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        RunFolderError: There is none, or it cannot be read.
+    """
+    if not path.is_dir():
+        found_there = "a file" if path.exists() else "not there"
+        raise RunFolderError(f"A run folder must be a folder that equipoise wrote; {str(path)!r} is {found_there}.")
+    found = _found_config(path)
+    if found is None:
+        raise RunFolderError(f"{str(path)!r} is empty. Make a run with: equipoise audit DATA --targets a,b")
+    return _valid(path, found)
 
 
 def replace_report(path: Path, report: str) -> Path:
@@ -286,14 +307,18 @@ def _parsed(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.get("written_by") == "equipoise" else None
 
 
-def _check_same(path: Path, found: dict[str, Any], config: RunConfig) -> None:
+def _valid(path: Path, found: dict[str, Any]) -> RunConfig:
     try:
-        there = RunConfig.model_validate_json(json.dumps(found)).model_dump(mode="json")
+        return RunConfig.model_validate_json(json.dumps(found))
     except ValidationError as error:
         raise RunFolderError(
             f"{str(path / CONFIG)!r} is of another version of equipoise, or was changed: {_first_line(error)}. "
             "Choose another folder with --out, or replace the run with --overwrite."
         ) from error
+
+
+def _check_same(path: Path, found: dict[str, Any], config: RunConfig) -> None:
+    there = _valid(path, found).model_dump(mode="json")
     now = config.model_dump(mode="json")
     differing = [f"{key}: {there[key]!r} there, {now[key]!r} now" for key in now if there[key] != now[key]]
     if differing:

@@ -1,0 +1,43 @@
+"""Tables with several targets: built-in sets, files by path, data frames; all become one `Table`.
+
+| name | rows | inputs | tasks |
+|---|---|---|---|
+| ``arm`` | 2000 or as asked | 21 | 7 joint torques of a robot arm (exact inverse dynamics, generated here) |
+| ``diabetes`` | 442 | 8 | body mass, blood pressure, disease progression |
+| ``linnerud`` | 20 | 3 | weight, waist, pulse |
+
+| file | what it becomes |
+|---|---|
+| ``.csv`` ``.tsv`` ``.txt`` (also ``.gz``) | the separator, decimal commas and the encoding are found and
+said | | ``.arff`` (also ``.gz``) | dense or sparse; numeric, nominal and text attributes |
+| ``.mat`` | numeric matrices side by side; SARCOS is recognised |
+
+Importing this is cheap: pandas, SciPy and scikit-learn are imported where a table is read. Nothing is
+downloaded.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .arm import inverse_dynamics, load_arm
+from .builtin import BUILTINS
+from .raw import Card
+from .table import Table
+
+if TYPE_CHECKING:
+    from .encode import encode_frame
+    from .loading import load
+
+__all__ = ["BUILTINS", "Card", "Table", "encode_frame", "inverse_dynamics", "load", "load_arm"]
+
+_ON_USE = {"encode_frame": ".encode", "load": ".loading"}  # these bring pandas
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ON_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_ON_USE[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

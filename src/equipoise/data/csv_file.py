@@ -124,10 +124,11 @@ def _ragged(text: str, separator: str) -> str:
     if not wrong:
         return ""
     number, found = wrong[0]
+    commas = "; numbers with decimal commas need another separator, such as a semicolon" if separator == "," else ""
     return (
         f"every row must have {width} cells as the first has ({SEPARATORS[separator]} between them), found "
         f"{found} in line {number} and {len(wrong)} such rows in all; a text that holds the separator or a "
-        f"line break must stand in double quotes"
+        f"line break must stand in double quotes{commas}"
     )
 
 

@@ -14,7 +14,7 @@ __all__ = ["MISSING", "ReadColumns", "read_columns"]
 MISSING = frozenset({"", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "NULL", "null"})
 _TRUTH = {"true": True, "false": False}
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?")
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 _WHOLE = re.compile(r"[+-]?\d+([eE][+-]?\d+)?")
 
 
@@ -36,7 +36,7 @@ class ReadColumns:
 def read_columns(texts: Mapping[str, pd.Series]) -> ReadColumns:
     """Read each column as numbers, true/false or text.
 
-    A column is numbers if every present value is one. "1,5" is a number with a decimal comma; "1,234" alone
+    A column is numbers if every present value is one. "1,5" and "0,640" are numbers with a decimal comma; "1,234"
     could also mean one thousand two hundred thirty-four. It is read with a decimal comma if some other value
     of the table can only be that, as thousands if some value of its column can only be that, and is unclear
     otherwise.

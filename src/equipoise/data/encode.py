@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..errors import listed
 from .columns import choose_columns, clean_name, some
@@ -65,12 +66,14 @@ def encode(
             f"There are {len(encoded.columns)} inputs for {rows_used} rows: a linear model fits any targets "
             f"exactly on the rows it was made from."
         )
+    target_matrix, input_matrix = np.column_stack(encoded_targets.columns), np.column_stack(encoded.columns)
+    warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.tasks)
     return Table(
         name=raw.name,
         source=raw.source,
-        inputs=np.column_stack(encoded.columns),
+        inputs=input_matrix,
         input_names=tuple(encoded.names),
-        targets=np.column_stack(encoded_targets.columns),
+        targets=target_matrix,
         tasks=tuple(encoded_targets.tasks),
         units=tuple(encoded_targets.units),
         kinds=tuple(encoded_targets.kinds),
@@ -80,6 +83,21 @@ def encode(
         warnings=tuple(warnings),
         sha256=raw.sha256,
     )
+
+
+def _given_away(
+    inputs: NDArray[np.float64], names: Sequence[str], targets: NDArray[np.float64], tasks: Sequence[str]
+) -> list[str]:
+    """A warning for each input that is a target up to unit, sign and origin (correlation 1 to 12 digits)."""
+    scaled_inputs, scaled_targets = (
+        (columns - columns.mean(axis=0)) / columns.std(axis=0) for columns in (inputs, targets)
+    )
+    correlations = np.abs(scaled_inputs.T @ scaled_targets) / len(inputs)
+    return [
+        f"Input {names[column]!r} is target {tasks[task]!r} up to unit, sign and origin: is it known before the target "
+        f"is? If not, --drop it."
+        for column, task in np.argwhere(correlations > 1 - 1e-12)
+    ]
 
 
 def encode_frame(

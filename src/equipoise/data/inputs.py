@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import listed
 from .columns import some
 from .raw import RawTable
-from .values import as_numbers, as_texts, constant, holds, not_numbers
+from .values import as_numbers, as_texts, constant, extreme, holds, not_numbers
 
 __all__ = ["MAX_LEVELS", "EncodedInputs", "encode_inputs"]
 
@@ -49,12 +49,12 @@ class EncodedInputs:
 def encode_inputs(raw: RawTable, names: Sequence[str], kept: NDArray[np.bool_], named: bool) -> EncodedInputs:
     """Encode input columns over the rows that are used.
 
-    Numbers stay as they are; a missing one becomes the mean of those present, and a column "x missing" (0 or
-    1) is added (one for all columns that are missing in the same rows). Texts, classes and booleans become
-    one 0/1 column a level, except the most frequent level, which the others are measured from; a missing text
-    is a level of its own. With more than 50 levels the 49 most frequent are kept and the rest share
-    "(other)". Columns that look like row numbers or identifiers are left out with a warning, unless the
-    caller named the inputs. Constant columns are left out.
+    Numbers stay as they are, booleans are 0 and 1; a missing one becomes the mean of those present, and a column
+    "x missing" (0 or 1) is added (one for all columns that are missing in the same rows). Texts and classes become
+    one 0/1 column a level, except the most frequent level, which the others are measured from; a missing text is a
+    level of its own. With more than 50 levels the 49 most frequent are kept and the rest share "(other)". Columns
+    that look like row numbers or identifiers are left out with a warning, unless the caller named the inputs.
+    Constant columns are left out.
 
     Args:
         raw: The table.
@@ -97,6 +97,9 @@ def encode_inputs(raw: RawTable, names: Sequence[str], kept: NDArray[np.bool_], 
                     f"Input {name!r} must be finite, found {int(np.isinf(values).sum())} infinite values. "
                     "Leave such cells empty (missing values are filled and marked) or --drop this column."
                 )
+                continue
+            if reason := extreme(values):
+                out.problems.append(f"Input {name!r} {reason}. Give it in another unit or --drop this column.")
                 continue
             if not named and kind == "numbers" and (reason := _number_identifier(name, as_numbers(column))):
                 out.warnings.append(f"Input {name!r} was left out: {reason}. {_keep(name)}")

@@ -5,6 +5,7 @@ recognised: 21 inputs (positions, velocities, accelerations of 7 joints) and 7 t
     joint6.
 """
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def read_mat(path: Path, *, names: Sequence[str] | None = None) -> RawTable:
         variables = loadmat(str(path))
     except NotImplementedError as error:
         raise DataError(f"{about} is of MATLAB version 7.3 (HDF5). Save it with save(..., '-v7').") from error
-    except (ValueError, TypeError, OSError, EOFError, KeyError, matlab.MatReadError) as error:
+    except (ValueError, TypeError, OSError, EOFError, LookupError, zlib.error, matlab.MatReadError) as error:
         raise DataError(f"{about} is not a MATLAB file, or is damaged: {error}") from error
     matrices, others = _matrices(variables)
     if not matrices:
@@ -92,14 +93,14 @@ def read_mat(path: Path, *, names: Sequence[str] | None = None) -> RawTable:
 
 def _matrices(variables: dict[str, object]) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
     """Numeric matrices with at least two rows, and the other variables in words."""
-    from scipy.sparse import csc_array, issparse  # noqa: PLC0415 - slow to import, and only needed here
+    from scipy.sparse import coo_array, issparse  # noqa: PLC0415 - slow to import, and only needed here
 
     matrices: dict[str, NDArray[np.float64]] = {}
     others: list[str] = []
     for name, value in variables.items():
         if name.startswith("__"):
             continue
-        array = csc_array(value).toarray() if issparse(value) else np.asarray(value)
+        array = np.asarray(coo_array(value).toarray() if issparse(value) else value)  # type: ignore[call-overload]
         if array.ndim == 2 and array.dtype.kind in "biuf" and array.shape[0] > 1 and array.shape[1] > 0:
             matrices[name] = array.astype(np.float64)
         else:

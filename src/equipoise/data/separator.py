@@ -12,7 +12,7 @@ __all__ = ["SEPARATORS", "sniff"]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar", " ": "blanks"}
 _LOOKED_AT = 100  # records
-_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.|\d*[.,]?\d+)([eE][+-]?\d+)?")
 
 
 def sniff(text: str, name: str) -> str:
@@ -20,8 +20,8 @@ def sniff(text: str, name: str) -> str:
 
     Each candidate splits the first 100 records, quotes respected. Ranked by the share of records with the
     commonest number of columns, then by the share of cells that are numbers (a decimal comma counts, where
-    comma does not separate), then by the number of columns. Blanks are considered last, and only where every
-    line has as many.
+    comma does not separate), then by the number of columns. Blanks are considered where every line
+    has as many cells and all but the first line's are numbers.
 
     Args:
         text: Of the file.
@@ -42,15 +42,17 @@ def sniff(text: str, name: str) -> str:
         score = _score(_records(text, separator))
         if score is not None and (best is None or score > best[0]):
             best = (score, separator)
-    if best is not None and best[0][0] >= 0.5:
-        return best[1]
-    widths = {len(line.split()) for line in islice(filter(str.strip, text.splitlines()), _LOOKED_AT)}
-    if len(widths) == 1 and widths.pop() > 1:
+    lines = list(islice((line.split() for line in text.splitlines() if line.strip()), _LOOKED_AT))
+    numbers_only = all(_NUMBER.fullmatch(cell) for line in lines[1:] for cell in line)
+    blanks = _score(lines) if numbers_only and len({len(line) for line in lines}) == 1 else None
+    if blanks is not None and (best is None or blanks > best[0]):
         return " "
+    if best is not None:
+        return best[1]
     first = next(filter(str.strip, text.splitlines()))[:60]
     raise DataError(
-        f"{name!r} must have two or more columns separated by comma, semicolon, tab or vertical bar, found "
-        f"one column: its first line is {first!r}. Save the table again with commas between the columns."
+        f"{name!r} must have two or more columns separated by comma, semicolon, tab or vertical bar, found one "
+        f"column: its first line is {first!r}. Save the table again with commas between the columns."
     )
 
 

@@ -12,7 +12,7 @@ from ..errors import listed
 from .columns import some
 from .raw import RawTable, refuse
 from .table import CLASSES, REGRESSION
-from .values import as_numbers, as_texts, constant, holds, not_numbers
+from .values import as_numbers, as_texts, constant, extreme, holds, not_numbers
 
 __all__ = ["MAX_CLASSES", "EncodedTargets", "encode_targets"]
 
@@ -119,6 +119,8 @@ def _unusable(name: str, column: pd.Series) -> list[str]:
         infinite = int(np.isinf(as_numbers(column)).sum())
         if infinite:
             return [f"Target {name!r} holds {infinite} infinite values. Replace them or leave them empty."]
+        if reason := extreme(as_numbers(column)):
+            return [f"Target {name!r} {reason}. Give it in another unit."]
     if kind == "classes":
         texts = [text for text in as_texts(column) if text is not None]
         levels = sorted(set(texts))

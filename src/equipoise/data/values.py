@@ -1,13 +1,16 @@
 """One column: what it holds, and its values as numbers or as texts with a mark for missing."""
 
 from collections import Counter
+from decimal import Decimal
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Holds", "as_numbers", "as_texts", "constant", "holds", "not_numbers"]
+__all__ = ["Holds", "as_numbers", "as_texts", "constant", "extreme", "holds", "not_numbers"]
+
+_LARGEST = 1e100  # squares of larger numbers, and sums of them, leave float64
 
 Holds = Literal["numbers", "booleans", "classes", "dates"]
 
@@ -26,7 +29,7 @@ def holds(column: pd.Series) -> Holds:
     present = column[column.notna()]
     if len(present) and all(isinstance(value, bool | np.bool_) for value in present):
         return "booleans"
-    if all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in present):
+    if all(isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool) for value in present):
         return "numbers"
     return "classes"
 
@@ -52,6 +55,27 @@ def constant(values: NDArray[np.float64]) -> bool:
     """
     spread = float(values.max() - values.min())
     return bool(spread <= 8 * np.finfo(np.float64).eps * float(np.abs(values).max()))
+
+
+def extreme(values: NDArray[np.float64]) -> str:
+    """Why squares of these numbers would leave float64, or ""; values that are not finite are passed over.
+
+    Example:
+        >>> extreme(np.array([1.0, 1e200]))
+        'holds numbers as large as 1e+200, and their squares leave double precision'
+        >>> extreme(np.array([1e-200, 3e-200]))
+        'varies by no more than 2e-200, and its square leaves double precision'
+    """
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return ""
+    largest = float(np.abs(finite).max())
+    if largest > _LARGEST:
+        return f"holds numbers as large as {largest:.0e}, and their squares leave double precision"
+    spread = float(np.ptp(finite))
+    if 0 < spread < 1 / _LARGEST:
+        return f"varies by no more than {spread:.0e}, and its square leaves double precision"
+    return ""
 
 
 def not_numbers(texts: list[str]) -> list[str]:

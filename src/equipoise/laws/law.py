@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import LawViolation
 from ..methods.base import Method, State, Step
 from ..methods.run import Outcome, run_method
+from ..solve.min_norm import min_norm_point
 from ..types import Tasks
 from .cases import Case
 
@@ -136,6 +137,44 @@ def _single(method: Method, case: Case) -> None:
     _require_same("single", method, case, found, rows[0], rows)
 
 
+def _task_scale(method: Method, case: Case) -> None:
+    """The unit direction, compared at the length of the direction for the losses as they are."""
+    wanted, k = _direction(method, case), len(case.losses)
+    length = float(np.linalg.norm(wanted))
+    for factors in (np.logspace(-1, 1, k) if k > 1 else np.array([3.0]), np.where(np.arange(k) % 2, 5.0, 0.3)):
+        history = [factors * losses for losses in _history(method, case.losses)]
+        found = _play(method, factors[:, None] * case.jacobian, history).direction.numpy()
+        other = float(np.linalg.norm(found))
+        aligned = found * (length / other) if other > 0 else found
+        _require_same("task_scale", method, case, aligned, wanted, case.jacobian)
+
+
+def _stationary(method: Method, case: Case) -> None:
+    """Both ways: zero in the convex hull of the gradients makes d = 0, and d = 0 only then."""
+    shortest = min_norm_point(case.jacobian @ case.jacobian.T).value @ case.jacobian
+    norms = np.linalg.norm(case.jacobian, axis=1)
+    unit = float(norms[norms > 0].min(initial=np.inf))
+    distance, length = float(np.linalg.norm(shortest)), float(np.linalg.norm(_direction(method, case)))
+    inside = distance <= _TOLERANCE * unit
+    found = f"0 lies {distance / unit:.3g} from the hull, |d| = {length / unit:.3g}, both over the smallest |g_i|"
+    _require((length <= _TOLERANCE * unit) == inside, "stationary", method, case, found)
+
+
+def _linear_under_scaling(method: Method, case: Case) -> None:
+    """d(b + c) = d(b) + d(c) for positive factors b, c of the losses: with degree 1, the law of linearity."""
+    k = len(case.losses)
+    shares = (np.linspace(0.2, 1.0, k) if k > 1 else np.array([0.5]), np.where(np.arange(k) % 2, 0.9, 0.1))
+
+    def scaled(factors: Array) -> Array:
+        history = [factors * losses for losses in _history(method, case.losses)]
+        found: Array = _play(method, factors[:, None] * case.jacobian, history).direction.numpy()
+        return found
+
+    parts = [scaled(share) for share in shares]
+    whole = scaled(shares[0] + shares[1])
+    _require_same("linear_under_scaling", method, case, parts[0] + parts[1], whole, case.jacobian)
+
+
 laws: MappingProxyType[str, Law] = MappingProxyType(
     {
         law.name: law
@@ -146,7 +185,20 @@ laws: MappingProxyType[str, Law] = MappingProxyType(
             Law("degree", "c times all losses gives c^p times the direction, p = degree()", _degree),
             Law("no_conflict", "<g_i, d> >= 0 for every task", _no_conflict),
             Law("single", "one task: d is its gradient", _single),
+            Law("task_scale", "positive factors of single losses do not change the unit direction", _task_scale),
+            Law("stationary", "d = 0 exactly where 0 lies in the convex hull of the gradients", _stationary),
+            Law(
+                "linear_under_scaling",
+                "as a function of positive factors c of the losses, d(b + c) = d(b) + d(c)",
+                _linear_under_scaling,
+            ),
         )
     }
 )
-"""Name -> law. Tolerance 1e-7 of the direction, or of the smallest gradient where the direction is shorter."""
+"""Name -> law. Tolerance 1e-7 of the direction, or of the smallest gradient where the direction is shorter.
+
+``task_scale`` tries factors of 0.1 to 10 and compares directions of equal length: two opposite directions differ, a
+direction shorter than 1e-7 of the smallest gradient has no unit direction and passes. ``stationary`` calls a vector
+zero below 1e-7 of the smallest gradient that is not exactly zero. ``linear_under_scaling`` is checked for one pair of
+vectors of factors between 0.1 and 1; homogeneity is the law ``degree``.
+"""

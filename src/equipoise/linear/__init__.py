@@ -5,17 +5,30 @@ program that can write down a (k, k) matrix. Losses are L_i = c_i + G_ii - e_i: 
 predictable part, less the energy that the shared layer captures.
 """
 
+from .audits import audit_problem
+from .descent import MGDAPath, mgda
 from .problem import LinearProblem
 from .reachability import Reach, reach
 from .scalarization import Scalarized, scalarized, scalarized_model
 from .signs import condition
+from .tchebycheff_points import TchebycheffPoint, tchebycheff
+from .weight_search import BestWeights, best_weights
+from .words import width_summary
 
 __all__ = [
+    "BestWeights",
     "LinearProblem",
+    "MGDAPath",
     "Reach",
     "Scalarized",
+    "TchebycheffPoint",
+    "audit_problem",
+    "best_weights",
     "condition",
+    "mgda",
     "reach",
     "scalarized",
     "scalarized_model",
+    "tchebycheff",
+    "width_summary",
 ]

@@ -1,6 +1,7 @@
 """Points for the picture of a front: any models, weighted sums, single best models with what a mixture adds."""
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -8,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..verdict import FrontPoint
+from .fantope import best_mixture
 from .gramians import factor
-from .reachability import SupportPool, reach_with
+from .minmax import MinMax, unit_factor
 from .scalarization import optimum
 from .solutions import Shares, WidthSolution
 from .tchebycheff_points import tchebycheff
@@ -20,7 +22,9 @@ Array = NDArray[np.float64]
 
 _DIGITS = 6
 _LEAST_WEIGHT = 1e-4
-_GAP_TOLERANCE = 1e-5
+_VISIBLE = 1e-3
+"""Gaps below this share of variance are not searched for larger ones."""
+_RADII = (0.2, 0.1, 0.05)
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,13 @@ class Budget:
         models: Random projections.
         sweep: Weights of the adaptive sweep.
         directions: Directions for single best models.
+        climb: Directions tried near the one of largest gap, where that can be seen.
     """
 
     models: int
     sweep: int
     directions: int
+    climb: int = 0
 
 
 def budget_for(tasks: int) -> Budget:
@@ -43,11 +49,11 @@ def budget_for(tasks: int) -> Budget:
 
     Example:
         >>> budget_for(3)
-        Budget(models=400, sweep=160, directions=28)
+        Budget(models=400, sweep=200, directions=36, climb=18)
     """
     if tasks <= 3:
-        return Budget(models=400, sweep=160, directions=28)
-    return Budget(models=200, sweep=120, directions=15 if tasks <= 5 else 8)
+        return Budget(models=400, sweep=200, directions=36, climb=18)
+    return Budget(models=200, sweep=120, directions=24 if tasks <= 5 else 12, climb=9)
 
 
 def front_points(
@@ -55,8 +61,8 @@ def front_points(
 ) -> tuple[tuple[FrontPoint, ...], float, int]:
     """All points of one width, the largest gap seen on single best models, and the directions tried for it.
 
-    The gap of a model is delta of `reach` in shares of variance: by how much a mixture improves every task at once.
-    Losses are rounded to 6 decimals.
+    The gap of a model is delta of `reach` in shares of variance: by how much a mixture improves every task
+    at once. Losses are rounded to 6 decimals.
 
     Args:
         shares: The problem in shares of variance.
@@ -73,12 +79,25 @@ def front_points(
         for weights, losses in weight_sweep(shares, here.width, size.sweep):
             points.append(_point("weighted sum", losses, weights))
         part = shares.predictable
-        pool = SupportPool(shares.gramian[np.ix_(part, part)], here.width)
-        for direction in (None, *_directions(int(part.sum()), size.directions, seed)):
+        gramian = shares.gramian[np.ix_(part, part)]
+        best = np.ones(len(gramian))
+
+        def draw(direction: Array | None) -> float:
             captured, losses = _single_best(shares, here, direction)
-            gap = max(reach_with(pool, captured, np.ones(int(part.sum())), _GAP_TOLERANCE).lower, 0.0)
-            largest, tried = max(largest, gap), tried + 1
+            gap = _lead(gramian, here.width, captured)
             points.append(_point("tchebycheff" if direction is None else "one model", losses, gap=gap))
+            return gap
+
+        largest = draw(None)
+        spread = _directions(len(gramian), size.directions, seed)
+        for direction in spread:
+            gap = draw(direction)
+            if gap > largest:
+                largest, best = gap, direction
+        tried = 1 + len(spread)
+        if largest > _VISIBLE:
+            largest, more = _climb(draw, best, largest, seed, size.climb)
+            tried += more
         points.append(_point("best weights", here.losses_best, here.weights))
         points.append(_point("mixture", here.losses_mixture))
     points.append(_point("equal weights", here.losses_equal, even))
@@ -124,6 +143,20 @@ def _directions(tasks: int, count: int, seed: int) -> list[Array]:
     return list(np.random.default_rng(seed + 1).dirichlet(np.ones(tasks), count))
 
 
+def _climb(draw: Callable[[Array], float], best: Array, largest: float, seed: int, steps: int) -> tuple[float, int]:
+    """Random steps from the direction of the largest gap, shorter each round: the largest gap, directions tried."""
+    generator = np.random.default_rng(seed + 2)
+    tried = 0
+    for radius in _RADII:
+        for _ in range(steps // len(_RADII)):
+            direction = best * np.exp(radius * generator.normal(size=len(best)))
+            gap = draw(direction / direction.sum())
+            tried += 1
+            if gap > largest:
+                largest, best = gap, direction
+    return largest, tried
+
+
 def _single_best(shares: Shares, here: WidthSolution, direction: Array | None) -> tuple[Array, Array]:
     """Captured energies (predictable tasks) and losses (all) of the best single model in one direction."""
     part = shares.predictable
@@ -135,13 +168,24 @@ def _single_best(shares: Shares, here: WidthSolution, direction: Array | None) -
     return point.captured, shares.losses(every)
 
 
+def _lead(gramian: Array, width: int, captured: Array) -> float:
+    """By how much a mixture beats these energies in every task at once: the lower end of `reach`, from a path.
+
+    With need = e / G_ii and pace = 1 / G_ii the worst level of a mixture is max_i e_i - e_i(P) = -delta. What is
+    returned is attained by a mixture.
+    """
+    energy = gramian.diagonal()
+    problem = MinMax(factor=unit_factor(gramian)[0], need=captured / energy, pace=1.0 / energy, width=width)
+    return max(-best_mixture(problem).value, 0.0)
+
+
 def weight_sweep(shares: Shares, width: int, count: int) -> list[tuple[Array, Array]]:
     """Weights and losses of weighted sums, finer where the losses move most.
 
-    Longest-edge bisection of the weight simplex, lengths measured in losses: starting from its corners (least weight
-    1e-4), the edge with the largest product of loss distance and root of weight distance is halved next. A
-    uniform grid leaves holes of several percent exactly where trade-offs happen. For pictures only: whether a point
-    can be reached is decided by `reach`.
+    Longest-edge bisection of the weight simplex, lengths measured in losses: starting from its corners
+    (least weight 1e-4), the edge with the largest product of loss distance and root of weight distance is
+    halved next. A uniform grid leaves holes of several percent exactly where trade-offs happen. For pictures
+    only: whether a point can be reached is decided by `reach`.
 
     Args:
         shares: The problem in shares of variance.
@@ -159,13 +203,15 @@ def weight_sweep(shares: Shares, width: int, count: int) -> list[tuple[Array, Ar
     weights = list(corners)
     losses = [shares.losses(optimum(shares.gramian, corner, width).captured) for corner in corners]
 
+    lengths: dict[tuple[int, int], float] = {}
+
     def longest(simplex: tuple[int, ...]) -> tuple[float, tuple[int, int]]:
-        lengths = []
         for i, j in combinations(simplex, 2):
-            apart = float(np.abs(weights[i] - weights[j]).sum())
-            far = float(np.abs(losses[i] - losses[j]).max()) if apart > _LEAST_WEIGHT else 0.0
-            lengths.append((far * np.sqrt(apart), (i, j)))
-        return max(lengths)
+            if (i, j) not in lengths:
+                apart = float(np.abs(weights[i] - weights[j]).sum())
+                far = float(np.abs(losses[i] - losses[j]).max()) if apart > _LEAST_WEIGHT else 0.0
+                lengths[i, j] = far * np.sqrt(apart)
+        return max((lengths[edge], edge) for edge in combinations(simplex, 2))
 
     first = tuple(range(tasks))
     length, edge = longest(first)

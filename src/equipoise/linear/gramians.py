@@ -17,7 +17,7 @@ __all__ = ["RANK_TOLERANCE", "checked_gramian", "checked_width", "correlations",
 RANK_TOLERANCE = 1e-12
 """Eigenvalues of the correlations below this share of the largest are rounding, not a dimension."""
 
-_ABSENT = 1e-20
+_ABSENT = 1e-28
 """A task whose energy is below this share of the largest has nothing that can be predicted."""
 
 _SYMMETRY = 1e-9

@@ -4,12 +4,16 @@ A projection near U (r, q) is written as the span of U + V K, V an orthonormal b
 free, with inverse (U + V K)^T (U + V K) in between where orthonormality is needed. All derivatives are exact.
 """
 
+import warnings
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from scipy.optimize import minimize, nnls
 
 from .minmax import Array, MinMax
 
-__all__ = ["anneal", "complement", "multipliers", "polish", "scalarised_descent"]
+__all__ = ["anneal", "chart", "complement", "multipliers", "polish", "relax", "slsqp", "smooth_descent"]
 
 TEMPERATURES = (0.1, 0.01)
 """Of the smooth worst level, in units of the levels, before the exact one takes over."""
@@ -33,7 +37,38 @@ def _orthonormal(basis: Array) -> Array:
     return np.asarray(np.linalg.qr(basis)[0], dtype=np.float64)
 
 
-def _chart(problem: MinMax, basis: Array, rest: Array, turn: Array) -> tuple[Array, Array]:
+def slsqp(
+    objective: Callable[[Array], float],
+    slope: Callable[[Array], Array],
+    start: Array,
+    bounds: list[tuple[float | None, float | None]],
+    constraints: list[dict[str, Any]],
+    *,
+    iterations: int,
+    tolerance: float,
+) -> Array | None:
+    """Where sequential quadratic programming ends (Kraft, 1988, in SciPy), or None where that is not finite.
+
+    Its own success flag is not used: callers measure what they get.
+    """
+    with warnings.catch_warnings():
+        # a step past the bounds is clipped to them, and said so; that is what the bounds are for
+        warnings.filterwarnings("ignore", message="Values in x were outside bounds", category=RuntimeWarning)
+        solve: Any = minimize  # the stubs know no list of dictionaries
+        found = solve(
+            objective,
+            start,
+            jac=slope,
+            method="SLSQP",
+            bounds=bounds,
+            constraints=constraints,
+            options={"maxiter": iterations, "ftol": tolerance},
+        )
+    end = np.asarray(found.x, dtype=np.float64)
+    return end if bool(np.all(np.isfinite(end))) else None
+
+
+def chart(problem: MinMax, basis: Array, rest: Array, turn: Array) -> tuple[Array, Array]:
     """Captured shares (k,) of the span of basis + rest @ turn, and their derivative (k, (r - q) q)."""
     moved = basis + rest @ turn
     solved = np.linalg.solve(moved.T @ moved, moved.T @ problem.factor)  # (q, k)
@@ -43,7 +78,7 @@ def _chart(problem: MinMax, basis: Array, rest: Array, turn: Array) -> tuple[Arr
     return captured, slope.reshape(problem.tasks, -1)
 
 
-def scalarised_descent(problem: MinMax, basis: Array, temperature: float) -> Array:
+def smooth_descent(problem: MinMax, basis: Array, temperature: float) -> Array:
     """Minimise the smooth worst level T log sum_i exp(level_i / T) by L-BFGS from `basis`.
 
     It lies between the worst level and T log k above it (Lin et al., 2024, for losses in general).
@@ -52,7 +87,7 @@ def scalarised_descent(problem: MinMax, basis: Array, temperature: float) -> Arr
     shape = (rest.shape[1], basis.shape[1])
 
     def value_and_slope(turn: Array) -> tuple[float, Array]:
-        captured, slope = _chart(problem, basis, rest, turn.reshape(shape))
+        captured, slope = chart(problem, basis, rest, turn.reshape(shape))
         levels = problem.levels(captured) / temperature
         top = float(levels.max())
         shares = np.exp(levels - top)
@@ -77,14 +112,14 @@ def anneal(problem: MinMax, basis: Array) -> tuple[Array, int]:
     """
     moved = basis
     for temperature in TEMPERATURES:
-        moved = scalarised_descent(problem, moved, temperature)
+        moved = smooth_descent(problem, moved, temperature)
     exact = basis.size - basis.shape[1] ** 2 + 2 <= LARGEST_POLISH
     if exact:
         _, bases = polish(problem, np.ones(1), moved[None])
         moved = bases[0]
     else:
         for temperature in (1e-3, 1e-4, 1e-5):
-            moved = scalarised_descent(problem, moved, temperature)
+            moved = smooth_descent(problem, moved, temperature)
     return (moved if problem.worst(moved) < problem.worst(basis) else basis), len(TEMPERATURES) + 1
 
 
@@ -112,7 +147,7 @@ def polish(problem: MinMax, weights: Array, bases: Array) -> tuple[Array, Array]
         """Captured shares of the mixture (k,), and their derivative (k, m + m cell)."""
         shares = point[1 : 1 + members]
         turns = point[1 + members :].reshape(members, rank - width, width)
-        charts = [_chart(problem, bases[j], rests[j], turns[j]) for j in range(members)]
+        charts = [chart(problem, bases[j], rests[j], turns[j]) for j in range(members)]
         captured = np.array([chart[0] for chart in charts])
         slope = np.hstack([captured.T, *[shares[j] * charts[j][1] for j in range(members)]])
         return shares @ captured, slope
@@ -132,26 +167,60 @@ def polish(problem: MinMax, weights: Array, bases: Array) -> tuple[Array, Array]
     direction[0] = 1.0
     one = np.zeros(len(start))
     one[1 : 1 + members] = 1.0
-    found = minimize(
+    bounds: list[tuple[float | None, float | None]] = [(None, None)]
+    found = slsqp(
         lambda point: float(point[0]),
+        lambda point: direction,
         start,
-        jac=lambda point: direction,
-        method="SLSQP",
-        bounds=[(None, None)] + [(0.0, 1.0)] * members + [(-4.0, 4.0)] * (members * cell),
-        constraints=[
+        bounds + [(0.0, 1.0)] * members + [(-4.0, 4.0)] * (members * cell),
+        [
             {"type": "ineq", "fun": slack, "jac": slack_slope},
             {"type": "eq", "fun": lambda point: float(one @ point) - 1.0, "jac": lambda point: one},
         ],
-        options={"maxiter": 200, "ftol": 1e-14},
+        iterations=200,
+        tolerance=1e-14,
     )
-    if not np.all(np.isfinite(found.x)):
+    if found is None:
         return weights, bases
-    shares = np.maximum(found.x[1 : 1 + members], 0.0)
-    turns = found.x[1 + members :].reshape(members, rank - width, width)
+    shares = np.maximum(found[1 : 1 + members], 0.0)
+    turns = found[1 + members :].reshape(members, rank - width, width)
     moved = np.array([_orthonormal(bases[j] + rests[j] @ turns[j]) for j in range(members)])
     if shares.sum() <= 0 or worst(shares / shares.sum(), moved) >= start[0]:
         return weights, bases
     return shares / shares.sum(), moved
+
+
+def relax(problem: MinMax, basis: Array) -> Array:
+    """Lower the mean level as far as the worst level allows, by SLSQP from `basis`.
+
+    Where the optimum of the worst level is not unique, this leaves the tasks that do not bind no worse than need be.
+    Returned as it came where nothing is gained.
+    """
+    rest = complement(basis)
+    shape = (rest.shape[1], basis.shape[1])
+    if shape[0] * shape[1] > LARGEST_POLISH:
+        return basis
+    ceiling = problem.worst(basis)
+
+    def at(turn: Array) -> tuple[Array, Array]:
+        captured, slope = chart(problem, basis, rest, turn.reshape(shape))
+        return problem.levels(captured), -slope / problem.pace[:, None]
+
+    found = slsqp(
+        lambda turn: float(np.mean(at(turn)[0])),
+        lambda turn: np.asarray(np.mean(at(turn)[1], axis=0), dtype=np.float64),
+        np.zeros(shape[0] * shape[1]),
+        [(-4.0, 4.0)] * (shape[0] * shape[1]),
+        [{"type": "ineq", "fun": lambda turn: ceiling - at(turn)[0], "jac": lambda turn: -at(turn)[1]}],
+        iterations=100,
+        tolerance=1e-12,
+    )
+    if found is None:
+        return basis
+    moved = _orthonormal(basis + rest @ found.reshape(shape))
+    before, after = problem.levels(problem.captured(basis)), problem.levels(problem.captured(moved))
+    gained = after.mean() < before.mean() - 1e-9 and after.max() <= ceiling + 1e-13
+    return moved if gained else basis
 
 
 def multipliers(problem: MinMax, weights: Array, bases: Array, *, active: float = 1e-7) -> Array:

@@ -14,6 +14,8 @@ __all__ = ["build_ladder"]
 Array = NDArray[np.float64]
 
 _EXACT = 1e-9
+_PROVEN = 1e-6
+"""A search that ends this close to a proven lower end has found the optimum."""
 
 
 def build_ladder(
@@ -22,16 +24,17 @@ def build_ladder(
     """The rungs at one width, and the index of the cheapest that closes the gap.
 
     Rungs, in this order: equal weights; best weights found; one Tchebycheff model; a mixture of models; wider
-    shared layers with a weighted sum, up to the first that closes; separate models. At q >= rank only the first and the last
-    differ in cost, and in nothing else.
+    shared layers with a weighted sum, up to the first that closes; separate models. At q >= rank only the
+    first and the last differ in cost, and in nothing else.
 
-    A wider layer is shown with equal weights where these come within the threshold of the best weights found at that
-    width, otherwise with the latter (the words then name both).
+    A wider layer is shown with equal weights where these come within the threshold of the best weights found
+    at that width, otherwise with the latter (the words then name both).
 
-    A rung closes where its worst loss is within the threshold of the least that this width allows to mixtures; where
-    a weighted sum comes within the threshold of the best single model, within the threshold of that. Of the rungs that
-    close, those that train and serve one model are cheaper than those that need several, and among them the earlier
-    is cheaper: so a wider layer comes before a mixture, and is shown after it.
+    A rung closes where its worst loss is within the threshold of the least that this width allows to
+    mixtures; where a weighted sum comes within the threshold of the best single model, within the threshold
+    of that. Of the rungs that close, those that train and serve one model are cheaper than those that need
+    several, and among them the earlier is cheaper: so a wider layer comes before a mixture, and is shown
+    after it.
 
     Args:
         shares: The problem in shares of variance.
@@ -50,9 +53,7 @@ def build_ladder(
         goal=np.inf,
     )
     if here.best is None or here.point is None:
-        equal = _rung(
-            shares, here.losses_equal, kind="equal_weights", words="equal weights", width=width, goal=np.inf
-        )
+        equal = _rung(shares, here.losses_equal, kind="equal_weights", words="equal weights", width=width, goal=np.inf)
         return (equal, separate), 0
     single, mixed = float(here.losses_point.max()), float(here.losses_mixture.max())
     enough = float(here.losses_best.max()) <= single + threshold
@@ -98,7 +99,7 @@ def _equal(shares: Shares, here: WidthSolution, goal: float) -> Rung:
 def _best(shares: Shares, here: WidthSolution, goal: float) -> Rung:
     assert here.best is not None
     assert here.weights is not None
-    closed = float(here.losses_best.max()) - here.single_lower <= 1e-6
+    closed = float(here.losses_best.max()) - here.single_lower <= _PROVEN
     return _rung(
         shares,
         here.losses_best,
@@ -125,9 +126,7 @@ def _one_and_many(shares: Shares, here: WidthSolution, goal: float) -> tuple[Run
         kind="tchebycheff",
         words="one model, trained on its worst task (Tchebycheff)",
         width=here.width,
-        exactness=(
-            "exact" if float(here.losses_point.max()) - here.single_lower <= 1e-6 else "bracket"
-        ),
+        exactness=("exact" if float(here.losses_point.max()) - here.single_lower <= _PROVEN else "bracket"),
     )
     mixture = _rung(
         shares,
@@ -155,6 +154,7 @@ def _wider(shares: Shares, there: WidthSolution, goal: float, threshold: float) 
             weights=(1 / tasks,) * tasks,
         )
     assert there.weights is not None
+    closed = float(there.losses_best.max()) - there.single_lower <= _PROVEN
     return _rung(
         shares,
         there.losses_best,
@@ -166,7 +166,7 @@ def _wider(shares: Shares, there: WidthSolution, goal: float, threshold: float) 
             f"(equal weights: {equal:.3f})"
         ),
         width=there.width,
-        exactness="found by search",
+        exactness="exact" if closed else "found by search",
         solves=there.best.solves,
         weights=tuple(float(weight) for weight in there.weights),
         weight_digits=there.best.digits,

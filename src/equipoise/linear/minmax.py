@@ -17,9 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import SettingError
 from .gramians import factor
 
-__all__ = ["Array", "MinMax", "checked_vector", "unit_factor"]
+__all__ = ["Array", "Index", "MinMax", "checked_vector", "unit_factor"]
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class MinMax:
 
     @property
     def tasks(self) -> int:
-        """k."""
+        """Number of tasks, k."""
         return int(self.factor.shape[1])
 
     def captured(self, basis: Array) -> Array:
@@ -72,7 +73,7 @@ class MinMax:
     def bound(self, weights: Array) -> float:
         """Proven lower bound of the worst level over projections and their mixtures, from weights >= 0.
 
-        By duality, with w scaled so that w.pace = 1: w.need minus the sum of the q largest eigenvalues of A diag(w) A^T.
+        By duality, with w scaled so that w.pace = 1: w.need less the q largest eigenvalues of A diag(w) A^T.
         """
         total = float(weights @ self.pace)
         if not total > 0:

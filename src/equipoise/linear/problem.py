@@ -23,6 +23,8 @@ _NORMAL_EQUATIONS_UP_TO = 1e8
 
 _CONSTANT = 1e-12
 _PERFECT = 1e-10
+_ABSENT = 1e-20
+"""Share of a target below which what is explained of it is rounding."""
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -121,6 +123,8 @@ class LinearProblem:
         moments, cross, own = inputs.T @ inputs / rows, inputs.T @ targets / rows, targets.T @ targets / rows
         gramian, coefficients, method = _predictions(inputs, targets, moments, cross)
         total = own.diagonal().copy()
+        absent = gramian.diagonal() <= _ABSENT * total
+        gramian[absent] = gramian[:, absent] = 0.0  # rounding, which has no direction
         captured = np.minimum(gramian.diagonal(), total)
         shares = captured / total
         self._note(raw_inputs, raw_targets, names, shares, warnings)
@@ -155,8 +159,7 @@ class LinearProblem:
     def _note(X: Array, Y: Array, names: tuple[str, ...], shares: Array, warnings: list[str]) -> None:
         if X.shape[1] >= len(X):
             warnings.append(
-                f"{X.shape[1]} inputs for {len(X)} rows: a linear model fits every row, "
-                "so in-sample losses say nothing"
+                f"{X.shape[1]} inputs for {len(X)} rows: a linear model fits every row, so in-sample losses say nothing"
             )
         perfect = [name for name, share in zip(names, shares, strict=True) if share > 1 - _PERFECT]
         if perfect:
@@ -165,9 +168,7 @@ class LinearProblem:
         if nothing:
             warnings.append(f"the inputs explain nothing of {listed(nothing)}")
         related = np.abs(np.corrcoef(Y.T))
-        doubles = [
-            f"'{names[i]}' and '{names[j]}'" for i, j in np.argwhere(np.triu(related > 1 - 1e-12, 1)).tolist()
-        ]
+        doubles = [f"'{names[i]}' and '{names[j]}'" for i, j in np.argwhere(np.triu(related > 1 - 1e-12, 1)).tolist()]
         if doubles:
             warnings.append(f"targets that are the same up to scale and offset: {listed(doubles, '')}")
 
@@ -216,9 +217,7 @@ def _numeric(values: ArrayLike, name: str, what: str) -> Array:
 
 def _names(tasks: Any, Y: Array) -> tuple[str, ...]:
     count = Y.shape[1]
-    names = (
-        tuple(str(task) for task in tasks) if tasks is not None else tuple(f"task{i}" for i in range(count))
-    )
+    names = tuple(str(task) for task in tasks) if tasks is not None else tuple(f"task{i}" for i in range(count))
     if len(names) != count:
         raise TaskError(f"Y has {count} columns, tasks names {len(names)}: {listed(names)}")
     doubled = sorted({name for name in names if names.count(name) > 1})
@@ -248,26 +247,19 @@ def _check(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any) -> None
     if bad:
         more = f" and {len(bad) - 20} more" if len(bad) > 20 else ""
         raise DataError(
-            f"X and Y must be finite; found NaN or inf in {listed(bad[:20], '')}{more}. "
-            "Drop or fill these rows first"
+            f"X and Y must be finite; found NaN or inf in {listed(bad[:20], '')}{more}. Drop or fill these rows first"
         )
     if Y.shape[1] > len(Y):
-        raise DataError(
-            f"there must be at least as many rows as targets; found {len(Y)} rows, {Y.shape[1]} targets"
-        )
+        raise DataError(f"there must be at least as many rows as targets; found {len(Y)} rows, {Y.shape[1]} targets")
     constant = [name for name, column in zip(tasks, Y.T, strict=True) if _is_constant(column)]
     if constant:
         raise DataError(f"a target must vary; constant: {listed(constant)}. Leave it out")
     order = sorted(range(len(tasks)), key=lambda i: Y[:, i].tobytes())
     same = [
-        f"'{tasks[min(i, j)]}' = '{tasks[max(i, j)]}'"
-        for i, j in pairwise(order)
-        if np.array_equal(Y[:, i], Y[:, j])
+        f"'{tasks[min(i, j)]}' = '{tasks[max(i, j)]}'" for i, j in pairwise(order) if np.array_equal(Y[:, i], Y[:, j])
     ]
     if same:
-        raise DataError(
-            f"targets must differ; identical in every row: {listed(sorted(same), '')}. Keep one of each"
-        )
+        raise DataError(f"targets must differ; identical in every row: {listed(sorted(same), '')}. Keep one of each")
 
 
 def _is_constant(column: Array) -> bool:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
 from ..errors import EquipoiseError, SettingError
-from .gramians import checked_gramian, checked_width
+from .gramians import checked_gramian, checked_width, correlations
 from .scalarization import optimum
 
 __all__ = ["Reach", "SupportPool", "reach", "reach_with"]
@@ -131,7 +131,7 @@ def reach_with(
     target = _vector(captured, count, "captured")
     ahead = energy.copy() if direction is None else _vector(direction, count, "direction")
     if direction is None:
-        ahead[ahead <= 1e-20 * energy.max()] = 0.0
+        ahead[correlations(pool.gramian).diagonal() == 0] = 0.0
     elif ahead.min() <= 0:
         raise SettingError(f"direction must be positive in every task; found {ahead.tolist()}")
     if max_iterations < 1:
@@ -228,9 +228,7 @@ def _mixture(columns: Array) -> tuple[Array, Array]:
         options={"primal_feasibility_tolerance": _LP_TOLERANCE, "dual_feasibility_tolerance": _LP_TOLERANCE},
     )
     if solved.status != 0 or solved.x is None:
-        raise EquipoiseError(
-            f"the linear program of a mixture ended with '{solved.message}': this is our error"
-        )
+        raise EquipoiseError(f"the linear program of a mixture ended with '{solved.message}': this is our error")
     mixture = np.clip(solved.x[:-1], 0.0, None)
     mixture[mixture < 1e-12] = 0.0
     price = np.clip(-solved.ineqlin.marginals, 0.0, None)
@@ -241,6 +239,4 @@ def _nowhere(pool: SupportPool, active: NDArray[np.bool_], tolerance: float) -> 
     """The point asks for energy of a task that has none."""
     count = len(active)
     empty = np.zeros((0, count))
-    return Reach(
-        -np.inf, -np.inf, "outside", (~active).astype(np.float64), np.zeros(0), empty, empty, 0, tolerance
-    )
+    return Reach(-np.inf, -np.inf, "outside", (~active).astype(np.float64), np.zeros(0), empty, empty, 0, tolerance)

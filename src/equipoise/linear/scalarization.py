@@ -142,9 +142,7 @@ def optimum(gramian: Array, weights: Array, width: int) -> Scalarized:
     )
 
 
-def scalarized_model(
-    problem: LinearProblem, weights: ArrayLike, width: int | None = None
-) -> tuple[Array, Array]:
+def scalarized_model(problem: LinearProblem, weights: ArrayLike, width: int | None = None) -> tuple[Array, Array]:
     """The shared layer and the heads that minimise a weighted sum of the losses.
 
     W = C^+ B @ directions, so the q shared features have second moments = identity, and heads A = W^T B.

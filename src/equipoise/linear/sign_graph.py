@@ -13,6 +13,8 @@ __all__ = ["colouring", "conflict_margin", "shortest_conflict"]
 Array = NDArray[np.float64]
 Signs = NDArray[np.int64]
 
+_ROUNDING = 1e-12
+
 
 def colouring(matrix: Array, threshold: float) -> Signs:
     """Signs (+1 or -1 a node) that agree with every edge of a maximum spanning forest.
@@ -79,9 +81,11 @@ def shortest_conflict(matrix: Array, signs: Signs, margin: float) -> tuple[int, 
     """
     if margin <= 0:
         return ()
-    strong = np.abs(matrix) >= margin
+    # switched by the signs, the graph is the same whichever way the tasks were flipped to begin with
+    matrix = matrix * np.outer(signs, signs)
+    strong = np.abs(matrix) >= margin * (1 - _ROUNDING)
     np.fill_diagonal(strong, val=False)
-    against = np.triu(strong & (matrix * np.outer(signs, signs) < 0), 1)
+    against = np.triu(strong & (matrix < 0), 1)
     best: tuple[int, ...] = ()
     for start in np.unique(np.argwhere(against)[:, 0]).tolist():
         cycle = _shortest_from(matrix, strong, start, len(best) or len(matrix) + 1)
@@ -92,9 +96,7 @@ def shortest_conflict(matrix: Array, signs: Signs, margin: float) -> tuple[int, 
     return _turned(best)
 
 
-def _shortest_from(
-    matrix: Array, strong: NDArray[np.bool_], start: int, below: int
-) -> tuple[int, ...] | None:
+def _shortest_from(matrix: Array, strong: NDArray[np.bool_], start: int, below: int) -> tuple[int, ...] | None:
     """Breadth-first search from (start, +) to (start, -), None if it takes `below` steps or more."""
     count = len(matrix)
     previous = np.full(2 * count, -2)

@@ -23,9 +23,7 @@ _SIGN_TEST = "sign test of the correlations"
 _INVERSE_TEST = "sign test of the inverse of the correlations"
 
 
-def condition(
-    gramian: ArrayLike, width: int, *, tasks: Sequence[str] | None = None, noise: float = 0.0
-) -> Condition:
+def condition(gramian: ArrayLike, width: int, *, tasks: Sequence[str] | None = None, noise: float = 0.0) -> Condition:
     """Whether weighted sums can reach every trade-off of a linear model with a shared layer of width q.
 
     Hu et al. (NeurIPS 2023, theorems 2 and 3): for full-rank G they do
@@ -82,9 +80,7 @@ def condition(
     if width >= rank:
         return _answer("single point", "comparison of the width with the number of dimensions", rank=rank)
     if width == 1:
-        return _signed(
-            related, names, zero=_ZERO_CORRELATION, noise=noise, test=_SIGN_TEST, rank=rank, necessary=full
-        )
+        return _signed(related, names, zero=_ZERO_CORRELATION, noise=noise, test=_SIGN_TEST, rank=rank, necessary=full)
     if width < rank - 1 or not full:
         note = (
             "the predictions are linearly dependent, and the test for this width needs them independent"
@@ -139,9 +135,7 @@ def _signed(
     elif margin > 0 and not necessary:
         note = "the predictions are linearly dependent: weights may suffice although the test fails"
     elif margin == 0 and not necessary:
-        note = (
-            "the predictions are linearly dependent: the test shows that weights suffice, not that they must"
-        )
+        note = "the predictions are linearly dependent: the test shows that weights suffice, not that they must"
     return Condition(
         status="holds" if margin == 0 else "undetermined" if margin <= noise else "fails",
         test=test,
@@ -149,9 +143,7 @@ def _signed(
         margin=margin,
         signs=tuple(int(sign) for sign in signs) if margin == 0 else (),
         cycle=tuple(names[i] for i in cycle),
-        cycle_correlations=tuple(
-            float(matrix[i, j]) for i, j in zip(cycle, (*cycle[1:], *cycle[:1]), strict=True)
-        ),
+        cycle_correlations=tuple(float(matrix[i, j]) for i, j in zip(cycle, (*cycle[1:], *cycle[:1]), strict=True)),
         rank=rank,
         note=note,
     )

@@ -15,6 +15,9 @@ __all__ = ["Shares", "Solutions", "WidthSolution", "in_shares"]
 
 Array = NDArray[np.float64]
 
+_WRITTEN = 5e-4
+"""Losses this close are the same when written with three decimals, give or take one."""
+
 
 @dataclass(frozen=True, eq=False)
 class Shares:
@@ -68,6 +71,23 @@ def in_shares(problem: LinearProblem) -> Shares:
     )
 
 
+@dataclass(frozen=True)
+class Excess:
+    """The largest excess over a task's own best loss, in shares of variance, where the worst loss says too little.
+
+    Attributes:
+        equal: With equal weights.
+        best: With the best weights found for this purpose, in
+        solves: so many solves.
+        single: Of the best single model found for it.
+    """
+
+    equal: float
+    best: float
+    solves: int
+    single: float
+
+
 @dataclass(frozen=True, eq=False)
 class WidthSolution:
     """The optima of one width that the ladder compares.
@@ -79,6 +99,10 @@ class WidthSolution:
         point: Single model with the least worst loss, and mixture; None where q >= rank.
         losses_equal, losses_best, losses_point, losses_mixture: (k,) losses in shares of variance.
         mixture_models: Number of models in the mixture.
+        weights: (k,) the best weights, sum 1; None where q >= rank.
+        spoken: (k,) these weights with the fewest decimals (2 to 5) that still give the worst loss to three decimals,
+            or None where more are needed.
+        excess: Set where the hardest task alone sets the worst loss of the best single model.
     """
 
     width: int
@@ -90,7 +114,9 @@ class WidthSolution:
     losses_point: Array
     losses_mixture: Array
     mixture_models: int
-    weights: Array | None
+    weights: Array | None = None
+    spoken: tuple[str, ...] | None = None
+    excess: Excess | None = None
 
     @property
     def single_lower(self) -> float:
@@ -108,10 +134,12 @@ class Solutions:
     Args:
         shares: The problem.
         watch: Called with a few words before each piece of work that takes time.
+        threshold: Differences below this share of variance are too small to matter.
     """
 
     shares: Shares
     watch: Callable[[str], None] | None = None
+    threshold: float = 0.01
     _kept: dict[int, WidthSolution] = field(default_factory=dict)
 
     def at(self, width: int) -> WidthSolution:
@@ -119,16 +147,16 @@ class Solutions:
         if width not in self._kept:
             if self.watch:
                 self.watch(f"width {width}: best weights and best single model")
-            self._kept[width] = _solve(self.shares, width)
+            self._kept[width] = _solve(self.shares, width, self.threshold)
         return self._kept[width]
 
 
-def _solve(shares: Shares, width: int) -> WidthSolution:
+def _solve(shares: Shares, width: int, threshold: float) -> WidthSolution:
     tasks = len(shares.tasks)
     equal = optimum(shares.gramian, np.full(tasks, 1.0 / tasks), width)
     losses = shares.losses(equal.captured)
     if width >= shares.rank:
-        return WidthSolution(width, equal, None, None, losses, losses, losses, losses, 1, None)
+        return WidthSolution(width, equal, None, None, losses, losses, losses, losses, 1)
     # a task that nothing predicts has the same loss in every model: it takes no part in the search
     part = shares.predictable
     gramian, unexplained = shares.gramian[np.ix_(part, part)], shares.unexplained[part]
@@ -141,6 +169,16 @@ def _solve(shares: Shares, width: int) -> WidthSolution:
     losses_best = shares.losses(_whole(best.captured, part))
     if losses_best.max() < losses_point.max():
         losses_point = losses_best  # the search over weights happened to find the better single model
+    excess = None
+    if float(losses_point.max()) - float(shares.unexplained.max()) <= threshold:
+        # the hardest task is at its own limit: the others' trade-off shows in excess losses only
+        apart = best_weights(gramian, np.zeros(len(gramian)), width)
+        excess = Excess(
+            equal=float((losses - shares.unexplained).max()),
+            best=apart.worst,
+            solves=apart.solves,
+            single=min(tchebycheff(gramian, np.ones(len(gramian)), width).value, apart.worst),
+        )
     return WidthSolution(
         width=width,
         equal=equal,
@@ -152,7 +190,21 @@ def _solve(shares: Shares, width: int) -> WidthSolution:
         losses_mixture=losses_mixture,
         mixture_models=int((probabilities > 1e-9).sum()),
         weights=_whole(best.weights, part),
+        spoken=_spoken(shares, width, _whole(best.weights, part), float(losses_best.max())),
+        excess=excess,
     )
+
+
+def _spoken(shares: Shares, width: int, weights: Array, worst: float) -> tuple[str, ...] | None:
+    """Weights as one would write them down, only if what is written down gives what is claimed."""
+    for digits in (2, 3, 4, 5):
+        rounded = np.round(weights, digits)
+        if (rounded[shares.predictable] <= 0).any():
+            continue
+        losses = shares.losses(optimum(shares.gramian, rounded, width).captured)
+        if abs(float(losses.max()) - worst) <= _WRITTEN:
+            return tuple(f"{weight:.{digits}f}" for weight in rounded)
+    return None
 
 
 def _whole(values: Array, part: NDArray[np.bool_]) -> Array:

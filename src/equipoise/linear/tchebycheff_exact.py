@@ -70,7 +70,10 @@ def width_one(
 ) -> tuple[Array, int, bool]:
     """Exact optimum at width 1, by branch and bound over sign patterns.
 
-    A level t is attainable with signs s exactly when min { ||v||^2 : s_i a_i^T v >= sqrt(max(0, need_i - t pace_i)) } <= 1,
+    A level t is attainable with signs s exactly when
+
+        min { ||v||^2 : s_i a_i^T v >= sqrt(max(0, need_i - t pace_i)) for all i } <= 1,
+
     one least-distance problem. A node of the search gives signs to some tasks only, which can but shorten v: where
     it is already too long for a level below the best one known, all patterns below the node are cut. The next task
     is the one that v fails most. Where v fails none, its own signs are a full pattern, whose best level is found by
@@ -134,9 +137,7 @@ def width_one(
     return basis, visited, True
 
 
-def complement_one(
-    problem: MinMax, start: Array, *, signs: Sequence[int] | None = None
-) -> tuple[Array, int]:
+def complement_one(problem: MinMax, start: Array, *, signs: Sequence[int] | None = None) -> tuple[Array, int]:
     """Exact optimum at width r - 1 for predictions that are linearly independent (r = k).
 
     P = I - u u^T leaves the residual shares (a_i^T u)^2. With C the correlations, residual shares up to z_i^2 are

@@ -5,7 +5,7 @@
 
 from types import MappingProxyType
 
-from . import gramian, loss
+from . import gramian, jacobian, loss, wrappers
 from .base import (
     Answer,
     CounterExample,
@@ -18,12 +18,14 @@ from .base import (
     Step,
 )
 from .gramian import *  # noqa: F403
+from .jacobian import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .loss.uncertainty_weighting import scaled_cross_entropy
 from .run import direction, weights
+from .wrappers import *  # noqa: F403
 
 table: MappingProxyType[str, type[Method]] = MappingProxyType(
-    {name.lower(): getattr(module, name) for module in (loss, gramian) for name in sorted(module.__all__)}
+    {name.lower(): getattr(module, name) for module in (loss, gramian, jacobian, wrappers) for name in sorted(module.__all__)}
 )
 """Name on the command line -> class; every table, test and page iterates over this."""
 
@@ -44,3 +46,5 @@ __all__ = [
 ]
 __all__ += loss.__all__
 __all__ += gramian.__all__
+__all__ += jacobian.__all__
+__all__ += wrappers.__all__

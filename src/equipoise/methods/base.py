@@ -15,6 +15,7 @@ trains it.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor
@@ -37,6 +38,9 @@ __all__ = [
 
 State = Mapping[str, Tensor]
 """Everything that a method remembers: name -> tensor, as declared in `Method.state_tensors`."""
+
+Needs = Literal["losses", "gramian", "jacobian", "features"]
+"""What the engine must compute. ``features``: the Gramian of the gradients at the shared representation."""
 
 Heads = Literal["own", "weighted"]
 Merge = Literal["same", "mean", "sum", "min", "max"]
@@ -94,12 +98,15 @@ class Answer(NamedTuple):
         state: The state after this step.
         status: What became of the solve; recorded and counted by name.
         certificate: Relative residual of the solve, 0 where there is none.
+        trained: Gradients of trained state tensors, by name, for a Gramian method that has some (IMTL); those of a
+            loss method are taken by differentiating its scalar.
     """
 
     value: Tensor
     state: State
     status: Status = Status.SOLVED
     certificate: float = 0.0
+    trained: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ class Method(ABC):
         honours: Kinds of preference that the method can follow.
     """
 
-    needs: ClassVar[Literal["losses", "gramian", "jacobian"]]
+    needs: ClassVar[Needs]
     heads: ClassVar[Heads]
     source: ClassVar[str]
     cost: ClassVar[str]
@@ -202,7 +209,7 @@ class CounterExample(NamedTuple):
 class LossMethod(Method):
     """Losses -> one scalar. Costs nothing per step; every parameter, shared or not, gets the scalar's gradient."""
 
-    needs: ClassVar[Literal["losses", "gramian", "jacobian"]] = "losses"
+    needs: ClassVar[Needs] = "losses"
     heads: ClassVar[Heads] = "weighted"
 
     @abstractmethod
@@ -228,7 +235,7 @@ class GramianMethod(Method):
             leaves it on the device otherwise.
     """
 
-    needs: ClassVar[Literal["losses", "gramian", "jacobian"]] = "gramian"
+    needs: ClassVar[Needs] = "gramian"
     heads: ClassVar[Heads] = "own"
     on_host: ClassVar[bool] = True
 
@@ -247,7 +254,7 @@ class GramianMethod(Method):
             step: Names, losses, preference, and the number of present tasks.
 
         Returns:
-            Weights (k,), float64, and the new state.
+            Weights (k,), float64, the new state, and in ``trained`` the gradient of each trained state tensor.
         """
 
 
@@ -259,7 +266,7 @@ class JacobianMethod(Method):
         by_coordinate: Whether the Jacobian may be handed over in blocks of columns, one after the other.
     """
 
-    needs: ClassVar[Literal["losses", "gramian", "jacobian"]] = "jacobian"
+    needs: ClassVar[Needs] = "jacobian"
     heads: ClassVar[Heads] = "own"
     by_coordinate: ClassVar[bool] = True
 

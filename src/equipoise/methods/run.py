@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import GramianError, LossError, NonFiniteError, PreferenceError, TaskError, listed
+from ..errors import GramianError, LossError, NonFiniteError, PreferenceError, StateError, TaskError, listed
 from ..solve import Status
 from ..solve.equilibrate import as_gramian
 from ..types import Preference, Tasks
@@ -118,7 +118,7 @@ def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, ste
         kept = [i for i in rows if gramian[i, i] > 0]
         if not kept:
             uniform = torch.full((len(rows),), 1 / len(rows), dtype=gramian.dtype)
-            return Weighed(uniform, state, Status.STATIONARY, left_out=tuple(rows))
+            return Weighed(uniform, state, Status.STATIONARY, left_out=tuple(rows), trained=_gradients(method, state))
     tasks = step.tasks.only(kept)
     inner = replace(
         step,
@@ -130,13 +130,28 @@ def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, ste
     answer = method.weights(gramian[kept][:, kept], restrict(method, state, tasks.present), inner)
     found = torch.zeros(len(rows), dtype=gramian.dtype, device=gramian.device)
     found[kept] = answer.value
+    after = restore(method, state, answer.state, tasks.present)
+    still = _gradients(method, state)  # a task that is absent or left out trains nothing in this step
+    missing = still.keys() - answer.trained.keys()
+    if missing:
+        raise StateError(
+            f"{method!r} declares {listed(sorted(missing))} as trained, so its `weights` must return the gradient: "
+            "Answer(..., trained={name: gradient})."
+        )
+    gradients = restore(method, {**state, **still}, {**answer.state, **answer.trained}, tasks.present)
     return Weighed(
         found,
-        restore(method, state, answer.state, tasks.present),
+        {**after, **{name: state[name] for name in still}},  # trained tensors are the optimizer's to change
         answer.status,
         answer.certificate,
         left_out=tuple(i for i in rows if i not in kept),
+        trained={name: gradients[name] for name in still},
     )
+
+
+def _gradients(method: Method, state: State) -> dict[str, Tensor]:
+    """Zero gradients of the trained state tensors."""
+    return {tensor.name: torch.zeros_like(state[tensor.name]) for tensor in method.state_tensors if tensor.trained}
 
 
 def weights(

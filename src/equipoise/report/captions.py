@@ -45,11 +45,14 @@ def overall(record: AuditRecord) -> list[str]:
 
 def how_known(rung: Rung) -> str:
     """Whether a number is exact, a bracket, or found by search, and how hard the search was."""
-    solves = f" in {plural(rung.solves, 'solve')}" if rung.solves else ""
+    said = f"{plural(rung.solves or 0, 'solve')}"
+    solves = f" in {said}" if rung.solves and said not in rung.words else ""
     if rung.exactness == "exact":
         return "exact"
     if rung.exactness == "bracket":
         return f"between {share(rung.lower)} and {share(rung.worst)}{solves}"
+    if share(rung.lower) == share(rung.worst):
+        return f"best found{solves}; at most 0.001 above the least possible"
     return f"best found{solves}; cannot be below {share(rung.lower)}"
 
 
@@ -75,9 +78,7 @@ def effect_words(verdict: Verdict) -> list[str]:
         "At the balanced point, the best weighted sum's worst task stays "
         f"{share(effect.balanced_gap)} of variance above the best single model's ({known[effect.exactness]})."
     )
-    sentences.append(
-        f"A mixture of models lowers the worst task by a further {share(effect.mixture_gap)} of variance."
-    )
+    sentences.append(f"A mixture of models lowers the worst task by a further {share(effect.mixture_gap)} of variance.")
     if effect.directions:
         sentences.append(
             f"Over {plural(effect.directions, 'direction')} of the front, the largest amount by which a mixture "
@@ -135,7 +136,13 @@ def front_caption(verdict: Verdict, tasks: Sequence[str]) -> str:
     names = [clean(name) for name in tasks]
     if verdict.status == "nothing_to_trade":
         return "The best single model sits on the corner of the separate models: nothing is given up for it."
-    sentences = [_exchange(verdict, names), _out_of_reach(verdict), _separate(verdict)]
+    sentences = [
+        _exchange(verdict, names),
+        _out_of_reach(verdict),
+        _coinciding(verdict),
+        _separate(verdict),
+        _magnified(verdict),
+    ]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -179,6 +186,44 @@ def _out_of_reach(verdict: Verdict) -> str:
     if hidden:
         parts.append(f"Of the {count(drawn)} balanced models drawn, {count(hidden)} are reached by no weights.")
     return " ".join(parts)
+
+
+def _coinciding(verdict: Verdict) -> str:
+    """Marks that lie on each other, so that a reader does not look for the hidden ones."""
+    words = {
+        "equal weights": "equal weights",
+        "best weights": "the best weights found",
+        "tchebycheff": "the best balanced model",
+        "mixture": "the best mixture",
+    }
+    groups: list[list[FrontPoint]] = []
+    for kind in words:
+        point = _of_kind(verdict, kind)
+        if point is None:
+            continue
+        home = next((group for group in groups if _spread([group[0], point]) < 0.001), None)
+        if home is None:
+            groups.append([point])
+        else:
+            home.append(point)
+    told = [joined([words[point.kind] for point in group]) for group in groups if len(group) > 1]
+    return " ".join(f"{names[:1].upper()}{names[1:]} give the same losses to three digits." for names in told)
+
+
+def _magnified(verdict: Verdict) -> str:
+    shown = [point for point in verdict.front if point.kind != "any model"]
+    if _spread(shown) >= verdict.effect.threshold:
+        return ""
+    return (
+        f"The picture is magnified: all differences in it are below {share(verdict.effect.threshold, 2)} of "
+        "variance, too small to matter."
+    )
+
+
+def _spread(points: Sequence[FrontPoint]) -> float:
+    """Largest difference between the points in any one task."""
+    columns = list(zip(*(point.losses for point in points), strict=True))
+    return max((max(column) - min(column) for column in columns), default=0.0)
 
 
 def _separate(verdict: Verdict) -> str:

@@ -8,11 +8,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..verdict import AuditRecord, Rung, Verdict
-from . import captions
+from .captions import (
+    STATUS_WORDS,
+    bootstrap_words,
+    condition_words,
+    effect_words,
+    front_caption,
+    how_known,
+    overall,
+    takes,
+)
 from .figures import figures, marks_present
 from .text import clean, count, joined, plural, share, signed
 
 __all__ = ["collect"]
+
+_LONG_HEADLINE = 90
+"""Letters; longer ones do not stand in large type."""
 
 
 def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[str, Any]:
@@ -46,7 +58,7 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "task_count": len(names),
         "data": _data(record),
         "tasks": [_task(record, index) for index in range(len(record.tasks))],
-        "overall": captions.overall(record),
+        "overall": overall(record),
         "smallest_width": record.smallest_width,
         "sections": sections,
         "several": len(sections) > 1,
@@ -92,14 +104,13 @@ def _shade(correlation: float, own: bool) -> str:
 def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]:
     anchor = f"{case}-width-{verdict.about.width}"
     names = [task.name for task in record.tasks]
-    words, headline = clean(verdict.words), clean(verdict.headline)
-    rest = words[len(headline) :].strip() if words.startswith(headline) else words
+    headline, rest = _split(clean(verdict.headline), clean(verdict.words))
     remedy = verdict.ladder[verdict.remedy]
     return {
         "anchor": anchor,
         "width": verdict.about.width,
         "status": verdict.status,
-        "badge": captions.STATUS_WORDS[verdict.status],
+        "badge": STATUS_WORDS[verdict.status],
         "headline": headline,
         "rest": rest,
         "caveat": clean(verdict.caveat),
@@ -110,16 +121,24 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "ladder": [_rung(verdict, index) for index in range(len(verdict.ladder))],
         "threshold": share(verdict.effect.threshold, 2),
         "summary": _summary(verdict),
-        "caption": captions.front_caption(verdict, names),
+        "caption": front_caption(verdict, names),
         "legend": marks_present(verdict),
         "panels": [
-            panel | {"id": f"{anchor}-figure-{number}"}
-            for number, panel in enumerate(figures(verdict, names), start=1)
+            panel | {"id": f"{anchor}-figure-{number}"} for number, panel in enumerate(figures(verdict, names), start=1)
         ],
-        "effect": captions.effect_words(verdict),
+        "effect": effect_words(verdict),
         "condition": _condition(verdict),
-        "bootstrap": captions.bootstrap_words(verdict.bootstrap) if verdict.bootstrap else [],
+        "bootstrap": bootstrap_words(verdict.bootstrap) if verdict.bootstrap else [],
     }
+
+
+def _split(headline: str, words: str) -> tuple[str, str]:
+    """The sentence to print large, and the rest; a long first sentence is cut at its colon."""
+    rest = words[len(headline) :].strip() if words.startswith(headline) else words
+    start, colon, detail = headline.partition(": ")
+    if len(headline) <= _LONG_HEADLINE or not colon or len(start) > _LONG_HEADLINE:
+        return headline, rest
+    return f"{start}.", f"{detail[:1].upper()}{detail[1:]} {rest}".strip()
 
 
 def _rung(verdict: Verdict, index: int) -> dict[str, Any]:
@@ -129,8 +148,8 @@ def _rung(verdict: Verdict, index: int) -> dict[str, Any]:
         "worst": share(rung.worst),
         "worst_task": clean(rung.worst_task),
         "excess": share(rung.worst_excess),
-        "known": captions.how_known(rung),
-        "takes": captions.takes(rung),
+        "known": how_known(rung),
+        "takes": takes(rung),
         "closes": rung.closes,
         "remedy": index == verdict.remedy,
         "bar": _bar(rung.worst),
@@ -155,9 +174,11 @@ def _weights(rung: Rung) -> list[str]:
 
 def _summary(verdict: Verdict) -> dict[str, str]:
     """One row of the table over widths: the worst task at each kind of remedy of this width."""
-    worst = {rung.kind: share(rung.worst) for rung in verdict.ladder if rung.width == verdict.about.width}
+    worst: dict[str, str] = {
+        rung.kind: share(rung.worst) for rung in verdict.ladder if rung.width == verdict.about.width
+    }
     kinds = ("equal_weights", "best_weights", "tchebycheff", "mixture")
-    return {kind: worst.get(kind, "") for kind in kinds}
+    return {kind: worst.get(kind, "–") for kind in kinds}
 
 
 def _condition(verdict: Verdict) -> dict[str, Any]:
@@ -169,7 +190,7 @@ def _condition(verdict: Verdict) -> dict[str, Any]:
     ]
     return {
         "test": clean(condition.test),
-        "words": captions.condition_words(condition),
+        "words": condition_words(condition),
         "cycle": cycle,
         "cycle_joined": joined(cycle),
         "edges": edges,

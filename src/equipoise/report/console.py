@@ -50,7 +50,16 @@ def _single(section: dict[str, Any]) -> list[RenderableType]:
             style="bold" if rung["remedy"] else None,
         )
     said = [Text(sentence) for sentence in section["bootstrap"]]
-    return [words, Text(""), table, *said, Text(f"About: {section['about']}; {section['basis']}."), _unsaid(section)]
+    unit = Text("Losses are shares of each task's variance: 0 is perfect, 1 is predicting the mean.", style="dim")
+    return [
+        words,
+        Text(""),
+        table,
+        unit,
+        *said,
+        Text(f"About: {section['about']}; {section['basis']}."),
+        _unsaid(section),
+    ]
 
 
 def _several(case: dict[str, Any]) -> list[RenderableType]:

@@ -1,7 +1,7 @@
 """The pictures: a verdict in, plotly figures as plain dicts out.
 
-Two tasks: one panel. Three: a panel a pair, and the triangle of weights. More: parallel coordinates. Colours of the
-page (``ink``, ``faint``, ``grid``) are left as words and filled in by the page's script, so that a figure follows
+Two tasks: one panel. Three: a panel a pair, and the triangle of weights. More: parallel coordinates. Colours are
+those of the page and are left as words (``ink``, ``blue``) and filled in by the page's script, so that a figure follows
 light and dark. Everything is drawn by plotly's SVG traces: its WebGL ones compile code at run time, which the page's
 content security policy forbids.
 """
@@ -24,10 +24,11 @@ CLOUD_LIMIT = 600
 
 
 class Panel(TypedDict):
-    """One picture: a name, what is seen in words, and the plotly figure."""
+    """One picture: a name, what is seen in words, a line below it, and the plotly figure."""
 
     name: str
     alt: str
+    note: str
     shape: str
     figure: Figure
 
@@ -94,7 +95,7 @@ def _axis(title: str, **more: object) -> Figure:
         "gridcolor": "grid",
         "linecolor": "grid",
         "zeroline": False,
-        "tickformat": ".2~f",
+        "exponentformat": "none",
         "nticks": 6,
         "automargin": True,
     }
@@ -132,8 +133,8 @@ def _pair(points: Sequence[Point], tasks: Sequence[str], i: int, j: int) -> Pane
         )
     first, second = clean(tasks[i]), clean(tasks[j])
     layout = _layout(
-        xaxis=_axis(f"{_safe(tasks[i])}, loss"),
-        yaxis=_axis(f"{_safe(tasks[j])}, loss"),
+        xaxis=_axis(f"{_safe(tasks[i])}, loss", range=_range(points, i)),
+        yaxis=_axis(f"{_safe(tasks[j])}, loss", range=_range(points, j)),
     )
     alt = (
         f"Scatter plot. Across: loss of {first}; upwards: loss of {second}; both in shares of variance, lower is "
@@ -142,9 +143,19 @@ def _pair(points: Sequence[Point], tasks: Sequence[str], i: int, j: int) -> Pane
     return {
         "name": f"{first} against {second}",
         "alt": alt,
+        "note": "",
         "shape": "square",
         "figure": {"data": traces, "layout": layout},
     }
+
+
+def _range(points: Sequence[Point], task: int) -> list[float]:
+    """An axis that shows every point but the poorest of the sample of any models."""
+    told = [point.losses[task] for mark, point in points if mark.name != "any"]
+    values = told or [point.losses[task] for _, point in points]
+    low, high = min(values), max(values)
+    margin = 0.08 * (high - low) or 0.05
+    return [_rounded(low - margin), _rounded(high + margin)]
 
 
 def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
@@ -158,6 +169,7 @@ def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
         "colorscale": "Cividis",
         "reversescale": True,
         "size": 6,
+        "line": {"color": "faint", "width": 0.6},
         "colorbar": {
             "title": {"text": "worst task", "side": "top", "font": {"size": 12}},
             "orientation": "h",
@@ -166,7 +178,6 @@ def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
             "y": -0.22,
             "yanchor": "top",
             "outlinewidth": 0,
-            "tickformat": ".2~f",
             "nticks": 5,
         },
     }
@@ -175,13 +186,13 @@ def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
         if mark.cloud or not weighted:
             continue
         traces.append(_ternary(weighted, [_hover(mark, p, tasks) for p in weighted]) | {"marker": _marker(mark)})
-    corner = {"gridcolor": "grid", "linecolor": "grid", "nticks": 5, "showticklabels": False, "min": 0}
+    corner = {"gridcolor": "grid", "linecolor": "grid", "nticks": 5, "showticklabels": False, "ticks": "", "min": 0}
     axes = {
-        side: corner | {"title": {"text": f"all weight on<br>{_safe(name, 16)}"}}
+        side: corner | {"title": {"text": _safe(name, 16)}}
         for side, name in zip(("aaxis", "baxis", "caxis"), tasks, strict=True)
     }
     layout = _layout(
-        ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}, margin={"l": 64, "r": 64, "t": 48, "b": 96}
+        ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}, margin={"l": 48, "r": 48, "t": 40, "b": 84}
     )
     best = min(sums, key=lambda p: max(p.losses))
     alt = (
@@ -189,9 +200,9 @@ def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
         f"Of the weights drawn, the best leave the worst task at {share(max(best.losses))}, the worst at "
         f"{share(max(max(p.losses) for p in sums))}."
     )
-    return [
-        {"name": "Weights", "alt": alt, "shape": "square", "figure": {"data": traces, "layout": layout}},
-    ]
+    note = "The weights tried: each corner gives all weight to one task, the middle is equal weights."
+    figure = {"data": traces, "layout": layout}
+    return [{"name": "Weights", "alt": alt, "note": note, "shape": "square", "figure": figure}]
 
 
 def _ternary(points: Sequence[FrontPoint], hover: list[str]) -> Figure:
@@ -232,7 +243,14 @@ def _parallel(points: Sequence[Point], tasks: Sequence[str]) -> Panel:
         "Parallel coordinates: one line a model, one position a task; height is the loss in shares of variance, "
         f"lower is better. {_seen(points, tasks, tuple(positions))}"
     )
-    return {"name": "All tasks", "alt": alt, "shape": "wide", "figure": {"data": traces, "layout": layout}}
+    note = "One line a model; lower is better."
+    return {
+        "name": "All tasks",
+        "alt": alt,
+        "note": note,
+        "shape": "wide",
+        "figure": {"data": traces, "layout": layout},
+    }
 
 
 def _grouped(points: Sequence[Point]) -> list[tuple[Mark, list[FrontPoint]]]:

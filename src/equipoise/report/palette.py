@@ -1,8 +1,8 @@
 """Colours and markers: one a kind of point, told apart without colour.
 
 The palette is Okabe and Ito's (2008), made for readers with any kind of colour vision. Each kind has a marker of its
-own as well, so a print in grey stays readable. ``ink`` and ``faint`` stand for colours of the page, which differ in
-light and dark.
+own as well, so a print in grey stays readable. Colours are names here; the page's style sheet says what they are: in
+light the palette's own, in dark the same lightened.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Mark:
     Args:
         name: Identifies the mark.
         words: What the legend says.
-        color: Of the page (``ink``, ``faint``) or a hexadecimal colour.
+        color: Name of a colour of the page: ``var(--blue)`` in its styles.
         symbol: Plotly's name of the marker; the legend draws the same shape.
         size: In pixels.
         cloud: Whether there are many such points (drawn thin, below the others).
@@ -38,13 +38,13 @@ class Mark:
 
 MARKS = (
     Mark("any", "any model of this width (a sample)", "faint", "circle", 3, cloud=True),
-    Mark("weighted", "best model of a weighted sum", "#0072B2", "circle", 5, cloud=True),
-    Mark("reachable", "balanced model that some weights reach", "#56B4E9", "circle-open", 7, cloud=True),
-    Mark("hidden", "balanced model that no weights reach", "#D55E00", "x", 7, cloud=True),
+    Mark("weighted", "best model of a weighted sum", "blue", "circle", 5, cloud=True),
+    Mark("reachable", "balanced model that some weights reach", "sky", "circle-open", 7, cloud=True),
+    Mark("hidden", "balanced model that no weights reach", "vermillion", "x", 7, cloud=True),
     Mark("equal", "equal weights", "ink", "triangle-up", 12),
-    Mark("best", "best weights found", "#0072B2", "diamond", 13),
-    Mark("tchebycheff", "best balanced single model", "#D55E00", "star", 16),
-    Mark("mixture", "best mixture of models", "#009E73", "cross", 12),
+    Mark("best", "best weights found", "blue", "diamond", 13),
+    Mark("tchebycheff", "best balanced single model", "vermillion", "star", 16),
+    Mark("mixture", "best mixture of models", "green", "cross", 12),
     Mark("separate", "separate models, one a task", "ink", "square", 10),
 )
 """In drawing order: later ones lie on top."""

@@ -11,15 +11,15 @@ __all__ = ["clean", "count", "joined", "percent", "plural", "share", "shorten", 
 
 
 def clean(text: str) -> str:
-    """Text without characters that act on a terminal or reorder a page; they are shown as their code instead.
+    r"""Text without characters that act on a terminal or reorder a page; they are shown as their code instead.
 
     Control characters (escape sequences of terminals among them) and marks that override the direction of writing
-    become ``\\u001b``; line breaks and tabs become spaces. Everything else, markup included, is kept as it is:
+    become ``\u001b``; line breaks and tabs become spaces. Everything else, markup included, is kept as it is:
     escaping markup is the renderer's work.
 
     Example:
-        >>> clean("a\\x1b[31mred\\nb")
-        'a\\\\u001b[31mred b'
+        >>> clean("a\x1b[31mred\nb")
+        'a\\u001b[31mred b'
     """
     return "".join(_visible(character) for character in text)
 

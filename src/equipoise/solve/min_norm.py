@@ -2,138 +2,135 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
-from .equilibrate import as_gramian, equilibrate, factor
+from .complementarity import Complementarity
+from .equilibrate import as_gramian, equilibrate
+from .least_norm import least_norm_weights
 from .solution import Solution, Status
 
-__all__ = ["min_norm_point"]
+__all__ = ["hull_holds_zero", "min_norm_point"]
 
 _EPS = float(np.finfo(np.float64).eps)
-_RANK = 1e-10  # a direction of the unit gradients below this, relative, counts as dependent
+
+Array = NDArray[np.float64]
 
 
-def min_norm_point(gramian: NDArray[np.float64]) -> Solution:
+def min_norm_point(gramian: Array, *, checked: bool = False) -> Solution:
     r"""Weights of the shortest vector in the convex hull of k gradients, exactly.
 
     .. math:: a^* = \arg\min_{a \ge 0,\; \sum_i a_i = 1} a^\top G a, \qquad G = J J^\top
 
-    One non-negative least-squares problem: the minimiser b of :math:`\|[R; t s^\top] b - e_{last}\|^2` over
-    :math:`b \ge 0`, with :math:`R^\top R = C` the cosines, :math:`s_i = 1/|g_i|` and any t > 0, gives
+    One non-negative least-squares problem: the minimiser b of :math:`\|[R; s^\top] b - e_{last}\|^2` over
+    :math:`b \ge 0`, with :math:`R^\top R = C` the cosines and :math:`s_i = \min_j |g_j| / |g_i|`, gives
     :math:`a \propto s \circ b`. This is a reformulation, not a penalty: for fixed direction the value of the problem
-    is a rising function of :math:`a^\top G a`. The system of the found support is then solved once more directly.
+    is a rising function of :math:`a^\top G a`. Only :math:`C + s s^\top` is formed, which stays regular at a
+    stationary point.
 
     Args:
         gramian: (k, k), in squared units of a gradient.
+        checked: Whether it is known to be a Gramian, so that the checks may be left out.
 
     Returns:
         Weights (k,), non-negative, sum 1. ``certificate`` is the duality gap
-        :math:`(a^\top G a - \min_i (G a)_i) / a^\top G a`, an upper bound of the relative suboptimality; where the
-        optimum is zero, the gap over the largest squared norm of the support (status ``STATIONARY``). Where several
-        weights give the same vector, those of least norm are returned (status ``RANK_DEFICIENT``). A zero gradient is
-        itself the answer: its weight is 1.
+        :math:`(a^\top G a - \min_i (G a)_i) / a^\top G a`, an upper bound of the relative suboptimality. Where the
+        optimum is zero to rounding, relative to :math:`(\sum_i a_i |g_i|)^2`, the status is ``STATIONARY`` and the gap
+        is over that square. Where several weights give the same vector, those of least norm are returned (status
+        ``RANK_DEFICIENT``). A zero gradient is itself the answer: its weight is 1.
 
     Raises:
         GramianError: Not a Gramian.
 
     Cost:
-        O(k^3); 0.05 ms for k = 2, 0.3 ms for k = 40. Unchanged by G -> c G.
+        O(k^3); 0.05 ms for k = 2, 0.4 ms for k = 100. Unchanged by G -> c G.
 
     Source:
         Problem: Desideri (2012), Sener & Koltun (2018), eq. 3. Route: Lawson & Hanson (1974), ch. 23, on the
-        equilibrated Gramian; the authors' Frank-Wolfe solver is off by 1 % after 100 iterations.
+        equilibrated Gramian, by block pivoting; the authors' Frank-Wolfe solver is off by 1 % after 100 iterations.
 
     Example:
         >>> min_norm_point(np.array([[1.0, 0.0], [0.0, 3.0]])).value  # orthogonal gradients: weights ~ 1/|g|^2
         array([0.75, 0.25])
     """
-    matrix = as_gramian(gramian)
-    zero = np.diagonal(matrix) == 0
-    if zero.any():
+    matrix = gramian if checked else as_gramian(gramian)
+    squares = matrix.diagonal()
+    if not squares.all():
+        zero = squares == 0
         return Solution(zero / zero.sum(), Status.STATIONARY, certificate=0.0)
     cosines, norms = equilibrate(matrix)
-    root = factor(cosines)
-    inverse = norms.min() / norms  # s up to a factor, at most 1, so that the last row has the size of the others
-    system = np.vstack([root, inverse])
-    target = np.zeros(len(system))
-    target[-1] = 1.0
-    pulls, _ = nnls(system, target)
-    pulls = _solve_on_support(cosines, inverse, pulls)
+    inverse = float(norms.min()) / norms
+    kernel = Complementarity(cosines + inverse[:, None] * inverse)
+    found = kernel.solve(-inverse, np.ones(len(norms), dtype=bool))
+    pulls = found.value  # of the unit gradients
+    total = float(inverse @ pulls)
+    if not total > 0:
+        return _stopped(cosines, inverse, found.exchanges)
+    pulls = pulls / total
+    value, gap, scale = _gap(cosines, inverse, pulls)
     weights = inverse * pulls
     weights /= weights.sum()
-    weights, unique = _least_norm_weights(cosines, norms, root, weights)
-    value, gap, scale = _gap(cosines, norms, weights)
-    if value <= 64 * len(weights) * _EPS * scale:
-        return Solution(weights, Status.STATIONARY, certificate=gap / scale, iterations=1)
-    status = Status.SOLVED if unique else Status.RANK_DEFICIENT
-    return Solution(weights, status, certificate=gap / value, iterations=1)
+    shortest = None
+    if not found.unique:
+        shortest = _least_norm(kernel, inverse, weights, cosines, pulls, value)
+    if value <= 64 * len(norms) * _EPS * scale:
+        status, gap = Status.STATIONARY, gap / scale
+    else:
+        status, gap = (Status.SOLVED if shortest is None else Status.RANK_DEFICIENT), gap / value
+    if not found.solved:
+        status = Status.ITERATION_LIMIT
+    return Solution(weights if shortest is None else shortest, status, gap, found.exchanges)
 
 
-def _solve_on_support(
-    cosines: NDArray[np.float64], inverse: NDArray[np.float64], pulls: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Solves C b = s on the support that was found; kept only where it stays positive and lowers the gap."""
-    support = np.flatnonzero(pulls)
-    block = cosines[np.ix_(support, support)]
-    if len(support) == 0 or np.linalg.cond(block) > 1 / (1e3 * _EPS):
-        return pulls
-    direct = np.linalg.solve(block, inverse[support])
-    if (direct <= 0).any():
-        return pulls
-    polished = np.zeros_like(pulls)
-    polished[support] = direct
-    norms = 1 / inverse
+def hull_holds_zero(cosines: Array, kernel: Complementarity | None = None) -> bool:
+    """Whether 0 lies in the convex hull of k vectors, to rounding: no direction lowers every loss.
 
-    def relative_gap(candidate: NDArray[np.float64]) -> float:
-        weights = inverse * candidate
-        value, gap, scale = _gap(cosines, norms, weights / weights.sum())
-        return gap / max(value, _EPS * scale)
+    The lengths of the vectors do not matter, so the unit vectors are asked: the value is at most 64 k eps there.
 
-    return min(pulls, polished, key=relative_gap)
+    Args:
+        cosines: (k, k) as `equilibrate` returns them.
+        kernel: Of the same cosines, where one exists: independent vectors are then told at once.
 
+    Returns:
+        Whether it does.
 
-def _least_norm_weights(
-    cosines: NDArray[np.float64],
-    norms: NDArray[np.float64],
-    root: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], bool]:
-    """Among all weights that give the same vector, those of least Euclidean norm; and whether there was one only.
-
-    The candidates are a + N y >= 0, N spanning the directions that change neither the vector nor the sum: a
-    least-distance problem in y, again one non-negative least-squares problem.
+    Example:
+        >>> hull_holds_zero(np.array([[1.0, -1.0], [-1.0, 1.0]]))
+        True
     """
-    projections = norms * (cosines @ (norms * weights))
-    value = float(weights @ projections)
-    tight = projections - value <= 1e-9 * (value + _EPS * (norms * weights).max() * norms)
-    rows = np.flatnonzero(tight | (weights > 0))
-    if len(rows) < 2:
-        return weights, True
-    scaled = norms[rows].min() / norms[rows]
-    system = np.vstack([root[:, rows], scaled])
-    _, singular, vectors = np.linalg.svd(system)
-    null = vectors[int((singular > _RANK * singular[0]).sum()) :].T * scaled[:, None]
-    if not null.size:
-        return weights, True
-    basis, _ = np.linalg.qr(null)
-    base = weights[rows] - basis @ (basis.T @ weights[rows])
-    if (base < 0).any():
-        target = np.zeros(basis.shape[1] + 1)
-        target[-1] = 1.0
-        solution, _ = nnls(np.vstack([basis.T, -base]), target)
-        residual = np.vstack([basis.T, -base]) @ solution - target
-        base = base + basis @ (-residual[:-1] / residual[-1])
-    least = np.zeros_like(weights)
-    least[rows] = np.maximum(base, 0.0)
-    return least / least.sum(), False
+    upper, _, rank = (kernel or Complementarity(cosines)).factored()
+    if rank == len(cosines) and float(upper.diagonal().min()) ** 2 > 1e-7:
+        return False  # far from any dependence
+    ones = np.ones(len(cosines))
+    pulls = Complementarity(cosines + 1.0).solve(-ones, np.ones(len(cosines), dtype=bool)).value
+    total = float(pulls.sum())
+    return total > 0 and float(pulls @ cosines @ pulls) <= 64 * len(cosines) * _EPS * total**2
 
 
-def _gap(
-    cosines: NDArray[np.float64], norms: NDArray[np.float64], weights: NDArray[np.float64]
-) -> tuple[float, float, float]:
-    """The value a^T G a, its duality gap, and the largest squared norm of the support, all in the same unit."""
-    pulls = norms * weights
+def _gap(cosines: Array, inverse: Array, pulls: Array) -> tuple[float, float, float]:
+    """The value a^T G a, its duality gap, and the square of the pulls' sum, in units of the smallest square."""
     products = cosines @ pulls
     value = float(pulls @ products)
-    scale = float((norms[weights > 0] ** 2).max())
-    return max(value, 0.0), max(value - float((norms * products).min()), 0.0), scale
+    return max(value, 0.0), max(value - float((products / inverse).min()), 0.0), float(pulls.sum()) ** 2
+
+
+def _least_norm(
+    kernel: Complementarity, inverse: Array, weights: Array, cosines: Array, pulls: Array, value: float
+) -> Array | None:
+    """The least-norm weights over the rows whose condition is tight; None if there is only one choice."""
+    slack = (cosines @ pulls) / inverse - value
+    tight = slack <= 1e-9 * (value + _EPS * pulls.max() / inverse)
+    rows = np.flatnonzero(tight | (weights > 0))
+    part = kernel if len(rows) == len(weights) else Complementarity(kernel.matrix.take(rows, 0).take(rows, 1))
+    shortest = least_norm_weights(part, inverse[rows], weights[rows], np.zeros(len(rows)))
+    if shortest is None:
+        return None
+    least = np.zeros_like(weights)
+    least[rows] = shortest / shortest.sum()
+    return least
+
+
+def _stopped(cosines: Array, inverse: Array, exchanges: int) -> Solution:
+    """Every route failed: the shortest gradient, with the gap that it leaves."""
+    weights = np.zeros(len(inverse))
+    weights[int(np.argmax(inverse))] = 1.0
+    value, gap, _ = _gap(cosines, inverse, weights)
+    return Solution(weights, Status.ITERATION_LIMIT, gap / value, exchanges)

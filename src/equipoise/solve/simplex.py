@@ -27,6 +27,7 @@ def project_to_simplex(point: NDArray[np.float64], total: float = 1.0) -> NDArra
         >>> project_to_simplex(np.array([0.9, 0.5, -1.0]))
         array([0.7, 0.3, 0. ])
     """
+    point = point - point.max()  # a common shift changes nothing, and a large one would drown the total
     falling = np.sort(point)[::-1]
     thresholds = (np.cumsum(falling) - total) / np.arange(1, len(point) + 1)
     kept = np.flatnonzero(falling > thresholds)[-1]

@@ -1,16 +1,24 @@
 """The direction that lowers every loss: minus the shortest vector in the convex hull of the gradients."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import SettingError
+from ...errors import LossError, SettingError, listed
+from ...solve import Solution
 from ...solve.min_norm import min_norm_point
-from ..base import Answer, GramianMethod, State, Step
+from ...solve.min_norm_routes import min_norm_by
+from ..base import Answer, CounterExample, GramianMethod, State, Step
 
-__all__ = ["MGDA"]
+__all__ = ["MGDA", "Normalize", "Solver", "Zero", "check_mgda_settings", "solve_mgda"]
+
+Normalize = Literal["none", "l2", "loss", "loss+"]
+Solver = Literal["exact", "frank-wolfe", "averaging", "smooth", "softmax"]
+Zero = Literal["leave out", "exact"]
 
 
 @dataclass(frozen=True)
@@ -22,22 +30,32 @@ class MGDA(GramianMethod):
     Either d = 0, and the point is Pareto stationary, or :math:`\langle g_i, d \rangle \ge |d|^2 > 0` for every task:
     all losses fall to first order.
 
+    With `normalize` the problem is solved for :math:`g_i / c_i` (``"l2"``: c = |g|; ``"loss"``: c = L; ``"loss+"``:
+    c = L |g|) and the weights apply to the ORIGINAL gradients, as in the authors' trainer: d is then no min-norm point
+    and may raise a loss.
+
     Shapes:
-        gramian (k, k) -> weights (k,).
+        gramian (k, k), losses (k,) for ``"loss"`` and ``"loss+"`` -> weights (k,).
     Scale:
         Weights sum to 1; ``c * J`` gives ``c * d``. Small gradients dominate: |d| is at most the smallest |g_i|.
     Degenerate:
         Dependent gradients: the weights of least norm, status ``RANK_DEFICIENT``. A stationary point: d = 0, status
-        ``STATIONARY``. An exactly zero gradient is left out (one finished task would otherwise freeze the shared
-        parameters); ``zero="exact"`` keeps it, and then d = 0.
+        ``STATIONARY`` (with `normalize` the status alone: d is the formula's). An exactly zero gradient is left out
+        (one finished task would otherwise freeze the shared parameters); ``zero="exact"`` keeps it, and then d = 0.
+    Errors:
+        `LossError` for ``"loss"`` and ``"loss+"`` where a loss is not positive.
     Cost:
-        O(k^3) on the CPU: 0.1 ms for k = 2, 1 ms for k = 40.
+        O(k^3) on the CPU: 0.1 ms for k = 2, 1 ms for k = 40. The four other solvers: up to 1000 iterations of about
+        10 microseconds each.
     Source:
-        Desideri (2012); Sener & Koltun (2018), arXiv:1810.04650, eq. 3. We differ: an exact active-set solve with a
-        certificate, where the authors' code stops Frank-Wolfe early.
+        Desideri (2012); Sener & Koltun (2018), arXiv:1810.04650, eq. 3; the routes: Su, *Notes on MGDA*. We differ: an
+        exact active-set solve with a certificate, where the authors' code stops Frank-Wolfe early.
 
     Args:
         zero: ``"leave out"`` or ``"exact"``; see Degenerate.
+        normalize: ``"none"``, ``"l2"``, ``"loss"`` or ``"loss+"``.
+        solver: ``"exact"``, or a route with a certificate of how far it came: ``"frank-wolfe"``, ``"averaging"``,
+            ``"smooth"``, ``"softmax"`` (`equipoise.solve.min_norm_routes`).
 
     Example:
         >>> import equipoise as eq
@@ -48,24 +66,84 @@ class MGDA(GramianMethod):
     source: ClassVar[str] = "Desideri (2012); Sener & Koltun (2018), arXiv:1810.04650"
     cost: ClassVar[str] = "O(k^3) on the CPU"
 
-    zero: Literal["leave out", "exact"] = "leave out"
+    zero: Zero = "leave out"
+    normalize: Normalize = "none"
+    solver: Solver = "exact"
 
     def __post_init__(self) -> None:
-        if self.zero not in ("leave out", "exact"):
-            raise SettingError(f"`zero` must be 'leave out' or 'exact'; got {self.zero!r}.")
+        check_mgda_settings(self.zero, self.normalize, self.solver)
 
     @property
     def leaves_out_zero_gradients(self) -> bool:
         return self.zero == "leave out"
 
     def claims(self, k: int) -> frozenset[str]:
-        del k
-        return frozenset({"simplex", "permutation", "unanimity", "degree", "no_conflict", "single"})
+        laws = {"simplex", "unanimity", "single"}
+        if self.solver == "exact":
+            laws |= {"permutation", "degree"}  # a route that is stopped early breaks ties by order and by rounding
+        if self.normalize == "none" and (self.solver == "exact" or k == 1):
+            laws |= {"no_conflict"} | ({"stationary"} if self.zero == "exact" else set())
+        return frozenset(laws)
 
     def degree(self) -> float:
         return 1.0
 
+    def refutes(self) -> Mapping[str, CounterExample]:
+        table = {
+            "none": {"task_scale": CounterExample(((1.0, 0.0), (0.0, 1.0)))},
+            "l2": {"no_conflict": CounterExample(((1.0, 0.0), (-9.0, 3.0)))},
+            "loss": {"no_conflict": CounterExample(((1.0, 0.0), (-9.0, 3.0)), losses=(1.0, 9.0))},
+            "loss+": {"no_conflict": CounterExample(((1.0, 0.0), (-9.0, 3.0)))},
+        }
+        return table[self.normalize]
+
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        del step
-        solution = min_norm_point(gramian.numpy())
+        solution = solve_mgda(gramian, step, self.normalize, self.solver)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
+
+
+def check_mgda_settings(zero: str, normalize: str, solver: str) -> None:
+    """Raises `SettingError` with every setting that is not one of its kind."""
+    asked = {"zero": (zero, Zero), "normalize": (normalize, Normalize), "solver": (solver, Solver)}
+    wrong = [
+        f"`{name}` must be one of {listed(get_args(kind))}; got {value!r}."
+        for name, (value, kind) in asked.items()
+        if value not in get_args(kind)
+    ]
+    if wrong:
+        raise SettingError(" ".join(wrong))
+
+
+def solve_mgda(gramian: Tensor, step: Step, normalize: Normalize, solver: Solver) -> Solution:
+    """Weights of the min-norm point of the normalized gradients.
+
+    Args:
+        gramian: (k, k), on the CPU.
+        step: Its losses are used by ``"loss"`` and ``"loss+"``.
+        normalize: As in `MGDA`.
+        solver: As in `MGDA`.
+
+    Returns:
+        Weights (k,) and their certificate, both for the normalized problem.
+
+    Raises:
+        LossError: A loss is needed and missing or not positive.
+    """
+    matrix = gramian.numpy()
+    divisor = np.ones(len(matrix))
+    if normalize in ("l2", "loss+"):
+        norms = np.sqrt(np.diagonal(matrix))
+        divisor = np.where(norms > 0, norms, 1.0)  # a zero gradient stays zero
+    if normalize in ("loss", "loss+"):
+        if step.losses is None:
+            raise LossError(f"MGDA(normalize={normalize!r}) divides by the losses; give `losses`.")
+        losses = step.losses.cpu().numpy()
+        wrong = [f"{name} = {value:g}" for name, value in zip(step.tasks.here, losses, strict=True) if not value > 0]
+        if wrong:
+            raise LossError(
+                f"MGDA(normalize={normalize!r}) divides by the losses, so they must be positive; got "
+                f"{', '.join(wrong)}. Use normalize='l2' or 'none'."
+            )
+        divisor = divisor * losses
+    scaled = matrix / divisor[:, None] / divisor[None, :]
+    return min_norm_point(scaled) if solver == "exact" else min_norm_by(solver, scaled)

@@ -10,22 +10,9 @@ from torch import Tensor
 
 from ...solve.equilibrate import equilibrate
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
+from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
 
 __all__ = ["RANDOM_STATE", "PCGrad", "generator_of", "initial_random"]
-
-RANDOM_STATE = (StateTensor("seed", task_axes=()), StateTensor("step", task_axes=()))
-"""Randomness as state: the numbers of step t are drawn from a generator seeded with (seed, t)."""
-
-
-def initial_random(seed: int) -> State:
-    """The random state before the first step."""
-    return {"seed": torch.tensor(seed, dtype=torch.int64), "step": torch.zeros((), dtype=torch.int64)}
-
-
-def generator_of(state: State) -> tuple[np.random.Generator, State]:
-    """This step's generator, and the state with the step counted. Equal on every rank; resumes exactly."""
-    generator = np.random.default_rng([int(state["seed"]), int(state["step"])])
-    return generator, {**state, "step": state["step"] + 1}
 
 
 @dataclass(frozen=True)
@@ -66,6 +53,9 @@ class PCGrad(GramianMethod):
     state_tensors: ClassVar[tuple[StateTensor, ...]] = RANDOM_STATE
 
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        refuse_seed(self.seed)
 
     def init(self, k: int, n: int = 0) -> State:
         del k, n

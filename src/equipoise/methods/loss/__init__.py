@@ -1,17 +1,45 @@
 """Methods that look at the losses alone: one scalar, one backward pass."""
 
+from .cosmos import COSMOS
+from .cov_weighting import CoVWeighting
 from .dwa import DWA
+from .famo import FAMO
+from .geometric_loss import GeometricLoss
+from .hypervolume_loss import HypervolumeLoss
+from .imtl_l import IMTLL
 from .linear_scalarization import LinearScalarization
 from .omd_tchebycheff import OMDTchebycheff
+from .p_norm import PNorm
+from .pbi import PBI
+from .relobralo import ReLoBRaLo
+from .rlw import RLW
+from .scale_invariant import ScaleInvariant
+from .slaw import SLAW
 from .smooth_tchebycheff import SmoothTchebycheff
+from .soft_adapt import SoftAdapt
 from .tchebycheff import Tchebycheff
 from .uncertainty_weighting import UncertaintyWeighting
+from .uwso import UWSO
 
 __all__ = [
+    "COSMOS",
     "DWA",
+    "FAMO",
+    "IMTLL",
+    "PBI",
+    "RLW",
+    "SLAW",
+    "UWSO",
+    "CoVWeighting",
+    "GeometricLoss",
+    "HypervolumeLoss",
     "LinearScalarization",
     "OMDTchebycheff",
+    "PNorm",
+    "ReLoBRaLo",
+    "ScaleInvariant",
     "SmoothTchebycheff",
+    "SoftAdapt",
     "Tchebycheff",
     "UncertaintyWeighting",
 ]

@@ -28,8 +28,8 @@ class OMDTchebycheff(LossMethod):
     with lambda on the simplex (1/k at the start), w the preference, eta the step size and :math:`\Pi_\Delta` the
     Euclidean projection. For convex losses in [0, U], model steps of size :math:`D/(\Lambda\sqrt T)` (D the diameter
     of the model's domain, Lambda a bound of the gradients) and :math:`\eta = \sqrt{8 \ln k / T}/U`, the MEAN of the T
-    iterates is within :math:`(D \Lambda + U\sqrt{\ln k / 2})/\sqrt T` of the best Tchebycheff value. The last iterate has
-    no such bound.
+    iterates (`Averaged`) is within :math:`(D \Lambda + U\sqrt{\ln k / 2})/\sqrt T` of the best Tchebycheff value. The
+    last iterate has no such bound.
 
     Shapes:
         losses (k,) -> scalar; state ``dual`` (k,): log lambda (``exponentiated``) or lambda (``gradient``).

@@ -8,13 +8,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ...errors import EquipoiseWarning, LossError, SettingError, listed
-from ...types import PerTask, Tasks, freeze_per_task
+from ...errors import EquipoiseWarning, SettingError
+from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from .domain import refuse_nonpositive
 from .ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
 from .linear_scalarization import preference_factors, refuse_negative
 
-__all__ = ["SmoothTchebycheff", "refuse_nonpositive"]
+__all__ = ["SmoothTchebycheff"]
 
 
 @dataclass(frozen=True)
@@ -190,14 +191,3 @@ class SmoothTchebycheff(LossMethod):
             "count": torch.zeros_like(state["count"]),
             "epoch": state["epoch"] + 1,
         }
-
-
-def refuse_nonpositive(losses: Tensor, tasks: Tasks, where: str, instead: str) -> None:
-    """Raises `LossError` naming every task whose loss has no logarithm."""
-    bad = losses.detach() <= 0
-    if bad.any():
-        names = [name for name, is_bad in zip(tasks.here, bad.tolist(), strict=True) if is_bad]
-        raise LossError(
-            f"{where} takes logarithms, so every loss must be positive; those of {listed(names)} are "
-            f"{losses.detach()[bad].tolist()}. Use {instead}."
-        )

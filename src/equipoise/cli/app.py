@@ -1,0 +1,64 @@
+"""The program: its commands, its version, and what happens when something goes wrong."""
+
+import sys
+from types import TracebackType
+from typing import Annotated
+
+import typer
+
+from .._version import __version__
+from .audit import audit
+from .demo import demo
+from .methods import methods
+from .report import report
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="equipoise",
+    help="Multi-task trade-offs, measured: which exist, which a weighted sum can reach, what reaches the rest.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (demo, audit, methods, report):
+    app.command()(_command)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"equipoise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")] = False,
+) -> None:
+    del version
+    if debug:
+        sys.excepthook = sys.__excepthook__
+
+
+def main() -> None:
+    """Run the program on ``sys.argv`` and exit with 0 done, 1 our fault, 2 the input's, 3 partly done, 130 stopped."""
+    sys.excepthook = _unexpected
+    typer.main.get_command(app)(prog_name="equipoise")
+
+
+def _unexpected(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """What is said of a fault of ours; Python then exits with 1."""
+    del traceback
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("interrupted\n")
+        return
+    sys.stderr.write(
+        f"internal error: {kind.__name__}: {error}\n"
+        "This is a fault of equipoise, not of your data. To report it, run the same command as\n"
+        f"  equipoise --debug ...\nand send the traceback, the command and the version ({__version__}).\n"
+    )

@@ -1,0 +1,117 @@
+"""What commands share: options, printing, errors and exit codes."""
+
+import csv
+import functools
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+
+import typer
+
+from ..errors import EquipoiseError, InputError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ..run_folder import RunFolder
+    from ..verdict import AuditRecord
+
+__all__ = ["Json", "Out", "Overwrite", "Quiet", "Seed", "command_line", "finish", "names_of", "reporting", "show"]
+
+PIPED_WIDTH = 120
+"""Columns of a table that does not go to a terminal."""
+
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder. Default: named after the question.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON instead of words.")]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def reporting(command: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Turns errors into one readable block on stderr and an exit code: 2 the input's fault, 1 ours, 130 stopped."""
+
+    @functools.wraps(command)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return command(*args, **kwargs)
+        except EquipoiseError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2 if isinstance(error, InputError) else 1) from error
+        except KeyboardInterrupt as error:
+            typer.echo("interrupted; nothing half-written was left", err=True)
+            raise typer.Exit(130) from error
+
+    return wrapped
+
+
+def names_of(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Column names from an option.
+
+    Given once: names separated by commas, in double quotes where a name holds one. Given several times: each value
+    is one name, as written.
+
+    Example:
+        >>> names_of(["a, b"]), names_of(["a,b", "c"]), names_of(None)
+        (('a', 'b'), ('a,b', 'c'), None)
+    """
+    if not values:
+        return None
+    if len(values) > 1:
+        return tuple(values)
+    parts = next(csv.reader([values[0]], skipinitialspace=True), [])
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def command_line(command: str, *arguments: str, **options: object) -> str:
+    """What to type to run this again: options that were not given (None, False, empty) are left out.
+
+    Example:
+        >>> command_line("audit", "my data.csv", targets=("a", "b"), width=1, no_header=False)
+        "equipoise audit 'my data.csv' --targets a,b --width 1"
+    """
+    words = ["equipoise", command, *arguments]
+    for option, value in options.items():
+        flag = f"--{option.replace('_', '-')}"
+        if value is True:
+            words.append(flag)
+        elif isinstance(value, tuple) and value:
+            plain = all(name and name == name.strip() and not set(name) & set(',"') for name in value)
+            words += [flag, ",".join(value)] if plain else [part for name in value for part in (flag, name)]
+        elif value not in (None, False, ()):
+            words += [flag, str(value)]
+    return shlex.join(words)
+
+
+def show(renderable: "RenderableType") -> None:
+    """Print on stdout; tables keep their width where the output is piped."""
+    from rich.console import Console  # noqa: PLC0415 - not for --help
+
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    console.print(renderable)
+
+
+def finish(
+    folder: "RunFolder", records: Sequence["AuditRecord"], title: str | None, as_json: bool, hint: str = ""
+) -> None:
+    """Write the folder, print the result, and the report's path as the last line."""
+    from ..report import render_console, render_html  # noqa: PLC0415 - not for --help
+    from ..run_folder import records_to_json  # noqa: PLC0415 - not for --help
+
+    folder.write(records, render_html(records, title))
+    if as_json:
+        typer.echo(records_to_json(records), nl=False)
+    else:
+        show(render_console(records))
+        if hint:
+            typer.echo(hint)
+    typer.echo(str(folder.report), err=as_json)

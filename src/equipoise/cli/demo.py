@@ -1,0 +1,50 @@
+"""``equipoise demo``: the same question on two tables, with two answers."""
+
+from typing import TYPE_CHECKING
+
+from .._version import __version__
+from .common import Json, Out, Overwrite, Quiet, command_line, finish, reporting
+from .progress import progress
+
+if TYPE_CHECKING:
+    from ..verdict import AuditRecord
+    from .progress import Report
+
+__all__ = ["demo"]
+
+_TITLE = "Is a weighted sum of the losses enough? Two tables, two answers"
+_WIDTH = 1
+_CASES = (
+    ("diabetes", None, "Diabetes patients: body mass, blood pressure and disease progression, one shared feature"),
+    ("arm", ("joint0", "joint4", "joint5"), "A robot arm: torques of joints 0, 4 and 5, one shared feature"),
+)
+"""Built-in set, targets, title. The arm's three torques are the triple with the largest conflict among all 35."""
+
+
+@reporting
+def demo(out: Out = None, overwrite: Overwrite = False, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Two built-in tables side by side: one where a weighted sum is enough, one where it is not.
+
+    Nothing is downloaded. Writes config.json, record.json and report.html to equipoise-demo/.
+    """
+    from ..run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
+
+    config = RunConfig(command="demo", version=__version__, data="built in", width=_WIDTH, title=_TITLE)
+    folder = RunFolder(out or RunFolder.default("demo"), config, overwrite=overwrite)
+    records = folder.records()
+    if records is None:
+        with progress(quiet) as report:
+            records = tuple(_case(number, report) for number in range(len(_CASES)))
+    finish(folder, records, _TITLE, as_json, hint="Your own table: equipoise audit your.csv --targets a,b,c")
+
+
+def _case(number: int, report: "Report") -> "AuditRecord":
+    from ..audit import audit  # noqa: PLC0415 - imports numpy, pandas, scipy
+
+    source, targets, title = _CASES[number]
+
+    def told(done: int, total: int, words: str) -> None:
+        report(number * total + done, len(_CASES) * total, f"{source}: {words}")
+
+    command = command_line("audit", source, targets=targets, width=_WIDTH)
+    return audit(source, targets=targets, width=_WIDTH, command=command, title=title, progress=told)

@@ -1,0 +1,51 @@
+"""One scalar whose backward hands out gradients that were already computed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+__all__ = ["inject"]
+
+
+class _Inject(torch.autograd.Function):
+    """Forward: a given value. Backward: the incoming gradient times stored tensors."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, count: int, *tensors: Tensor) -> Tensor:
+        # save_for_backward frees them after use: a second backward raises instead of doubling the gradient
+        ctx.save_for_backward(*tensors[:count])
+        ctx.count = count
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = ctx.saved_tensors
+        scaled = tuple(gradient * upstream.to(gradient.device, gradient.dtype) for gradient in gradients)
+        return (None, None, *[None] * ctx.count, *scaled)
+
+
+def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    """A scalar with a chosen value and chosen gradients.
+
+    Args:
+        value: What ``item()`` shows; not differentiated.
+        targets: Tensors that take part in autograd: parameters, or losses that lead to them.
+        gradients: One for each target, of its shape: what its gradient is when the scalar's is 1.
+
+    Returns:
+        A scalar. Its backward adds ``upstream * gradient`` to each target, through every hook and scaler on the way.
+
+    Example:
+        >>> w = torch.ones(2, requires_grad=True)
+        >>> inject(torch.tensor(7.0), [w], [torch.tensor([1.0, 2.0])]).backward()
+        >>> w.grad
+        tensor([1., 2.])
+    """
+    if not targets:
+        return value.detach().clone()
+    scalar: Tensor = _Inject.apply(value.detach(), len(gradients), *gradients, *targets)  # type: ignore[no-untyped-call]
+    return scalar

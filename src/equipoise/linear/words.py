@@ -1,0 +1,225 @@
+"""A verdict in sentences. They say what was measured and never more; numbers are shares of each task's variance."""
+
+from collections.abc import Sequence
+
+from ..verdict import Condition, Effect, Rung, Verdict, VerdictStatus
+from .solutions import Shares, WidthSolution
+from .weight_search import MOST_DIGITS, WITHIN
+
+__all__ = ["caveat", "counted", "sentences", "width_summary"]
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_MANY_DIGITS = 3
+_SAME = 5e-4
+
+
+def counted(number: int) -> str:
+    """A small number as a word.
+
+    Example:
+        >>> counted(3), counted(40)
+        ('three', '40')
+    """
+    return _NUMBERS[number] if 0 <= number < len(_NUMBERS) else str(number)
+
+
+def _loss(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _size(value: float) -> str:
+    return f"{value:.2f}".removeprefix("0") if value >= 0.005 else f"{value:.1g}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)
+
+
+def sentences(
+    shares: Shares,
+    here: WidthSolution,
+    status: VerdictStatus,
+    condition: Condition,
+    effect: Effect,
+    ladder: tuple[Rung, ...],
+    remedy: int,
+) -> tuple[str, ...]:
+    """The verdict; the first sentence is its headline."""
+    if status == "nothing_to_trade":
+        return (_nothing(shares, here.width),)
+    rungs: dict[str, Rung] = {rung.kind: rung for rung in ladder if rung.kind != "wider"}
+    if status == "not_enough":
+        said = _not_enough(rungs, condition, ladder[remedy])
+    elif status == "enough":
+        said = _enough(shares, here, rungs, effect)
+    else:
+        said = _open(rungs)
+    return (*said, *_notes(shares, here, status, rungs, effect))
+
+
+def _nothing(shares: Shares, width: int) -> str:
+    if shares.rank == 0:
+        return "The inputs predict nothing of any task, so there is nothing to trade."
+    dimensions = f"{shares.rank} dimension{'s' if shares.rank > 1 else ''}"
+    return (
+        f"The {counted(len(shares.tasks))} predictable parts span {dimensions} and the shared layer has {width}, "
+        "so one model is best at every task at once."
+    )
+
+
+def _not_enough(rungs: dict[str, Rung], condition: Condition, cheapest: Rung) -> list[str]:
+    best, single = rungs["best_weights"], rungs["tchebycheff"]
+    return [
+        "A weighted sum is not enough.",
+        f"The worst task stays at {_loss(best.worst)} of its variance for the best weights found "
+        f"({best.solves:,} solves); {_single_and_mixture(rungs, single)}.",
+        *_conflict(condition),
+        _remedy(cheapest),
+    ]
+
+
+def _single_and_mixture(rungs: dict[str, Rung], single: Rung) -> str:
+    mixture = rungs["mixture"]
+    how = (
+        "Tchebycheff"
+        if single.exactness == "exact"
+        else f"Tchebycheff, the best found; none goes below {_loss(single.lower)}"
+    )
+    said = f"one model reaches {_loss(single.worst)} ({how})"
+    if mixture.models > 1 and single.worst - mixture.worst > _SAME:
+        said += f", a mixture of {counted(mixture.models)} {_loss(mixture.worst)}"
+    return said
+
+
+def _conflict(condition: Condition) -> list[str]:
+    if condition.status != "fails" or not condition.cycle:
+        return []
+    return [f"Tasks in conflict: {', '.join(condition.cycle)} (margin {_size(condition.margin)})."]
+
+
+def _remedy(cheapest: Rung) -> str:
+    """A model on its worst task, or a wider layer: the latter always closes, so nothing dearer is ever the cheapest."""
+    value = _loss(cheapest.worst)
+    if cheapest.kind == "wider":
+        weights = "equal weights give" if cheapest.solves is None else "a weighted sum gives"
+        return f"Cheapest remedy: width {cheapest.width}, where {weights} {value}."
+    return f"Cheapest remedy: train one model on its worst task (Tchebycheff), which gives {value}."
+
+
+def _enough(shares: Shares, here: WidthSolution, rungs: dict[str, Rung], effect: Effect) -> list[str]:
+    equal, best, single = rungs["equal_weights"], rungs["best_weights"], rungs["tchebycheff"]
+    if equal.worst <= single.lower + effect.threshold:
+        sure = equal.worst - single.lower <= _SAME
+        return [
+            f"{'Equal weights are enough' if sure else 'Equal weights are enough in practice'}: they bring the worst "
+            f"task, {equal.worst_task}, to {_loss(equal.worst)} of its variance; {_no_better(equal, single)}."
+        ]
+    if best.worst > single.worst + effect.threshold:
+        # the sign test proves that weights exist; the search did not find them
+        return [
+            "A weighted sum is enough, but the weights were not found: the sign test shows that some weights reach the "
+            f"best single model, whose worst task is at {_loss(single.worst)} of its variance.",
+            f"The best weights found ({best.solves:,} solves) leave it at {_loss(best.worst)}.",
+        ]
+    sure = best.worst - single.lower <= _SAME
+    return [
+        f"A weighted sum is enough{'' if sure else ' in practice'}, but not equal weights: {_weights(shares, here)} "
+        f"bring the worst task to {_loss(best.worst)} of its variance; {_no_better(best, single)}.",
+        f"Equal weights leave {equal.worst_task} at {_loss(equal.worst)}.",
+    ]
+
+
+def _no_better(found: Rung, single: Rung) -> str:
+    if found.worst - single.lower <= _SAME:
+        return "no single model of this width does better"
+    if found.worst - single.worst <= _SAME:
+        return f"no better single model was found, and none goes below {_loss(single.lower)}"
+    if single.exactness == "exact":
+        return f"the best single model of this width reaches {_loss(single.worst)}"
+    return f"the best single model found reaches {_loss(single.worst)}, and none goes below {_loss(single.lower)}"
+
+
+def _weights(shares: Shares, here: WidthSolution) -> str:
+    if here.spoken is None or len(shares.tasks) > 4:
+        return "the best weights found (in the table)"
+    return "weights " + _joined([f"{task} {weight}" for task, weight in zip(shares.tasks, here.spoken, strict=True)])
+
+
+def _open(rungs: dict[str, Rung]) -> list[str]:
+    best, single = rungs["best_weights"], rungs["tchebycheff"]
+    return [
+        "Whether a weighted sum is enough is undetermined.",
+        f"The best weights found ({best.solves:,} solves) bring the worst task to {_loss(best.worst)} of its variance, "
+        f"the best single model found is at {_loss(single.worst)}; none goes below {_loss(single.lower)}, and whether "
+        "one lies between is open.",
+    ]
+
+
+def _notes(
+    shares: Shares, here: WidthSolution, status: VerdictStatus, rungs: dict[str, Rung], effect: Effect
+) -> list[str]:
+    """What a reader must know besides: fragile weights, a task at its own limit, gaps elsewhere on the front."""
+    best, equal, single = rungs["best_weights"], rungs["equal_weights"], rungs["tchebycheff"]
+    notes = []
+    needed = status != "enough" or equal.worst > single.lower + effect.threshold
+    if needed and best.weight_digits is None:
+        notes.append(
+            f"No weights with up to {counted(MOST_DIGITS)} digits were found that come within {WITHIN:.2f} of "
+            f"{_loss(best.worst)} at width {here.width}."
+        )
+    elif needed and best.weight_digits is not None and best.weight_digits >= _MANY_DIGITS:
+        notes.append(
+            f"To come within {WITHIN:.2f} of {_loss(best.worst)} at width {here.width}, weights must be right to "
+            f"{best.weight_digits} digits."
+        )
+    if here.excess is not None:
+        hardest, excess = shares.tasks[int(shares.unexplained.argmax())], here.excess
+        notes.append(
+            f"{hardest} cannot be predicted better by a model of its own and sets the worst loss, which says little "
+            "about the other tasks. Measured as excess over each task's own best, the worst is "
+            f"{_loss(excess.equal)} for equal weights, {_loss(excess.best)} for the best weights found "
+            f"({excess.solves:,} solves) and {_loss(excess.single)} for the best single model found."
+        )
+        if excess.best > excess.single + effect.threshold:
+            notes.append("In that measure a weighted sum is not enough.")
+    if status == "enough" and effect.largest_gap >= effect.threshold:
+        notes.append(
+            f"Of {effect.directions} trade-offs tried, there are single models that no weights reach and that a "
+            f"mixture beats in every task at once, by up to {_loss(effect.largest_gap)}."
+        )
+    return notes
+
+
+def caveat(shares: Shares, width: int) -> str:
+    """What no verdict says."""
+    return (
+        f"This is about linear models with a shared layer of width {width}, fitted to and measured on the same "
+        f"{shares.rows:,} rows: not about new rows, and not about a nonlinear network."
+    )
+
+
+def width_summary(verdicts: Sequence[Verdict], smallest_width: int) -> str:
+    """The widths at which things get easy, in one or two sentences.
+
+    Args:
+        verdicts: Of rising widths.
+        smallest_width: At which nothing is left to trade.
+    """
+    said = [f"Nothing is left to trade from width {smallest_width} on."]
+    for verdict in verdicts:
+        rungs = [rung for rung in verdict.ladder if rung.kind in {"equal_weights", "best_weights"}]
+        near = [rung for rung in rungs if rung.worst_excess <= verdict.effect.threshold]
+        if near and verdict.about.width < smallest_width:
+            which = "equal weights" if near[0].kind == "equal_weights" else "the best weights found"
+            said.append(
+                f"In practice width {verdict.about.width} will do: there {which} bring every task within "
+                f"{verdict.effect.threshold:.2f} of its variance of a model of its own."
+            )
+            break
+    enough = [verdict.about.width for verdict in verdicts if verdict.status in {"enough", "nothing_to_trade"}]
+    if enough:
+        said.append(
+            "The smallest width at which a weighted sum gives the best balance of that width, in practice, is "
+            f"{enough[0]}."
+        )
+    return " ".join(said)

@@ -1,0 +1,88 @@
+"""Reading what users hand over as losses, and refusing it by name."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import LossError, TaskError, listed
+
+__all__ = ["mean_of", "read_losses"]
+
+
+def read_losses(
+    losses: Mapping[str, Tensor | None] | Sequence[Tensor | None], names: tuple[str, ...], *, differentiable: bool
+) -> tuple[list[int], list[Tensor]]:
+    """The present losses, in task order.
+
+    Args:
+        losses: By name or in order; None for an absent task.
+        names: All task names.
+        differentiable: Whether each must lead to parameters.
+
+    Returns:
+        Positions of the present tasks, and their losses.
+
+    Raises:
+        TaskError: Names or number do not fit.
+        LossError: A loss is not a scalar tensor, or is detached; all offenders at once.
+    """
+    if isinstance(losses, Tensor) or not isinstance(losses, Mapping | Sequence):
+        raise LossError(
+            "`losses` must be a mapping from task names to scalars, or a sequence of scalars; got "
+            f"{type(losses).__name__}. A sum cannot be taken apart again: pass the losses themselves."
+        )
+    if not losses:
+        raise TaskError("`losses` is empty; at least one task is needed.")
+    if isinstance(losses, Mapping):
+        missing, unknown = (
+            [name for name in names if name not in losses],
+            [name for name in losses if name not in names],
+        )
+        if missing or unknown:
+            raise TaskError(
+                f"the tasks are {listed(names)}; missing: {listed(missing) or 'none'}; unknown: "
+                f"{listed(unknown) or 'none'}. A task without labels in this step is passed as None."
+            )
+        ordered = [losses[name] for name in names]
+    else:
+        ordered = list(losses)
+        if len(ordered) != len(names):
+            raise TaskError(
+                f"the tasks are {listed(names)}; got a sequence of {len(ordered)} losses. A task without labels in "
+                "this step is passed as None."
+            )
+    present = [number for number, loss in enumerate(ordered) if loss is not None]
+    if not present:
+        raise TaskError("every task is absent from this step; skip the step instead.")
+    complaints = [_complaint(names[i], ordered[i], differentiable) for i in present]
+    complaints = [complaint for complaint in complaints if complaint]
+    if complaints:
+        raise LossError(" ".join(complaints))
+    return present, [loss for loss in ordered if loss is not None]
+
+
+def _complaint(name: str, loss: object, differentiable: bool) -> str:
+    if not isinstance(loss, Tensor):
+        return f"task '{name}': a loss must be a tensor; got {type(loss).__name__} {loss!r}."
+    if loss.numel() != 1:
+        return (
+            f"task '{name}': a loss must be a scalar; it has shape {tuple(loss.shape)}. Reduce it first, for example "
+            f"losses['{name}'].mean()."
+        )
+    if not loss.is_floating_point():
+        return f"task '{name}': a loss must be a real floating-point number; it is {loss.dtype}."
+    if differentiable and not loss.requires_grad:
+        return (
+            f"task '{name}' has no grad_fn: was it built with torch.tensor(...), detached, or computed under no_grad? "
+            "No parameter would learn from it."
+        )
+    return ""
+
+
+def mean_of(losses: Sequence[Tensor]) -> Tensor:
+    """The mean of some scalars, added in order as one writes it by hand: ``(l1 + l2 + l3) / 3``."""
+    total = losses[0].detach().reshape(())
+    for loss in losses[1:]:
+        total = total + loss.detach().reshape(()).to(total.device)
+    return torch.div(total, len(losses))

@@ -1,0 +1,71 @@
+"""Aligned-MTL on the gradients at the shared representation."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ...types import PerTask, freeze_per_task
+from ..base import Answer, GramianMethod, Needs, State, Step
+from .aligned_mtl import AlignedScale, align, check_aligned_settings
+from .mgda_ub import warn_of_separate_samples
+
+__all__ = ["AlignedMTLUB"]
+
+
+@dataclass(frozen=True)
+class AlignedMTLUB(GramianMethod):
+    r"""The alignment of `AlignedMTL`, computed from the feature gradients.
+
+    .. math:: G_Z = V S V^\top, \qquad a = \sqrt{s}\, V S^{-1/2} V^\top w, \qquad d = J^\top a
+
+    with :math:`(G_Z)_{ij} = \langle \nabla_Z L_i, \nabla_Z L_j \rangle` over the shared representation Z, per sample.
+    The aligned feature gradients are orthogonal and equally long; the parameters' gradients need not be.
+
+    Shapes:
+        gramian of the feature gradients (k, k) -> weights (k,) for the parameters' gradients.
+    Scale, Degenerate, Accuracy:
+        As `AlignedMTL`, on G_Z.
+    Warns:
+        `EquipoiseWarning` where the tasks have no sample in common: the weights are then 1/|grad| in shape.
+    Cost:
+        One backward pass through the heads for each task and a single one through the trunk; then O(k^3).
+    Source:
+        Senushkin et al. (2023), arXiv:2305.19000, section 4.4.
+
+    Args:
+        task_weights: As in `AlignedMTL`.
+        scale: As in `AlignedMTL`.
+        rank_tolerance: As in `AlignedMTL`.
+
+    Example:
+        >>> import equipoise as eq
+        >>> eq.weights(AlignedMTLUB(), [[1.0, 1.0], [1.0, 1.0]])
+        tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
+
+    needs: ClassVar[Needs] = "features"
+    source: ClassVar[str] = "Senushkin et al. (2023), arXiv:2305.19000"
+    cost: ClassVar[str] = "O(k^3) on the CPU; one backward pass through the trunk"
+
+    task_weights: PerTask | None = None
+    scale: AlignedScale = "min"
+    rank_tolerance: float = 1e-7
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task_weights", freeze_per_task(self.task_weights, "task_weights"))
+        check_aligned_settings(self.task_weights, self.scale, self.rank_tolerance)
+
+    def claims(self, k: int) -> frozenset[str]:
+        del k
+        laws = {"degree"}
+        return frozenset(laws | {"permutation", "unanimity", "single"} if self.task_weights is None else laws)
+
+    def degree(self) -> float:
+        return 1.0
+
+    def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
+        warn_of_separate_samples(gramian, "AlignedMTLUB")
+        solution = align(gramian, step, self.task_weights, self.scale, self.rank_tolerance)
+        return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)

@@ -1,0 +1,8 @@
+"""Methods that look at the gradients themselves: single coordinates, or gradients of earlier steps."""
+
+from .db_mtl import DBMTL
+from .grad_drop import GradDrop
+from .moco import MoCo
+from .tracked import Tracked
+
+__all__ = ["DBMTL", "GradDrop", "MoCo", "Tracked"]

@@ -1,0 +1,106 @@
+"""MoCo: the min-norm direction of tracked gradients, by projected steps on the weights."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ...errors import SettingError, listed
+from ...solve.simplex import project_to_simplex
+from ..base import Answer, JacobianMethod, State, StateTensor, Step
+from .tracking import TRACKING_STATE, initial_tracking, track
+
+__all__ = ["MoCo"]
+
+Schedule = Literal["constant", "decaying"]
+
+
+@dataclass(frozen=True)
+class MoCo(JacobianMethod):
+    r"""Multi-objective descent with gradients corrected by a running mean.
+
+    .. math:: y_i \leftarrow y_i - \beta_t (y_i - g_i), \qquad
+              \lambda \leftarrow \Pi_\Delta\big(\lambda - \gamma_t (Y Y^\top + \rho I) \lambda\big), \qquad d = Y^\top \lambda
+
+    in this order, with Y the matrix of rows y_i. On mini-batches the min-norm weights of noisy gradients are biased;
+    those of the tracked ones need not be.
+
+    Shapes:
+        jacobian (k, n) -> direction (n,); state ``tracked`` (k, n), ``seen`` (k,), ``dual`` (k,), ``step``.
+    Scale:
+        A convex combination of the tracked gradients. gamma is per squared gradient: for gradients of size s, use
+        gamma near .1 / s^2.
+    Degenerate:
+        A task's first gradient is its first y. An absent task keeps y and its share of lambda; a finished one (zero
+        gradient) lets its y fade. k = 1: y, a running mean of the gradient.
+    Cost:
+        8 k n bytes of memory; O(k^2 n) a step, and one copy of a (k, k) matrix to the CPU.
+    Source:
+        Fernando et al. (2023), arXiv:2210.12624, algorithm 1. We differ: y starts at the first gradient, not at zero,
+        and the direction uses the new lambda.
+
+    Args:
+        beta: Speed of the tracking, in (0, 1]; 1 does not track.
+        gamma: Step of the weights, > 0.
+        rho: Regularisation, at least 0.
+        schedule: ``"constant"``, or ``"decaying"``: beta and gamma times t^(-1/2), t = 1, 2, ...
+
+    Example:
+        >>> import equipoise as eq
+        >>> eq.direction(MoCo(gamma=0.5), [[2.0, 0.0], [0.0, 1.0]])
+        tensor([0.2500, 0.8750], dtype=torch.float64)
+    """
+
+    source: ClassVar[str] = "Fernando et al. (2023), arXiv:2210.12624"
+    cost: ClassVar[str] = "O(k^2 n); remembers k n numbers"
+    by_coordinate: ClassVar[bool] = False
+    state_tensors: ClassVar[tuple[StateTensor, ...]] = (
+        *TRACKING_STATE,
+        StateTensor("dual"),
+        StateTensor("step", task_axes=()),
+    )
+
+    beta: float = 0.5
+    gamma: float = 0.1
+    rho: float = 0.0
+    schedule: Schedule = "constant"
+
+    def __post_init__(self) -> None:
+        wrong = []
+        if not 0 < self.beta <= 1:
+            wrong.append(f"`beta` must lie in (0, 1]; got {self.beta}.")
+        if not self.gamma > 0:
+            wrong.append(f"`gamma` must be positive; got {self.gamma}.")
+        if not self.rho >= 0:
+            wrong.append(f"`rho` must be at least 0; got {self.rho}.")
+        if self.schedule not in get_args(Schedule):
+            wrong.append(f"`schedule` must be one of {listed(get_args(Schedule))}; got {self.schedule!r}.")
+        if wrong:
+            raise SettingError(" ".join(wrong))
+
+    def init(self, k: int, n: int = 0) -> State:
+        return {
+            **initial_tracking(k, n),
+            "dual": torch.full((k,), 1 / k, dtype=torch.float64),
+            "step": torch.zeros((), dtype=torch.int64),
+        }
+
+    def claims(self, k: int) -> frozenset[str]:
+        del k
+        return frozenset({"permutation"})
+
+    def direction(self, jacobian: Tensor, state: State, step: Step) -> Answer:
+        del step
+        slower = float(state["step"] + 1) ** -0.5 if self.schedule == "decaying" else 1.0
+        state = track(state, jacobian, self.beta * slower)
+        followed = state["tracked"].to(jacobian.device)
+        gramian = (followed @ followed.T).cpu()
+        dual = state["dual"].cpu()
+        mass = float(dual.sum())
+        # absent tasks keep their share of lambda; a present group without any starts again from equal shares
+        current = dual / mass if mass > 0 else torch.full_like(dual, 1 / len(dual))
+        slope = gramian @ current + self.rho * current
+        moved = torch.from_numpy(project_to_simplex((current - self.gamma * slower * slope).numpy()))
+        after = {**state, "dual": (moved * mass).to(state["dual"]), "step": state["step"] + 1}
+        return Answer(moved.to(followed) @ followed, after)

@@ -1,0 +1,52 @@
+"""What loss methods ask of the values of the losses, said by task name before a logarithm or a ratio is taken."""
+
+from torch import Tensor
+
+from ...errors import LossError, listed
+from ...types import Tasks
+
+__all__ = ["refuse_losses", "refuse_negative_losses", "refuse_nonpositive"]
+
+
+def refuse_losses(bad: Tensor, losses: Tensor, tasks: Tasks, rule: str, instead: str) -> None:
+    """Raises `LossError` where any loss breaks a rule, naming every task that does.
+
+    Args:
+        bad: (k,) of truth values: which losses break it.
+        losses: (k,) of the present tasks.
+        tasks: Names.
+        rule: What must hold, as a clause: "X compares ratios, so no loss may be negative".
+        instead: What to type instead.
+    """
+    if bad.any():
+        names = [name for name, is_bad in zip(tasks.here, bad.tolist(), strict=True) if is_bad]
+        raise LossError(f"{rule}; those of {listed(names)} are {losses.detach()[bad].tolist()}. Use {instead}.")
+
+
+def refuse_nonpositive(
+    losses: Tensor, tasks: Tasks, where: str, instead: str, *, why: str = "takes logarithms"
+) -> None:
+    """Raises `LossError` naming every task whose loss is not positive.
+
+    Args:
+        losses: (k,) of the present tasks.
+        tasks: Names.
+        where: The method, as typed.
+        instead: The method to use instead.
+        why: What the method does with the losses.
+
+    Example:
+        >>> import torch
+        >>> refuse_nonpositive(torch.tensor([1.0, 0.0]), Tasks(("a", "b")), "ScaleInvariant", "LinearScalarization")
+        Traceback (most recent call last):
+        equipoise.errors.LossError: ScaleInvariant takes logarithms, so every loss must be positive; those of 'b' are
+        [0.0]. Use LinearScalarization.
+    """
+    rule = f"{where} {why}, so every loss must be positive"
+    refuse_losses(~(losses.detach() > 0), losses, tasks, rule, instead)
+
+
+def refuse_negative_losses(losses: Tensor, tasks: Tasks, where: str, instead: str, *, why: str) -> None:
+    """Raises `LossError` naming every task whose loss is negative; zero is allowed. Arguments as above."""
+    rule = f"{where} {why}, so no loss may be negative"
+    refuse_losses(~(losses.detach() >= 0), losses, tasks, rule, instead)

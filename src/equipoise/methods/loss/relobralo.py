@@ -1,0 +1,111 @@
+"""Relative loss balancing with random lookback: progress since the last step, and now and then since the first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ...errors import SettingError
+from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
+from .domain import refuse_negative_losses
+
+__all__ = ["ReLoBRaLo"]
+
+_LARGEST = torch.finfo(torch.float64).max / 4
+
+
+@dataclass(frozen=True)
+class ReLoBRaLo(LossMethod):
+    r"""Weights from relative progress, smoothed, with random looks back to the first step.
+
+    .. math:: b(t; u) = \operatorname{softmax}_i \frac{L_i(t)}{T L_i(u)}, \qquad
+              h = r\, a(t-1) + (1 - r)\, b(t; 0), \qquad a(t) = \alpha h + (1 - \alpha)\, b(t; t-1)
+
+    with L_i(t) the loss of task i, r drawn from Bernoulli(rho) at every step, T the temperature, a(-1) = 1/k.
+
+    Shapes:
+        losses (k,) -> scalar; state ``initial``, ``last`` (NaN before the first step), ``weights``: each (k,);
+        ``seed``, ``step``.
+    Scale:
+        Weights sum to 1 (published: k) and do not change with the unit of any single loss.
+    Degenerate:
+        A task seen for the first time, or whose loss then was exactly 0, has the ratio 1. Present tasks share what
+        weight they had together; absent ones keep theirs. k = 1: the loss itself.
+    Errors:
+        `LossError` for a negative loss.
+    Cost:
+        O(k).
+    Source:
+        Bischof & Kraus (2021), arXiv:2110.09813, eqs. 9 to 11.
+
+    Args:
+        alpha: Memory of the weights, 0 to 1.
+        rho: Chance to keep the weights' history in a step; 1 - rho looks back to the first step. 0 to 1.
+        T: Temperature, > 0.
+        seed: At least 0.
+
+    Example:
+        >>> import equipoise as eq
+        >>> eq.direction(ReLoBRaLo(), [[1.0, 0.0], [0.0, 1.0]], losses=[3.0, 2.0])  # no history yet
+        tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
+
+    source: ClassVar[str] = "Bischof & Kraus (2021), arXiv:2110.09813"
+    cost: ClassVar[str] = "O(k)"
+    state_tensors: ClassVar[tuple[StateTensor, ...]] = (
+        StateTensor("initial", merge="mean"),
+        StateTensor("last", merge="mean"),
+        StateTensor("weights", merge="mean"),
+        *RANDOM_STATE,
+    )
+
+    alpha: float = 0.999
+    rho: float = 0.999
+    T: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.alpha <= 1 and 0 <= self.rho <= 1 and self.T > 0):
+            raise SettingError(
+                f"`alpha` and `rho` must lie between 0 and 1, `T` be positive; got alpha={self.alpha}, "
+                f"rho={self.rho}, T={self.T}."
+            )
+        refuse_seed(self.seed)
+
+    def init(self, k: int, n: int = 0) -> State:
+        del n
+        unseen = torch.full((k,), torch.nan, dtype=torch.float64)
+        even = torch.full((k,), 1 / k, dtype=torch.float64)
+        return {"initial": unseen, "last": unseen.clone(), "weights": even, **initial_random(self.seed)}
+
+    def claims(self, k: int) -> frozenset[str]:
+        laws = {"simplex", "permutation", "unanimity", "degree", "single"}
+        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
+
+    def degree(self) -> float:
+        return 1.0
+
+    def refutes(self) -> Mapping[str, CounterExample]:
+        return {"no_conflict": CounterExample(((1.0,), (-50.0,)))}
+
+    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+        refuse_negative_losses(losses, step.tasks, "ReLoBRaLo", "LinearScalarization", why="compares loss ratios")
+        now = losses.detach()
+        generator, state = generator_of(state)
+        keep = bool(generator.random() < self.rho)
+        initial = torch.where(state["initial"].isnan(), now, state["initial"])
+        mass = state["weights"].sum()
+        even = torch.full_like(now, 1 / len(now))
+        own = torch.where(mass > 0, state["weights"] / torch.where(mass > 0, mass, 1.0), even)
+        history = own if keep else self._balance(now, initial)
+        weights = self.alpha * history + (1 - self.alpha) * self._balance(now, state["last"])
+        weights = weights / weights.sum()  # rounding must not pile up over a long run
+        after = {**state, "initial": initial, "last": now, "weights": weights * mass}
+        return Answer((weights * losses).sum(), after)
+
+    def _balance(self, now: Tensor, then: Tensor) -> Tensor:
+        ratio = torch.where(then > 0, now / then, 1.0)  # NaN, a task not seen before, is not above 0
+        return torch.softmax((ratio / self.T).clamp(max=_LARGEST), dim=0)

@@ -1,0 +1,72 @@
+"""What one training step was like."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from .solve import Status
+from .types import Tasks
+
+if TYPE_CHECKING:
+    from .methods.run import Weighed
+
+__all__ = ["StepRecord"]
+
+
+@dataclass(frozen=True, eq=False)
+class StepRecord:
+    """One step, kept as tensors where they were computed: reading them is what waits for the device.
+
+    Attributes:
+        present: Which tasks took part.
+        raw_losses: (k,) of those, float64.
+        outcome: What the method returned.
+        gramian: (k, k) of the shared gradients, float64; None for loss methods.
+        seconds: Wall time inside the Balancer, without the user's backward.
+    """
+
+    present: Tasks
+    raw_losses: Tensor | None
+    outcome: "Weighed"
+    gramian: Tensor | None
+    seconds: float
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks present in the step; rows of everything here."""
+        return self.present.here
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """Unweighted losses by task name."""
+        numbers = [] if self.raw_losses is None else self.raw_losses.tolist()
+        return dict(zip(self.tasks, numbers, strict=True))
+
+    @property
+    def weights(self) -> Tensor:
+        """(k,): direction = weights @ jacobian."""
+        return self.outcome.weights
+
+    @property
+    def status(self) -> Status:
+        """What became of the solve."""
+        return self.outcome.status
+
+    @property
+    def certificate(self) -> float:
+        """Relative residual of the solve."""
+        return self.outcome.certificate
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Tasks whose gradient was exactly zero."""
+        return tuple(self.tasks[i] for i in self.outcome.left_out)
+
+    @property
+    def cosines(self) -> Tensor | None:
+        """(k, k) cosines between the tasks' gradients; NaN where a gradient is zero. None for loss methods."""
+        if self.gramian is None:
+            return None
+        norms = self.gramian.diagonal().sqrt()
+        return self.gramian / norms[:, None] / norms[None, :]

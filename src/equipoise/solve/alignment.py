@@ -1,0 +1,80 @@
+"""Gradients made orthogonal and equally long, as close to the given ones as can be."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .equilibrate import as_gramian
+from .solution import Solution, Status
+
+__all__ = ["aligned_weights"]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+def aligned_weights(
+    gramian: object,
+    preference: NDArray[np.float64],
+    *,
+    factor: NDArray[np.float64] | None = None,
+    scale: Literal["min", "median", "rmse"] = "min",
+    rank_tolerance: float = 1e-7,
+) -> Solution:
+    r"""Weights of the direction whose gradient matrix has all its singular values equal.
+
+    .. math:: J = U \Sigma V^\top \text{ (tasks in U)},\quad \hat J = s\, U V^\top,\quad
+              d = \hat J^\top w = J^\top a,\quad a = s\, U \Sigma^{-1} U^\top w
+
+    over the singular values above `rank_tolerance` times the largest.
+
+    Args:
+        gramian: J J^T (k, k).
+        preference: w, (k,).
+        factor: R (r, k) with R^T R = J J^T. Its singular values keep the digits that squaring loses: the weights are
+            then accurate to about eps times the condition number, instead of eps times its square.
+        scale: s is the smallest kept singular value, the lower median of the kept ones, or their root mean square.
+        rank_tolerance: Relative to the largest singular value; without `factor` not below sqrt(8 k eps), because
+            rounding in the Gramian alone makes such values.
+
+    Returns:
+        Weights (k,). Dependent gradients: those of least norm, status ``RANK_DEFICIENT``. All gradients zero: w
+        itself, status ``STATIONARY``. ``certificate`` is the relative residual of :math:`a^\top G a = s^2 |U^\top w|^2`.
+
+    Raises:
+        GramianError: Not a Gramian.
+
+    Cost:
+        One singular value decomposition, O(k^3).
+
+    Source:
+        Senushkin et al. (2023), arXiv:2305.19000, eqs. 13-17.
+
+    Example:
+        >>> aligned_weights([[1.0, 0.0], [0.0, 9.0]], np.array([0.5, 0.5])).value  # both as long as the shorter
+        array([0.5       , 0.16666667])
+    """
+    matrix = as_gramian(gramian)
+    k = len(matrix)
+    if factor is None:
+        eigenvalues, vectors = np.linalg.eigh(matrix)
+        singular, vectors = np.sqrt(np.maximum(eigenvalues[::-1], 0.0)), vectors[:, ::-1]
+        rank_tolerance = max(rank_tolerance, float(np.sqrt(8 * k * _EPS)))
+    else:
+        _, singular, rows = np.linalg.svd(factor, full_matrices=False)
+        vectors = rows.T
+    if not singular[0] > 0:
+        return Solution(preference.copy(), Status.STATIONARY, certificate=0.0)
+    kept = singular > rank_tolerance * singular[0]
+    singular, vectors = singular[kept], vectors[:, kept]
+    reference = {
+        "min": singular[-1],
+        "median": singular[len(singular) // 2],  # falling order: the lower of the two in the middle
+        "rmse": np.sqrt((singular**2).mean()),
+    }[scale]
+    coefficients = vectors.T @ preference
+    weights = vectors @ (reference / singular * coefficients)
+    wanted = float(reference**2 * (coefficients @ coefficients))
+    pulled = float(weights @ matrix @ weights if factor is None else ((factor @ weights) ** 2).sum())
+    certificate = abs(pulled - wanted) / wanted if wanted > 0 else 0.0
+    return Solution(weights, Status.SOLVED if kept.sum() == k else Status.RANK_DEFICIENT, certificate)

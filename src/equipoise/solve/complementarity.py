@@ -1,0 +1,243 @@
+"""Non-negative least squares for many right-hand sides with one matrix: the kernel of the cone and simplex problems."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv, dpstrf, dtrtrs
+from scipy.optimize import nnls
+
+__all__ = ["Complementarity", "Pivoted", "solve_positive"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_TOGETHER = 40  # up to this size all right-hand sides are pivoted in one batch
+_ROUNDS = 12  # of the batch; what is open then goes on alone
+_LARGE = 1e5  # a solution with a larger sum was made by rounding in a singular block: solved again by Lawson-Hanson
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+class Pivoted(NamedTuple):
+    """A solved problem.
+
+    Attributes:
+        value: z, (k,), non-negative.
+        basic: Which entries of z are free: the support.
+        solved: Whether the conditions hold to rounding.
+        unique: Whether z is the only solution: its support's block is far from singular and no condition outside is
+            tight.
+        exchanges: Linear systems that were solved.
+    """
+
+    value: Array
+    basic: Mask
+    solved: bool
+    unique: bool
+    exchanges: int
+
+
+def solve_positive(block: Array, right: Array) -> tuple[Array, float] | None:
+    """Solves a positive definite system.
+
+    Args:
+        block: (m, m), symmetric, entries of size one.
+        right: (m,) or (m, r).
+
+    Returns:
+        The solution and the smallest pivot, or None where the block is singular to rounding.
+    """
+    triangle, solution, failed = dposv(block, right, lower=1)
+    if failed:
+        return None
+    pivot = float(triangle.diagonal().min()) ** 2
+    if pivot < 8 * len(block) * _EPS:
+        return None
+    return solution, pivot
+
+
+class Complementarity:
+    r"""The problems with one matrix M = A^T A and any q in its range:
+
+    .. math:: z \ge 0, \qquad w = M z + q \ge 0, \qquad z^\top w = 0
+
+    that is :math:`\min_{z \ge 0} \tfrac12 z^\top M z + q^\top z`. Block principal pivoting: guess the support, solve
+    its system, exchange every entry with the wrong sign; if the number of those does not fall, exchange one at a
+    time. Exact on the support that it ends with; finite in exact arithmetic for nonsingular M. A singular block, or
+    too many exchanges, hands the right-hand side to Lawson & Hanson's method on a pivoted Cholesky factor of M.
+
+    Args:
+        matrix: M, (k, k), symmetric positive semidefinite, diagonal of size one.
+
+    Cost:
+        O(|support|^3) an exchange, usually 2 to 6 exchanges.
+
+    Source:
+        Portugal, Judice & Vicente (1994), Mathematics of Computation 63; Lawson & Hanson (1974), ch. 23.
+
+    Example:
+        >>> Complementarity(np.array([[1.0, 0.5], [0.5, 1.0]])).solve(np.array([-1.0, 1.0])).value
+        array([1., 0.])
+    """
+
+    def __init__(self, matrix: Array) -> None:
+        self.matrix = matrix
+        self._noise = 8 * len(matrix) * _EPS
+        self._factored: tuple[Array, NDArray[np.intp], int] | None = None
+
+    def factored(self) -> tuple[Array, NDArray[np.intp], int]:
+        """Pivoted Cholesky: upper U (k, k), order, rank r: ``M[order][:, order] = U[:r].T @ U[:r]`` to rounding."""
+        if self._factored is None:
+            k = len(self.matrix)
+            upper, order, rank, _ = dpstrf(self.matrix, tol=self._noise * float(self.matrix.diagonal().max()))
+            upper = np.triu(upper)
+            upper[rank:] = 0.0
+            self._factored = upper, np.asarray(order[:k], dtype=np.intp) - 1, int(rank)
+        return self._factored
+
+    @property
+    def full_rank(self) -> bool:
+        """Whether M is nonsingular beyond rounding."""
+        return self.factored()[2] == len(self.matrix)
+
+    def solve(self, offset: Array, start: Mask | None = None) -> Pivoted:
+        """The solution for one q.
+
+        Args:
+            offset: q, (k,), in the range of M.
+            start: First guess of the support, (k,); where q is negative by default.
+
+        Returns:
+            The solution; ``solved`` is false only if every route failed.
+        """
+        basic = offset < 0 if start is None else start
+        found = self._pivot(offset, basic)
+        return self._lawson_hanson(offset) if found is None else found
+
+    def solve_many(self, offsets: Array) -> list[Pivoted]:
+        """The solutions for many q at once.
+
+        Args:
+            offsets: (m, k), one q a row.
+
+        Returns:
+            m solutions.
+        """
+        if len(self.matrix) > _TOGETHER or len(offsets) == 1:
+            return [self.solve(offset) for offset in offsets]
+        together = self._pivot_together(offsets)
+        return [self.solve(offsets[i]) if found is None else found for i, found in enumerate(together)]
+
+    def _pivot(self, offset: Array, basic: Mask) -> Pivoted | None:
+        k = len(offset)
+        fewest, patience = k + 1, 3
+        largest = float(np.abs(offset).max())
+        for exchange in range(1, 20 + 3 * k):
+            support = basic.nonzero()[0]
+            value = np.zeros(k)
+            if len(support) == k:
+                system = solve_positive(self.matrix, -offset)
+            elif len(support):
+                block = self.matrix.take(support, 0).take(support, 1)
+                system = solve_positive(block, -offset[support])
+            else:
+                system = support.astype(np.float64), 1.0
+            if system is None:
+                return None
+            value[support] = system[0]
+            slack = self.matrix @ value + offset
+            size = float(np.abs(system[0]).sum())
+            noise = self._noise * (largest + size)
+            wrong = np.where(basic, value < 0, slack < -noise)
+            count = int(np.count_nonzero(wrong))
+            if not count:
+                if size > _LARGE * max(largest, 1.0) and system[1] < 1e-9:
+                    return None
+                outside = slack[~basic]
+                unique = not len(outside) or float(outside.min()) > noise
+                return Pivoted(value, basic, True, unique or self.full_rank, exchange)
+            if count < fewest:
+                fewest, patience = count, 3
+            elif patience:
+                patience -= 1
+            else:
+                wrong[: wrong.nonzero()[0][-1]] = False
+            basic = basic ^ wrong
+        return None
+
+    def _pivot_together(self, offsets: Array) -> list[Pivoted | None]:
+        m, k = offsets.shape
+        found: list[Pivoted | None] = [None] * m
+        basic = offsets < 0
+        rows = np.arange(m)
+        diagonal = np.arange(k)
+        largest = np.abs(offsets).max(axis=1)
+        for exchange in range(1, _ROUNDS + 1):
+            # every support at once: identity outside of it keeps the systems one size
+            systems = self.matrix * (basic[:, :, None] & basic[:, None, :])
+            systems[:, diagonal, diagonal] += ~basic
+            try:
+                values = np.linalg.solve(systems, np.where(basic, -offsets, 0.0)[:, :, None])[:, :, 0]
+            except np.linalg.LinAlgError:
+                break
+            slacks = values @ self.matrix + offsets
+            sizes = np.abs(values).sum(axis=1)
+            noise = self._noise * (largest + sizes)
+            wrong = np.where(basic, values < 0, slacks < -noise[:, None])
+            closed = ~wrong.any(axis=1)
+            if closed.any():
+                misses = np.abs(np.where(basic, slacks, 0.0)).max(axis=1)
+                strict = np.where(basic, np.inf, slacks).min(axis=1) > noise
+                for i in closed.nonzero()[0]:
+                    if misses[i] <= noise[i] and sizes[i] <= _LARGE * max(largest[i], 1.0):
+                        unique = self.full_rank or (bool(strict[i]) and self._regular(basic[i]))
+                        found[rows[i]] = Pivoted(values[i], basic[i], True, unique, exchange)
+                still = ~closed
+                if not still.any():
+                    break
+                basic, wrong, rows, offsets, largest = (
+                    part[still] for part in (basic, wrong, rows, offsets, largest)
+                )
+            basic = basic ^ wrong
+        return found
+
+    def _regular(self, basic: Mask) -> bool:
+        support = basic.nonzero()[0]
+        block = self.matrix.take(support, 0).take(support, 1)
+        return not len(support) or solve_positive(block, np.zeros(len(support))) is not None
+
+    def _lawson_hanson(self, offset: Array) -> Pivoted:
+        upper, order, rank = self.factored()
+        k = len(offset)
+        target, _ = dtrtrs(upper[:rank, :rank], -offset[order[:rank]], trans=1)
+        value = np.zeros(k)
+        try:
+            value[order], _ = nnls(upper[:rank], target, maxiter=30 * k)
+        except RuntimeError:  # SciPy's word for its iteration limit
+            return Pivoted(value, value > 0, False, False, 30 * k)
+        basic = value > 0
+        polished = self._pivot_once(offset, basic)
+        if polished is not None:
+            return polished
+        slack = self.matrix @ value + offset
+        noise = 1e3 * self._noise * (float(np.abs(offset).max()) + float(value.sum()))
+        solved = bool((slack >= -noise).all() and (np.abs(slack[basic]) <= noise).all())
+        return Pivoted(value, basic, solved, False, int(basic.sum()))
+
+    def _pivot_once(self, offset: Array, basic: Mask) -> Pivoted | None:
+        """The support's system solved directly, kept where it satisfies every condition."""
+        support = basic.nonzero()[0]
+        if not len(support):
+            return None
+        system = solve_positive(self.matrix.take(support, 0).take(support, 1), -offset[support])
+        if system is None or (system[0] < 0).any():
+            return None
+        value = np.zeros(len(offset))
+        value[support] = system[0]
+        slack = self.matrix @ value + offset
+        noise = self._noise * (float(np.abs(offset).max()) + float(value.sum()))
+        if (slack < -noise).any():
+            return None
+        outside = slack[~basic]
+        unique = not len(outside) or float(outside.min()) > noise
+        return Pivoted(value, basic, True, unique, len(support))

@@ -1,0 +1,138 @@
+"""``equipoise audit`` and ``equipoise report`` on a small file."""
+
+import json
+import shlex
+
+import pytest
+
+from equipoise.verdict import AuditRecord
+
+
+def test_the_result_is_on_stdout_and_its_last_line_is_the_report(run, table):
+    done = run("audit", table, "--targets", "a,b", "--width", "1")
+    assert done.exit_code == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last == "equipoise-audit-toy-csv-a-b-width-1/report.html"
+    page = (table.parent / last).read_text()
+    record = AuditRecord.model_validate_json((table.parent / last).with_name("record.json").read_text())
+    assert record.verdicts[0].headline.split(":")[0] in done.stdout
+    assert record.verdicts[0].about.width == 1
+    assert [task.name for task in record.tasks] == ["a", "b"]
+    assert record.title in page
+    assert record.command == f"equipoise audit {table} --targets a,b --width 1"
+
+
+def test_without_a_width_every_width_is_audited(run, table):
+    done = run("audit", table, "--targets", "a", "--targets", "b", "--targets", "c, in cm", "-o", "out")
+    assert done.exit_code == 0, done.stderr
+    record = AuditRecord.model_validate_json((table.parent / "out/record.json").read_text())
+    assert [verdict.about.width for verdict in record.verdicts] == [1, 2, 3]
+    assert [task.name for task in record.tasks] == ["a", "b", "c, in cm"]
+    assert record.verdicts[-1].status == "nothing_to_trade"
+    assert "Smallest shared width at which nothing is left to trade: 3." in done.stdout
+
+
+def test_the_command_in_the_record_repeats_the_audit(run, table):
+    arguments = ("--targets", "a", "--targets", "c, in cm", "--drop", "x3", "--seed", "5", "--bootstraps", "2")
+    assert run("audit", "toy.csv", *arguments, "-o", "one", "--width", "1").exit_code == 0
+    record = AuditRecord.model_validate_json((table.parent / "one/record.json").read_text())
+    words = shlex.split(record.command)
+    assert words[0] == "equipoise"
+    assert run(*words[1:], "-o", "two").exit_code == 0
+    for name in ("record.json", "report.html", "config.json"):
+        assert (table.parent / "one" / name).read_bytes() == (table.parent / "two" / name).read_bytes()
+
+
+def test_json_is_the_record_and_nothing_else_on_stdout(run, table):
+    done = run("audit", table, "--targets", "a,b", "--width", "1", "--json", "-o", "out")
+    assert done.exit_code == 0
+    assert done.stdout == (table.parent / "out/record.json").read_text()
+    assert AuditRecord.model_validate_json(done.stdout)
+    assert done.stderr.splitlines()[-1] == "out/report.html"
+
+
+def test_the_same_command_renders_again_without_computing(run, table, monkeypatch):
+    arguments = ("audit", table, "--targets", "a,b", "--width", "1", "-o", "out")
+    first = run(*arguments)
+    page = (table.parent / "out/report.html").read_bytes()
+    (table.parent / "out/report.html").unlink()
+
+    def refused(*args, **kwargs):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("equipoise.audit.audit", refused)
+    again = run(*arguments)
+    assert again.exit_code == 0, again.exception
+    assert again.stdout == first.stdout
+    assert (table.parent / "out/report.html").read_bytes() == page
+
+
+def test_another_configuration_or_changed_data_is_refused(run, table):
+    arguments = ("audit", table, "--targets", "a,b", "-o", "out")
+    assert run(*arguments, "--width", "1").exit_code == 0
+    done = run(*arguments, "--width", "2")
+    assert done.exit_code == 2
+    assert "width: 1 there, 2 now" in done.stderr
+    table.write_text(table.read_text() + "1,2,3,4,5,6,7\n")
+    done = run(*arguments, "--width", "1")
+    assert done.exit_code == 2
+    assert "sha256" in done.stderr
+    assert run(*arguments, "--width", "2", "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["gone.csv", "--targets", "a,b"], "gone.csv"),
+        (["toy.csv", "--targets", "a,bb"], "bb"),
+        (["toy.csv", "--targets", "a"], "two"),
+        (["toy.csv", "--targets", "a,a"], "'a'"),
+        (["toy.csv", "--targets", "a,b", "--width", "0"], "width"),
+        (["toy.csv", "--targets", "a,b", "-o", "no/where"], "does not exist"),
+        (["toy.csv", "--targets", "a,b", "-o", "toy.csv"], "is a file"),
+        (["toy.csv", "--targets", "a,b", "-o", "."], "not written by equipoise"),
+    ],
+)
+def test_bad_input_is_one_readable_block_and_leaves_nothing(run, table, arguments, words):
+    done = run("audit", *arguments)
+    assert done.exit_code == 2, (done.stdout, done.stderr, done.exception)
+    assert done.stderr.splitlines()[-1].strip()
+    assert "error: " in done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert [path.name for path in table.parent.iterdir()] == ["toy.csv"]
+
+
+def test_quiet_leaves_stderr_empty(run, table):
+    done = run("audit", table, "--targets", "a,b", "--width", "1", "-q")
+    assert done.exit_code == 0
+    assert done.stderr == ""
+
+
+def test_report_renders_a_folder_again(run, table):
+    assert run("audit", table, "--targets", "a,b", "--width", "1", "-o", "out").exit_code == 0
+    report = table.parent / "out/report.html"
+    page = report.read_bytes()
+    report.write_text("old")
+    done = run("report", "out")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-1] == "out/report.html"
+    assert report.read_bytes() == page
+    record = json.loads(run("report", "out", "--json").stdout)
+    assert record["command"].startswith("equipoise audit")
+
+
+def test_report_prints_markdown_and_writes_nothing(run, table):
+    assert run("audit", table, "--targets", "a,b", "--width", "1", "-o", "out").exit_code == 0
+    (table.parent / "out/report.html").unlink()
+    done = run("report", "out", "--markdown")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("# toy.csv: a, b")
+    assert not (table.parent / "out/report.html").exists()
+
+
+def test_report_on_a_foreign_folder_is_refused(run, table):
+    done = run("report", ".")
+    assert done.exit_code == 2
+    assert "not written by equipoise" in done.stderr

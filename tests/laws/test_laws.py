@@ -1,0 +1,106 @@
+"""Every method x every law it claims x every input family; and the counter-example of each law it refutes."""
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import torch
+
+import equipoise as eq
+from equipoise.errors import LawViolation
+from equipoise.laws import check_method, families, laws
+from equipoise.methods.base import Answer, GramianMethod
+
+SIZES = (1, 2, 3, 5, 10, 50)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", eq.errors.EquipoiseWarning)  # mu >= 1 is asked for here on purpose
+    VARIANTS = [
+        *(kind() for kind in eq.methods.table.values()),
+        eq.LinearScalarization((1.0,)),
+        eq.Tchebycheff(ideal=None),
+        eq.Tchebycheff(augmented=0.01),
+        eq.SmoothTchebycheff(form="log"),
+        eq.SmoothTchebycheff(form="log", mu=1.0),
+        eq.SmoothTchebycheff(mu=0.2, final_mu=0.2, relative=False),
+        eq.OMDTchebycheff(dual="gradient", step_size=1.0),
+        eq.DWA(T=0.5),
+        eq.UncertaintyWeighting("classification"),
+        eq.UncertaintyWeighting("likelihood"),
+        eq.MGDA(zero="exact"),
+        eq.PCGrad(seed=7),
+    ]
+
+
+@pytest.mark.parametrize("method", VARIANTS, ids=repr)
+def test_a_method_obeys_every_law_it_claims_and_breaks_those_it_refutes(method):
+    sizes = (1,) if isinstance(method, eq.LinearScalarization) and method.weights else SIZES
+    examination = check_method(method, sizes=sizes)
+    assert examination.checks > 0
+
+
+@pytest.mark.parametrize("name", list(laws))
+def test_every_law_is_claimed_by_some_method_and_refuted_by_another(name):
+    kinds = [kind() for kind in eq.methods.table.values()]
+    assert any(name in kind.claims(3) for kind in kinds)
+    assert any(name in kind.refutes() for kind in kinds)
+
+
+@dataclass(frozen=True)
+class Liar(GramianMethod):
+    """Claims everything, gives weight to the first task alone, and a negative one at that."""
+
+    source: ClassVar[str] = "invented"
+    cost: ClassVar[str] = "none"
+
+    def claims(self, k):
+        return frozenset(laws)
+
+    def degree(self):
+        return 2.0
+
+    def weights(self, gramian, state, step):
+        weights = torch.zeros(len(gramian), dtype=torch.float64)
+        weights[0] = -2.0
+        return Answer(weights, state)
+
+
+@pytest.mark.parametrize("name", ["simplex", "permutation", "unanimity", "degree", "no_conflict", "single"])
+def test_the_examination_catches_a_method_that_breaks(name):
+    with pytest.raises(LawViolation, match=rf"Liar\(\) breaks `{name}` on"):
+        check_method(Liar(), sizes=(1, 3))
+
+
+def test_the_examination_catches_a_refutation_that_does_not_refute():
+    class Modest(eq.LinearScalarization):
+        def refutes(self):
+            return {"no_conflict": eq.methods.CounterExample(((1.0, 0.0), (0.0, 1.0)))}
+
+    with pytest.raises(LawViolation, match="refutes `no_conflict`, but the law holds"):
+        check_method(Modest(), sizes=(2,))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 10, 50])
+def test_every_family_has_the_property_in_its_name(k):
+    import numpy as np
+
+    by_name = {case.name.split(",")[0]: case.jacobian for case in families(k, scales=(1.0,))}
+    cosines = {}
+    for name, rows in by_name.items():
+        norms = np.linalg.norm(rows, axis=1)
+        safe = np.where(norms > 0, norms, 1)
+        cosines[name] = (rows @ rows.T) / np.outer(safe, safe)
+    if k > 1:
+        assert (
+            np.linalg.norm(by_name["imbalanced"], axis=1).max()
+            > 1e5 * np.linalg.norm(by_name["imbalanced"], axis=1).min()
+        )
+        assert (np.linalg.norm(by_name["zero row"], axis=1) == 0).sum() == 1
+        assert np.linalg.norm(by_name["stationary"].mean(axis=0)) < 1e-12
+        assert cosines["nearly opposite"][0, 1] < -0.999
+        assert np.linalg.matrix_rank(by_name["identical"]) == 1
+        assert cosines["conflicting"][~np.eye(k, dtype=bool)].min() < 0
+    if k > 3:
+        assert np.linalg.matrix_rank(by_name["rank-deficient"]) < k
+        assert np.linalg.cond(by_name["ill"]) == pytest.approx(1e3, rel=1e-6)

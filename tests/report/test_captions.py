@@ -1,0 +1,101 @@
+"""Sentences are made from the record's numbers and say no more than they do."""
+
+import pytest
+
+from equipoise.report import captions
+from equipoise.verdict import FrontPoint
+
+TASKS = ("A", "B", "C")
+
+
+def with_front(verdict, **points):
+    front = tuple(FrontPoint(kind=kind.replace("_", " "), losses=losses) for kind, losses in points.items())
+    return verdict.model_copy(update={"front": front})
+
+
+def test_the_caption_says_what_is_gained_and_what_is_paid(record_of):
+    verdict = with_front(record_of(TASKS).verdicts[0], equal_weights=(0.30, 0.90, 0.40), tchebycheff=(0.45, 0.60, 0.41))
+    caption = captions.front_caption(verdict, TASKS)
+    assert "to get B from 0.90 down to 0.60 you pay +0.15 on A and +0.01 on C." in caption
+    assert "No weights found in 1,234 solves bring every task below 0.71; one model brings all to 0.65" in caption
+
+
+def test_the_caption_is_silent_about_gaps_too_small_to_matter(record_of):
+    verdict = with_front(
+        record_of(TASKS, ("enough",)).verdicts[0], equal_weights=(0.5, 0.5, 0.5), tchebycheff=(0.495, 0.5, 0.5)
+    )
+    caption = captions.front_caption(verdict, TASKS)
+    assert "Equal weights already give the balanced model" in caption
+    assert "No weights" not in caption
+
+
+def test_the_caption_says_when_the_picture_is_magnified(record_of):
+    verdict = record_of(TASKS, ("enough",)).verdicts[0]
+    small = with_front(verdict, equal_weights=(0.5, 0.5, 0.5), separate=(0.495, 0.495, 0.495))
+    large = with_front(verdict, equal_weights=(0.5, 0.5, 0.5), separate=(0.4, 0.495, 0.495))
+    assert "magnified" in captions.front_caption(small, TASKS)
+    assert "magnified" not in captions.front_caption(large, TASKS)
+
+
+def test_the_caption_names_marks_that_lie_on_each_other(record_of):
+    verdict = with_front(
+        record_of(TASKS, ("enough",)).verdicts[0],
+        equal_weights=(0.3, 0.9, 0.4),
+        best_weights=(0.5, 0.5, 0.5),
+        tchebycheff=(0.5, 0.5004, 0.5),
+        mixture=(0.4, 0.4, 0.4),
+    )
+    caption = captions.front_caption(verdict, TASKS)
+    assert "The best weights found and the best balanced model give the same losses to three digits." in caption
+    assert "mixture" not in caption
+
+
+def test_nothing_to_trade_is_said_as_such(record_of):
+    verdict = record_of(TASKS, ("nothing_to_trade",)).verdicts[0]
+    assert "nothing is given up" in captions.front_caption(verdict, TASKS)
+    assert captions.effect_words(verdict) == ["One model is best at every task at once, so no gap can exist."]
+
+
+def test_how_sure_a_number_is_never_goes_unsaid(record_of):
+    known = {rung.kind: captions.how_known(rung) for rung in record_of().verdicts[0].ladder}
+    assert known["equal_weights"] == "exact"
+    assert known["best_weights"] == "best found in 1,234 solves; cannot be below 0.645"
+    assert known["separate"] == "between 0.139 and 0.141"
+
+
+def test_weights_that_need_many_digits_are_a_cost(record_of):
+    costs = {rung.kind: captions.takes(rung) for rung in record_of().verdicts[0].ladder}
+    assert costs["best_weights"] == "1 model, width 1, weights right to 4 digits"
+    assert costs["mixture"] == "2 models, width 1"
+
+
+@pytest.mark.parametrize(
+    ("status", "necessary", "words"),
+    [
+        ("holds", True, "reached by some weights"),
+        ("fails", True, "reached by no weights"),
+        ("fails", False, "proves nothing by itself"),
+        ("open", False, "theory has no answer"),
+        ("single point", False, "nothing to test"),
+        ("undetermined", True, "could not be decided"),
+    ],
+)
+def test_each_outcome_of_the_test_has_its_words(record_of, status, necessary, words):
+    condition = record_of().verdicts[0].condition.model_copy(update={"status": status, "necessary": necessary})
+    assert words in " ".join(captions.condition_words(condition))
+
+
+def test_neighbouring_widths_of_one_verdict_share_a_sentence(record_of):
+    record = record_of(("a", "b", "c", "d"), ("not_enough", "not_enough", "enough", "nothing_to_trade"))
+    assert captions.overall(record) == [
+        "Widths 1 to 2: a weighted sum is not enough.",
+        "Width 3: a weighted sum is enough.",
+        "Width 4: nothing is left to trade.",
+    ]
+
+
+def test_the_range_over_resamples_is_told_in_percent(record_of):
+    words = " ".join(captions.bootstrap_words(record_of(bootstrap=True).verdicts[0].bootstrap))
+    assert "200 resamples" in words
+    assert "a weighted sum is not enough in 90 %" in words
+    assert "0.020 to 0.090" in words

@@ -1,0 +1,77 @@
+"""Markdown and console: the same facts, with names as plain text."""
+
+import ast
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+import equipoise.report
+from equipoise.report import collect, render_console, render_markdown
+
+
+def printed(record, width=120):
+    stream = io.StringIO()
+    Console(file=stream, width=width, force_terminal=False, markup=False).print(render_console(record))
+    return stream.getvalue()
+
+
+def test_the_console_shows_the_verdict_and_every_remedy(record_of):
+    record = record_of()
+    text = printed(record)
+    assert record.verdicts[0].headline in text
+    assert all(f"{rung.worst:.3f}" in text for rung in record.verdicts[0].ladder)
+    assert "> one Tchebycheff model" in text
+
+
+def test_the_console_shows_a_row_a_width(record_of):
+    text = printed(record_of(("a", "b", "c"), ("not_enough", "enough", "nothing_to_trade")))
+    assert "Smallest shared width at which nothing is left to trade: 3." in text
+    assert "Not enough" in text
+    assert "Nothing to trade" in text
+
+
+def test_the_console_obeys_no_name(record_of):
+    text = printed(record_of(("[red]x[/red]", "\x1b[31my", "z")))
+    assert "[red]x[/red]" in text
+    assert "\x1b" not in text
+
+
+def test_markdown_holds_the_ladder_as_a_table(record_of):
+    text = render_markdown(record_of())
+    assert "| equal weights | 0.917 | joint0 | 0.817 | no | 1 model, width 1 | exact |" in text
+    assert "**A weighted sum is not enough.**" in text
+
+
+def test_markdown_tables_have_one_number_of_cells(record_of):
+    text = render_markdown(record_of(("a|b", "c", "d"), ("not_enough", "enough")))
+    tables = [block for block in text.split("\n\n") if block.startswith("| ")]
+    assert len(tables) == 6
+    for table in tables:
+        assert len({line.replace("\\|", "").count("|") for line in table.strip().splitlines()}) == 1
+
+
+def test_markdown_names_are_text(record_of):
+    text = render_markdown(record_of(("<img src=x onerror=alert(1)>", "*b*", "[c](http://evil.example)")))
+    before_command = text.split("The command:")[0]
+    assert "<img" not in before_command
+    assert r"\*b\*" in before_command
+    assert r"\[c\]" in before_command
+
+
+def test_collect_gives_plain_values_and_clean_names(record_of):
+    page = collect([record_of(("a\x1b[31m", "b", "c"))])
+    assert page["cases"][0]["task_names"][0] == "a\\u001b[31m"
+    assert page["cases"][0]["data"]["rows"].startswith("4,449 of 4,500 rows")
+
+
+def test_the_report_reads_records_only():
+    """No module of the report imports torch, data, linear models or methods."""
+    allowed = {"verdict", "collect", "captions", "console", "figures", "html", "markdown", "palette", "text"}
+    for path in Path(equipoise.report.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.module in allowed, (path.name, node.module)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+                assert not {str(name).split(".")[0] for name in names} & {"torch", "pandas", "sklearn", "equipoise"}
