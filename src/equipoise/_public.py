@@ -2,7 +2,7 @@
 
 from . import data, errors, laws, linear, methods, solve
 from ._version import __version__
-from .audit import audit
+from .auditing import audit
 from .balancer import Balancer
 from .methods import *  # noqa: F403
 from .methods import direction, weights

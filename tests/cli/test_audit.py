@@ -60,7 +60,7 @@ def test_the_same_command_renders_again_without_computing(run, table, monkeypatc
     def refused(*args, **kwargs):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("equipoise.audit.audit", refused)
+    monkeypatch.setattr("equipoise.auditing.audit", refused)
     again = run(*arguments)
     assert again.exit_code == 0, again.exception
     assert again.stdout == first.stdout

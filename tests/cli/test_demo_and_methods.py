@@ -62,7 +62,7 @@ def test_every_method_is_listed_with_what_it_needs(run):
         assert fact["does"]
         assert fact["cost"]
         assert fact["source"]
-        assert fact["needs"] in {"losses", "gramian", "jacobian"}
+        assert fact["needs"] in {"losses", "gramian", "jacobian", "features"}
         assert fact["clock"] in {"step", "epoch"}
 
 

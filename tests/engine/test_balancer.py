@@ -420,7 +420,7 @@ def test_a_nan_gradient_names_task_and_first_parameter():
     losses = losses_of(model)
     z = model.trunk[0].weight
     losses["t2"] = losses["t2"] + torch.sqrt((z * 0).sum())  # finite value, infinite slope
-    with pytest.raises(NonFiniteError, match="'t2': 40 of 40 values, first in trunk.0.weight"):
+    with pytest.raises(NonFiniteError, match=r"'t2': 40 of 40 values, first in trunk.0.weight"):
         eq.Balancer(eq.MGDA(), model=model)(losses)
 
 
@@ -449,7 +449,7 @@ def test_propagate_puts_nan_on_every_gradient_so_that_a_scaler_backs_off():
 
 
 def test_a_preference_that_a_method_cannot_honour_is_refused_by_name():
-    with pytest.raises(eq.errors.PreferenceError, match="MGDA.*cannot honour a preference of kind `Ray`"):
+    with pytest.raises(eq.errors.PreferenceError, match=r"MGDA.*cannot honour a preference of kind `Ray`"):
         eq.Balancer(eq.MGDA())(losses_of(), preference=eq.Ray((1.0, 2.0, 3.0)))
 
 

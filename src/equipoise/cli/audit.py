@@ -49,7 +49,7 @@ def audit(
 
     Exact for linear models with a shared layer of the given width. Writes config.json, record.json and report.html.
     """
-    from ..audit import audit as audited  # noqa: PLC0415 - imports numpy, pandas, scipy
+    from ..auditing import audit as audited  # noqa: PLC0415 - imports numpy, pandas, scipy
     from ..data import load  # noqa: PLC0415 - imports pandas
     from ..run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
 

@@ -39,7 +39,7 @@ def demo(out: Out = None, overwrite: Overwrite = False, quiet: Quiet = False, as
 
 
 def _case(number: int, report: "Report") -> "AuditRecord":
-    from ..audit import audit  # noqa: PLC0415 - imports numpy, pandas, scipy
+    from ..auditing import audit  # noqa: PLC0415 - imports numpy, pandas, scipy
 
     source, targets, title = _CASES[number]
 

@@ -104,7 +104,7 @@ class Complementarity:
         """The solution for one q.
 
         Args:
-            offset: q, (k,), in the range of M.
+            offset: q, (k,), in the range of M; known to rounding of terms of size one.
             start: First guess of the support, (k,); where q is negative by default.
 
         Returns:
@@ -131,7 +131,7 @@ class Complementarity:
     def _pivot(self, offset: Array, basic: Mask) -> Pivoted | None:
         k = len(offset)
         fewest, patience = k + 1, 3
-        largest = float(np.abs(offset).max())
+        largest = max(float(np.abs(offset).max()), 1.0)
         for exchange in range(1, 20 + 3 * k):
             support = basic.nonzero()[0]
             value = np.zeros(k)
@@ -151,7 +151,7 @@ class Complementarity:
             wrong = np.where(basic, value < 0, slack < -noise)
             count = int(np.count_nonzero(wrong))
             if not count:
-                if size > _LARGE * max(largest, 1.0) and system[1] < 1e-9:
+                if size > _LARGE * largest and system[1] < 1e-9:
                     return None
                 outside = slack[~basic]
                 unique = not len(outside) or float(outside.min()) > noise
@@ -171,7 +171,7 @@ class Complementarity:
         basic = offsets < 0
         rows = np.arange(m)
         diagonal = np.arange(k)
-        largest = np.abs(offsets).max(axis=1)
+        largest = np.maximum(np.abs(offsets).max(axis=1), 1.0)
         for exchange in range(1, _ROUNDS + 1):
             # every support at once: identity outside of it keeps the systems one size
             systems = self.matrix * (basic[:, :, None] & basic[:, None, :])
@@ -189,7 +189,7 @@ class Complementarity:
                 misses = np.abs(np.where(basic, slacks, 0.0)).max(axis=1)
                 strict = np.where(basic, np.inf, slacks).min(axis=1) > noise
                 for i in closed.nonzero()[0]:
-                    if misses[i] <= noise[i] and sizes[i] <= _LARGE * max(largest[i], 1.0):
+                    if misses[i] <= noise[i] and sizes[i] <= _LARGE * largest[i]:
                         unique = self.full_rank or (bool(strict[i]) and self._regular(basic[i]))
                         found[rows[i]] = Pivoted(values[i], basic[i], True, unique, exchange)
                 still = ~closed
@@ -220,7 +220,7 @@ class Complementarity:
         if polished is not None:
             return polished
         slack = self.matrix @ value + offset
-        noise = 1e3 * self._noise * (float(np.abs(offset).max()) + float(value.sum()))
+        noise = 1e3 * self._noise * (max(float(np.abs(offset).max()), 1.0) + float(value.sum()))
         solved = bool((slack >= -noise).all() and (np.abs(slack[basic]) <= noise).all())
         return Pivoted(value, basic, solved, False, int(basic.sum()))
 
@@ -235,7 +235,7 @@ class Complementarity:
         value = np.zeros(len(offset))
         value[support] = system[0]
         slack = self.matrix @ value + offset
-        noise = self._noise * (float(np.abs(offset).max()) + float(value.sum()))
+        noise = self._noise * (max(float(np.abs(offset).max()), 1.0) + float(value.sum()))
         if (slack < -noise).any():
             return None
         outside = slack[~basic]

@@ -29,10 +29,9 @@ def project_on_dual_cone(gramian: Array, points: Array, *, checked: bool = False
         checked: Whether `gramian` is known to be a Gramian, so that the checks may be left out.
 
     Returns:
-        a, (k,), at least the sum of the points. ``certificate`` is the largest over r of the worst violation
-        :math:`\max_i -\langle u_i, d_r \rangle` (u_i the unit gradients) and of the root of the duality gap
-        :math:`|v_r^\top J d_r|`, which bounds the distance to the exact projection from above, both relative to
-        :math:`\sum_i p_{ri} |g_i|`. Dependent gradients: where the multipliers are not unique, the a of least norm with
+        a, (k,), at least the sum of the points. ``certificate`` is the KKT residual: the largest over r of
+        :math:`-\langle u_i, d_r \rangle` and, where :math:`v_{ri} > 0`, of :math:`|\langle u_i, d_r \rangle|` (u_i the
+        unit gradients), relative to :math:`\sum_i |p_{ri}| |g_i|`. Dependent gradients: where the multipliers are not unique, the a of least norm with
         the same direction and ``a >= sum of the points`` (status ``RANK_DEFICIENT``). Zero in the convex hull of the
         gradients: status ``STATIONARY``; the direction then still follows the formula and need not be zero.
 
@@ -61,8 +60,7 @@ def project_on_dual_cone(gramian: Array, points: Array, *, checked: bool = False
     found = kernel.solve_many(offsets)
     multipliers = np.array([one.value for one in found]).reshape(len(found), len(norms))
     slacks = multipliers @ cosines + offsets
-    violation = np.maximum(-slacks, 0.0).max(initial=0.0)
-    gaps = np.abs((slacks * multipliers).sum(axis=1)).max(initial=0.0)
+    residual = np.where(multipliers > 0, np.abs(slacks), np.maximum(-slacks, 0.0)).max(initial=0.0)
     base = points.sum(axis=0)
     weights = base + (sizes[rows] @ multipliers) / norms
     status = Status.SOLVED
@@ -79,4 +77,4 @@ def project_on_dual_cone(gramian: Array, points: Array, *, checked: bool = False
     if not all(one.solved for one in found):
         status = Status.ITERATION_LIMIT
     exchanges = sum(one.exchanges for one in found)
-    return Solution(weights, status, float(max(violation, np.sqrt(gaps))), exchanges)
+    return Solution(weights, status, float(residual), exchanges)

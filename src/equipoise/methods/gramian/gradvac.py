@@ -11,7 +11,7 @@ from torch import Tensor
 from ...errors import SettingError
 from ...solve.equilibrate import equilibrate
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
-from .pcgrad import RANDOM_STATE, generator_of, initial_random
+from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
 
 __all__ = ["GradVac"]
 
@@ -64,8 +64,7 @@ class GradVac(GramianMethod):
     def __post_init__(self) -> None:
         if not 0 <= self.beta < 1:
             raise SettingError(f"`beta` must lie in [0, 1); got {self.beta}.")
-        if self.seed < 0:
-            raise SettingError(f"`seed` must be at least 0; got {self.seed}.")
+        refuse_seed(self.seed)
 
     def init(self, k: int, n: int = 0) -> State:
         del n

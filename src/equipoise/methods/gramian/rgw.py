@@ -10,7 +10,7 @@ from torch import Tensor
 from ...errors import SettingError, listed
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
 from ..random_weights import Distribution, random_weights
-from .pcgrad import RANDOM_STATE, generator_of, initial_random
+from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
 
 __all__ = ["RGW"]
 
@@ -59,8 +59,7 @@ class RGW(GramianMethod):
             raise SettingError(
                 f"`distribution` must be one of {listed(get_args(Distribution))}; got {self.distribution!r}."
             )
-        if self.seed < 0:
-            raise SettingError(f"`seed` must be at least 0; got {self.seed}.")
+        refuse_seed(self.seed)
 
     @property
     def leaves_out_zero_gradients(self) -> bool:

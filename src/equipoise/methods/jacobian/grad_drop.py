@@ -11,7 +11,7 @@ from torch import Tensor
 from ...errors import SettingError
 from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, JacobianMethod, State, StateTensor, Step
-from ..gramian.pcgrad import RANDOM_STATE, initial_random
+from ..randomness import RANDOM_STATE, initial_random, refuse_seed
 
 __all__ = ["GradDrop"]
 
@@ -68,8 +68,7 @@ class GradDrop(JacobianMethod):
             numbers = [entry[1] if isinstance(entry, tuple) else entry for entry in frozen]
         if not all(0 <= number <= 1 for number in numbers):
             raise SettingError(f"`leak` must lie in [0, 1]; got {self.leak!r}.")
-        if self.seed < 0:
-            raise SettingError(f"`seed` must be at least 0; got {self.seed}.")
+        refuse_seed(self.seed)
 
     def init(self, k: int, n: int = 0) -> State:
         del k, n

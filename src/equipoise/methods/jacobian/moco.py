@@ -30,7 +30,8 @@ class MoCo(JacobianMethod):
         jacobian (k, n) -> direction (n,); state ``tracked`` (k, n), ``seen`` (k,), ``dual`` (k,), ``step``.
     Scale:
         A convex combination of the tracked gradients. gamma is per squared gradient: for gradients of size s, use
-        gamma near .1 / s^2.
+        gamma near .1 / s^2. Far above that the weights jump between vertices and follow rounding, so that not even
+        the order of the tasks is without effect: no law is claimed.
     Degenerate:
         A task's first gradient is its first y. An absent task keeps y and its share of lambda; a finished one (zero
         gradient) lets its y fade. k = 1: y, a running mean of the gradient.
@@ -85,10 +86,6 @@ class MoCo(JacobianMethod):
             "dual": torch.full((k,), 1 / k, dtype=torch.float64),
             "step": torch.zeros((), dtype=torch.int64),
         }
-
-    def claims(self, k: int) -> frozenset[str]:
-        del k
-        return frozenset({"permutation"})
 
     def direction(self, jacobian: Tensor, state: State, step: Step) -> Answer:
         del step

@@ -12,6 +12,8 @@ from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
 
 __all__ = ["DWA"]
 
+_LARGEST = torch.finfo(torch.float64).max / 4
+
 
 @dataclass(frozen=True)
 class DWA(LossMethod):
@@ -84,7 +86,7 @@ class DWA(LossMethod):
         del step
         known = (state["epochs"] >= 2) & (state["earlier"] > 0)
         ratio = torch.where(known, state["last"] / state["earlier"], 1.0)
-        weights = torch.softmax(ratio / self.T, dim=0)
+        weights = torch.softmax((ratio / self.T).clamp(max=_LARGEST), dim=0)  # two infinities would make NaN
         state = {**state, "total": state["total"] + losses.detach(), "count": state["count"] + 1}
         return Answer((weights * losses).sum(), state)
 
@@ -93,8 +95,9 @@ class DWA(LossMethod):
         means = torch.where(seen, state["total"] / state["count"], state["last"])
         if (means < 0).any():
             raise LossError(
-                f"DWA compares loss ratios, so losses must not be negative; epoch means are {means.tolist()}. "
-                "Shift the losses, or use a method that allows any sign, for example LinearScalarization."
+                "DWA compares loss ratios, so an epoch's mean loss must not be negative; the epoch means of tasks "
+                f"number {torch.nonzero(means < 0).ravel().tolist()} (from 0) are {means[means < 0].tolist()}. "
+                "Use a method that allows any sign, for example LinearScalarization."
             )
         return {
             "total": torch.zeros_like(means),

@@ -11,7 +11,7 @@ from ...errors import SettingError
 from ...types import PerTask, Preference, Tasks, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, Step
 
-__all__ = ["LinearScalarization", "preference_factors", "refuse_negative"]
+__all__ = ["LinearScalarization", "counted", "preference_factors", "refuse_negative"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def refuse_negative(weights: PerTask | None, where: str) -> None:
     """Raises `SettingError` unless the (frozen) weights are non-negative and not all zero."""
     if weights is None:
         return
-    numbers = torch.tensor([entry[1] if isinstance(entry, tuple) else entry for entry in weights])
+    numbers = torch.tensor([entry[1] if isinstance(entry, tuple) else entry for entry in weights], dtype=torch.float64)
     if (numbers < 0).any() or not (numbers > 0).any():
         raise SettingError(f"`{where}` must be non-negative and not all zero; got {weights!r}.")
 
@@ -97,3 +97,9 @@ def preference_factors(weights: PerTask | None, tasks: Tasks, like: Tensor) -> T
     everyone = Tasks(tasks.names).vector(weights, "weights")
     factors = tasks.vector(weights, "weights") / everyone.sum() * len(everyone)
     return factors.to(like)
+
+
+def counted(factors: Tensor) -> Tensor:
+    """Which tasks take part in a maximum: those of positive weight; all of them where there is none."""
+    positive = factors > 0
+    return positive | ~positive.any()

@@ -23,8 +23,9 @@ class PNorm(LossMethod):
     .. math:: \Bigl(\sum_{i=1}^k (w_i L_i)^p\Bigr)^{1/p}, \qquad
               a_i = w_i \left(\frac{w_i L_i}{\|w \circ L\|_p}\right)^{p-1}
 
-    with L_i >= 0 the loss of task i, w_i its weight and a_i its implied weight. p = 1 is `LinearScalarization(weights)`;
-    as p grows it tends to the largest w_i L_i. The larger p, the more of a non-convex front can be reached.
+    with L_i >= 0 the loss of task i, w_i its weight and a_i its implied weight. p = 1 is
+    `LinearScalarization(weights)`; as p grows it tends to the largest w_i L_i. The larger p, the more of a non-convex
+    front can be reached.
 
     Shapes:
         losses (k,) -> scalar.

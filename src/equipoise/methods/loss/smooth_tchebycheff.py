@@ -13,7 +13,7 @@ from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
 from .domain import refuse_nonpositive
 from .ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
-from .linear_scalarization import preference_factors, refuse_negative
+from .linear_scalarization import counted, preference_factors, refuse_negative
 
 __all__ = ["SmoothTchebycheff"]
 
@@ -57,7 +57,7 @@ class SmoothTchebycheff(LossMethod):
         1e-20; the published default mu = 1 of the log form, which is a weighted sum, is not ours.
 
     Args:
-        weights: Preference, positive or zero; None for 1/k each.
+        weights: Preference, positive or zero (the task takes no part); None for 1/k each.
         mu: Smoothing at the start, > 0. ``plain``: a share of R where `relative`, else in the losses' unit.
         final_mu: Smoothing after `anneal` epochs (``plain`` only).
         anneal: Epochs over which mu falls geometrically (``plain`` only).
@@ -167,7 +167,7 @@ class SmoothTchebycheff(LossMethod):
         if self.relative:
             span = (highest - lowest).amax()
             mu = mu * torch.where(span > 0, span, sizes.abs().amax())
-        terms = factors * above
+        terms = torch.where(counted(factors), factors * above, -torch.inf)
         # mu = 0 needs all losses zero: the soft maximum is then the hard one
         soft = mu * torch.logsumexp(terms / torch.where(mu > 0, mu, 1.0), dim=0)
         return Answer(torch.where(mu > 0, soft, terms.amax()), state)
@@ -175,11 +175,13 @@ class SmoothTchebycheff(LossMethod):
     def _log(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> Answer:
         refuse_nonpositive(losses, step.tasks, "SmoothTchebycheff(form='log')", "form='plain'")
         state = {**state, "total": state["total"] + losses.detach(), "count": state["count"] + 1}
-        logs = torch.log(factors * losses)
+        taking_part = counted(factors)
+        logs = torch.where(taking_part, losses.log() + torch.where(taking_part, factors, 1.0).log(), -torch.inf)
         # a task that never appeared in the nadir's epoch has none yet: it stays at its own size
         nadir = torch.where(state["nadir"].isnan(), losses.detach(), state["nadir"])
         balanced = self.mu * torch.logsumexp((logs - nadir.log()) / self.mu, dim=0)
-        return Answer(torch.where(state["epoch"] > self.warmup, balanced, logs.mean()), state)
+        mean = torch.where(taking_part, logs, 0.0).sum() / taking_part.sum()
+        return Answer(torch.where(state["epoch"] > self.warmup, balanced, mean), state)
 
     def end_epoch(self, state: State) -> State:
         measured = (state["epoch"] == self.warmup) | state["nadir"].isnan() & (state["epoch"] > self.warmup)

@@ -20,16 +20,16 @@ class SoftAdapt(LossMethod):
 
     .. math:: a = \operatorname{softmax}(\beta s), \qquad s_i = L_i(t) - L_i(t-1)
 
-    With `normalized` s is divided by the sum of its sizes; with `loss_weighted` the weights are multiplied by the losses
-    and normalised again, :math:`a_i \propto L_i e^{\beta s_i}`.
+    With `normalized` s is divided by the sum of its sizes; with `loss_weighted` the weights are multiplied by the
+    losses and normalised again, :math:`a_i \propto L_i e^{\beta s_i}`.
 
     Shapes:
         losses (k,) -> scalar; state ``last`` (k,), the loss of the task's last step, NaN before.
     Scale:
         Weights sum to 1. beta counts per unit of loss; with `normalized` the unit drops out.
     Degenerate:
-        A task seen for the first time has s = 0; so have all where no loss changed. All losses zero with `loss_weighted`:
-        the plain softmax. k = 1: the loss itself.
+        A task seen for the first time has s = 0; so have all where no loss changed. All losses zero with
+        `loss_weighted`: the plain softmax. k = 1: the loss itself.
     Errors:
         `LossError` for a negative loss with `loss_weighted`.
     Cost:

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ...errors import SettingError
 from ...types import PerTask, Preference, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
 from .ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
-from .linear_scalarization import preference_factors, refuse_negative
+from .linear_scalarization import counted, preference_factors, refuse_negative
 
 __all__ = ["Tchebycheff"]
 
@@ -23,7 +24,8 @@ class Tchebycheff(LossMethod, Preference):
               z_i = \mathrm{ideal}_i - \mathrm{utopia} \cdot |\mathrm{ideal}_i|
 
     with w the preference (sum 1), z the utopia point and rho the augmentation. Every (weakly) Pareto-optimal point is
-    the minimiser for some w, also where the front is not convex. Exact ties share the gradient equally.
+    the minimiser for some w, also where the front is not convex. Exact ties share the gradient equally. A task of
+    weight 0 takes no part.
 
     Shapes:
         losses (k,) -> scalar.
@@ -43,7 +45,8 @@ class Tchebycheff(LossMethod, Preference):
     Args:
         weights: Preference, non-negative, by task name or in task order; None for 1/k each.
         ideal: ``"running"`` (lowest loss seen of each task, this step included), one number a task, or None for zero.
-        utopia: Shift of z below the ideal, relative (0.01 is 1 %), at least 0; positive keeps L - z > 0.
+        utopia: Shift of z below the ideal, relative (0.01 is 1 %), at least 0; positive keeps L - z > 0
+            (unless the ideal is exactly 0).
         augmented: rho, at least 0; 1e-3 to 1e-2 excludes weakly optimal points, and points with trade-offs steeper
             than about 1/rho.
 
@@ -93,5 +96,8 @@ class Tchebycheff(LossMethod, Preference):
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
         above, state = measure_from_ideal(losses, self.ideal, self.utopia, state, step)
-        terms = preference_factors(self.weights, step.tasks, losses) * above
-        return Answer(terms.amax() + self.augmented * terms.sum(), state)  # amax shares its gradient over ties
+        factors = preference_factors(self.weights, step.tasks, losses)
+        terms = factors * above
+        # a task of weight 0 would be the largest where all terms are negative; amax shares its gradient over ties
+        largest = torch.where(counted(factors), terms, -torch.inf).amax()
+        return Answer(largest + self.augmented * terms.sum(), state)

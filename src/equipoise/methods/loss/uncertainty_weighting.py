@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...errors import SettingError, TaskError, listed
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from .domain import refuse_losses
 
 __all__ = ["UncertaintyWeighting", "scaled_cross_entropy"]
 
@@ -36,8 +37,9 @@ class UncertaintyWeighting(LossMethod):
         A sum, not a mean, as published: equal regression tasks at the start get weight 1/2 each. The value of the
         criterion may be negative and is not comparable between runs; the Balancer reports the mean loss instead.
     Degenerate:
-        A loss of 0 drives its variance to 0 and its weight up without bound; a negative loss does so at once: such
-        losses are no likelihoods. k = 1 keeps the factor 1/2.
+        A loss of 0 drives its variance to 0 and its weight up without bound. k = 1 keeps the factor 1/2.
+    Errors:
+        `LossError` for a negative loss (but of a ``"likelihood"`` task): the criterion has no minimum in the variance.
     Cost:
         None; k parameters to train. Give them to the optimizer in a group of their own without weight decay:
         ``{"params": balancer.parameters(), "weight_decay": 0.0}``.
@@ -62,7 +64,10 @@ class UncertaintyWeighting(LossMethod):
     def __post_init__(self) -> None:
         kinds = self.kinds
         if not isinstance(kinds, str):
-            kinds = tuple(sorted(dict(kinds).items()))
+            try:
+                kinds = tuple(sorted(dict(kinds).items()))
+            except (TypeError, ValueError) as error:
+                raise SettingError(f"`kinds` must be one word, or one by task name; got {kinds!r}.") from error
             object.__setattr__(self, "kinds", kinds)
         named = [("every task", kinds)] if isinstance(kinds, str) else list(kinds)
         bad = [f"{name}: {kind!r}" for name, kind in named if kind not in get_args(Kind)]
@@ -84,9 +89,11 @@ class UncertaintyWeighting(LossMethod):
         if self.kinds != "regression":
             return {}
         pair = CounterExample(((3.0, 0.0), (-1.0, 1.0)))
+        three = CounterExample(((1.0,), (1.0,), (1.0,)))
         return {
             "no_conflict": pair,
-            "simplex": CounterExample(((1.0,), (1.0,), (1.0,))),
+            "simplex": three,
+            "unanimity": three,
             "single": CounterExample(((1.0,),)),
         }
 
@@ -95,6 +102,13 @@ class UncertaintyWeighting(LossMethod):
         kinds = self._kinds_of(step)
         factor = torch.tensor([0.5 if kind == "regression" else 1.0 for kind in kinds]).to(losses)
         own = torch.tensor([kind == "likelihood" for kind in kinds], device=losses.device)
+        refuse_losses(
+            ~own & ~(losses.detach() >= 0),
+            losses,
+            step.tasks,
+            "UncertaintyWeighting divides by a variance that it learns, so no loss may be negative",
+            "kinds={task: 'likelihood'} for a log-likelihood, or LinearScalarization",
+        )
         scaled = factor * torch.exp(-log_variance) * losses + log_variance / 2
         return Answer(torch.where(own, losses, scaled).sum(), state)
 

@@ -1,0 +1,5 @@
+"""Changes to the model itself."""
+
+from .rotograd import RotoGrad
+
+__all__ = ["RotoGrad"]
