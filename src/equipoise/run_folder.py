@@ -10,13 +10,15 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import RunFolderError
+from .files import TEMPORARY, replace_file
+from .record_json import records_from_json, records_to_json
 from .verdict import AuditRecord
 
 __all__ = [
@@ -24,14 +26,11 @@ __all__ = [
     "RunFolder",
     "read_config",
     "read_records",
-    "records_from_json",
-    "records_to_json",
     "replace_report",
     "slug",
 ]
 
 CONFIG, RECORD, REPORT = "config.json", "record.json", "report.html"
-_TEMPORARY = ".equipoise-tmp"
 
 
 class RunConfig(BaseModel):
@@ -130,14 +129,14 @@ class RunFolder:
         """
         try:
             self.path.mkdir(exist_ok=True)
-            for leftover in self.path.glob(f".*{_TEMPORARY}"):
+            for leftover in self.path.glob(f".*{TEMPORARY}"):
                 leftover.unlink()
             if self._fresh:
                 for name in (REPORT, RECORD):
                     (self.path / name).unlink(missing_ok=True)
-            _replace(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
-            _replace(self.path / RECORD, records_to_json(records))
-            _replace(self.path / REPORT, report)
+            replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
+            replace_file(self.path / RECORD, records_to_json(records))
+            replace_file(self.path / REPORT, report)
         except OSError as error:
             raise RunFolderError(
                 f"The folder {str(self.path)!r} must be writable; the system says: {error.strerror or error}. "
@@ -164,28 +163,6 @@ def slug(text: str, length: int = 60) -> str:
     """
     plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:length].rstrip("-")
-
-
-def records_to_json(records: Sequence[AuditRecord]) -> str:
-    """One record as an object, several as an array."""
-    plain = [record.model_dump(mode="json") for record in records]
-    return json.dumps(plain[0] if len(plain) == 1 else plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def records_from_json(text: str) -> tuple[AuditRecord, ...]:
-    """The inverse of `records_to_json`.
-
-    Raises:
-        ValueError: Not JSON, or not such records (pydantic's `ValidationError` is one).
-    """
-    plain = json.loads(text)
-    return tuple(AuditRecord.model_validate_json(json.dumps(item)) for item in _as_list(plain))
-
-
-def _as_list(plain: Any) -> Iterable[Any]:
-    if isinstance(plain, list) and not plain:
-        raise ValueError("the file holds an empty list of records")
-    return plain if isinstance(plain, list) else [plain]
 
 
 def read_records(path: Path) -> tuple[AuditRecord, ...]:
@@ -243,7 +220,7 @@ def replace_report(path: Path, report: str) -> Path:
         RunFolderError: The disk refused.
     """
     try:
-        _replace(path / REPORT, report)
+        replace_file(path / REPORT, report)
     except OSError as error:
         raise RunFolderError(
             f"The report must be writable in {str(path)!r}; the system says: {error.strerror or error}."
@@ -283,7 +260,7 @@ def _found_config(path: Path) -> dict[str, Any] | None:
     if not path.is_dir():
         return None
     try:
-        entries = sorted(entry.name for entry in path.iterdir() if not entry.name.endswith(_TEMPORARY))
+        entries = sorted(entry.name for entry in path.iterdir() if not entry.name.endswith(TEMPORARY))
         text = (path / CONFIG).read_text(encoding="utf-8") if CONFIG in entries else None
     except (OSError, UnicodeDecodeError) as error:
         raise RunFolderError(f"The folder {str(path)!r} cannot be read: {error}. Choose another with --out.") from error
@@ -334,23 +311,3 @@ def _first_line(error: Exception) -> str:
         first = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all: temporary name, to disk, rename, and the folder's entry to disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

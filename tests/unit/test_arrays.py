@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import equipoise as eq
 from equipoise.errors import GramianError, LossError, NonFiniteError, PreferenceError, SettingError, TaskError
 from equipoise.methods.base import Step
-from equipoise.methods.run import run_gramian_method, run_loss_method
+from equipoise.methods.run import run_gramian_method
 from equipoise.methods.state import restore, restrict
 from equipoise.types import Tasks, freeze_per_task
 
@@ -95,25 +95,3 @@ def test_all_gradients_zero_is_stationary_with_equal_weights():
     outcome = run_gramian_method(eq.MGDA(), torch.zeros(2, 2, dtype=torch.float64), {}, step)
     assert outcome.status is eq.solve.Status.STATIONARY
     assert outcome.left_out == (0, 1)
-
-
-def test_implied_weights_are_the_slope_of_the_scalar():
-    losses = torch.tensor([1.3, 0.4, 2.0], dtype=torch.float64)
-    step = Step(Tasks(("a", "b", "c")), losses)
-    methods = [kind() for kind in eq.methods.table.values() if kind.__name__ not in FROZEN_PARTS]
-    for method in [*methods, eq.SmoothTchebycheff(relative=False)]:
-        if method.needs != "losses":
-            continue
-        state = method.init(3)
-        found = run_loss_method(method, losses, state, step).weights
-        for i in range(3):
-            shift = torch.zeros(3, dtype=torch.float64)
-            shift[i] = 1e-6
-            high = method.scalar(losses + shift, state, step).value
-            low = method.scalar(losses - shift, state, step).value
-            slope = (high - low) / 2e-6
-            assert found[i].item() == pytest.approx(slope.item(), rel=1e-4, abs=1e-6), method
-
-
-FROZEN_PARTS = {"FAMO", "HypervolumeLoss", "SmoothTchebycheff"}
-"""Methods that hold weights fixed which depend on the losses: their implied weights are not the slope."""

@@ -8,7 +8,8 @@ import pytest
 
 from equipoise import run_folder
 from equipoise.errors import RunFolderError
-from equipoise.run_folder import RunConfig, RunFolder, read_records, records_from_json, records_to_json, slug
+from equipoise.record_json import records_from_json, records_to_json
+from equipoise.run_folder import RunConfig, RunFolder, read_records, slug
 from equipoise.verdict import AuditRecord, DataCard
 
 CONFIG = RunConfig(command="audit", version="0.1.0", data="toy.csv", sha256="ab", targets=("a", "b"), width=1)
@@ -160,7 +161,7 @@ def test_a_disk_that_refuses_leaves_the_old_files_and_no_temporary_one(written, 
 def test_a_crash_between_files_never_leaves_a_record_under_another_configuration(written, record, monkeypatch):
     other = CONFIG.model_copy(update={"width": 2})
     folder = RunFolder(written, other, overwrite=True)
-    replace, calls = run_folder._replace, []
+    replace, calls = run_folder.replace_file, []
 
     def crash(path, text):
         calls.append(path.name)
@@ -168,7 +169,7 @@ def test_a_crash_between_files_never_leaves_a_record_under_another_configuration
             raise KeyboardInterrupt
         replace(path, text)
 
-    monkeypatch.setattr(run_folder, "_replace", crash)
+    monkeypatch.setattr(run_folder, "replace_file", crash)
     with pytest.raises(KeyboardInterrupt):
         folder.write([record], "new")
     monkeypatch.undo()

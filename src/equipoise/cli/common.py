@@ -104,8 +104,8 @@ def finish(
     folder: "RunFolder", records: Sequence["AuditRecord"], title: str | None, as_json: bool, hint: str = ""
 ) -> None:
     """Write the folder, print the result, and the report's path as the last line."""
+    from ..record_json import records_to_json  # noqa: PLC0415 - not for --help
     from ..report import render_console, render_html  # noqa: PLC0415 - not for --help
-    from ..run_folder import records_to_json  # noqa: PLC0415 - not for --help
 
     folder.write(records, render_html(records, title))
     if as_json:

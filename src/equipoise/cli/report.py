@@ -17,8 +17,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Render report.html again from record.json, without computing anything."""
+    from ..record_json import records_to_json  # noqa: PLC0415 - not for --help
     from ..report import render_console, render_html, render_markdown  # noqa: PLC0415 - not for --help
-    from ..run_folder import read_config, read_records, records_to_json, replace_report  # noqa: PLC0415
+    from ..run_folder import read_config, read_records, replace_report  # noqa: PLC0415
 
     records = read_records(folder)
     if markdown:

@@ -7,6 +7,7 @@ predictable part, less the energy that the shared layer captures.
 
 from .audits import audit_problem
 from .descent import MGDAPath, mgda
+from .mixtures import PoolMixture, mixture
 from .problem import LinearProblem
 from .reachability import Reach, reach
 from .scalarization import Scalarized, scalarized, scalarized_model
@@ -19,6 +20,7 @@ __all__ = [
     "BestWeights",
     "LinearProblem",
     "MGDAPath",
+    "PoolMixture",
     "Reach",
     "Scalarized",
     "TchebycheffPoint",
@@ -26,6 +28,7 @@ __all__ = [
     "best_weights",
     "condition",
     "mgda",
+    "mixture",
     "reach",
     "scalarized",
     "scalarized_model",

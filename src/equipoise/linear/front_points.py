@@ -24,6 +24,9 @@ _DIGITS = 6
 _LEAST_WEIGHT = 1e-4
 _VISIBLE = 1e-3
 """Gaps below this share of variance are not searched for larger ones."""
+_STARTS = 4
+_NODES = 2000
+"""Limits of the search for one point of the picture; the balanced point is searched without them."""
 _RADII = (0.2, 0.1, 0.05)
 
 
@@ -53,7 +56,9 @@ def budget_for(tasks: int) -> Budget:
     """
     if tasks <= 3:
         return Budget(models=400, sweep=200, directions=36, climb=18)
-    return Budget(models=200, sweep=120, directions=24 if tasks <= 5 else 12, climb=9)
+    if tasks <= 10:
+        return Budget(models=200, sweep=120, directions=24 if tasks <= 5 else 12, climb=9)
+    return Budget(models=200, sweep=120, directions=3)
 
 
 def front_points(
@@ -162,7 +167,7 @@ def _single_best(shares: Shares, here: WidthSolution, direction: Array | None) -
     part = shares.predictable
     if direction is None:
         return (shares.ceiling - here.losses_point)[part], here.losses_point
-    point = tchebycheff(shares.gramian[np.ix_(part, part)], direction, here.width)
+    point = tchebycheff(shares.gramian[np.ix_(part, part)], direction, here.width, random_starts=_STARTS, limit=_NODES)
     every = np.zeros(len(part))
     every[part] = point.captured
     return point.captured, shares.losses(every)

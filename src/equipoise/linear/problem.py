@@ -162,7 +162,7 @@ class LinearProblem:
                 f"{X.shape[1]} inputs for {len(X)} rows: a linear model fits every row, so in-sample losses say nothing"
             )
         perfect = [name for name, share in zip(names, shares, strict=True) if share > 1 - _PERFECT]
-        if perfect:
+        if perfect and X.shape[1] < len(X):
             warnings.append(f"the inputs determine {listed(perfect)} exactly: is a target among the inputs?")
         nothing = [name for name, share in zip(names, shares, strict=True) if share < _PERFECT]
         if nothing:

@@ -205,6 +205,8 @@ def width_summary(verdicts: Sequence[Verdict], smallest_width: int) -> str:
         verdicts: Of rising widths.
         smallest_width: At which nothing is left to trade.
     """
+    widths = [verdict.about.width for verdict in verdicts]
+    tried = "" if widths == list(range(1, len(widths) + 1)) else " of those tried"
     said = [f"Nothing is left to trade from width {smallest_width} on."]
     for verdict in verdicts:
         rungs = [rung for rung in verdict.ladder if rung.kind in {"equal_weights", "best_weights"}]
@@ -212,14 +214,14 @@ def width_summary(verdicts: Sequence[Verdict], smallest_width: int) -> str:
         if near and verdict.about.width < smallest_width:
             which = "equal weights" if near[0].kind == "equal_weights" else "the best weights found"
             said.append(
-                f"In practice width {verdict.about.width} will do: there {which} bring every task within "
+                f"In practice{' (of those tried)' if tried else ''} width {verdict.about.width} will do: there {which} bring every task within "
                 f"{verdict.effect.threshold:.2f} of its variance of a model of its own."
             )
             break
     enough = [verdict.about.width for verdict in verdicts if verdict.status in {"enough", "nothing_to_trade"}]
     if enough:
         said.append(
-            "The smallest width at which a weighted sum gives the best balance of that width, in practice, is "
+            f"The smallest width{tried} at which a weighted sum gives the best balance of that width, in practice, is "
             f"{enough[0]}."
         )
     return " ".join(said)

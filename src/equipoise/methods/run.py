@@ -138,7 +138,8 @@ def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, ste
             f"{method!r} declares {listed(sorted(missing))} as trained, so its `weights` must return the gradient: "
             "Answer(..., trained={name: gradient})."
         )
-    gradients = restore(method, {**state, **still}, {**answer.state, **answer.trained}, tasks.present)
+    slopes = {name: answer.trained[name].to(still[name]) for name in still}
+    gradients = restore(method, {**state, **still}, {**answer.state, **slopes}, tasks.present)
     return Weighed(
         found,
         {**after, **{name: state[name] for name in still}},  # trained tensors are the optimizer's to change

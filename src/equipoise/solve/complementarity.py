@@ -57,7 +57,7 @@ def solve_positive(block: Array, right: Array) -> tuple[Array, float] | None:
 
 
 class Complementarity:
-    r"""The problems with one matrix M = A^T A and any q in its range:
+    r"""Solves the problems with one matrix M = A^T A and any q in its range.
 
     .. math:: z \ge 0, \qquad w = M z + q \ge 0, \qquad z^\top w = 0
 
@@ -195,9 +195,7 @@ class Complementarity:
                 still = ~closed
                 if not still.any():
                     break
-                basic, wrong, rows, offsets, largest = (
-                    part[still] for part in (basic, wrong, rows, offsets, largest)
-                )
+                basic, wrong, rows, offsets, largest = (part[still] for part in (basic, wrong, rows, offsets, largest))
             basic = basic ^ wrong
         return found
 

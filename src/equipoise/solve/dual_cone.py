@@ -31,9 +31,10 @@ def project_on_dual_cone(gramian: Array, points: Array, *, checked: bool = False
     Returns:
         a, (k,), at least the sum of the points. ``certificate`` is the KKT residual: the largest over r of
         :math:`-\langle u_i, d_r \rangle` and, where :math:`v_{ri} > 0`, of :math:`|\langle u_i, d_r \rangle|` (u_i the
-        unit gradients), relative to :math:`\sum_i |p_{ri}| |g_i|`. Dependent gradients: where the multipliers are not unique, the a of least norm with
-        the same direction and ``a >= sum of the points`` (status ``RANK_DEFICIENT``). Zero in the convex hull of the
-        gradients: status ``STATIONARY``; the direction then still follows the formula and need not be zero.
+        unit gradients), relative to :math:`\sum_i |p_{ri}| |g_i|`. Dependent gradients: where the multipliers are not
+        unique, the a of least norm with the same direction and ``a >= sum of the points`` (status
+        ``RANK_DEFICIENT``). Zero in the convex hull of the gradients: status ``STATIONARY``; the direction then still
+        follows the formula and need not be zero.
 
     Raises:
         GramianError: Not a Gramian.
@@ -42,11 +43,12 @@ def project_on_dual_cone(gramian: Array, points: Array, *, checked: bool = False
         m problems of O(k^3); 0.05 ms for one at k = 10, 15 ms for 100 at k = 100. Unchanged by G -> c G.
 
     Source:
-        Problem: Lopez-Paz & Ranzato (2017), eq. 11; Quinton & Rey (2024), arXiv:2406.16232, eq. 4-5. We add no ridge and
-        solve for unit gradients, so that neither scale nor imbalance costs digits.
+        Problem: Lopez-Paz & Ranzato (2017), eq. 11; Quinton & Rey (2024), arXiv:2406.16232, eq. 4-5. We add no ridge
+        and solve for unit gradients, so that neither scale nor imbalance costs digits.
 
     Example:
-        >>> project_on_dual_cone(np.array([[1.0, -1.0], [-1.0, 2.0]]), np.array([[1.0, 0.0]])).value  # g = (1,0), (-1,1)
+        >>> gramian = np.array([[1.0, -1.0], [-1.0, 2.0]])  # of (1, 0) and (-1, 1)
+        >>> project_on_dual_cone(gramian, np.array([[1.0, 0.0]])).value
         array([1. , 0.5])
     """
     matrix = gramian if checked else as_gramian(gramian)

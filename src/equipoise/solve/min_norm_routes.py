@@ -193,7 +193,7 @@ def min_norm_by(route: str, gramian: object, *, iterations: int = 1000, toleranc
     scaled = matrix / squares.max()
     norms = np.sqrt(scaled.diagonal())
     gaps: list[float] = []
-    for weights in routes[route](scaled):  # noqa: B007 - the last ones are the answer
+    for weights in routes[route](scaled):
         products = scaled @ weights
         value = max(float(weights @ products), 0.0)
         gap = max(value - float(products.min()), 0.0)

@@ -2,22 +2,40 @@
 
 from .aligned_mtl import AlignedMTL
 from .aligned_mtl_ub import AlignedMTLUB
+from .cagrad import CAGrad
+from .conflict_free import ConFIG
+from .dual_proj import DualProj
+from .fair_grad import FairGrad
 from .gradnorm import GradNorm
 from .gradvac import GradVac
+from .imtl_g import IMTLG
 from .inverse_norm import InverseNorm
 from .mgda import MGDA
 from .mgda_ub import MGDAUB
+from .modo import MoDo
+from .nash_mtl import NashMTL
 from .pcgrad import PCGrad
 from .rgw import RGW
+from .sdmgrad import SDMGrad
+from .upgrad import UPGrad
 
 __all__ = [
+    "IMTLG",
+    "MGDA",
+    "MGDAUB",
+    "RGW",
     "AlignedMTL",
     "AlignedMTLUB",
+    "CAGrad",
+    "ConFIG",
+    "DualProj",
+    "FairGrad",
     "GradNorm",
     "GradVac",
     "InverseNorm",
-    "MGDA",
-    "MGDAUB",
+    "MoDo",
+    "NashMTL",
     "PCGrad",
-    "RGW",
+    "SDMGrad",
+    "UPGrad",
 ]

@@ -27,6 +27,7 @@ class AlignedMTLUB(GramianMethod):
         gramian of the feature gradients (k, k) -> weights (k,) for the parameters' gradients.
     Scale, Degenerate, Accuracy:
         As `AlignedMTL`, on G_Z.
+
     Warns:
         `EquipoiseWarning` where the tasks have no sample in common: the weights are then 1/|grad| in shape.
     Cost:

@@ -33,6 +33,7 @@ class MGDAUB(GramianMethod):
         gramian of the feature gradients (k, k) -> weights (k,) for the parameters' gradients.
     Scale, Degenerate, Errors:
         As `MGDA`, on G_Z; status ``STATIONARY`` speaks of the feature gradients.
+
     Warns:
         `EquipoiseWarning` where two or more tasks have no sample in common: G_Z is then diagonal, and the weights are
         1/|grad|^2, whatever the trunk makes of them.

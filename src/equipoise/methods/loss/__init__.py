@@ -1,12 +1,15 @@
 """Methods that look at the losses alone: one scalar, one backward pass."""
 
+from .averaged import Averaged
 from .cosmos import COSMOS
 from .cov_weighting import CoVWeighting
 from .dwa import DWA
 from .famo import FAMO
 from .geometric_loss import GeometricLoss
 from .hypervolume_loss import HypervolumeLoss
+from .imtl import IMTL
 from .imtl_l import IMTLL
+from .kept_iterates import KeptIterates as KeptIterates
 from .linear_scalarization import LinearScalarization
 from .omd_tchebycheff import OMDTchebycheff
 from .p_norm import PNorm
@@ -25,11 +28,13 @@ __all__ = [
     "COSMOS",
     "DWA",
     "FAMO",
+    "IMTL",
     "IMTLL",
     "PBI",
     "RLW",
     "SLAW",
     "UWSO",
+    "Averaged",
     "CoVWeighting",
     "GeometricLoss",
     "HypervolumeLoss",

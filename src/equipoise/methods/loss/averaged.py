@@ -79,7 +79,7 @@ class Averaged(LossMethod):
         if not isinstance(self.method, LossMethod):
             raise SettingError(
                 f"`Averaged(method)` takes a loss method; got {self.method!r}. For other training loops use "
-                "KeptIterates(rule=...) directly: its keep and finalize need no method."
+                "equipoise.methods.loss.KeptIterates(rule) directly: its keep and finalize need no method."
             )
         check_settings(self.rule, self.cap, self.every, self.dominance)
         refuse_seed(self.seed)

@@ -1,0 +1,93 @@
+"""The Nash bargaining solution among the tasks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ...errors import SettingError
+from ...solve import Status
+from ...solve.alpha_fair import alpha_fair_weights
+from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
+
+__all__ = ["NashMTL"]
+
+
+@dataclass(frozen=True)
+class NashMTL(GramianMethod):
+    r"""Nash bargaining: each task gains in proportion to what it asks for.
+
+    .. math:: G a = 1/a, \quad a > 0, \qquad d = J^\top a \cdot \min(1, m / |J^\top a|)
+
+    the direction of fixed length that maximises :math:`\sum_i \log \langle g_i, d \rangle`. Orthogonal gradients:
+    :math:`a_i = 1/|g_i|`.
+
+    Shapes:
+        gramian (k, k) -> weights (k,); state ``weights`` (k,), ``step``.
+    Scale:
+        Before the clip |d| is sqrt(k), whatever the gradients: the unit direction does not change when a loss is
+        multiplied by a positive number, and ``max_norm=1`` clips at every step for k >= 2. So |d| = 1 throughout, and
+        the learning rate is the length of a step.
+    Degenerate:
+        No solution exists exactly when 0 lies in the convex hull of the gradients: d = 0, status ``NO_SOLUTION``; the
+        last weights are not used again. Other dependent gradients: a unique solution. A zero gradient is left out.
+        k = 1: the unit gradient.
+    Cost:
+        O(k^3) on the CPU: 0.15 ms for k = 10, 0.5 ms for k = 100; none between recomputations.
+    Source:
+        Navon et al. (2022), arXiv:2202.01017, eq. 2, algorithm 1. We differ: the equation is solved to rounding, where
+        the authors stop a sequence of convex approximations after 20 and keep old weights if the solver fails.
+
+    Args:
+        max_norm: m > 0, the largest |d|; None for no clip.
+        every: The weights are computed at every n-th step and kept in between; the clip is applied at each. A task
+            that was absent then, or a step without solution, is made up for at the next step.
+
+    Example:
+        >>> import equipoise as eq
+        >>> eq.direction(NashMTL(max_norm=None), [[3.0, 0.0], [0.0, 0.1]])
+        tensor([1., 1.], dtype=torch.float64)
+    """
+
+    source: ClassVar[str] = "Navon et al. (2022), arXiv:2202.01017"
+    cost: ClassVar[str] = "O(k^3) on the CPU, at every n-th step"
+    state_tensors: ClassVar[tuple[StateTensor, ...]] = (StateTensor("weights"), StateTensor("step", task_axes=()))
+
+    max_norm: float | None = 1.0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        if self.max_norm is not None and not 0 < self.max_norm < float("inf"):
+            raise SettingError(f"`max_norm` must be positive and finite, or None for no clip; got {self.max_norm}.")
+        if not isinstance(self.every, int) or self.every < 1:
+            raise SettingError(f"`every` must be a whole number of steps, at least 1; got {self.every!r}.")
+
+    def init(self, k: int, n: int = 0) -> State:
+        del n
+        return {"weights": torch.zeros(k, dtype=torch.float64), "step": torch.zeros((), dtype=torch.int64)}
+
+    def claims(self, k: int) -> frozenset[str]:
+        del k
+        return frozenset({"permutation", "degree", "no_conflict", "task_scale"})
+
+    def degree(self) -> float:
+        return 0.0
+
+    def refutes(self) -> Mapping[str, CounterExample]:
+        twice = CounterExample(((10.0, 0.0), (10.0, 0.0)))
+        return {"unanimity": twice, "single": twice, "simplex": twice}
+
+    def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
+        del step
+        found, status, certificate = state["weights"], Status.SOLVED, 0.0
+        count = int(state["step"])
+        if count % self.every == 0 or not bool((found > 0).all()):
+            solution = alpha_fair_weights(gramian.numpy())
+            found, status, certificate = torch.from_numpy(solution.value), solution.status, solution.certificate
+        after = {"weights": found, "step": state["step"] + 1}
+        if self.max_norm is not None:
+            length = float((found @ gramian @ found).clamp_min(0.0)) ** 0.5
+            found = found * (self.max_norm / length) if length > self.max_norm else found
+        return Answer(found, after, status, certificate)

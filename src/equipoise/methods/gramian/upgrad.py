@@ -1,0 +1,80 @@
+"""Each gradient projected so that it opposes no task, then the mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...solve.dual_cone import project_on_dual_cone
+from ...types import PerTask, freeze_per_task
+from ..base import Answer, CounterExample, GramianMethod, State, Step
+from ..loss.linear_scalarization import preference_factors, refuse_negative
+
+__all__ = ["UPGrad"]
+
+
+@dataclass(frozen=True)
+class UPGrad(GramianMethod):
+    r"""Unconflicting projection of gradients.
+
+    .. math:: d = \sum_i w_i\, \pi(g_i), \qquad \pi(x) = \arg\min_{y} \{|y - x| : J y \ge 0\}
+
+    No task is opposed, and d is linear in positive factors of the losses: a gradient that shrinks loses influence in
+    proportion, and nothing else changes.
+
+    Shapes:
+        gramian (k, k) -> weights (k,).
+    Scale:
+        The mean of the projected gradients; without conflict it is the mean gradient. Weights are at least w.
+    Degenerate:
+        A zero gradient is left out, and the mean still counts it. Dependent gradients: the shortest weights with this
+        direction, status ``RANK_DEFICIENT``. A stationary point: status ``STATIONARY``, and d follows the formula: zero
+        where all tasks take part in the conflict, else what the others still allow. k = 1: the gradient.
+    Cost:
+        k problems of O(k^3) on the CPU: 0.15 ms for k = 10, 3 ms for k = 50, 25 ms at most for k = 100.
+    Source:
+        Quinton & Rey (2024), arXiv:2406.16232, eq. 5. We differ: no ridge is added to G, which costs two to five digits
+        where gradients are dependent or unequal, and no absolute threshold replaces small gradients.
+
+    Args:
+        task_weights: w, non-negative, by task name or in task order, normalised to sum 1; None for 1/k.
+
+    Example:
+        >>> import equipoise as eq
+        >>> eq.direction(UPGrad(), [[1.0, 0.0], [-1.0, 1.0]])
+        tensor([0.2500, 0.7500], dtype=torch.float64)
+    """
+
+    source: ClassVar[str] = "Quinton & Rey (2024), arXiv:2406.16232"
+    cost: ClassVar[str] = "O(k^4) on the CPU"
+
+    task_weights: PerTask | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task_weights", freeze_per_task(self.task_weights, "task_weights"))
+        refuse_negative(self.task_weights, "UPGrad(task_weights)")
+
+    def claims(self, k: int) -> frozenset[str]:
+        del k
+        laws = {"degree", "no_conflict", "linear_under_scaling"}
+        return frozenset(laws | {"permutation", "unanimity", "single"} if self.task_weights is None else laws)
+
+    def degree(self) -> float:
+        return 1.0
+
+    def refutes(self) -> Mapping[str, CounterExample]:
+        if self.task_weights is not None:
+            return {}
+        return {
+            "simplex": CounterExample(((1.0, 0.0), (-1.0, 1.0))),
+            "task_scale": CounterExample(((1.0, 0.0), (0.0, 1.0))),
+            "stationary": CounterExample(((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0))),
+        }
+
+    def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
+        shares = preference_factors(self.task_weights, step.tasks, gramian.diagonal()) / step.count
+        solution = project_on_dual_cone(gramian.numpy(), np.diag(shares.numpy()))
+        return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
