@@ -33,10 +33,10 @@ class GradientDiagnosis:
         stationarity: |min-norm point of the convex hull| / max |g_i|: 0 at a Pareto-stationary point (from a Gramian
             to about 1e-8), at most 1. A zero gradient makes it 0.
         weights: (k,) as given, or None.
-        shares: (k,), :math:`a_i \langle g_i, d \rangle / |d|^2`, the part of the update that each task gives; sum 1, and
-            negative for a task that is overruled. None without weights; NaN where d = 0.
-        relative_decreases: (k,), :math:`\langle g_i, d \rangle / L_i`: by which part of itself each loss falls, to first
-            order, per unit of step size. None without weights or losses; NaN where L_i = 0.
+        shares: (k,), :math:`a_i \langle g_i, d \rangle / |d|^2`, the part of the update that each task gives; sum 1,
+            and negative for a task that is overruled. None without weights; NaN where d = 0.
+        relative_decreases: (k,), :math:`\langle g_i, d \rangle / L_i`: by which part of itself each loss falls, to
+            first order, per unit of step size. None without weights or losses; NaN where L_i = 0.
     """
 
     norms: Array
@@ -120,8 +120,8 @@ class StepDiagnosis:
         before: (k,), losses at theta.
         after: (k,), losses behind the step.
         predicted: (k,), change of each loss to first order, -step_size <g_i, d>, in units of the loss.
-        curvature: :math:`\int_0^1 \nabla L^\top H(\theta - a \eta d)\, \nabla L\, da` with L the mean loss, its gradient
-            taken at theta and H its Hessian along the step.
+        curvature: :math:`\int_0^1 \nabla L^\top H(\theta - a \eta d)\, \nabla L\, da` with L the mean loss, its
+            gradient taken at theta and H its Hessian along the step.
         relative_curvature: The same over :math:`|\nabla L|^2`, a curvature along the gradient; NaN where that is 0.
     """
 
@@ -140,7 +140,8 @@ class StepDiagnosis:
     @property
     def as_predicted(self) -> NDArray[np.bool_]:
         """(k,), whether each loss moved to the side that its gradient announced."""
-        return np.sign(self.changes) == np.sign(self.predicted)
+        found: NDArray[np.bool_] = np.sign(self.changes) == np.sign(self.predicted)
+        return found
 
 
 def diagnose_step(
@@ -246,12 +247,11 @@ def _gradient(name: str, loss: Tensor, parameters: Sequence[Tensor]) -> list[Ten
 def _curvature(losses: Mapping[str, Tensor], parameters: Sequence[Tensor], along: Sequence[Tensor]) -> float:
     """v^T H v of the mean loss at the current parameters."""
     mean = torch.stack([loss.reshape(()) for loss in losses.values()]).mean()
-    options = {"allow_unused": True, "materialize_grads": True}
-    gradients = torch.autograd.grad(mean, parameters, create_graph=True, **options)
+    gradients = torch.autograd.grad(mean, parameters, create_graph=True, allow_unused=True, materialize_grads=True)
     slope = torch.stack([(g * v).sum() for g, v in zip(gradients, along, strict=True)]).sum()
     if not slope.requires_grad:  # linear in the parameters
         return 0.0
-    products = torch.autograd.grad(slope, parameters, **options)
+    products = torch.autograd.grad(slope, parameters, allow_unused=True, materialize_grads=True)
     return sum(_inner(product, v) for product, v in zip(products, along, strict=True))
 
 

@@ -30,6 +30,18 @@ with warnings.catch_warnings():
         eq.UncertaintyWeighting("likelihood"),
         eq.MGDA(zero="exact"),
         eq.PCGrad(seed=7),
+        *(eq.MGDA(normalize=how) for how in ("l2", "loss", "loss+")),
+        *(eq.MGDA(solver=route) for route in ("frank-wolfe", "averaging", "smooth", "softmax")),
+        *(eq.RGW(how) for how in ("uniform", "truncated normal", "random normal", "dirichlet", "one-hot", "subset")),
+        eq.GradVac(beta=0.0),
+        eq.GradVac(beta=0.5, seed=7),
+        eq.AlignedMTL(scale="median"),
+        eq.AlignedMTL(scale="rmse"),
+        eq.GradDrop(leak=0.5),
+        eq.MoCo(schedule="decaying", rho=0.1),
+        eq.Smoothed(eq.PCGrad()),
+        eq.Smoothed(eq.Smoothed(eq.GradVac())),
+        eq.Tracked(eq.Smoothed(eq.PCGrad())),
     ]
 
 
@@ -42,9 +54,8 @@ def test_a_method_obeys_every_law_it_claims_and_breaks_those_it_refutes(method):
 
 @pytest.mark.parametrize("name", list(laws))
 def test_every_law_is_claimed_by_some_method_and_refuted_by_another(name):
-    kinds = [kind() for kind in eq.methods.table.values()]
-    assert any(name in kind.claims(3) for kind in kinds)
-    assert any(name in kind.refutes() for kind in kinds)
+    assert any(name in method.claims(3) for method in VARIANTS)
+    assert any(name in method.refutes() for method in VARIANTS)
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,10 @@ class Liar(GramianMethod):
         return Answer(weights, state)
 
 
-@pytest.mark.parametrize("name", ["simplex", "permutation", "unanimity", "degree", "no_conflict", "single"])
+@pytest.mark.parametrize(
+    "name",
+    ["simplex", "permutation", "unanimity", "degree", "no_conflict", "single", "task_scale", "stationary"],
+)
 def test_the_examination_catches_a_method_that_breaks(name):
     with pytest.raises(LawViolation, match=rf"Liar\(\) breaks `{name}` on"):
         check_method(Liar(), sizes=(1, 3))

@@ -9,6 +9,7 @@ import typer
 from .._version import __version__
 from .audit import audit
 from .demo import demo
+from .doctor import doctor
 from .methods import methods
 from .report import report
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, audit, methods, report):
+for _command in (demo, audit, methods, report, doctor):
     app.command()(_command)
 
 

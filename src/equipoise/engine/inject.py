@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..errors import EquipoiseError
+
 __all__ = ["inject"]
 
 
@@ -18,12 +20,21 @@ class _Inject(torch.autograd.Function):
         # save_for_backward frees them after use: a second backward raises instead of doubling the gradient
         ctx.save_for_backward(*tensors[:count])
         ctx.count = count
+        # stored gradients belong to the parameters as they are now; autograd watches saved tensors, these are not
+        ctx.leaves = [(tensor, tensor._version) for tensor in tensors[count:] if tensor.is_leaf]
         return value.clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         gradients = ctx.saved_tensors
+        changed = [tuple(leaf.shape) for leaf, version in ctx.leaves if leaf._version != version]
+        if changed:
+            raise EquipoiseError(
+                f"{len(changed)} parameters (shapes {changed[:5]}) were changed in place between balancer(losses) and "
+                "backward, so the stored gradients are those of other parameters. Call backward before "
+                "optimizer.step()."
+            )
         scaled = tuple(gradient * upstream.to(gradient.device, gradient.dtype) for gradient in gradients)
         return (None, None, *[None] * ctx.count, *scaled)
 
@@ -37,7 +48,11 @@ def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor]
         gradients: One for each target, of its shape: what its gradient is when the scalar's is 1.
 
     Returns:
-        A scalar. Its backward adds ``upstream * gradient`` to each target, through every hook and scaler on the way.
+        A scalar. Its backward adds ``upstream * gradient`` to each target, through every hook and scaler on the way,
+        once; without targets it does nothing.
+
+    Raises:
+        EquipoiseError: In backward, if a target that is a leaf was modified in place since.
 
     Example:
         >>> w = torch.ones(2, requires_grad=True)
@@ -46,6 +61,6 @@ def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor]
         tensor([1., 2.])
     """
     if not targets:
-        return value.detach().clone()
+        return value.detach().clone().requires_grad_()
     scalar: Tensor = _Inject.apply(value.detach(), len(gradients), *gradients, *targets)  # type: ignore[no-untyped-call]
     return scalar

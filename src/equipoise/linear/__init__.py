@@ -7,7 +7,9 @@ predictable part, less the energy that the shared layer captures.
 
 from .audits import audit_problem
 from .descent import MGDAPath, mgda
+from .minimal_mixtures import MinimalMixture, minimal_mixture
 from .mixtures import PoolMixture, mixture
+from .pareto import ParetoTest, Support, pareto_test, support
 from .problem import LinearProblem
 from .reachability import Reach, reach
 from .scalarization import Scalarized, scalarized, scalarized_model
@@ -20,18 +22,24 @@ __all__ = [
     "BestWeights",
     "LinearProblem",
     "MGDAPath",
+    "MinimalMixture",
+    "ParetoTest",
     "PoolMixture",
     "Reach",
     "Scalarized",
+    "Support",
     "TchebycheffPoint",
     "audit_problem",
     "best_weights",
     "condition",
     "mgda",
+    "minimal_mixture",
     "mixture",
+    "pareto_test",
     "reach",
     "scalarized",
     "scalarized_model",
+    "support",
     "tchebycheff",
     "width_summary",
 ]

@@ -214,7 +214,8 @@ def width_summary(verdicts: Sequence[Verdict], smallest_width: int) -> str:
         if near and verdict.about.width < smallest_width:
             which = "equal weights" if near[0].kind == "equal_weights" else "the best weights found"
             said.append(
-                f"In practice{' (of those tried)' if tried else ''} width {verdict.about.width} will do: there {which} bring every task within "
+                f"In practice{' (of those tried)' if tried else ''} width {verdict.about.width} will do: there "
+                f"{which} bring every task within "
                 f"{verdict.effect.threshold:.2f} of its variance of a model of its own."
             )
             break

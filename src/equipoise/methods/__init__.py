@@ -22,10 +22,15 @@ from .jacobian import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .loss.uncertainty_weighting import scaled_cross_entropy
 from .run import direction, weights
+from .surgery import RotoGrad
 from .wrappers import *  # noqa: F403
 
 table: MappingProxyType[str, type[Method]] = MappingProxyType(
-    {name.lower(): getattr(module, name) for module in (loss, gramian, jacobian, wrappers) for name in sorted(module.__all__)}
+    {
+        name.lower(): getattr(module, name)
+        for module in (loss, gramian, jacobian, wrappers)
+        for name in sorted(module.__all__)
+    }
 )
 """Name on the command line -> class; every table, test and page iterates over this."""
 
@@ -36,6 +41,7 @@ __all__ = [
     "JacobianMethod",
     "LossMethod",
     "Method",
+    "RotoGrad",
     "State",
     "StateTensor",
     "Step",

@@ -8,13 +8,15 @@ from scipy.stats import truncnorm
 
 __all__ = ["Distribution", "random_weights"]
 
-Distribution = Literal[
-    "normal", "uniform", "truncated normal", "random normal", "dirichlet", "one-hot", "subset"
-]
+Distribution = Literal["normal", "uniform", "truncated normal", "random normal", "dirichlet", "one-hot", "subset"]
 
 
 def random_weights(
-    distribution: Distribution, k: int, generator: np.random.Generator, *, normalize: Literal["softmax", "sum"] = "softmax"
+    distribution: Distribution,
+    k: int,
+    generator: np.random.Generator,
+    *,
+    normalize: Literal["softmax", "sum"] = "softmax",
 ) -> NDArray[np.float64]:
     """One draw of weights.
 
@@ -32,21 +34,24 @@ def random_weights(
         (k,), non-negative, sum 1.
 
     Source:
-        Lin et al. (2022), arXiv:2111.10603, section 3 and appendix.
+        Lin et al. (2022), arXiv:2111.10603.
 
     Example:
         >>> random_weights("one-hot", 3, np.random.default_rng(0))
         array([0., 0., 1.])
     """
     if distribution == "dirichlet":
-        return generator.dirichlet(np.ones(k))
+        point: NDArray[np.float64] = generator.dirichlet(np.ones(k))
+        return point
     if distribution == "one-hot":
-        return np.eye(k)[int(generator.integers(k))]
+        corner: NDArray[np.float64] = np.eye(k)[int(generator.integers(k))]
+        return corner
     if distribution == "subset":
         chosen = generator.random(k) < 0.5
         while not chosen.any():
             chosen = generator.random(k) < 0.5
-        return chosen / chosen.sum()
+        equal: NDArray[np.float64] = chosen / chosen.sum()
+        return equal
     if distribution == "normal":
         drawn = generator.normal(size=k)
     elif distribution == "truncated normal":

@@ -39,7 +39,8 @@ def aligned_weights(
 
     Returns:
         Weights (k,). Dependent gradients: those of least norm, status ``RANK_DEFICIENT``. All gradients zero: w
-        itself, status ``STATIONARY``. ``certificate`` is the relative residual of :math:`a^\top G a = s^2 |U^\top w|^2`.
+        itself, status ``STATIONARY``. ``certificate`` is the relative residual of
+        :math:`a^\top G a = s^2 |U^\top w|^2`.
 
     Raises:
         GramianError: Not a Gramian.
@@ -48,7 +49,7 @@ def aligned_weights(
         One singular value decomposition, O(k^3).
 
     Source:
-        Senushkin et al. (2023), arXiv:2305.19000, eqs. 13-17.
+        Senushkin et al. (2023), arXiv:2305.19000.
 
     Example:
         >>> aligned_weights([[1.0, 0.0], [0.0, 9.0]], np.array([0.5, 0.5])).value  # both as long as the shorter

@@ -184,23 +184,24 @@ class Complementarity:
             sizes = np.abs(values).sum(axis=1)
             noise = self._noise * (largest + sizes)
             wrong = np.where(basic, values < 0, slacks < -noise[:, None])
-            closed = ~wrong.any(axis=1)
+            closed = np.count_nonzero(wrong, axis=1) == 0
             if closed.any():
                 misses = np.abs(np.where(basic, slacks, 0.0)).max(axis=1)
                 strict = np.where(basic, np.inf, slacks).min(axis=1) > noise
-                for i in closed.nonzero()[0]:
+                for i in np.flatnonzero(closed):
                     if misses[i] <= noise[i] and sizes[i] <= _LARGE * largest[i]:
                         unique = self.full_rank or (bool(strict[i]) and self._regular(basic[i]))
                         found[rows[i]] = Pivoted(values[i], basic[i], True, unique, exchange)
                 still = ~closed
                 if not still.any():
                     break
-                basic, wrong, rows, offsets, largest = (part[still] for part in (basic, wrong, rows, offsets, largest))
+                basic, wrong, offsets = basic[still], wrong[still], offsets[still]
+                rows, largest = rows[still], largest[still]
             basic = basic ^ wrong
         return found
 
     def _regular(self, basic: Mask) -> bool:
-        support = basic.nonzero()[0]
+        support = np.flatnonzero(basic)
         block = self.matrix.take(support, 0).take(support, 1)
         return not len(support) or solve_positive(block, np.zeros(len(support))) is not None
 

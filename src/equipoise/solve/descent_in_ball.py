@@ -1,5 +1,6 @@
 """The best worst descent within a ball around the mean gradient, and the min-norm point pulled towards the mean."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -92,10 +93,10 @@ class _Path(NamedTuple):
         width = max(1.0, abs(low))
         high = np.inf
         t = low + width
-        basic: Mask | None = None
+        start: Mask | None = None
         for _ in range(_SEARCH):
-            found = self.kernel.solve(self.offset - t * self.inverse, basic)
-            basic = found.basic
+            found = self.kernel.solve(self.offset - t * self.inverse, start)
+            start = basic = found.basic
             over = excess(found.value)
             if over > 0:
                 high = t
@@ -154,7 +155,7 @@ def descent_in_ball(gramian: Array, radius: float, *, checked: bool = False) -> 
 
     Example:
         >>> descent_in_ball(np.diag([1.0, 4.0]), 0.5).value.round(6)  # more of the shorter gradient
-        array([1.057017, 0.5     ])
+        array([1.059017, 0.5     ])
     """
     matrix = gramian if checked else as_gramian(gramian)
     cosines, norms = equilibrate(matrix)
@@ -186,7 +187,7 @@ def descent_in_ball(gramian: Array, radius: float, *, checked: bool = False) -> 
         rest = float(second @ cosines @ second) - reach
         if bend <= 0:
             return None
-        root = (middle + max(middle * middle - bend * rest, 0.0) ** 0.5) / bend
+        root = (middle + math.sqrt(max(middle * middle - bend * rest, 0.0))) / bend
         for _ in range(2):  # the length itself, free of the cancellation in the coefficients
             value = root * first - second
             products = cosines @ value

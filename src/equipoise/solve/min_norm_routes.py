@@ -123,8 +123,8 @@ def softmax(gramian: Vector) -> Iterator[Vector]:
     .. math:: a = \operatorname{softmax}(b), \qquad
               b \leftarrow b - \eta\, a \circ (G a - (a^\top G a)\, 1)
 
-    with eta doubled after a step that lowers a^T G a by at least half of what the gradient predicts, halved otherwise. Not convex in b;
-    the gradient vanishes at every vertex, so there is no rate.
+    with eta doubled after a step that lowers a^T G a by at least half of what the gradient predicts, and halved
+    otherwise. Not convex in b; the gradient vanishes at every vertex, so there is no rate.
 
     Args:
         gramian: G (k, k), largest diagonal entry 1.

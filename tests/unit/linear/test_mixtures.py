@@ -152,7 +152,7 @@ def test_column_generation_with_exact_training_ends_at_the_best_mixture_of_all_m
         models.append(new)
     exact = tchebycheff(problem.gramian, np.ones(3), 1, ideal=-problem.unexplained)
     assert found.value == pytest.approx(exact.mixture_value, abs=1e-8)
-    assert len(found.members) == 2
+    assert len(found.members) <= 3
 
 
 def test_a_running_ideal_is_the_best_of_the_pool():

@@ -25,8 +25,8 @@ class AlignedMTL(GramianMethod):
 
     .. math:: G = V S V^\top, \qquad a = \sqrt{s}\, V S^{-1/2} V^\top w, \qquad d = J^\top a
 
-    with w the preference and s the reference eigenvalue of G. The gradient matrix :math:`\sqrt{s}\, V S^{-1/2} V^\top J`
-    has all its singular values equal: condition number 1.
+    with w the preference and s the reference eigenvalue of G. The matrix :math:`\sqrt{s}\, V S^{-1/2} V^\top J` has
+    all its singular values equal: condition number 1.
 
     Shapes:
         gramian (k, k) -> weights (k,).
@@ -43,7 +43,7 @@ class AlignedMTL(GramianMethod):
     Cost:
         O(k^3) on the CPU: 0.1 ms for k = 10.
     Source:
-        Senushkin et al. (2023), arXiv:2305.19000, eqs. 13-17.
+        Senushkin et al. (2023), arXiv:2305.19000.
 
     Args:
         task_weights: w, non-negative, by task name or in task order, normalised to sum 1; None for 1/k.

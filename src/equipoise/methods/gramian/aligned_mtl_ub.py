@@ -33,7 +33,7 @@ class AlignedMTLUB(GramianMethod):
     Cost:
         One backward pass through the heads for each task and a single one through the trunk; then O(k^3).
     Source:
-        Senushkin et al. (2023), arXiv:2305.19000, section 4.4.
+        Senushkin et al. (2023), arXiv:2305.19000.
 
     Args:
         task_weights: As in `AlignedMTL`.

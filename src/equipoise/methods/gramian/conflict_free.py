@@ -75,11 +75,13 @@ class ConFIG(GramianMethod):
         return 0.0 if self.length == "unit" else 1.0
 
     def refutes(self) -> Mapping[str, CounterExample]:
-        # four gradients in a plane, three of them on one side: the pseudo-inverse follows the majority
+        # three gradients in a plane: no direction has equal projections, and the pseudo-inverse sides with two
         found = {
-            "no_conflict": CounterExample(((1.0, 0.0), (1.0, 0.1), (1.0, -0.1), (-1.0, 0.3))),
+            "no_conflict": CounterExample(((1.0, 0.0), (-1.0, 1.0), (-1.0, -1.0))),
             "simplex": CounterExample(((3.0, 0.0), (0.0, 1.0))),
         }
+        if self.length == "mean":  # the mean may lie on the other side of the plane across v
+            found["task_scale"] = CounterExample(((1.0, 0.0), (-1.0, 2.0), (-1.0, -1.0)))
         if self.length == "unit":
             found["unanimity"] = CounterExample(((2.0, 0.0), (2.0, 0.0)))
         return found

@@ -73,5 +73,5 @@ class FairGrad(GramianMethod):
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
         del step
-        solution = alpha_fair_weights(gramian.numpy(), self.alpha)
+        solution = alpha_fair_weights(gramian.numpy(), self.alpha, checked=True)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)

@@ -25,7 +25,8 @@ class GradVac(GramianMethod):
     For each task i start from :math:`p_i = g_i` and visit the other tasks j in random order. With
     :math:`c = \cos(p_i, g_j)` and the target :math:`t_{ij}`: where c < t,
 
-    .. math:: p_i \leftarrow p_i + \frac{|p_i| \left(t \sqrt{1 - c^2} - c \sqrt{1 - t^2}\right)}{|g_j| \sqrt{1 - t^2}}\, g_j
+    .. math:: p_i \leftarrow p_i
+              + \frac{|p_i| \left(t \sqrt{1 - c^2} - c \sqrt{1 - t^2}\right)}{|g_j| \sqrt{1 - t^2}}\, g_j
 
     so that :math:`\cos(p_i, g_j) = t`; then, always, :math:`t_{ij} \leftarrow (1 - \beta)\, t_{ij} + \beta c`, c as it
     was before the correction. Last :math:`d = \frac1k \sum_i p_i`. Targets start at 0, where the correction is
@@ -41,7 +42,7 @@ class GradVac(GramianMethod):
     Cost:
         O(k^3), vectorised over tasks, on the CPU.
     Source:
-        Wang et al. (2021), arXiv:2010.05874, algorithm 1 and eq. 4. The paper sums the corrected gradients; we take
+        Wang et al. (2021), arXiv:2010.05874, algorithm 1. The paper sums the corrected gradients; we take
         their mean. Its per-layer form is the Balancer's ``granularity``.
 
     Args:

@@ -16,7 +16,8 @@ __all__ = ["InverseNorm"]
 class InverseNorm(GramianMethod):
     r"""Weights inverse to the gradient norms.
 
-    .. math:: a_i = \frac{1/|g_i|}{\sum_j 1/|g_j|}, \qquad d = \Big(\sum_i \frac{1}{|g_i|}\Big)^{-1} \sum_i \frac{g_i}{|g_i|}
+    .. math:: a_i = \frac{1/|g_i|}{\sum_j 1/|g_j|}, \qquad
+              d = \Big(\sum_i \frac{1}{|g_i|}\Big)^{-1} \sum_i \frac{g_i}{|g_i|}
 
     The direction does not change when a loss is multiplied by a positive number or shifted. For two tasks it bisects
     the gradients and never raises a loss to first order; for more it may.

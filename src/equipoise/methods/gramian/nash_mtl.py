@@ -84,7 +84,7 @@ class NashMTL(GramianMethod):
         found, status, certificate = state["weights"], Status.SOLVED, 0.0
         count = int(state["step"])
         if count % self.every == 0 or not bool((found > 0).all()):
-            solution = alpha_fair_weights(gramian.numpy())
+            solution = alpha_fair_weights(gramian.numpy(), checked=True)
             found, status, certificate = torch.from_numpy(solution.value), solution.status, solution.certificate
         after = {"weights": found, "step": state["step"] + 1}
         if self.max_norm is not None:

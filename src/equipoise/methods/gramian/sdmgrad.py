@@ -94,7 +94,7 @@ class SDMGrad(GramianMethod):
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
         k, pull = len(gramian), self.lam * len(gramian) / step.count
         if self.sampling == "single":
-            solution = pulled_min_norm(gramian.numpy(), pull)
+            solution = pulled_min_norm(gramian.numpy(), pull, checked=True)
             inner, status, certificate = torch.from_numpy(solution.value), solution.status, solution.certificate
             after = state
         else:

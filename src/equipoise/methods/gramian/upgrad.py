@@ -76,5 +76,5 @@ class UPGrad(GramianMethod):
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
         shares = preference_factors(self.task_weights, step.tasks, gramian.diagonal()) / step.count
-        solution = project_on_dual_cone(gramian.numpy(), np.diag(shares.numpy()))
+        solution = project_on_dual_cone(gramian.numpy(), np.diag(shares.numpy()), checked=True)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)

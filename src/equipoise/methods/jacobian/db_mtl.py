@@ -36,7 +36,7 @@ class DBMTL(JacobianMethod):
     Cost:
         8 k n bytes of memory; O(k n) a step, on the Jacobian's device.
     Source:
-        Lin et al. (2023), arXiv:2308.12029, algorithm 1. We differ: the mean instead of the sum; y starts at the first
+        Lin et al. (2023), arXiv:2308.12029. We differ: the mean instead of the sum; y starts at the first
         gradient instead of zero; beta is constant; no 1e-8 is added to the losses.
 
     Args:

@@ -38,8 +38,8 @@ class GradDrop(JacobianMethod):
     Cost:
         O(k n) on the Jacobian's device; the draws are those of that kind of device.
     Source:
-        Chen et al. (2020), arXiv:2010.06808, eqs. 1-3 and algorithm 1. We differ: applied to the gradients of the shared
-        parameters instead of those of an activation, and the mean instead of the sum.
+        Chen et al. (2020), arXiv:2010.06808. We differ: applied to the gradients of the shared parameters instead of
+        those of an activation, and the mean instead of the sum.
 
     Args:
         leak: l in [0, 1], one number for all tasks or one a task (by name or in task order).

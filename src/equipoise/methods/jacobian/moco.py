@@ -1,5 +1,6 @@
 """MoCo: the min-norm direction of tracked gradients, by projected steps on the weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from ...errors import SettingError, listed
 from ...solve.simplex import project_to_simplex
-from ..base import Answer, JacobianMethod, State, StateTensor, Step
+from ..base import Answer, CounterExample, JacobianMethod, State, StateTensor, Step
 from .tracking import TRACKING_STATE, initial_tracking, track
 
 __all__ = ["MoCo"]
@@ -21,7 +22,8 @@ class MoCo(JacobianMethod):
     r"""Multi-objective descent with gradients corrected by a running mean.
 
     .. math:: y_i \leftarrow y_i - \beta_t (y_i - g_i), \qquad
-              \lambda \leftarrow \Pi_\Delta\big(\lambda - \gamma_t (Y Y^\top + \rho I) \lambda\big), \qquad d = Y^\top \lambda
+              \lambda \leftarrow \Pi_\Delta\big(\lambda - \gamma_t (Y Y^\top + \rho I) \lambda\big), \qquad
+              d = Y^\top \lambda
 
     in this order, with Y the matrix of rows y_i. On mini-batches the min-norm weights of noisy gradients are biased;
     those of the tracked ones need not be.
@@ -38,7 +40,7 @@ class MoCo(JacobianMethod):
     Cost:
         8 k n bytes of memory; O(k^2 n) a step, and one copy of a (k, k) matrix to the CPU.
     Source:
-        Fernando et al. (2023), arXiv:2210.12624, algorithm 1. We differ: y starts at the first gradient, not at zero,
+        Fernando et al. (2023), arXiv:2210.12624. We differ: y starts at the first gradient, not at zero,
         and the direction uses the new lambda.
 
     Args:
@@ -86,6 +88,12 @@ class MoCo(JacobianMethod):
             "dual": torch.full((k,), 1 / k, dtype=torch.float64),
             "step": torch.zeros((), dtype=torch.int64),
         }
+
+    def refutes(self) -> Mapping[str, CounterExample]:
+        if self.gamma > 1:
+            return {}
+        # gradients so small that the weights stay where they are: d is the mean
+        return {"no_conflict": CounterExample(((0.09, 0.0), (-0.01, 0.01)))}
 
     def direction(self, jacobian: Tensor, state: State, step: Step) -> Answer:
         del step

@@ -39,7 +39,7 @@ class Tracked(JacobianMethod):
     Cost:
         8 k n bytes of memory; O(k^2 n) a step beyond the inner method's cost.
     Source:
-        Fernando et al. (2023), arXiv:2210.12624, eq. 10.
+        Fernando et al. (2023), arXiv:2210.12624.
 
     Args:
         method: The inner method.
@@ -55,7 +55,7 @@ class Tracked(JacobianMethod):
     cost: ClassVar[str] = "O(k^2 n) beyond the inner method; remembers k n numbers"
     by_coordinate: ClassVar[bool] = False
 
-    method: GramianMethod = MGDA()
+    method: GramianMethod = MGDA()  # noqa: RUF009 - a value: frozen, hashable, without memory
     beta: float = 0.5
 
     def __post_init__(self) -> None:
@@ -106,6 +106,4 @@ class Tracked(JacobianMethod):
         )
         answer = self.method.weights(gramian[rows][:, rows], restrict(self.method, held, rows), inner)
         after = nest_state(restore(self.method, held, answer.state, rows))
-        return Answer(
-            answer.value.to(followed) @ followed[rows], {**state, **after}, answer.status, answer.certificate
-        )
+        return Answer(answer.value.to(followed) @ followed[rows], {**state, **after}, answer.status, answer.certificate)

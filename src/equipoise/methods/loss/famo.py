@@ -89,7 +89,7 @@ class FAMO(LossMethod):
     def claims(self, k: int) -> frozenset[str]:
         laws = {"unanimity", "simplex"} | ({"single", "no_conflict"} if k == 1 else set())
         if self.min_losses is None:
-            laws |= {"permutation", "single"} | ({"degree"} if self.floor == 0 else set())
+            laws |= {"permutation", "single"} | ({"degree", "task_scale"} if self.floor == 0 else set())
         return frozenset(laws)
 
     def degree(self) -> float | None:

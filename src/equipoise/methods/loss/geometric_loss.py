@@ -45,7 +45,7 @@ class GeometricLoss(LossMethod):
     cost: ClassVar[str] = "none"
 
     def claims(self, k: int) -> frozenset[str]:
-        laws = {"permutation", "degree", "single"}
+        laws = {"permutation", "degree", "single", "task_scale"}
         return frozenset(laws | {"simplex", "unanimity", "no_conflict"} if k == 1 else laws)
 
     def degree(self) -> float:

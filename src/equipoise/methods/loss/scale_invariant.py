@@ -46,7 +46,7 @@ class ScaleInvariant(LossMethod):
 
     def claims(self, k: int) -> frozenset[str]:
         del k
-        return frozenset({"permutation", "degree"})
+        return frozenset({"permutation", "degree", "task_scale"})
 
     def degree(self) -> float:
         return 0.0

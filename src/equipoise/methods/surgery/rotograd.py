@@ -40,11 +40,13 @@ class RotoGrad(nn.Module):
     Shapes:
         features (..., dim), every leading axis a sample -> one head output a task; a rotation is (dim, dim).
     Scale:
-        K identical gradients give their plain sum. Each task pulls with the same norm, however its loss is scaled; heads
-        get their own gradients, untouched.
+        K identical gradients give their plain sum. Each task pulls with the same norm, however its loss is scaled;
+        heads get their own gradients, untouched.
     Degenerate:
         A task without gradient (absent, finished) counts neither in C nor in v; its first norm is taken when it first
-        has one. Under distributed training norms are those of the rank's batch. A second derivative is refused.
+        has one. Where the unit gradients cancel, v = 0 and the rotations rest: two tasks that pull one shared vector
+        in opposite ways stay there, which is why the features must not converge first. Under
+        distributed training norms are those of the rank's batch. A second derivative is refused.
     Errors:
         `SettingError` for a width that is not positive, or features of another width; `TaskError` for no heads, or
         names that PyTorch refuses.
@@ -52,7 +54,7 @@ class RotoGrad(nn.Module):
         No further backward pass: K products of a (B, dim) with a (dim, dim) matrix each way, and a matrix exponential
         of size dim a task. Memory for K copies of the features.
     Source:
-        Javaloy & Valera (2022), arXiv:2103.02631, eqs. 4-9. Rotations start at the identity and stay in SO(dim) by
+        Javaloy & Valera (2022), arXiv:2103.02631. Rotations start at the identity and stay in SO(dim) by
         PyTorch's orthogonal parametrization.
 
     Args:
@@ -96,7 +98,7 @@ class RotoGrad(nn.Module):
         """Task name -> R_k (dim, dim); the identity without `rotate`."""
         if not self.rotate:
             return {name: torch.eye(self.dim, device=self.first_norms.device) for name in self.heads}
-        return {name: layer.weight for name, layer in self.layers.items()}
+        return {name: _matrix(layer) for name, layer in self.layers.items()}
 
     def rotation_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the rotations, for an optimizer group with a smaller learning rate."""
@@ -118,7 +120,7 @@ class RotoGrad(nn.Module):
             raise SettingError(
                 f"features must have width dim={self.dim} on their last axis; got shape {tuple(features.shape)}."
             )
-        matrices = [layer.weight for layer in self.layers.values()]
+        matrices = [_matrix(layer) for layer in self.layers.values()]
         shared: tuple[Tensor, ...] = _Share.apply(features, self, len(self.heads), *matrices)  # type: ignore[no-untyped-call]
         return {name: head(own) for (name, head), own in zip(self.heads.items(), shared, strict=True)}
 
@@ -128,6 +130,12 @@ def _rotation(dim: int) -> nn.Module:
     with torch.no_grad():
         layer.weight.copy_(torch.eye(dim))
     return orthogonal(layer, orthogonal_map="matrix_exp", use_trivialization=True)
+
+
+def _matrix(layer: nn.Module) -> Tensor:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)  # parametrized: computed from what is trained
+    return weight
 
 
 class _Share(torch.autograd.Function):

@@ -36,8 +36,7 @@ class Smoothed(GramianMethod):
     Cost:
         The inner method's, and O(k).
     Source:
-        Zhou et al. (2022), *On the convergence of stochastic multi-objective gradient manipulation*, algorithm 1
-        (CR-MOGM).
+        Zhou et al. (2022), *On the convergence of stochastic multi-objective gradient manipulation* (CR-MOGM).
 
     Args:
         method: The inner method.
@@ -52,7 +51,7 @@ class Smoothed(GramianMethod):
     source = "Zhou et al. (2022), CR-MOGM"
     cost = "O(k) beyond the inner method"
 
-    method: GramianMethod = MGDA()
+    method: GramianMethod = MGDA()  # noqa: RUF009 - a value: frozen, hashable, without memory
     alpha: float = 0.9
 
     def __post_init__(self) -> None:

@@ -1,0 +1,52 @@
+"""``equipoise doctor``: versions, threads, devices, and every method against a known answer."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from .common import Json, reporting, show
+
+if TYPE_CHECKING:
+    from ..doctor import Checkup, Environment
+
+__all__ = ["doctor"]
+
+
+@reporting
+def doctor(as_json: Json = False) -> None:
+    """Check this machine: versions, threads, devices, then every method on a Jacobian with a known answer.
+
+    Exits with 1 if any method misses.
+    """
+    from ..doctor import environment, examine_methods  # noqa: PLC0415 - imports torch
+
+    surroundings, checkups = environment(), examine_methods()
+    missed = [checkup.name for checkup in checkups if not checkup.passed]
+    if as_json:
+        found = {"environment": asdict(surroundings), "methods": [asdict(one) for one in checkups], "missed": missed}
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        _show(surroundings, checkups)
+        typer.echo(f"{len(checkups) - len(missed)} of {len(checkups)} methods agree with what is known of them.")
+    if missed:
+        typer.echo(f"error: {', '.join(missed)} did not; do not trust this installation.", err=True)
+        raise typer.Exit(1)
+
+
+def _show(surroundings: "Environment", checkups: "tuple[Checkup, ...]") -> None:
+    from rich.table import Table  # noqa: PLC0415 - not for --help
+
+    for name, number in surroundings.versions.items():
+        typer.echo(f"{name:14} {number}")
+    typer.echo(f"{'threads':14} {surroundings.threads}")
+    typer.echo(f"{'devices':14} {', '.join(surroundings.devices)}\n")
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("method", "known answer", "relative error", "ms", "result"):
+        table.add_column(column, overflow="fold", justify="right" if column in ("relative error", "ms") else "left")
+    for one in checkups:
+        error = "" if one.error is None else f"{one.error:.0e}"
+        spent = "" if one.milliseconds is None else f"{one.milliseconds:.2f}"
+        table.add_row(one.name, one.check, error, spent, "ok" if one.passed else f"MISS: {one.fault}")
+    show(table)

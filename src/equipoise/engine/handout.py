@@ -1,0 +1,54 @@
+"""What is handed out: tensors, and the gradient that each is to receive."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..methods.run import Weighed
+from .passes import Own
+
+__all__ = ["Targets", "factor_of", "head_gradients", "head_weights", "nothing_finite", "through_losses"]
+
+Targets = list[tuple[Tensor, Tensor]]
+"""Parameters, or losses that lead to them, each with the gradient that it is to receive."""
+
+
+def factor_of(count: int, scale: Literal["mean", "sum"]) -> float:
+    """What multiplies every gradient: 1, or the number of tasks in the step."""
+    return float(count) if scale == "sum" else 1.0
+
+
+def through_losses(losses: Sequence[Tensor], weights: Tensor, factor: float) -> Targets:
+    """Each loss receives its weight; the rest of the way is the losses' own graph."""
+    scaled = (weights.to(losses[0].device) * factor).unbind()
+    return [(loss, weight.to(loss).reshape(loss.shape)) for loss, weight in zip(losses, scaled, strict=True)]
+
+
+def head_weights(weighed: Weighed, heads: Literal["own", "weighted"]) -> Tensor:
+    """The weight of each task's gradient on parameters of its own, (k,)."""
+    weights = weighed.weights.cpu().clone()
+    if heads == "own":
+        return torch.full((weights.shape[-1],), 1 / weights.shape[-1], dtype=weights.dtype)
+    weights[list(weighed.left_out)] = 1 / len(weights)  # no gradient in the trunk is no reason to stop the head
+    return weights
+
+
+def head_gradients(own: Own, weights: Tensor) -> Targets:
+    """Parameters that are not balanced, with the weighted sum of their gradients (half types summed in float32)."""
+    factors = weights.tolist()
+    targets = []
+    for leaf, rows in own:
+        wide = torch.promote_types(leaf.dtype, torch.float32)
+        total = torch.zeros((), dtype=wide, device=leaf.device)
+        for number, gradient in rows:
+            block = gradient.to_dense() if gradient.is_sparse else gradient
+            total = total + block.to(wide) * factors[number]
+        targets.append((leaf, total.to(leaf.dtype)))
+    return targets
+
+
+def nothing_finite(leaves: Sequence[Tensor]) -> Targets:
+    """NaN on every parameter, so that a `GradScaler` sees it whatever lies between."""
+    return [(leaf, torch.full_like(leaf, torch.nan)) for leaf in leaves]
