@@ -4,15 +4,23 @@ from . import data, errors, laws, linear, methods, solve
 from ._version import __version__
 from .auditing import audit
 from .balancer import Balancer
+from .engine.approximations import Every, Exact, Features, LastLayer, Sketch
+from .masking import masked_mean
 from .methods import *  # noqa: F403
 from .methods import direction, weights
+from .recording import record
 from .types import Bounds, Ray, ReferencePoint
 
 __all__ = [
     "Balancer",
     "Bounds",
+    "Every",
+    "Exact",
+    "Features",
+    "LastLayer",
     "Ray",
     "ReferencePoint",
+    "Sketch",
     "__version__",
     "audit",
     "data",
@@ -20,7 +28,9 @@ __all__ = [
     "errors",
     "laws",
     "linear",
+    "masked_mean",
     "methods",
+    "record",
     "solve",
     "weights",
 ]

@@ -2,19 +2,26 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from .engine.balance import Balanced, Settings, balance
+from .engine.accumulation import Accumulation, Until
+from .engine.approximations import Exact, LastLayer, Mode, Sketch
+from .engine.balance import Balanced, balance
+from .engine.carried import Carried
+from .engine.checks import check_settings, read_shared, refuse_accumulation, refuse_ranks
+from .engine.copies import Copyable
+from .engine.find import Batch, Settings, Tools, find
+from .engine.granular import by_group
 from .engine.inject import inject
-from .engine.ownership import Ownership
+from .engine.inspection import allow_several_backwards, read_features, refuse_unreached
 from .engine.passes import Plan
-from .errors import ClockError, EquipoiseError, SettingError, listed
+from .errors import ClockError, SettingError, TaskError
 from .losses import mean_of, read_losses
-from .methods import LinearScalarization
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 from .records import StepRecord
@@ -23,8 +30,10 @@ from .types import Preference, Tasks
 
 __all__ = ["Balancer"]
 
+Losses = Mapping[str, Tensor | None] | Sequence[Tensor | None]
 
-class Balancer(nn.Module):
+
+class Balancer(Copyable, nn.Module):
     """Balances several losses inside your own training loop.
 
     ``loss = balancer({"depth": l1, "normals": l2})`` replaces ``(l1 + l2) / 2``; everything after it stays: `backward`,
@@ -39,7 +48,8 @@ class Balancer(nn.Module):
         method: An instance, for example ``eq.CAGrad(c=0.4)``.
         tasks: Task names. Required where the method trains parameters (so that the optimizer can be built first);
             otherwise the first call fixes them.
-        model: Gives names to parameters, for messages and for saved states that must survive steps without all tasks.
+        model: Gives names to parameters, for messages, for modules as groups, and for saved states that must survive
+            steps without all tasks; its BatchNorm statistics are held where checkpointing runs the forward again.
         shared: The parameters to balance; others that several tasks reach get the mean of their gradients.
         heads: ``"own"``: a parameter of one task gets g_i/k; ``"weighted"``: a_i g_i. The method's default if None.
         scale: ``"mean"``, or ``"sum"`` to keep a learning rate tuned for the sum of the losses.
@@ -48,7 +58,14 @@ class Balancer(nn.Module):
         nonfinite: What to do about NaN or inf in a loss or gradient: ``"raise"``, ``"skip"`` the task for this step and
             count it, or ``"propagate"`` NaN into the gradients (for a `GradScaler`), without touching the state.
         steps_per_epoch: For methods that move per epoch: an epoch ends after that many steps, or ``"manual"`` if you
-            call `end_epoch`.
+            call `end_epoch`. With `accumulate` a step is a balance, not a micro-batch.
+        gradients: ``eq.Exact()``, or an approximation by name: ``eq.Features()``, ``eq.Every(n)``, ``eq.Sketch(s)``,
+            ``eq.LastLayer(parameters)``; `equipoise.profile` measures each on your model.
+        granularity: One set of weights for the ``"model"``, or for each ``"module"`` or ``"tensor"``, each from its own
+            Gramian and with its own state. For Gramian methods; guarantees then hold group by group.
+        layer: The layer whose gradients GradNorm compares; short for ``gradients=eq.LastLayer(layer)``.
+        memory_limit: Bytes that gradients may take; what the device has free if None. Looked at before the first
+            step; ``float("inf")`` forces.
 
     Attributes:
         last: `StepRecord` of the last training step: losses, weights, Gramian, cosines, status, seconds.
@@ -64,8 +81,12 @@ class Balancer(nn.Module):
         ClockError: A method that moves per epoch has no clock.
 
     Cost:
-        A loss method adds a few operations on k numbers. A Gramian or Jacobian method costs (1 + 2k)/3 plain steps
-        and k times the shared parameters in memory.
+        A loss method adds a few operations on k numbers. A Gramian or Jacobian method costs at most (1 + 2k)/3 plain
+        steps and k times the shared parameters in memory; ``balancer.plan`` says what it was.
+
+    Side effect:
+        For a method that needs gradients, ``torch._functorch.config.donated_buffer`` is set to False, so that models
+        compiled afterwards can be differentiated more than once.
 
     Example:
         >>> import equipoise as eq
@@ -90,11 +111,21 @@ class Balancer(nn.Module):
         mode: Literal["inject", "recompute"] = "inject",
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
         steps_per_epoch: int | Literal["manual"] | None = None,
+        gradients: Mode | None = None,
+        granularity: Literal["model", "module", "tensor"] = "model",
+        layer: nn.Module | Tensor | Iterable[Tensor] | None = None,
+        memory_limit: float | None = None,
     ) -> None:
         super().__init__()
-        _check_settings(method, tasks, heads, scale, mode, nonfinite, steps_per_epoch)
+        if layer is not None and gradients is not None:
+            raise SettingError("`layer` is short for gradients=eq.LastLayer(layer): give one of the two.")
+        way = LastLayer(layer) if layer is not None else Exact() if gradients is None else gradients
+        given = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite, "granularity": granularity}
+        check_settings(
+            method, tasks, model, given | {"steps_per_epoch": steps_per_epoch, "gradients": way, "memory_limit": memory_limit}
+        )
         self.method = method
-        self.settings = Settings(heads or method.heads, scale, mode, nonfinite)
+        self.settings = Settings(heads or method.heads, scale, mode, nonfinite, way, granularity, memory_limit)
         self.steps_per_epoch = steps_per_epoch
         self.tasks: tuple[str, ...] | None = None
         self.trained = nn.ParameterDict()
@@ -103,15 +134,19 @@ class Balancer(nn.Module):
         self.counts: Counter[str] = Counter()
         self.steps = 0
         self.state: State = {}
-        parameters = shared.parameters() if isinstance(shared, nn.Module) else shared
-        self.ownership = Ownership(model, None if parameters is None else list(parameters))
+        self.carried = Carried()
+        self.accumulation: Accumulation | None = None
+        self.set_up(model, read_shared(shared))
+        if not isinstance(method, LossMethod):
+            allow_several_backwards()
         if tasks is not None:
             self.fix_tasks(tuple(tasks))
 
     def fix_tasks(self, names: tuple[str, ...]) -> None:
         """Settles the task names and starts the method's state; the first call and loading do it too."""
         Tasks(names)  # refuses doubled names
-        state = self.method.init(len(names), 0) if not isinstance(self.method, JacobianMethod) else {}
+        late = isinstance(self.method, JacobianMethod) or self.settings.granularity != "model"
+        state = {} if late else self.method.init(len(names), 0)
         trained = {tensor.name for tensor in self.method.state_tensors if tensor.trained}
         self.trained.update({name: nn.Parameter(tensor.clone()) for name, tensor in state.items() if name in trained})
         self.state = {name: tensor for name, tensor in state.items() if name not in trained}
@@ -119,23 +154,30 @@ class Balancer(nn.Module):
 
     def forward(
         self,
-        losses: Mapping[str, Tensor | None] | Sequence[Tensor | None],
+        losses: Losses,
         *,
-        features: Tensor | Sequence[Tensor] | None = None,
+        features: object = None,
         preference: Preference | None = None,
         retain_graph: bool = False,
+        second: Losses | None = None,
+        third: Losses | None = None,
     ) -> Tensor:
         """One balanced scalar.
 
         Args:
             losses: Scalars, by task name (any order) or in task order. None marks a task that is absent from this
                 step (no labels): it is left out of the mean and of the problem, and its state stays untouched.
-            features: Tensors between the shared part and the heads, if you want heads and trunk differentiated apart.
+            features: The tensors that the heads were given (one, or a sequence or mapping of them, nested as the model
+                gives them), if you want heads and trunk differentiated apart.
             preference: What is wanted, for methods that honour one.
             retain_graph: Keep the graph of the losses, for a loss of your own that is added afterwards.
+            second: The same tasks' losses on an independent batch, for methods that sample twice (MoDo, SDMGrad): the
+                Gramian that they see is that of the gradients of `losses` times those of `second`.
+            third: On one more batch: then the Gramian is that of `second` times `third`, and `losses` is balanced only.
 
         Returns:
-            A scalar with the mean loss as value. Under `eval()` or `no_grad` just that, and nothing is touched.
+            A scalar with the mean loss as value. Under `eval()` or `no_grad` just that, and nothing is touched. Within
+            `accumulate`, micro-batches before the last give a scalar whose `backward` does nothing.
         """
         if self.tasks is None and isinstance(losses, Mapping | Sequence):
             names = tuple(losses) if isinstance(losses, Mapping) else tuple(f"task{i}" for i in range(len(losses)))
@@ -145,28 +187,34 @@ class Balancer(nn.Module):
         present, values = read_losses(losses, names, differentiable=active)
         if not active:
             return mean_of(values)
-        _refuse_ranks(self.method)
+        refuse_ranks(self.method)
         self._refuse_no_clock()
         refuse_preference(self.method, preference)
+        held = read_features(features)
+        if held and self.method.needs != "losses":
+            refuse_unreached(values, [names[i] for i in present], held)
+        others = [None if part is None else _same_tasks(part, names, present) for part in (second, third)]
+        if others[1] is not None and others[0] is None:
+            raise SettingError("`third` was given without `second`: two batches are `losses` and `second`.")
         if self.tasks is None:
             self.fix_tasks(names)
         began = time.perf_counter()
         numbers = torch.stack([value.detach().reshape(()).to(values[0].device).double() for value in values])
         step = Step(Tasks(names, tuple(present)), numbers, preference)
-        held = (features,) if isinstance(features, Tensor) else tuple(features or ())
-        balanced = balance(
-            self.method,
-            values,
-            step,
-            self._current_state(values[0].device),
-            self.ownership,
-            self.settings,
-            held,
-            retain_graph,
-        )
+        batch = Batch(values, held, retain_graph, *others)
+        state = self._current_state(values[0].device)
+        if self.accumulation is None:
+            balanced = balance(self.method, batch, step, state, self.tools, self.settings, self.carried)
+        else:
+            gathered = self._gathered(batch, step, self.accumulation)
+            if gathered is None:
+                return inject(mean_of(values), [], [])
+            balanced = gathered
         self._after(step, balanced, time.perf_counter() - began)
         targets = [*balanced.targets, *self._trained_targets(balanced)]
-        return inject(balanced.value, [target for target, _ in targets], [gradient for _, gradient in targets])
+        return inject(
+            _value(values, present, balanced), [target for target, _ in targets], [gradient for _, gradient in targets]
+        )
 
     def _current_state(self, device: torch.device) -> State:
         return {name: tensor.to(device) for name, tensor in self.state.items()} | dict(self.trained)
@@ -177,12 +225,67 @@ class Balancer(nn.Module):
             (self.trained[name], gradient.to(self.trained[name]) * balanced.factor) for name, gradient in found.items()
         ]
 
+    def accumulate(self, steps: int, *, divided: bool = False) -> AbstractContextManager[None]:
+        """From now on, one balance for several micro-batches: their gradients are averaged, then balanced.
+
+        Call the Balancer and `backward` on every micro-batch, and the optimizer after the last. Equal micro-batches
+        give what one big batch would (up to what layers such as BatchNorm make of a batch). Do not divide the losses.
+
+        Args:
+            steps: Micro-batches to one balance; 1 for none.
+            divided: Whether something in between divides each loss by `steps` before `backward`, as Lightning,
+                Accelerate and the Transformers Trainer do: the direction is then multiplied by it.
+
+        Returns:
+            A context manager, if it is to end: ``with balancer.accumulate(4): ...``. Leaving it in the middle raises
+            `ClockError`.
+
+        Memory:
+            Between micro-batches the Jacobian of the shared parameters is kept (k gradients). Methods on losses alone,
+            ``mode="recompute"`` and `Sketch` keep the graphs of all micro-batches instead.
+        """
+        refuse_accumulation(steps, self.method, self.settings)
+        before, self.accumulation = self.accumulation, Accumulation(steps, divided) if steps > 1 else None
+        return Until(self, before)
+
+    def _gathered(self, batch: Batch, step: Step, accumulation: Accumulation) -> Balanced | None:
+        assert step.losses is not None
+        if batch.second is not None:
+            raise SettingError("`second` cannot be used within `accumulate`.")
+        looks = isinstance(self.method, LossMethod)
+        hold = looks or self.settings.mode == "recompute" or isinstance(self.settings.gradients, Sketch)
+        found = None
+        if not looks:
+            found = find(
+                self.method, batch.losses, batch, step, self.tools, self.settings, self.carried.power, jacobian=True
+            )
+        if not accumulation.add(step.tasks.present, step.losses, batch.losses, found, hold):
+            return None
+        whole = Step(accumulation.tasks(step.tasks.names), accumulation.losses(), step.preference)
+        s = self.settings.gradients.s if isinstance(self.settings.gradients, Sketch) else 0
+        mean, held = accumulation.found(self.ownership, self.tools.signs, s), accumulation.held()
+        factor = accumulation.factor
+        accumulation.clear()
+        balanced = balance(
+            self.method,
+            Batch([]),
+            whole,
+            self._current_state(batch.losses[0].device),
+            self.tools,
+            self.settings,
+            self.carried,
+            held=held,
+            found=mean,
+        )
+        targets = [(target, gradient * factor) for target, gradient in balanced.targets]
+        return balanced._replace(targets=targets, factor=balanced.factor * factor)
+
     def end_epoch(self) -> None:
         """Tells a method that moves per epoch that one has ended; others do not mind."""
         if self.method.per_epoch:
             if self.tasks is None:
                 raise ClockError("`end_epoch` was called before the first step.")
-            self.state = self.method.end_epoch(self.state)
+            self.state = self._each_group(self.method.end_epoch)
 
     def observe(self, losses: Mapping[str, Tensor] | Sequence[Tensor]) -> None:
         """Shows the losses once more, after the optimizer's step, to methods that learn from the change (FAMO)."""
@@ -192,7 +295,7 @@ class Balancer(nn.Module):
         if len(present) != len(self.tasks):
             raise SettingError("`observe` needs the losses of all tasks.")
         numbers = torch.stack([value.detach().reshape(()).double() for value in values])
-        self.state = self.method.observe(numbers, self.state)
+        self.state = self._each_group(lambda state: self.method.observe(numbers, state))
 
     def extra_repr(self) -> str:
         """Shown by `print(model)`."""
@@ -203,18 +306,29 @@ class Balancer(nn.Module):
     def _after(self, step: Step, balanced: Balanced, seconds: float) -> None:
         for name in balanced.skipped:
             self.counts[f"skipped {name}"] += 1
-        self.plan = balanced.plan
+        self.plan, self.carried = balanced.plan, balanced.carried
         if balanced.weighed is None:
             self.counts["propagated" if self.settings.nonfinite == "propagate" else "empty"] += 1
         else:
             self.state = {
                 name: tensor.detach() for name, tensor in balanced.weighed.state.items() if name not in self.trained
             }
-            self.counts[balanced.weighed.status.name] += 1
-            self.last = StepRecord(balanced.tasks, balanced.losses, balanced.weighed, balanced.gramian, seconds)
+            self.counts["reused" if balanced.reused else balanced.weighed.status.name] += 1
+            self.last = StepRecord(
+                balanced.tasks,
+                balanced.losses,
+                balanced.weighed,
+                balanced.gramian,
+                seconds,
+                balanced.groups,
+                balanced.reused,
+            )
         self.steps += 1
         if isinstance(self.steps_per_epoch, int) and self.steps % self.steps_per_epoch == 0:
             self.end_epoch()
+
+    def _each_group(self, move: Callable[[State], State]) -> State:
+        return by_group(move, self.state, len(self.carried.groups))
 
     def _refuse_no_clock(self) -> None:
         if self.method.per_epoch and self.steps_per_epoch is None:
@@ -248,43 +362,17 @@ class Balancer(nn.Module):
         unexpected_keys[:] = [key for key in unexpected_keys if key not in ours]
 
 
-def _check_settings(
-    method: object, tasks: object, heads: object, scale: object, mode: object, nonfinite: object, epoch: object
-) -> None:
-    if isinstance(method, type) and issubclass(method, Method):
-        raise SettingError(f"`method` must be an instance: eq.Balancer(eq.{method.__name__}()).")
-    if not isinstance(method, Method):
-        raise SettingError(f"`method` must be a method, for example eq.MGDA(); got {method!r}.")
-    if method.trains and tasks is None:
-        raise SettingError(
-            f"{method!r} trains parameters, which the optimizer must know from the start: give tasks=('...', '...')."
-        )
-    choices = {
-        "heads": (heads, (None, "own", "weighted")),
-        "scale": (scale, ("mean", "sum")),
-        "mode": (mode, ("inject", "recompute")),
-        "nonfinite": (nonfinite, ("raise", "skip", "propagate")),
-    }
-    wrong = [
-        f"{name}={value!r} (one of {listed(allowed)})"
-        for name, (value, allowed) in choices.items()
-        if value not in allowed
-    ]
-    if not (epoch is None or epoch == "manual" or (isinstance(epoch, int) and epoch >= 1)):
-        wrong.append(f"steps_per_epoch={epoch!r} (a positive integer, 'manual', or None)")
-    if isinstance(method, LossMethod) and heads == "own":
-        wrong.append("heads='own' (a loss method weights every parameter; leave it out)")
-    if wrong:
-        raise SettingError(f"these settings cannot be used: {'; '.join(wrong)}.")
+def _value(values: list[Tensor], present: list[int], balanced: Balanced) -> Tensor:
+    """The mean of the losses that took part."""
+    if balanced.weighed is None and balanced.skipped:
+        return torch.zeros_like(mean_of(values))
+    took_part = set(balanced.tasks.present)
+    return mean_of([value for task, value in zip(present, values, strict=True) if task in took_part])
 
 
-def _refuse_ranks(method: Method) -> None:
-    distributed = torch.distributed
-    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
-        return
-    if isinstance(method, LinearScalarization):  # its weights do not depend on what a rank has seen
-        return
-    raise EquipoiseError(
-        f"{method!r} on {distributed.get_world_size()} ranks: this version does not merge gradients over ranks, so "
-        "each rank would follow weights of its own. Use LinearScalarization, or one rank."
-    )
+def _same_tasks(losses: Losses, names: tuple[str, ...], present: list[int]) -> list[Tensor]:
+    other, values = read_losses(losses, names, differentiable=True)
+    if other != present:
+        shown = [", ".join(f"'{names[i]}'" for i in part) for part in (present, other)]
+        raise TaskError(f"both batches must show the same tasks: the first has {shown[0]}; the other has {shown[1]}.")
+    return values

@@ -35,10 +35,8 @@ def read_losses(
     if not losses:
         raise TaskError("`losses` is empty; at least one task is needed.")
     if isinstance(losses, Mapping):
-        missing, unknown = (
-            [name for name in names if name not in losses],
-            [name for name in losses if name not in names],
-        )
+        known = set(names)
+        missing, unknown = [name for name in names if name not in losses], [name for name in losses if name not in known]
         if missing or unknown:
             raise TaskError(
                 f"the tasks are {listed(names)}; missing: {listed(missing) or 'none'}; unknown: "

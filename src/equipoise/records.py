@@ -24,6 +24,8 @@ class StepRecord:
         outcome: What the method returned.
         gramian: (k, k) of the shared gradients, float64; None for loss methods.
         seconds: Wall time inside the Balancer, without the user's backward.
+        groups: With ``granularity=``: names of the groups that the rows of the weights belong to.
+        reused: Whether the weights are those of an earlier step (``gradients=eq.Every(n)``).
     """
 
     present: Tasks
@@ -31,6 +33,8 @@ class StepRecord:
     outcome: "Weighed"
     gramian: Tensor | None
     seconds: float
+    groups: tuple[str, ...] = ()
+    reused: bool = False
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -45,7 +49,7 @@ class StepRecord:
 
     @property
     def weights(self) -> Tensor:
-        """(k,): direction = weights @ jacobian."""
+        """(k,): direction = weights @ jacobian. With ``granularity=`` (groups, k): one row for each of `groups`."""
         return self.outcome.weights
 
     @property

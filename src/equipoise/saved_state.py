@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from .engine.carried import Carried, as_data, from_data
 from .errors import StateError, listed
 from .methods.base import JacobianMethod
 
@@ -30,13 +31,23 @@ def write_state(balancer: "Balancer", destination: dict[str, Any], prefix: str) 
         balancer: Whose state.
         destination: The state dict.
         prefix: Of every key.
+
+    Raises:
+        StateError: Micro-batches are waiting for their balance: what they gave is not saved.
     """
+    if balancer.accumulation is not None and balancer.accumulation.done:
+        raise StateError(
+            f"{balancer.accumulation.done} of {balancer.accumulation.steps} micro-batches are waiting for their "
+            "balance, and their gradients are not saved. Save after the optimizer's step."
+        )
     about = {
         "method": repr(balancer.method),
         "tasks": balancer.tasks,
         "steps": balancer.steps,
         "counts": dict(balancer.counts),
         "reached": balancer.ownership.reached,
+        "granularity": balancer.settings.granularity,
+        "carried": as_data(balancer.carried),
     }
     destination[prefix + _ABOUT] = torch.tensor(list(json.dumps(about, sort_keys=True).encode()), dtype=torch.uint8)
     for name, tensor in balancer.state.items():
@@ -57,25 +68,32 @@ def read_state(balancer: "Balancer", state_dict: dict[str, Any], prefix: str) ->
         prefix: Of our keys.
 
     Raises:
-        StateError: The state is of another method or other tasks, or keys are missing or of another shape. Nothing
-            was changed.
+        StateError: The state is of another method, other tasks or another granularity, or keys are missing or of
+            another shape. Nothing was changed.
     """
     if prefix + _ABOUT not in state_dict:
         raise StateError(f"no Balancer was saved under '{prefix}': the key '{prefix}{_ABOUT}' is missing.")
     about = json.loads(bytes(state_dict[prefix + _ABOUT].tolist()))
     if about["method"] != repr(balancer.method):
         raise StateError(f"the state was saved by {about['method']}; this Balancer has {balancer.method!r}.")
+    if about["granularity"] != balancer.settings.granularity:
+        raise StateError(
+            f"the state was saved with granularity='{about['granularity']}'; this Balancer has "
+            f"'{balancer.settings.granularity}'."
+        )
     tasks = None if about["tasks"] is None else tuple(about["tasks"])
     if balancer.tasks is not None and tasks != balancer.tasks:
         raise StateError(
             f"the state was saved for the tasks {listed(tasks or ())}; this Balancer has {listed(balancer.tasks)}."
         )
+    carried = from_data(about["carried"])
     state: dict[str, Tensor] = {}
     if tasks is not None:
-        state = _collect(balancer, state_dict, prefix, len(tasks))
+        state = _collect(balancer, state_dict, prefix, len(tasks), carried)
         if balancer.tasks is None:
             balancer.fix_tasks(tasks)
     balancer.state = state
+    balancer.carried = carried
     balancer.steps = about["steps"]
     balancer.counts.clear()
     balancer.counts.update(about["counts"])
@@ -86,18 +104,24 @@ def _names(balancer: "Balancer") -> list[str]:
     return [tensor.name for tensor in balancer.method.state_tensors if not tensor.trained]
 
 
-def _collect(balancer: "Balancer", state_dict: dict[str, Any], prefix: str, k: int) -> dict[str, Tensor]:
+def _collect(
+    balancer: "Balancer", state_dict: dict[str, Any], prefix: str, k: int, carried: Carried
+) -> dict[str, Tensor]:
     method = balancer.method
-    expected = None if isinstance(method, JacobianMethod) else method.init(k)
+    # the state of a Jacobian method starts with its first step, that of a group with the group's
+    late = balancer.settings.granularity != "model" or isinstance(method, JacobianMethod)
+    begun = bool(carried.groups or carried.layout) or not late
+    shapes = {name: tensor.shape for name, tensor in method.init(k, sum(size for _, size in carried.layout)).items()}
+    if carried.groups:
+        shapes = {name: torch.Size((len(carried.groups), *shape)) for name, shape in shapes.items()}
     state, wrong = {}, []
     for name in _names(balancer):
         key = prefix + _STATE + name
         found = state_dict.get(key)
         if found is None:
-            # the state of a Jacobian method starts with its first step
-            wrong += [] if expected is None else [f"'{key}' is missing"]
-        elif expected is not None and found.shape != expected[name].shape:
-            wrong.append(f"'{key}' has shape {tuple(found.shape)} where {tuple(expected[name].shape)} is needed")
+            wrong += [f"'{key}' is missing"] if begun else []
+        elif found.shape != shapes[name]:
+            wrong.append(f"'{key}' has shape {tuple(found.shape)} where {tuple(shapes[name])} is needed")
         else:
             state[name] = found.detach().clone()
     if wrong:

@@ -45,6 +45,7 @@ with warnings.catch_warnings():
     ]
 
 
+@pytest.mark.filterwarnings("ignore:.*reaches no non-convex part:equipoise.errors.EquipoiseWarning")  # copies warn too
 @pytest.mark.parametrize("method", VARIANTS, ids=repr)
 def test_a_method_obeys_every_law_it_claims_and_breaks_those_it_refutes(method):
     sizes = (1,) if isinstance(method, eq.LinearScalarization) and method.weights else SIZES
@@ -78,19 +79,21 @@ class Liar(GramianMethod):
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["simplex", "permutation", "unanimity", "degree", "no_conflict", "single", "task_scale", "stationary"],
+    "name", ["simplex", "permutation", "unanimity", "degree", "no_conflict", "single", "stationary"]
 )
 def test_the_examination_catches_a_method_that_breaks(name):
     with pytest.raises(LawViolation, match=rf"Liar\(\) breaks `{name}` on"):
         check_method(Liar(), sizes=(1, 3))
 
 
-def test_the_examination_catches_a_refutation_that_does_not_refute():
-    class Modest(eq.LinearScalarization):
-        def refutes(self):
-            return {"no_conflict": eq.methods.CounterExample(((1.0, 0.0), (0.0, 1.0)))}
+class Modest(eq.LinearScalarization):
+    """Refutes a law by an input on which the law holds."""
 
+    def refutes(self):
+        return {"no_conflict": eq.methods.CounterExample(((1.0, 0.0), (0.0, 1.0)))}
+
+
+def test_the_examination_catches_a_refutation_that_does_not_refute():
     with pytest.raises(LawViolation, match="refutes `no_conflict`, but the law holds"):
         check_method(Modest(), sizes=(2,))
 

@@ -1,82 +1,126 @@
 """One step: losses in, what each parameter is to receive out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..errors import EquipoiseError, NonFiniteError, SettingError
-from ..losses import mean_of
+from ..errors import NonFiniteError, SettingError
 from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method, State, Step
 from ..methods.run import Weighed, run_gramian_method, run_loss_method, run_method
 from ..types import Tasks
-from .ownership import Ownership
-from .passes import Own, Plan, differentiate, feature_gradients
+from .approximations.features import warn_of_no_common_sample
+from .approximations.modes import Every, Features
+from .approximations.reuse import remembered, reusable, weights_again
+from .carried import Carried, Reused
+from .find import Batch, Found, Held, Settings, Tools, find
+from .granular import run_by_group
+from .graph import leaves_behind
+from .handout import Targets, factor_of, head_gradients, head_weights, nothing_finite, through_losses
+from .inspection import inspect_graph
+from .layout import extended, grown, laid_out, taken_apart
+from .passes import Gradients, Plan
+from .sampling import cross_gramian
 
-__all__ = ["Balanced", "Settings", "balance"]
-
-Targets = list[tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a direction is handed out; see `Balancer`."""
-
-    heads: Literal["own", "weighted"]
-    scale: Literal["mean", "sum"]
-    mode: Literal["inject", "recompute"]
-    nonfinite: Literal["raise", "skip", "propagate"]
+__all__ = ["Balanced", "balance"]
 
 
 class Balanced(NamedTuple):
     """The outcome of a step.
 
     Attributes:
-        value: Mean of the present, finite losses.
         targets: Tensors (parameters, or losses that lead to them) and the gradient that each is to receive.
         plan: How gradients were computed.
         tasks: Which tasks took part in the end.
         losses: Their losses, float64.
+        carried: What the engine takes to the next step.
         weighed: What the method returned; None where NaN was propagated or every task skipped.
         gramian: Of the gradients that the method saw.
         skipped: Names of tasks left out because they were not finite.
         factor: 1, or the number of tasks with ``scale="sum"``.
+        groups: Names of the groups that the rows of the weights belong to (``granularity=``).
+        reused: Whether the weights are those of an earlier step.
     """
 
-    value: Tensor
     targets: Targets
     plan: Plan
     tasks: Tasks
     losses: Tensor | None
+    carried: Carried
     weighed: Weighed | None = None
     gramian: Tensor | None = None
     skipped: tuple[str, ...] = ()
     factor: float = 1.0
+    groups: tuple[str, ...] = ()
+    reused: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Now:
+    """What every part of a step looks at."""
+
+    method: Method
+    held: Held
+    batch: Batch
+    step: Step
+    state: State
+    tools: Tools
+    settings: Settings
+    carried: Carried
+    skipped: tuple[str, ...] = field(default=())
+
+    @property
+    def factor(self) -> float:
+        return factor_of(len(self.step.tasks.present), self.settings.scale)
+
+    def only(self, rows: list[int], names: tuple[str, ...]) -> "_Now":
+        """The same without some tasks."""
+        place = {row: number for number, row in enumerate(rows)}
+        losses, step, batch = self.step.losses, self.step, self.batch
+        chosen = [
+            None if part is None else [part[i] for i in rows] for part in (batch.losses or None, batch.second, batch.third)
+        ]
+        return replace(
+            self,
+            held=[(place[row], loss, share) for row, loss, share in self.held if row in place],
+            batch=replace(batch, losses=chosen[0] or [], second=chosen[1], third=chosen[2]),
+            step=replace(
+                step, tasks=step.tasks.only(rows), losses=None if losses is None else losses[rows], count=len(rows)
+            ),
+            skipped=self.skipped + names,
+        )
+
+    def outcome(self, targets: Targets, plan: Plan, carried: Carried, **more: object) -> Balanced:
+        return Balanced(
+            targets, plan, self.step.tasks, self.step.losses, carried, skipped=self.skipped, factor=self.factor, **more  # type: ignore[arg-type]
+        )
 
 
 def balance(
     method: Method,
-    losses: list[Tensor],
+    batch: Batch,
     step: Step,
     state: State,
-    ownership: Ownership,
+    tools: Tools,
     settings: Settings,
-    features: Sequence[Tensor],
-    retain_graph: bool,
+    carried: Carried,
+    *,
+    held: Held | None = None,
+    found: Found | None = None,
 ) -> Balanced:
     """Runs a method on one step of training.
 
     Args:
         method: Any.
-        losses: Scalars of the present tasks, with their graph.
+        batch: Losses of the present tasks, with their graph; features.
         step: Names and numbers of the same.
         state: Of all tasks, on the losses' device; trained tensors among them.
-        ownership: Decides what is shared; learns from this step.
+        tools: Decides what is shared; learns from this step.
         settings: Of the Balancer.
-        features: Between trunk and heads, or none.
-        retain_graph: Whether the losses' graph is needed afterwards.
+        carried: From the step before.
+        held: The losses that the weights go through, where they are not those of `batch` (accumulation).
+        found: Gradients, where they are known already (accumulation).
 
     Returns:
         What is to be injected.
@@ -84,157 +128,177 @@ def balance(
     Raises:
         NonFiniteError: With ``nonfinite="raise"``.
     """
-    none = Balanced(mean_of(losses), [], Plan("none", "no task is finite", 0), step.tasks, step.losses)
     assert step.losses is not None
-    skipped: tuple[str, ...] = ()
-    if settings.nonfinite != "propagate":
-        bad = torch.nonzero(~torch.isfinite(step.losses)).ravel().tolist()
-        if bad:
-            shown = [
-                f"'{step.tasks.here[i]}': {value}" for i, value in zip(bad, step.losses[bad].tolist(), strict=True)
-            ]
-            skipped = _skip_or_raise("loss", [step.tasks.here[i] for i in bad], shown, settings)
-            kept = [i for i in range(len(losses)) if i not in bad]
-            if not kept:
-                return none._replace(value=torch.zeros_like(none.value), skipped=skipped)
-            losses, step = [losses[i] for i in kept], _step_of(step, kept)
-    if isinstance(method, LossMethod):
-        found = _by_losses(method, losses, step, state, settings)
-    elif method.needs == "features":
-        found = _by_features(method, losses, step, state, ownership, settings, features)
-    else:
-        found = _by_gradients(method, losses, step, state, ownership, settings, features, retain_graph)
-    return found._replace(skipped=skipped + found.skipped)
-
-
-def _by_losses(method: LossMethod, losses: list[Tensor], step: Step, state: State, settings: Settings) -> Balanced:
-    assert step.losses is not None
-    weighed = run_loss_method(method, step.losses, state, step)
-    plan = Plan("losses", f"{type(method).__name__} looks at losses alone", 0)
-    factor = _factor(losses, settings)
-    targets = _through_losses(losses, weighed.weights, factor)
-    return Balanced(mean_of(losses), targets, plan, step.tasks, step.losses, weighed, factor=factor)
-
-
-def _by_gradients(
-    method: Method,
-    losses: list[Tensor],
-    step: Step,
-    state: State,
-    ownership: Ownership,
-    settings: Settings,
-    features: Sequence[Tensor],
-    retain_graph: bool,
-) -> Balanced:
-    gradients = differentiate(
-        losses,
-        step.tasks.present,
-        ownership,
-        features=features,
-        complete=len(step.tasks.present) == len(step.tasks.names),
-        retain_graph=retain_graph or settings.mode == "recompute",
-    )
-    gramian = gradients.gramian()
-    base = Balanced(mean_of(losses), [], gradients.plan, step.tasks, step.losses, gramian=gramian)
-    bad = torch.nonzero(~torch.isfinite(gramian.diagonal())).ravel().tolist()
-    skipped: tuple[str, ...] = ()
+    now = _Now(method, batch.held if held is None else held, batch, step, state, tools, settings, carried)
+    nothing = now.outcome([], Plan("none", "no task is finite", 0), carried)
+    bad = torch.nonzero(~torch.isfinite(step.losses)).ravel().tolist()
     if bad and settings.nonfinite == "propagate":
-        return base._replace(targets=[(leaf, torch.full_like(leaf, torch.nan)) for leaf in gradients.parameters()])
+        leaves = leaves_behind([loss for _, loss, _ in now.held] or batch.losses)
+        return nothing._replace(targets=nothing_finite(leaves or (found.source.parameters() if found else [])))
     if bad:
-        shown = [f"'{step.tasks.here[row]}': {gradients.first_nonfinite(row, ownership)}" for row in bad]
-        skipped = _skip_or_raise("gradient", [step.tasks.here[i] for i in bad], shown, settings)
-        kept = [i for i in range(len(losses)) if i not in bad]
+        values = step.losses[bad].tolist()
+        shown = [f"'{step.tasks.here[i]}': {value}" for i, value in zip(bad, values, strict=True)]
+        names = _skip_or_raise("loss", [step.tasks.here[i] for i in bad], shown, settings)
+        kept = _without(len(step.losses), bad)
         if not kept:
-            return base._replace(skipped=skipped)
-        losses, step, gradients = [losses[i] for i in kept], _step_of(step, kept), gradients.only(kept)
-        gramian = gramian[kept][:, kept]
-    factor = _factor(losses, settings)
+            return nothing._replace(skipped=names)
+        now, found = now.only(kept, names), None if found is None else found.only(kept)
+    if isinstance(method, LossMethod):
+        return _by_losses(method, now)
+    assert isinstance(method, GramianMethod | JacobianMethod), f"{method!r} is of no known kind"
+    if isinstance(settings.gradients, Every) and found is None:
+        old = reusable(now.batch.losses, now.step, tools.ownership, settings.gradients.n, carried.reused)
+        if old is not None:
+            return _with_old_weights(old, now)
+    if now.batch.second is not None:
+        return _by_second_batch(method, now)
+    if found is None:
+        found = find(method, now.batch.losses, now.batch, now.step, tools, settings, carried.power)
+    return _by_gradients(method, now, found)
+
+
+def _by_losses(method: LossMethod, now: _Now) -> Balanced:
+    assert now.step.losses is not None
+    weighed = run_loss_method(method, now.step.losses, now.state, now.step)
+    plan = Plan("losses", f"{type(method).__name__} looks at losses alone", 0)
+    return now.outcome(through_losses(now.held, weighed.weights, now.factor), plan, now.carried, weighed=weighed)
+
+
+def _by_gradients(method: GramianMethod | JacobianMethod, now: _Now, found: Found) -> Balanced:
+    checked = _finite_only(now, found)
+    if isinstance(checked, Balanced):
+        return checked
+    now, found = checked
+    settings, source = now.settings, found.source
+    carried = replace(now.carried, power=found.power) if found.power else now.carried
+    unscale = 2.0**-found.power
+    if isinstance(settings.gradients, Features):
+        warn_of_no_common_sample(found.gramian)
     if isinstance(method, JacobianMethod):
-        flat = gradients.shared.flat()
-        outcome = run_method(method, flat, state or method.init(len(step.tasks.names), flat.shape[1]), step)
-        blocks = gradients.shared.unflatten(outcome.direction * factor)
-        shared = [(p, b) for p, b in zip(gradients.shared.parameters, blocks, strict=True) if b is not None]
-        equal = torch.full((len(losses),), 1 / len(losses), dtype=torch.float64)
-        weighed = Weighed(equal, outcome.state, outcome.status, outcome.certificate)
-    elif isinstance(method, GramianMethod):
-        weighed = run_gramian_method(method, gramian, state, step)
-        shared = None
-    else:
-        raise EquipoiseError(f"{method!r} is of no known kind: subclass one of the kinds in methods.base.")
-    heads = _head_weights(weighed, settings) * factor
-    if settings.mode == "recompute" and shared is None:
-        weights = weighed.weights.cpu() * factor
-        # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
-        targets = [*_through_losses(losses, weighed.weights, factor), *_heads(gradients.own, heads - weights)]
-    else:
-        shared = gradients.combine(weighed.weights * factor) if shared is None else shared
-        targets = shared + _heads(gradients.own, heads)
-    return Balanced(
-        mean_of(losses), targets, gradients.plan, step.tasks, step.losses, weighed, gramian, skipped, factor
+        assert isinstance(source, Gradients)
+        shared, weighed, carried = _by_jacobian(method, now, source, carried, unscale)
+        targets = shared + head_gradients(source.own, head_weights(weighed, settings.heads) * (now.factor * unscale))
+        return now.outcome(targets, source.plan, carried, weighed=weighed, gramian=found.gramian)
+    if settings.granularity != "model":
+        assert isinstance(source, Gradients)
+        grouped = run_by_group(
+            method, source, now.tools.ownership, now.state, now.step, carried.groups, settings.granularity,
+            unscale, now.factor,
+        )  # fmt: skip
+        targets = grouped.targets + head_gradients(
+            source.own, head_weights(grouped.weighed, settings.heads) * (now.factor * unscale)
+        )
+        carried = replace(carried, groups=grouped.known)
+        return now.outcome(
+            targets, source.plan, carried, weighed=grouped.weighed, gramian=found.gramian, groups=grouped.here
+        )
+    weighed = run_gramian_method(method, found.gramian, now.state, now.step)
+    heads = head_weights(weighed, settings.heads)
+    if isinstance(settings.gradients, Every):
+        carried = replace(carried, reused=remembered(weighed, heads, now.step))
+    targets = _hand_out(now, found, weighed.weights, heads)
+    return now.outcome(targets, source.plan, carried, weighed=weighed, gramian=found.gramian)
+
+
+def _hand_out(now: _Now, found: Found, weights: Tensor, heads: Tensor) -> Targets:
+    unscale = 2.0**-found.power
+    if now.settings.mode == "inject":
+        shared = found.source.combine(weights * (now.factor * unscale))
+        if shared is not None:
+            return shared + head_gradients(found.source.own, heads * (now.factor * unscale))
+    # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
+    missing = (heads - weights.cpu()) * (now.factor * unscale)
+    return through_losses(now.held, weights, now.factor) + head_gradients(found.source.own, missing)
+
+
+def _by_jacobian(
+    method: JacobianMethod, now: _Now, source: Gradients, carried: Carried, unscale: float
+) -> tuple[Targets, Weighed, Carried]:
+    ownership, parameters = now.tools.ownership, source.shared.parameters
+    layout = extended(carried.layout, parameters, ownership)
+    flat = laid_out(source.shared, layout, ownership) * unscale
+    state = grown(method, now.state, len(now.step.tasks.names), flat.shape[1])
+    outcome = run_method(method, flat, state, now.step)
+    k = len(now.step.tasks.present)
+    equal = torch.full((k,), 1 / k, dtype=torch.float64)
+    weighed = Weighed(equal, outcome.state, outcome.status, outcome.certificate)
+    targets = taken_apart(outcome.direction * now.factor, parameters, layout, ownership)
+    return targets, weighed, replace(carried, layout=layout)
+
+
+def _with_old_weights(old: Reused, now: _Now) -> Balanced:
+    weights, heads, plan, weighed = weights_again(old, now.state)
+    targets = through_losses(now.held, weights, now.factor)
+    targets += _own_targets(now, (heads - weights) * now.factor)
+    return now.outcome(
+        targets, plan, replace(now.carried, reused=old), weighed=weighed, reused=True
     )
 
 
-def _by_features(
-    method: Method,
-    losses: list[Tensor],
-    step: Step,
-    state: State,
-    ownership: Ownership,
-    settings: Settings,
-    features: Sequence[Tensor],
-) -> Balanced:
-    if not features or not isinstance(method, GramianMethod):
-        raise SettingError(f"{method!r} works on representation gradients: call balancer(losses, features=...).")
-    complete = len(step.tasks.present) == len(step.tasks.names)
-    at_features, own, trunk = feature_gradients(losses, features, ownership, complete=complete)
-    gramian = at_features.gramian()
-    if not torch.isfinite(gramian).all():
-        raise NonFiniteError("a gradient at the features holds NaN or inf; weights were not changed.")
-    weighed = run_gramian_method(method, gramian, state, step)
-    factor = _factor(losses, settings)
-    mixed = zip(features, at_features.combine(weighed.weights * factor), strict=True)
-    used = [(feature, block) for feature, block in mixed if block is not None]
-    found = torch.autograd.grad([f for f, _ in used], trunk, [block for _, block in used], allow_unused=True)
-    targets = [(leaf, gradient) for leaf, gradient in zip(trunk, found, strict=True) if gradient is not None]
-    targets += _heads(own, _head_weights(weighed, settings) * factor)
-    plan = Plan("features", "weights from representation gradients: an upper bound, not exact", 1)
-    return Balanced(mean_of(losses), targets, plan, step.tasks, step.losses, weighed, gramian, factor=factor)
+def _own_targets(now: _Now, coefficients: Tensor) -> Targets:
+    """On parameters that are not shared, the gradient of sum_i c_i L_i: one pass that does not enter the trunk."""
+    losses, ownership = now.batch.losses, now.tools.ownership
+    own = [leaf for leaf in leaves_behind(losses) if not ownership.is_shared(leaf)]
+    if not own or not bool(coefficients.any()):
+        return []
+    scale = 2.0**now.carried.power if inspect_graph(losses).half else 1.0
+    upstream = [(c * scale).to(loss).reshape(loss.shape) for c, loss in zip(coefficients, losses, strict=True)]
+    found = torch.autograd.grad(losses, own, upstream, retain_graph=True, allow_unused=True)
+    return [(leaf, gradient / scale) for leaf, gradient in zip(own, found, strict=True) if gradient is not None]
 
 
-def _step_of(step: Step, rows: list[int]) -> Step:
-    return replace(
-        step, tasks=step.tasks.only(rows), losses=None if step.losses is None else step.losses[rows], count=len(rows)
+def _by_second_batch(method: GramianMethod | JacobianMethod, now: _Now) -> Balanced:
+    batch, third = now.batch, now.batch.third
+    assert batch.second is not None
+    if not isinstance(method, GramianMethod):
+        raise SettingError(f"{method!r} has no use for a second batch: leave `second` out.")
+    plain = replace(batch, features=())
+    pairs = (batch.losses, batch.second) if third is None else (batch.second, third)
+    one, two = (
+        find(method, losses, plain, now.step, now.tools, now.settings, now.carried.power, jacobian=True)
+        for losses in pairs
     )
+    for found, which in ((one, "first"), (two, "second")):
+        checked = _finite_only(now, found)
+        if isinstance(checked, Balanced):
+            return checked
+        if len(checked[1].gramian) != len(found.gramian):
+            raise NonFiniteError(f"a gradient of the {which} of two batches holds NaN or inf; a task cannot be skipped.")
+    assert isinstance(one.source, Gradients)
+    assert isinstance(two.source, Gradients)
+    cross = cross_gramian(one.source.shared, two.source.shared) * 2.0 ** -(one.power + two.power)
+    weighed = run_gramian_method(method, one.gramian, now.state, replace(now.step, cross_gramian=cross.cpu()))
+    heads = head_weights(weighed, now.settings.heads)
+    passes = one.source.plan.passes + two.source.plan.passes
+    plan = Plan(one.source.plan.engine, f"two batches for the weights; {one.source.plan.reason}", passes)
+    if third is None:
+        targets = _hand_out(now, one, weighed.weights, heads)
+    else:
+        targets = through_losses(now.held, weighed.weights, now.factor)
+        targets += _own_targets(now, (heads - weighed.weights.cpu()) * now.factor)
+    return now.outcome(targets, plan, now.carried, weighed=weighed, gramian=one.gramian)
 
 
-def _factor(losses: Sequence[Tensor], settings: Settings) -> float:
-    return float(len(losses)) if settings.scale == "sum" else 1.0
+def _finite_only(now: _Now, found: Found) -> "Balanced | tuple[_Now, Found]":
+    """The step without tasks whose gradient is not finite, or the end of it."""
+    bad = torch.nonzero(~torch.isfinite(found.gramian.diagonal())).ravel().tolist()
+    if not bad:
+        return now, found
+    nothing = now.outcome([], found.source.plan, now.carried, gramian=found.gramian)
+    if now.settings.nonfinite == "propagate":
+        return nothing._replace(targets=nothing_finite(found.source.parameters()))
+    here, ownership = now.step.tasks.here, now.tools.ownership
+    shown = [f"'{here[row]}': {found.source.first_nonfinite(row, ownership)}" for row in bad]
+    names = _skip_or_raise("gradient", [here[i] for i in bad], shown, now.settings)
+    kept = _without(len(here), bad)
+    if not kept:
+        return nothing._replace(skipped=now.skipped + names)
+    return now.only(kept, names), found.only(kept)
 
 
-def _through_losses(losses: Sequence[Tensor], weights: Tensor, factor: float) -> Targets:
-    """Each loss receives its weight; the rest of the way is the losses' own graph."""
-    scaled = (weights.to(losses[0].device) * factor).unbind()
-    return [(loss, weight.to(loss).reshape(loss.shape)) for loss, weight in zip(losses, scaled, strict=True)]
-
-
-def _head_weights(weighed: Weighed, settings: Settings) -> Tensor:
-    weights = weighed.weights.cpu().clone()
-    if settings.heads == "own":
-        return torch.full_like(weights, 1 / len(weights))
-    weights[list(weighed.left_out)] = 1 / len(weights)  # no gradient in the trunk is no reason to stop the head
-    return weights
-
-
-def _heads(own: Own, weights: Tensor) -> Targets:
-    factors = weights.tolist()
-    targets = []
-    for leaf, rows in own:
-        blocks = [gradient.to_dense() if gradient.is_sparse else gradient for _, gradient in rows]
-        total = blocks[0] * factors[rows[0][0]]
-        for (number, _), block in zip(rows[1:], blocks[1:], strict=True):
-            total = total + block * factors[number]
-        targets.append((leaf, total))
-    return targets
+def _without(count: int, bad: list[int]) -> list[int]:
+    gone = set(bad)
+    return [i for i in range(count) if i not in gone]
 
 
 def _skip_or_raise(what: str, names: list[str], shown: list[str], settings: Settings) -> tuple[str, ...]:
@@ -244,3 +308,5 @@ def _skip_or_raise(what: str, names: list[str], shown: list[str], settings: Sett
         f"every {what} must be finite; {'; '.join(shown)}. Weights were not changed. Check these tasks' losses, or use "
         "eq.Balancer(..., nonfinite='skip') to leave such tasks out for a step and count it."
     )
+
+

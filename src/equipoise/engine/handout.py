@@ -20,10 +20,18 @@ def factor_of(count: int, scale: Literal["mean", "sum"]) -> float:
     return float(count) if scale == "sum" else 1.0
 
 
-def through_losses(losses: Sequence[Tensor], weights: Tensor, factor: float) -> Targets:
-    """Each loss receives its weight; the rest of the way is the losses' own graph."""
-    scaled = (weights.to(losses[0].device) * factor).unbind()
-    return [(loss, weight.to(loss).reshape(loss.shape)) for loss, weight in zip(losses, scaled, strict=True)]
+def through_losses(held: Sequence[tuple[int, Tensor, float]], weights: Tensor, factor: float) -> Targets:
+    """Each loss receives its weight; the rest of the way is the losses' own graph.
+
+    Args:
+        held: Row, loss, and its share of the row's mean (1 unless micro-batches are accumulated).
+        weights: (k,).
+        factor: Of all.
+    """
+    if not held:
+        return []
+    scaled = (weights.to(held[0][1].device) * factor).unbind()
+    return [(loss, (scaled[row] * share).to(loss).reshape(loss.shape)) for row, loss, share in held]
 
 
 def head_weights(weighed: Weighed, heads: Literal["own", "weighted"]) -> Tensor:

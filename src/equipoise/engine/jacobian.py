@@ -8,7 +8,8 @@ from torch import Tensor
 
 __all__ = ["Jacobian"]
 
-_COLUMNS = 65_536  # float32 products of longer rows lose digits: 2e-3 at 2e7 columns
+_BUFFER = 1 << 19  # float64 numbers multiplied at a time, and at least so many columns:
+_NARROWEST = 4096  # one flat product in float32 is off by 2e-3 at 2e7 columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,22 +29,44 @@ class Jacobian:
 
         Returns:
             (k, k), float64, on the parameters' device (the first's, if they lie on several). Products are accumulated
-            in float64, in chunks of 65,536 columns: relative error about 1e-15 of the product of the norms.
+            in float64, over buffers of bounded size: relative error about 1e-15 of the product of the norms.
         """
         k = len(self.rows)
         device = self.parameters[0].device if self.parameters else torch.device("cpu")
         total = torch.zeros(k, k, dtype=torch.float64, device=device)
-        for number in range(len(self.parameters)):
-            present = [i for i in range(k) if self.rows[i][number] is not None]
-            if not present:
-                continue
-            flat = [_flat(self.rows[i][number]) for i in present]
-            block = torch.zeros(len(present), len(present), dtype=torch.float64, device=flat[0].device)
-            for start in range(0, flat[0].numel(), _COLUMNS):
-                chunk = torch.stack([row[start : start + _COLUMNS] for row in flat]).double()
-                block.addmm_(chunk, chunk.T)
-            index = torch.tensor(present, device=device)
-            total[index[:, None], index] += block.to(device)
+        by_device: dict[torch.device, list[int]] = {}
+        for number, parameter in enumerate(self.parameters):
+            if any(row[number] is not None for row in self.rows):
+                by_device.setdefault(parameter.device, []).append(number)
+        for place, numbers in by_device.items():
+            total += self._products(numbers, place).to(device)
+        return total
+
+    def _products(self, numbers: Sequence[int], device: torch.device) -> Tensor:
+        """Rows are copied side by side into a float64 buffer, small parameters together, and multiplied."""
+        k = len(self.rows)
+        total = torch.zeros(k, k, dtype=torch.float64, device=device)
+        width = max(_NARROWEST, _BUFFER // max(k, 1))
+        width = min(width, sum(self.parameters[number].numel() for number in numbers))
+        buffer = torch.empty(k, width, dtype=torch.float64, device=device)
+        filled = 0
+        for number in numbers:
+            flat = [None if row[number] is None else _flat(row[number]) for row in self.rows]
+            size, start = self.parameters[number].numel(), 0
+            while start < size:
+                stop = min(size, start + width - filled)
+                for slot, values in zip(buffer, flat, strict=True):
+                    window = slot[filled : filled + stop - start]
+                    if values is None:
+                        window.zero_()
+                    else:
+                        window.copy_(values[start:stop])
+                filled, start = filled + stop - start, stop
+                if filled == width:
+                    total.addmm_(buffer, buffer.T)
+                    filled = 0
+        if filled:
+            total.addmm_(buffer[:, :filled], buffer[:, :filled].T)
         return total
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
@@ -79,6 +102,22 @@ class Jacobian:
     def only(self, rows: Sequence[int]) -> "Jacobian":
         """Some of the rows."""
         return Jacobian(self.parameters, [self.rows[i] for i in rows])
+
+    def of(self, parameters: Sequence[Tensor]) -> "Jacobian":
+        """Some of the parameters."""
+        wanted = {id(parameter) for parameter in parameters}
+        chosen = [number for number, parameter in enumerate(self.parameters) if id(parameter) in wanted]
+        return Jacobian([self.parameters[n] for n in chosen], [[row[n] for n in chosen] for row in self.rows])
+
+    def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
+        """The first parameter at which a row holds NaN or inf, how many values do, and of how many."""
+        for parameter, block in zip(self.parameters, self.rows[row], strict=True):
+            if block is not None:
+                values = block.coalesce().values() if block.is_sparse else block
+                count = int((~torch.isfinite(values)).sum())
+                if count:
+                    return parameter, count, values.numel()
+        return None
 
     def flat(self) -> Tensor:
         """All blocks side by side, (k, n), float64: for methods that look at coordinates."""

@@ -64,6 +64,18 @@ class Ownership:
             return id(parameter) in self.fixed
         return len(self._reached.get(self.name(parameter), ())) > 1
 
+    def is_settled(self, parameter: Tensor) -> bool:
+        """Whether two tasks are known to reach it, so that its gradients need not be looked at again."""
+        return len(self._reached.get(self.name(parameter), ())) > 1
+
+    def may_be_shared(self, parameter: Tensor) -> bool:
+        """Whether it is shared, or nothing is known of it yet."""
+        return self.is_shared(parameter) or (self.fixed is None and self.name(parameter) not in self._reached)
+
+    def order(self, parameter: Tensor) -> int:
+        """Its place among the names, for messages that speak of the first."""
+        return list(self._names).index(id(parameter))
+
     def reach(self, parameter: Tensor, gradients: Sequence[tuple[int, Tensor | None]]) -> None:
         """Notes which tasks have a gradient at a parameter.
 

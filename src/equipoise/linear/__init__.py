@@ -7,6 +7,8 @@ predictable part, less the energy that the shared layer captures.
 
 from .audits import audit_problem
 from .descent import MGDAPath, mgda
+from .descent_ub import SharedGramians, UBPath, mgda_ub, shared_gramians, ub_descent_margin
+from .endings import EndPoint, EndPoints, end_points
 from .minimal_mixtures import MinimalMixture, minimal_mixture
 from .mixtures import PoolMixture, mixture
 from .pareto import ParetoTest, Support, pareto_test, support
@@ -14,12 +16,16 @@ from .problem import LinearProblem
 from .reachability import Reach, reach
 from .scalarization import Scalarized, scalarized, scalarized_model
 from .signs import condition
+from .surfaces import Crease, Surfaces, crease_points, judge_creases, surface_gradient, surface_points, surface_value
 from .tchebycheff_points import TchebycheffPoint, tchebycheff
 from .weight_search import BestWeights, best_weights
 from .words import width_summary
 
 __all__ = [
     "BestWeights",
+    "Crease",
+    "EndPoint",
+    "EndPoints",
     "LinearProblem",
     "MGDAPath",
     "MinimalMixture",
@@ -27,19 +33,31 @@ __all__ = [
     "PoolMixture",
     "Reach",
     "Scalarized",
+    "SharedGramians",
     "Support",
+    "Surfaces",
     "TchebycheffPoint",
+    "UBPath",
     "audit_problem",
     "best_weights",
     "condition",
+    "crease_points",
+    "end_points",
+    "judge_creases",
     "mgda",
+    "mgda_ub",
     "minimal_mixture",
     "mixture",
     "pareto_test",
     "reach",
     "scalarized",
     "scalarized_model",
+    "shared_gramians",
     "support",
+    "surface_gradient",
+    "surface_points",
+    "surface_value",
     "tchebycheff",
+    "ub_descent_margin",
     "width_summary",
 ]

@@ -1,6 +1,6 @@
 """The mixture of few models that is furthest ahead of a point, by the interior-point method over the Fantope."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,8 +9,17 @@ from ..errors import SettingError
 from .fantope import Mixture, best_mixture
 from .gramians import checked_gramian, checked_width, correlations, effective_rank
 from .minmax import Array, Index, MinMax, checked_vector, unit_factor
+from .mixture_program import Program
+from .tchebycheff_bracket import search
 
 __all__ = ["Ahead", "MinimalMixture", "ahead_of", "minimal_mixture"]
+
+
+IDLE = 1e-6
+"""A task whose share of the dual weights is below this does not bind."""
+
+SAME = 1e-8
+"""Levels this close are the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +30,8 @@ class MinimalMixture:
         lead: It captures at least `captured` + lead * direction; negative where the point is out of reach of mixtures.
         upper: Proven: no mixture of this width has a larger lead.
         weights: (k,) which prove it, weights . direction = 1.
-        probabilities: (m,) sum 1, m (m + 1) / 2 <= k.
+        probabilities: (m,) sum 1, m (m + 1) / 2 <= k where every task binds at the optimum (all `weights` positive),
+            and as few as a search found otherwise.
         captured: (m, k) energies of the members.
         directions: (m, k, q') their shared layers as combinations of the predictions, as in `Scalarized`.
         iterations: Newton steps.
@@ -118,7 +128,7 @@ def minimal_mixture(
             f"width must be below the rank of the predictions, {effective_rank(matrix)}, for a mixture to be of use; "
             f"found {width}. One model is best at every task"
         )
-    mixed: Mixture = best_mixture(ahead.problem)
+    mixed = _fewer(ahead.problem, best_mixture(ahead.problem))
     directions = np.array([ahead.spread(basis, tasks) for basis in mixed.bases])
     weights = np.zeros(tasks)
     weights[ahead.index] = mixed.dual / ahead.energy
@@ -131,3 +141,21 @@ def minimal_mixture(
         directions=directions,
         iterations=mixed.iterations,
     )
+
+
+def _fewer(problem: MinMax, mixed: Mixture) -> Mixture:
+    """As good with fewer members, where tasks that do not bind leave room: one model, or some of the members."""
+    binding = float(np.min(mixed.dual * problem.pace)) > IDLE
+    if len(mixed.weights) == 1 or binding:
+        return mixed
+    basis, _, _ = search(problem, mixed, random_starts=1, enough=mixed.value + SAME)
+    if problem.worst(basis) <= mixed.value + SAME:
+        return replace(mixed, value=max(problem.worst(basis), mixed.lower), weights=np.ones(1), bases=basis[None])
+    levels = np.array([problem.levels(problem.captured(basis)) for basis in mixed.bases])
+    tasks = problem.tasks
+    found = Program(levels, np.zeros(tasks), np.ones(tasks), np.zeros(tasks)).solve()
+    if found is None or found.level > mixed.value + SAME:
+        return mixed
+    kept = found.shares > 0
+    value = max(float(np.max(found.shares @ levels)), mixed.lower)
+    return replace(mixed, value=value, weights=found.shares[kept], bases=mixed.bases[kept])

@@ -230,7 +230,7 @@ def support(
     if supported:
         # the distance of a unique optimum goes as the root of the tolerance on its value
         near = float(np.max(np.abs(point.captured - target) / energy)) <= 10 * np.sqrt(found.tolerance)
-        exposed = near and not point.tied and point.unused == 0
+        exposed = bool(near and not point.tied and point.unused == 0)
     nearest, hit = np.inf, None
     if sweep is not None:
         tried = [optimum(matrix, checked_vector(row, len(matrix), "sweep"), width).captured for row in sweep]

@@ -83,22 +83,31 @@ class Complementarity:
     def __init__(self, matrix: Array) -> None:
         self.matrix = matrix
         self._noise = 8 * len(matrix) * _EPS
-        self._factored: tuple[Array, NDArray[np.intp], int] | None = None
+        self._factored: tuple[Array, NDArray[np.int32], int] | None = None
+
+    def _cholesky(self) -> tuple[Array, NDArray[np.int32], int]:
+        if self._factored is None:
+            factor, order, rank, _ = dpstrf(self.matrix, tol=self._noise)
+            self._factored = factor, order, int(rank)
+        return self._factored
 
     def factored(self) -> tuple[Array, NDArray[np.intp], int]:
         """Pivoted Cholesky: upper U (k, k), order, rank r: ``M[order][:, order] = U[:r].T @ U[:r]`` to rounding."""
-        if self._factored is None:
-            k = len(self.matrix)
-            upper, order, rank, _ = dpstrf(self.matrix, tol=self._noise * float(self.matrix.diagonal().max()))
-            upper = np.triu(upper)
-            upper[rank:] = 0.0
-            self._factored = upper, np.asarray(order[:k], dtype=np.intp) - 1, int(rank)
-        return self._factored
+        factor, order, rank = self._cholesky()
+        upper: Array = np.triu(factor)
+        upper[rank:] = 0.0
+        return upper, order[: len(upper)].astype(np.intp) - 1, rank
+
+    @property
+    def smallest_pivot(self) -> float:
+        """The last pivot of the Cholesky factor, at least the smallest eigenvalue; 0 where M is singular."""
+        factor, _, rank = self._cholesky()
+        return float(factor[-1, -1]) ** 2 if rank == len(factor) else 0.0
 
     @property
     def full_rank(self) -> bool:
         """Whether M is nonsingular beyond rounding."""
-        return self.factored()[2] == len(self.matrix)
+        return self._cholesky()[2] == len(self.matrix)
 
     def solve(self, offset: Array, start: Mask | None = None) -> Pivoted:
         """The solution for one q.
@@ -114,24 +123,33 @@ class Complementarity:
         found = self._pivot(offset, basic)
         return self._lawson_hanson(offset) if found is None else found
 
-    def solve_many(self, offsets: Array) -> list[Pivoted]:
+    def solve_many(self, offsets: Array) -> tuple[Array, bool, bool, int]:
         """The solutions for many q at once.
 
         Args:
             offsets: (m, k), one q a row.
 
         Returns:
-            m solutions.
+            The m solutions, (m, k); whether all were solved; whether all are unique; linear systems solved.
         """
-        if len(self.matrix) > _TOGETHER or len(offsets) == 1:
-            return [self.solve(offset) for offset in offsets]
-        together = self._pivot_together(offsets)
-        return [self.solve(offsets[i]) if found is None else found for i, found in enumerate(together)]
+        m, k = offsets.shape
+        if m == 1:
+            found = self.solve(offsets[0])
+            return found.value[None, :], found.solved, found.unique, found.exchanges
+        values, open_rows, unique, exchanges = np.empty((m, k)), np.arange(m), True, 0
+        if k <= _TOGETHER:
+            values, open_rows, unique, exchanges = self._pivot_together(offsets)
+        solved = True
+        for row in open_rows:
+            found = self.solve(offsets[row])
+            values[row] = found.value
+            solved, unique, exchanges = solved and found.solved, unique and found.unique, exchanges + found.exchanges
+        return values, solved, unique, exchanges
 
     def _pivot(self, offset: Array, basic: Mask) -> Pivoted | None:
         k = len(offset)
         fewest, patience = k + 1, 3
-        largest = max(float(np.abs(offset).max()), 1.0)
+        largest = max(float(np.maximum.reduce(np.abs(offset))), 1.0)
         for exchange in range(1, 20 + 3 * k):
             support = basic.nonzero()[0]
             value = np.zeros(k)
@@ -146,15 +164,14 @@ class Complementarity:
                 return None
             value[support] = system[0]
             slack = self.matrix @ value + offset
-            size = float(np.abs(system[0]).sum())
+            size = float(np.add.reduce(np.abs(system[0])))
             noise = self._noise * (largest + size)
             wrong = np.where(basic, value < 0, slack < -noise)
             count = int(np.count_nonzero(wrong))
             if not count:
                 if size > _LARGE * largest and system[1] < 1e-9:
                     return None
-                outside = slack[~basic]
-                unique = not len(outside) or float(outside.min()) > noise
+                unique = not np.count_nonzero(slack[~basic] <= noise)
                 return Pivoted(value, basic, True, unique or self.full_rank, exchange)
             if count < fewest:
                 fewest, patience = count, 3
@@ -165,43 +182,36 @@ class Complementarity:
             basic = basic ^ wrong
         return None
 
-    def _pivot_together(self, offsets: Array) -> list[Pivoted | None]:
+    def _pivot_together(self, offsets: Array) -> tuple[Array, NDArray[np.intp], bool, int]:
+        """Full exchanges for all rows at once; returns as well the rows that are still open."""
         m, k = offsets.shape
-        found: list[Pivoted | None] = [None] * m
         basic = offsets < 0
-        rows = np.arange(m)
-        diagonal = np.arange(k)
+        identity = np.eye(k)
         largest = np.maximum(np.abs(offsets).max(axis=1), 1.0)
         for exchange in range(1, _ROUNDS + 1):
             # every support at once: identity outside of it keeps the systems one size
-            systems = self.matrix * (basic[:, :, None] & basic[:, None, :])
-            systems[:, diagonal, diagonal] += ~basic
+            systems = np.where(basic[:, :, None] & basic[:, None, :], self.matrix, identity)
             try:
                 values = np.linalg.solve(systems, np.where(basic, -offsets, 0.0)[:, :, None])[:, :, 0]
             except np.linalg.LinAlgError:
-                break
+                return np.empty((m, k)), np.arange(m), True, m * exchange
             slacks = values @ self.matrix + offsets
             sizes = np.abs(values).sum(axis=1)
-            noise = self._noise * (largest + sizes)
-            wrong = np.where(basic, values < 0, slacks < -noise[:, None])
-            closed = np.count_nonzero(wrong, axis=1) == 0
-            if closed.any():
-                misses = np.abs(np.where(basic, slacks, 0.0)).max(axis=1)
-                strict = np.where(basic, np.inf, slacks).min(axis=1) > noise
-                for i in np.flatnonzero(closed):
-                    if misses[i] <= noise[i] and sizes[i] <= _LARGE * largest[i]:
-                        unique = self.full_rank or (bool(strict[i]) and self._regular(basic[i]))
-                        found[rows[i]] = Pivoted(values[i], basic[i], True, unique, exchange)
-                still = ~closed
-                if not still.any():
-                    break
-                basic, wrong, offsets = basic[still], wrong[still], offsets[still]
-                rows, largest = rows[still], largest[still]
+            noise = (self._noise * (largest + sizes))[:, None]
+            wrong = np.where(basic, values < 0, slacks < -noise)
+            if not wrong.any():
+                break
             basic = basic ^ wrong
-        return found
+        misses = (np.abs(slacks) > noise) & basic  # a singular block was solved to nothing
+        bad = (wrong | misses).any(axis=1) | (sizes > _LARGE * largest)
+        unique = self.full_rank or self._strict(basic[~bad], (slacks > noise)[~bad])
+        return values, np.flatnonzero(bad), unique, m * exchange
 
-    def _regular(self, basic: Mask) -> bool:
-        support = np.flatnonzero(basic)
+    def _strict(self, basic: Mask, slack: Mask) -> bool:
+        """Whether each support has a regular block and no condition outside of it is tight."""
+        return bool((basic | slack).all()) and all(self._regular(np.flatnonzero(row)) for row in basic)
+
+    def _regular(self, support: NDArray[np.intp]) -> bool:
         block = self.matrix.take(support, 0).take(support, 1)
         return not len(support) or solve_positive(block, np.zeros(len(support))) is not None
 

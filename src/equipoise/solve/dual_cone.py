@@ -54,29 +54,24 @@ def project_on_dual_cone(gramian: Array, points: Array, *, checked: bool = False
     matrix = gramian if checked else as_gramian(gramian)
     cosines, norms = equilibrate(matrix)
     pulls = points * norms  # coefficients on the unit gradients
-    sizes = np.abs(pulls).sum(axis=1)
-    rows = np.flatnonzero(sizes)
-    pulls = pulls[rows] / sizes[rows, None]
+    sizes = np.add.reduce(np.abs(pulls), axis=1)
+    if not sizes.all():
+        pulls, sizes = pulls[sizes > 0], sizes[sizes > 0]
+    pulls /= sizes[:, None]
     offsets = pulls @ cosines
     kernel = Complementarity(cosines)
-    found = kernel.solve_many(offsets)
-    multipliers = np.array([one.value for one in found]).reshape(len(found), len(norms))
+    multipliers, solved, unique, exchanges = kernel.solve_many(offsets)
     slacks = multipliers @ cosines + offsets
-    residual = np.where(multipliers > 0, np.abs(slacks), np.maximum(-slacks, 0.0)).max(initial=0.0)
-    base = points.sum(axis=0)
-    weights = base + (sizes[rows] @ multipliers) / norms
+    residual = max(float(np.where(multipliers > 0, np.abs(slacks), -slacks).max()), 0.0)
+    base = np.add.reduce(points, axis=0)
+    weights = base + (sizes @ multipliers) / norms
     status = Status.SOLVED
-    if not kernel.full_rank:
-        shortest = None
-        if not all(one.unique for one in found):
-            shortest = least_norm_weights(kernel, norms.min() / norms, weights, base)
-        if shortest is not None:
-            moved = (shortest - weights) * norms
-            if np.abs(moved).max() > 1e-12 * np.abs(weights * norms).max():
-                weights, status = shortest, Status.RANK_DEFICIENT
+    if not unique:
+        shortest = least_norm_weights(kernel, norms.min() / norms, weights, base)
+        if shortest is not None and np.abs((shortest - weights) * norms).max() > 1e-12 * np.abs(weights * norms).max():
+            weights, status = shortest, Status.RANK_DEFICIENT
     if hull_holds_zero(cosines, kernel):
         status = Status.STATIONARY
-    if not all(one.solved for one in found):
+    if not solved:
         status = Status.ITERATION_LIMIT
-    exchanges = sum(one.exchanges for one in found)
-    return Solution(weights, status, float(residual), exchanges)
+    return Solution(weights, status, residual, exchanges)

@@ -96,8 +96,7 @@ def hull_holds_zero(cosines: Array, kernel: Complementarity | None = None) -> bo
         >>> hull_holds_zero(np.array([[1.0, -1.0], [-1.0, 1.0]]))
         True
     """
-    upper, _, rank = (kernel or Complementarity(cosines)).factored()
-    if rank == len(cosines) and float(upper.diagonal().min()) ** 2 > 1e-7:
+    if (kernel or Complementarity(cosines)).smallest_pivot > 1e-7:
         return False  # far from any dependence
     ones = np.ones(len(cosines))
     pulls = Complementarity(cosines + 1.0).solve(-ones, np.ones(len(cosines), dtype=bool)).value

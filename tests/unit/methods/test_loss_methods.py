@@ -1,5 +1,6 @@
 """What every loss method owes: true weights, untouched absent tasks, no hidden memory, refusals by name."""
 
+import itertools
 import warnings
 
 import pytest
@@ -87,7 +88,7 @@ def test_implied_weights_are_the_slopes_of_the_criterion(method, losses, seed):
     if isinstance(method, eq.Tchebycheff):  # a maximum has no slope where two terms meet
         losses = [loss + 0.013 * i**2 for i, loss in enumerate(losses)]
         terms = sorted([losses[0], 2 * losses[1], losses[3]] if method.weights else losses)
-        if min(b - a for a, b in zip(terms, terms[1:], strict=False)) < 1e-2:
+        if min(b - a for a, b in itertools.pairwise(terms)) < 1e-2:
             return
     history = random_history(3, 4, seed)
     ends = (0, 1, 2) if method.per_epoch else ()
@@ -195,7 +196,8 @@ def test_losses_of_any_sign_have_finite_weights_elsewhere(method):
 
 
 @pytest.mark.parametrize(
-    "kind", [eq.LinearScalarization, eq.Tchebycheff, eq.SmoothTchebycheff, eq.OMDTchebycheff, eq.PNorm, eq.PBI, eq.COSMOS]
+    "kind",
+    [eq.LinearScalarization, eq.Tchebycheff, eq.SmoothTchebycheff, eq.OMDTchebycheff, eq.PNorm, eq.PBI, eq.COSMOS],
 )
 def test_weights_must_name_every_task_and_be_a_non_negative_preference(kind):
     with pytest.raises(TaskError, match=r"missing: 'b'; unknown: 'z'\. The tasks are 'a', 'b', 'c'"):

@@ -2,6 +2,7 @@
 
 import math
 
+import cvxpy as cp
 import numpy as np
 import pytest
 import torch
@@ -80,22 +81,10 @@ class Quadratics:
         self.largest = (self.factors * gaps**2 / 2).max()  # U
         self.steepest = (self.factors * gaps).max()  # Lambda
         self.diameter = 2 * self.radius
-        start = np.append(np.zeros(n), 10.0)
-        found = minimize(  # the epigraph form: min t with k w_i f_i <= t
-            lambda x: x[-1],
-            start,
-            jac=lambda x: np.append(np.zeros(n), 1.0),
-            constraints={
-                "type": "ineq",
-                "fun": lambda x: x[-1] - self.terms(x[:-1]),
-                "jac": lambda x: np.hstack([-self.factors[:, None] * (x[:-1] - self.centres), np.ones((k, 1))]),
-            },
-            method="SLSQP",
-            options={"ftol": 1e-14, "maxiter": 500},
-        )
-        assert found.success
-        assert np.linalg.norm(found.x[:-1]) < self.radius
-        self.least = found.x[-1]
+        theta = cp.Variable(n)
+        terms = [f / 2 * cp.sum_squares(theta - c) for f, c in zip(self.factors, self.centres, strict=True)]
+        self.least = cp.Problem(cp.Minimize(cp.max(cp.hstack(terms)))).solve()
+        assert np.linalg.norm(theta.value) < self.radius
 
     def terms(self, theta: np.ndarray) -> np.ndarray:
         return self.factors * ((theta - self.centres) ** 2).sum(axis=1) / 2
@@ -140,7 +129,7 @@ def test_on_convex_quadratics_the_mean_iterate_keeps_the_bound_and_the_rate(dual
     lengths = [300, 1000, 3000, 10_000]
     gaps = [problem.run(dual, steps) for steps in lengths]
     for steps, gap in zip(lengths, gaps, strict=True):
-        assert -1e-9 <= gap <= problem.bound(dual, steps)
+        assert -1e-7 <= gap <= problem.bound(dual, steps)
     slope = np.polyfit(np.log(lengths), np.log(gaps), 1)[0]
     assert slope <= -0.45
 
@@ -150,7 +139,7 @@ def test_on_convex_quadratics_the_kept_iterates_keep_the_same_bound(cap):
     problem = Quadratics(seed=3)
     keeper = KeptIterates("ada", cap=cap)
     gap = problem.run("exponentiated", 400, keeper)
-    assert -1e-9 <= gap <= problem.bound("exponentiated", 400)
+    assert -1e-7 <= gap <= problem.bound("exponentiated", 400)
     assert float(keeper.credits.sum()) == pytest.approx(400)
 
 

@@ -68,6 +68,8 @@ def test_with_the_right_weights_it_finds_any_point_of_a_concave_front(target):
     assert best == pytest.approx(point, abs=2e-4)
     losses = torch.tensor(point, dtype=torch.float64)
     method = eq.Tchebycheff(tuple(1 / point), ideal=None)
-    assert float(weigh(method, losses.tolist()).criterion) == pytest.approx((front * factors).max(axis=1).min(), abs=1e-3)
+    assert float(weigh(method, losses.tolist()).criterion) == pytest.approx(
+        (front * factors).max(axis=1).min(), abs=1e-3
+    )
     mixed = front @ (1 / point)
     assert np.argmin(mixed) in (0, len(front) - 1)

@@ -12,7 +12,7 @@ from ..ownership import Ownership
 from ..passes import Own, Plan
 from .features import only_own
 
-__all__ = ["Signs", "Sketched", "fold", "sketched"]
+__all__ = ["Signs", "Sketched", "fold", "name_bucket", "sketched"]
 
 
 @dataclass(eq=False)
@@ -60,6 +60,11 @@ def fold(values: Tensor, signs: Tensor, s: int, first: int = 0) -> Tensor:
     folded = signed[:whole].view(-1, s).sum(dim=0) if whole else signed.new_zeros(s)
     folded[: len(signed) - whole] += signed[whole:]
     return torch.roll(folded.double(), first % s)
+
+
+def name_bucket(name: str) -> int:
+    """The bucket of a parameter's first value, modulo s: small parameters do not all begin at the same one."""
+    return zlib.crc32(name.encode())
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +140,7 @@ def sketched(
                 name = ownership.name(leaf)
                 for row, values in waiting:
                     dense = values.to_dense() if values.is_sparse else values
-                    first = zlib.crc32(name.encode())
-                    rows[row] += fold(dense, signs.of(name, leaf), s, first).to(device)
+                    rows[row] += fold(dense, signs.of(name, leaf), s, name_bucket(name)).to(device)
                 waiting.clear()
     own = [(leaf, held[id(leaf)]) for leaf in leaves if held.get(id(leaf))]
     reached = [leaf for leaf in leaves if id(leaf) in held]

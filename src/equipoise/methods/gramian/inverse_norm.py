@@ -57,10 +57,10 @@ class InverseNorm(GramianMethod):
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
         del step
-        squares = gramian.diagonal()
-        live = squares > 0
-        # norms in units of the smallest live one: the weights neither overflow nor vanish, whatever the scale
-        smallest = torch.where(live, squares, torch.inf).min()
-        inverse = torch.where(live, (smallest / torch.where(live, squares, 1.0)).sqrt(), 0.0)
+        norms = gramian.diagonal().sqrt()
+        live = norms > 0
+        # in units of the smallest live norm: nothing overflows, whatever the scale
+        smallest = torch.where(live, norms, torch.inf).min()
+        inverse = torch.where(live, smallest / torch.where(live, norms, 1.0), 0.0)
         inverse = torch.where(live.any(), inverse, torch.ones_like(inverse))
         return Answer(inverse / inverse.sum(), state)

@@ -97,7 +97,7 @@ class GradDrop(JacobianMethod):
         upward = drawn < purity
         kept = torch.where(upward, jacobian > 0, jacobian < 0)
         if isinstance(self.leak, int | float):
-            leak = torch.full((len(jacobian), 1), float(self.leak)).to(jacobian)
+            leak = jacobian.new_full((len(jacobian), 1), float(self.leak))
         else:
             leak = step.tasks.vector(self.leak, "leak").to(jacobian)[:, None]
         passed = torch.where(kept, jacobian, leak * jacobian)

@@ -93,7 +93,8 @@ class MoCo(JacobianMethod):
         if self.gamma > 1:
             return {}
         # gradients so small that the weights stay where they are: d is the mean
-        return {"no_conflict": CounterExample(((0.09, 0.0), (-0.01, 0.01)))}
+        small = CounterExample(((0.09, 0.0), (-0.01, 0.01)))
+        return {"no_conflict": small, "degree": small}  # the weights' steps grow with the square of the gradients
 
     def direction(self, jacobian: Tensor, state: State, step: Step) -> Answer:
         del step

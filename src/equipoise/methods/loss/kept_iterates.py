@@ -270,7 +270,8 @@ class KeptIterates:
         names = tuple(losses) if isinstance(losses, Mapping) else ()
         entries = list(losses.values()) if isinstance(losses, Mapping) else list(losses)
         try:
-            found = torch.tensor([float(entry) for entry in entries], dtype=torch.float64)
+            numbers = [float(entry.detach() if isinstance(entry, Tensor) else entry) for entry in entries]
+            found = torch.tensor(numbers, dtype=torch.float64)
         except (TypeError, ValueError, RuntimeError) as error:
             raise LossError(f"losses must be one number a task; got {losses!r}.") from error
         if not len(found):

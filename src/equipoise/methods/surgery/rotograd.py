@@ -97,7 +97,7 @@ class RotoGrad(nn.Module):
     def rotations(self) -> dict[str, Tensor]:
         """Task name -> R_k (dim, dim); the identity without `rotate`."""
         if not self.rotate:
-            return {name: torch.eye(self.dim, device=self.first_norms.device) for name in self.heads}
+            return {name: torch.eye(self.dim).to(self.first_norms) for name in self.heads}
         return {name: _matrix(layer) for name, layer in self.layers.items()}
 
     def rotation_parameters(self) -> Iterator[nn.Parameter]:

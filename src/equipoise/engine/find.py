@@ -1,0 +1,191 @@
+"""Getting the gradients of a step in the way that was asked for."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError, SettingError
+from ..methods.base import JacobianMethod, Method, Step
+from .approximations.features import at_features
+from .approximations.last_layer import of_layer
+from .approximations.modes import Exact, Features, LastLayer, Mode, Sketch
+from .approximations.sketch import Signs, sketched
+from .approximations.source import Source
+from .graph import leaves_behind
+from .inspection import explained, inspect_graph, statistics_held
+from .memory import estimate, refuse_above
+from .ownership import Ownership
+from .passes import differentiate
+
+__all__ = ["Batch", "Found", "Held", "Settings", "Tools", "find"]
+
+Held = list[tuple[int, Tensor, float]]
+"""Losses with their graph: row, loss, and its share of the row's mean."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How gradients are had and handed out; see `Balancer`."""
+
+    heads: Literal["own", "weighted"]
+    scale: Literal["mean", "sum"] = "mean"
+    mode: Literal["inject", "recompute"] = "inject"
+    nonfinite: Literal["raise", "skip", "propagate"] = "raise"
+    gradients: Mode = Exact()
+    granularity: Literal["model", "module", "tensor"] = "model"
+    memory_limit: float | None = None
+
+
+@dataclass(eq=False)
+class Tools:
+    """What serves every step of one Balancer.
+
+    Attributes:
+        ownership: Who owns which parameter.
+        model: The user's, or None.
+        signs: Of the sketch.
+        measured: Whether the memory of the present plan was looked at.
+    """
+
+    ownership: Ownership
+    model: nn.Module | None = None
+    signs: Signs = field(default_factory=lambda: Signs(0))
+    measured: set[tuple[str, int]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The losses of one step, with their graph.
+
+    Attributes:
+        losses: Scalars of the present tasks.
+        features: Tensors between trunk and heads, or none.
+        retain_graph: Whether the graph is needed after the step.
+        second: The same tasks on another batch, for methods that sample twice.
+        third: On one more.
+    """
+
+    losses: list[Tensor]
+    features: tuple[Tensor, ...] = ()
+    retain_graph: bool = False
+    second: list[Tensor] | None = None
+    third: list[Tensor] | None = None
+
+    @property
+    def held(self) -> Held:
+        """The losses, each with its whole share."""
+        return [(row, loss, 1.0) for row, loss in enumerate(self.losses)]
+
+
+class Found(NamedTuple):
+    """Gradients of a step.
+
+    Attributes:
+        source: The gradients, scaled.
+        power: Of two: what they were scaled by.
+        gramian: (k, k) of the unscaled gradients, float64.
+    """
+
+    source: Source
+    power: int
+    gramian: Tensor
+
+    def only(self, rows: Sequence[int]) -> "Found":
+        """What some of the rows alone would have given."""
+        chosen = list(rows)
+        return Found(self.source.only(chosen), self.power, self.gramian[chosen][:, chosen])
+
+
+def find(
+    method: Method,
+    losses: Sequence[Tensor],
+    batch: Batch,
+    step: Step,
+    tools: Tools,
+    settings: Settings,
+    power: int,
+    *,
+    jacobian: bool = False,
+) -> Found:
+    """Gradients of some losses.
+
+    Where float16 is in play the losses are multiplied by a power of two for our passes, so that small gradients do
+    not vanish; it is lowered by 2^4 as long as something overflows, and undone exactly.
+
+    Args:
+        method: Says what is needed.
+        losses: Those of `batch`, or of its second or third part.
+        batch: Features and whether the graph is needed.
+        step: Which tasks.
+        tools: Of the Balancer.
+        settings: Of the Balancer.
+        power: The scale to begin with, where float16 is in play.
+        jacobian: Whether single gradients are looked at, and not only their products and mixtures.
+
+    Returns:
+        The gradients; `Found.power` is 0 without float16, and where no scale gave finite numbers.
+    """
+    facts = inspect_graph(losses)
+    if facts.reentrant:
+        raise InputError(
+            "the losses' graph holds activations checkpointed with use_reentrant=True, which gives gradients to "
+            "backward() only. Type torch.utils.checkpoint.checkpoint(..., use_reentrant=False)."
+        )
+    leaves = leaves_behind(losses)
+    complete = len(step.tasks.present) == len(step.tasks.names)
+    tools.ownership.meet(leaves, complete=complete)
+    key = (repr(settings.gradients), len(losses))
+    if key not in tools.measured:
+        needed = estimate(settings.gradients, len(losses), leaves, tools.ownership)
+        refuse_above(settings.memory_limit, needed, len(losses), settings.gradients, losses[0].device)
+        tools.measured.add(key)
+    jacobian = jacobian or isinstance(method, JacobianMethod)
+    with explained(), statistics_held(tools.model):
+        power = power if facts.half else 0
+        while True:
+            keep = batch.retain_graph or settings.mode == "recompute" or power > 0
+            scaled = [_wide(loss) * 2.0**power for loss in losses] if power else list(losses)
+            source = _source(method, scaled, batch.features, step, tools, settings, keep, jacobian)
+            gramian = source.gramian()
+            if not power or bool(torch.isfinite(gramian.diagonal()).all()):
+                return Found(source, power, gramian * 4.0**-power)
+            power = max(power - 4, 0)
+
+
+def _wide(loss: Tensor) -> Tensor:
+    return loss.to(torch.promote_types(loss.dtype, torch.float32))
+
+
+def _source(
+    method: Method,
+    losses: Sequence[Tensor],
+    features: Sequence[Tensor],
+    step: Step,
+    tools: Tools,
+    settings: Settings,
+    keep: bool,
+    jacobian: bool,
+) -> Source:
+    mode, tasks, ownership = settings.gradients, step.tasks.present, tools.ownership
+    complete = len(tasks) == len(step.tasks.names)
+    if isinstance(mode, Features) or method.needs == "features":
+        if not features:
+            who = repr(mode) if isinstance(mode, Features) else repr(method)
+            raise SettingError(f"{who} works on representation gradients: call balancer(losses, features=...).")
+        source = at_features(losses, features, ownership, complete=complete, retain_graph=keep)
+        if isinstance(mode, Features):
+            return source
+        return replace(source, plan=replace(source.plan, reason="the method is defined on gradients at the features"))
+    if isinstance(mode, Sketch):
+        return sketched(losses, tasks, ownership, tools.signs, mode.s, complete=complete)
+    if isinstance(mode, LastLayer):
+        return of_layer(losses, tasks, ownership, mode.parameters, complete=complete)
+    wanted = {"jacobian": jacobian, "memory_limit": settings.memory_limit}
+    wanted = {k: v for k, v in wanted.items() if k in inspect.signature(differentiate).parameters}  # TEMPORARY
+    return differentiate(
+        losses, tasks, ownership, features=features, complete=complete, retain_graph=keep, **wanted
+    )

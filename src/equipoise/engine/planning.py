@@ -1,0 +1,180 @@
+"""Which engine for which parameters, at what predicted cost, and why."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node
+
+from .graph import Graph, shape_at
+from .linear_sites import LinearSite, find_linear_site
+from .ownership import Ownership
+
+__all__ = ["LayerPlan", "Plan", "choose_sites", "memory_limit", "multiplications", "predict"]
+
+_DOUBLE = 2  # a float64 product takes twice the time of a float32 one
+_TRIANGLE = 0.65  # of a full product, for a triangular factor multiplied in bands
+_ASK = 256 << 20  # below so many bytes nobody asks how much memory there is
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One way, and the parameters that take it.
+
+    Attributes:
+        engine: ``direct`` (a gradient a task, kept), ``ghost`` (output gradients kept, weight gradients never formed),
+            ``separable`` (one pass for tasks that own their rows) or ``streamed`` (products kept, gradients dropped).
+        parameters: Their names.
+        reason: Why.
+        memory: Bytes kept for the rows.
+    """
+
+    engine: str
+    parameters: tuple[str, ...]
+    reason: str
+    memory: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the gradients were computed.
+
+    Attributes:
+        engine: ``losses`` (no pass of ours), ``sequential``, ``two-phase``, ``separable``, ``streaming`` or
+            ``features``.
+        reason: Why this one.
+        passes: Backward passes through the shared parameters before the user's own.
+        cost: Predicted time in plain steps (forward and backward of the sum of the losses), counting multiplications;
+            None where the graph holds no product that is known.
+        memory: Predicted bytes kept for per-task rows, beyond a plain step.
+        layers: The engine of each group of parameters.
+    """
+
+    engine: str
+    reason: str
+    passes: int
+    cost: float | None = None
+    memory: int | None = None
+    layers: tuple[LayerPlan, ...] = ()
+
+    def __str__(self) -> str:
+        """The plan as a few lines of text."""
+        cost = "unknown" if self.cost is None else f"{self.cost:.1f} plain steps"
+        memory = "unknown" if self.memory is None else _bytes(self.memory)
+        lines = [f"{self.engine}: {self.reason}", f"  passes {self.passes}, predicted cost {cost}, rows {memory}"]
+        for layer in self.layers:
+            shown = ", ".join(layer.parameters[:3]) + (", ..." if len(layer.parameters) > 3 else "")
+            lines.append(f"  {layer.engine}: {shown} ({len(layer.parameters)}), {layer.reason}, {_bytes(layer.memory)}")
+        return "\n".join(lines)
+
+
+def choose_sites(
+    graph: Graph, leaves: Sequence[Tensor], ownership: Ownership, k: int
+) -> tuple[list[LinearSite], dict[str, list[Tensor]]]:
+    """Takes the ghost engine for the linear layers where it is cheaper.
+
+    It wins where rows are few: multiply-adds 2 N² d_in + .65 k N² d_out + 2 k² N d_out + N d_in d_out against
+    k N d_in d_out + 2 k² d_in d_out (a float64 product counted twice). With k = 10 and d = 768, N below about 600.
+
+    Args:
+        graph: Of all losses.
+        leaves: That are, or may be, shared.
+        ownership: Names parameters.
+        k: Number of passes.
+
+    Returns:
+        The layers for the ghost engine, and every other leaf by the reason why it is none.
+    """
+    sites: list[LinearSite] = []
+    direct: dict[str, list[Tensor]] = {}
+    for leaf in leaves:
+        found = find_linear_site(graph, leaf)
+        if isinstance(found, str):
+            direct.setdefault(found, []).append(leaf)
+        elif k < 2 or found.rows >= found.fan_in or _ghost(found, k) >= _direct(found, k):
+            reason = "few tasks" if k < 3 else "many rows"
+            direct.setdefault(f"{reason}: its weight gradients are cheaper than its products", []).append(leaf)
+        else:
+            sites.append(found)
+    return sites, direct
+
+
+def _ghost(site: LinearSite, k: int) -> float:
+    rows, fan_in, fan_out = site.rows, site.fan_in, site.fan_out
+    products = 2 * rows**2 * fan_in + _TRIANGLE * k * rows**2 * fan_out + _DOUBLE * k**2 * rows * fan_out
+    return products + rows * fan_in * fan_out
+
+
+def _direct(site: LinearSite, k: int) -> float:
+    size = site.fan_in * site.fan_out
+    return k * site.rows * size + _DOUBLE * k**2 * size
+
+
+def multiplications(node: Node) -> float:
+    """Multiply-adds of a node's forward; 0 for nodes that do not multiply matrices, or are not known."""
+    name, shape = node.name(), shape_at(GradientEdge(node, 0))
+    size = 1.0
+    for extent in shape:
+        size *= extent
+    if name in {"AddmmBackward0", "MmBackward0"}:
+        sizes = getattr(node, "_saved_mat1_sym_sizes" if name[0] == "A" else "_saved_self_sym_sizes", (0, 0))
+        return size * float(sizes[-1])
+    if name == "ConvolutionBackward0":
+        weight = [parent for parent, _ in node.next_functions][1]
+        leaf = getattr(weight, "variable", None)
+        return 0.0 if leaf is None or not shape else size * leaf.numel() / leaf.shape[0]
+    if name.startswith("ScaledDotProduct"):
+        return 2 * size * float(shape[-2]) if len(shape) > 1 else 0.0
+    return 0.0
+
+
+def predict(
+    graph: Graph,
+    shared: Sequence[Node],
+    passes: int,
+    sites: Sequence[LinearSite],
+    *,
+    direct: bool = True,
+    again: float = 0.0,
+) -> float | None:
+    """Predicted time of a step in plain steps.
+
+    Args:
+        graph: Of all losses.
+        shared: Nodes that every pass goes through.
+        passes: How often.
+        sites: Layers of the ghost engine.
+        direct: Whether the other layers form their weight gradients in each pass.
+        again: Further backward passes (a weighted one, for streaming).
+
+    Returns:
+        Multiplications of the step over those of a plain one; None where there are none.
+    """
+    whole = sum(multiplications(node) for node in graph.nodes)
+    if whole == 0:
+        return None
+    inner = sum(multiplications(node) for node in shared)
+    ghosts = {site.node for site in sites}
+    formed = sum(multiplications(node) for node in shared if node not in ghosts) if direct else 0.0
+    work = whole + 2 * (whole - inner) + passes * (inner + formed) + 2 * again * inner
+    work += sum(_ghost(site, passes) for site in sites)
+    return work / (3 * whole)
+
+
+def memory_limit(limit: int | None, needed: int, device: torch.device) -> int:
+    """Bytes that rows may take: the given limit, else four fifths of what is free now."""
+    if limit is not None:
+        return limit
+    if needed < _ASK:
+        return needed
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * 0.8)
+    if device.type == "cpu" and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.8)
+    return needed
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB" if count >= 1 << 20 else f"{count / 1024:.1f} KiB"
