@@ -142,22 +142,21 @@ def _alpha_fair(jacobian: Array, alpha: float) -> Array | None:
         gains = np.log(y) if power == 1 else y ** (1 - power) / (1 - power)
         return 0.5 * float(np.sum((triangle @ y) ** 2)) - float(prices @ gains)
 
-    for step in range(3000):
-        wide = triangle.astype(np.longdouble)
+    wide = triangle.astype(np.longdouble)
+    square = triangle.T @ triangle
+    for _ in range(400):
         exact = wide.T @ (wide @ pulls.astype(np.longdouble)) - prices * pulls.astype(np.longdouble) ** -power
-        bend = np.sqrt(power * prices * pulls ** (-power - 1))
-        change = -np.linalg.lstsq(
-            np.vstack([triangle, np.diag(bend)]).T @ np.vstack([triangle, np.diag(bend)]),
-            exact.astype(np.float64),
-            rcond=None,
-        )[0]
+        bend = power * prices * pulls ** (-power - 1)
+        change = -np.linalg.solve(square + np.diag(bend), exact.astype(np.float64))
         ratio = change / pulls
         length = min(1.0, 0.9 / max(float(-ratio.min()), 1e-300))
-        while step < 2000 and potential(pulls + length * change) > potential(pulls) * (1 + 1e-15) and length > 1e-6:
+        while length > 1e-6 and potential(pulls + length * change) > potential(pulls) + 1e-15 * len(pulls):
             length /= 2
         pulls = pulls + length * change
-        if np.abs(ratio).max() < 1e-14 * len(pulls):
+        if np.abs(ratio).max() < 1e-13 * len(pulls):
             break
+    else:
+        return None
     direction = (jacobian[np.linalg.norm(jacobian, axis=1) > 0] / norms[:, None]).T @ pulls
     return direction * scale ** (1 - 2 / (1 + power))
 

@@ -15,15 +15,15 @@ import equipoise as eq
 SOURCE = Path(eq.__file__).parent
 LAYERS = [  # a module may import from its own line and those above
     {"_version", "errors", "files"},
-    {"types", "verdict", "record_json"},
+    {"types", "verdict", "record_json", "training_record"},
     {"solve"},
     {"methods", "diagnostics", "masking", "losses"},
     {"laws", "records", "linear"},
     {"distributed", "engine"},
-    {"saved_state", "balancer"},
-    {"integrations", "data"},
-    {"training", "auditing", "feature_audit", "run_folder"},
-    {"front", "report"},
+    {"saved_state", "balancer", "gradient_probe"},
+    {"integrations", "data", "doctor", "profiling"},
+    {"training", "auditing", "feature_audit", "run_folder", "training_folder", "recording", "noop"},
+    {"front", "report", "reproduce"},
     {"_public"},
     {"cli", "__init__", "__main__"},
 ]

@@ -8,6 +8,8 @@ from .engine.approximations import Every, Exact, Features, LastLayer, Sketch
 from .masking import masked_mean
 from .methods import *  # noqa: F403
 from .methods import direction, weights
+from .methods.loss import KeptIterates
+from .profiling import profile
 from .recording import record
 from .types import Bounds, Ray, ReferencePoint
 
@@ -17,6 +19,7 @@ __all__ = [
     "Every",
     "Exact",
     "Features",
+    "KeptIterates",
     "LastLayer",
     "Ray",
     "ReferencePoint",
@@ -30,6 +33,7 @@ __all__ = [
     "linear",
     "masked_mean",
     "methods",
+    "profile",
     "record",
     "solve",
     "weights",

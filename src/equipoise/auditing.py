@@ -19,6 +19,9 @@ __all__ = ["RESAMPLES", "audit"]
 RESAMPLES = 200
 """Resamples of the rows where fewer than half are complete and no number was asked for."""
 
+_NOTHING_LEFT = 1e-9
+"""A share of variance that is the rounding of a fit."""
+
 _PACKAGES = ("equipoise", "numpy", "scipy", "pandas", "scikit-learn")
 
 
@@ -42,7 +45,8 @@ def audit(
     Args:
         source: A `Table` (as `equipoise.data.load` returns it), or what that function accepts: a built-in name, a
             path, a data frame.
-        targets: Target columns; this and the next four as for `equipoise.data.load`, unused with a `Table`.
+        targets: Target columns; this and the next four as for `equipoise.data.load`, refused with a `Table`, which
+            was made with its own.
         inputs: Input columns; None takes all others.
         drop: Columns to leave out.
         header: Whether a file's first line holds names.
@@ -67,14 +71,19 @@ def audit(
         (1, 3)
     """
     from .data import Table, encode_frame, load  # noqa: PLC0415 - pandas
-    from .linear import LinearProblem  # noqa: PLC0415 - scipy
+    from .linear import LinearProblem, width_summary  # noqa: PLC0415 - scipy
     from .linear.audits import audit_problem  # noqa: PLC0415 - scipy
 
-    if bootstraps is not None and bootstraps < 0:
-        raise SettingError(f"bootstraps must be 0 or more; found {bootstraps}")
+    _check_whole(seed=seed, bootstraps=0 if bootstraps is None else bootstraps)
     if isinstance(source, Table):
+        given = {"targets": targets, "inputs": inputs, "drop": drop or None, "header": None if header else False}
+        unused = [name for name, value in (given | {"names": names}).items() if value is not None]
+        if unused:
+            raise SettingError(
+                f"a Table has its columns already: give {listed(unused)} to equipoise.data.load instead."
+            )
         table = source
-    elif hasattr(source, "columns"):
+    elif hasattr(source, "columns") and hasattr(source, "iloc"):
         if not targets:
             raise DataError(f"a data frame needs targets=[...]; its columns: {listed(list(source.columns)[:20])}")
         table = encode_frame(source, targets=targets, inputs=inputs, drop=drop)
@@ -91,8 +100,19 @@ def audit(
         tasks=_task_cards(table, problem),
         verdicts=tuple(verdicts),
         smallest_width=max(1, problem.rank),
+        summary=width_summary(verdicts, max(1, problem.rank)) if width is None else "",
         versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     )
+
+
+def _check_whole(**settings: object) -> None:
+    wrong = [
+        f"{name}={value!r}"
+        for name, value in settings.items()
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0
+    ]
+    if wrong:
+        raise SettingError(f"seed and bootstraps must be whole numbers of 0 or more; found {listed(wrong, '')}.")
 
 
 def _title(table: "Table") -> str:
@@ -113,8 +133,20 @@ def _data_card(table: "Table", problem: "LinearProblem") -> DataCard:
             "each task's variance.",
             f"Least-squares predictions were computed from the {problem.method}, in float64.",
         ),
-        warnings=tuple(dict.fromkeys((*table.warnings, *problem.warnings))),
+        warnings=(*table.warnings, *_doubts(problem)),
     )
+
+
+def _doubts(problem: "LinearProblem") -> list[str]:
+    """What only the fit shows; the table's own warnings have said the rest."""
+    perfect = [name for name, share in zip(problem.tasks, problem.R2, strict=True) if share > 1 - _NOTHING_LEFT]
+    nothing = [name for name, share in zip(problem.tasks, problem.R2, strict=True) if share < _NOTHING_LEFT]
+    doubts = []
+    if perfect and problem.inputs < problem.rows - 1:
+        doubts.append(f"The inputs determine {listed(perfect)} exactly: is a target among the inputs?")
+    if nothing:
+        doubts.append(f"The inputs explain nothing of {listed(nothing)}.")
+    return doubts
 
 
 def _task_cards(table: "Table", problem: "LinearProblem") -> tuple[TaskCard, ...]:

@@ -4,36 +4,34 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from .engine.accumulation import Accumulation, Until
-from .engine.approximations import Exact, LastLayer, Mode, Sketch
+from .engine.accumulation import Accumulation, Until, balance_last
+from .engine.approximations import Exact, LastLayer, Mode
 from .engine.balance import Balanced, balance
 from .engine.carried import Carried
 from .engine.checks import check_settings, read_shared, refuse_accumulation, refuse_ranks
 from .engine.copies import Copyable
-from .engine.find import Batch, Settings, Tools, find
+from .engine.find import Batch, Settings
 from .engine.granular import by_group
 from .engine.inject import inject
 from .engine.inspection import allow_several_backwards, read_features, refuse_unreached
 from .engine.passes import Plan
-from .errors import ClockError, SettingError, TaskError
-from .losses import mean_of, read_losses
+from .errors import ClockError, SettingError
+from .losses import Losses, mean_of, mean_of_some, read_losses, read_same_tasks
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 from .records import StepRecord
-from .saved_state import read_state, state_keys, write_state
+from .saved_state import Saved
 from .types import Preference, Tasks
 
 __all__ = ["Balancer"]
 
-Losses = Mapping[str, Tensor | None] | Sequence[Tensor | None]
 
-
-class Balancer(Copyable, nn.Module):
+class Balancer(Saved, Copyable):
     """Balances several losses inside your own training loop.
 
     ``loss = balancer({"depth": l1, "normals": l2})`` replaces ``(l1 + l2) / 2``; everything after it stays: `backward`,
@@ -122,7 +120,10 @@ class Balancer(Copyable, nn.Module):
         way = LastLayer(layer) if layer is not None else Exact() if gradients is None else gradients
         given = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite, "granularity": granularity}
         check_settings(
-            method, tasks, model, given | {"steps_per_epoch": steps_per_epoch, "gradients": way, "memory_limit": memory_limit}
+            method,
+            tasks,
+            model,
+            given | {"steps_per_epoch": steps_per_epoch, "gradients": way, "memory_limit": memory_limit},
         )
         self.method = method
         self.settings = Settings(heads or method.heads, scale, mode, nonfinite, way, granularity, memory_limit)
@@ -193,7 +194,7 @@ class Balancer(Copyable, nn.Module):
         held = read_features(features)
         if held and self.method.needs != "losses":
             refuse_unreached(values, [names[i] for i in present], held)
-        others = [None if part is None else _same_tasks(part, names, present) for part in (second, third)]
+        others = [None if part is None else read_same_tasks(part, names, present) for part in (second, third)]
         if others[1] is not None and others[0] is None:
             raise SettingError("`third` was given without `second`: two batches are `losses` and `second`.")
         if self.tasks is None:
@@ -206,15 +207,16 @@ class Balancer(Copyable, nn.Module):
         if self.accumulation is None:
             balanced = balance(self.method, batch, step, state, self.tools, self.settings, self.carried)
         else:
-            gathered = self._gathered(batch, step, self.accumulation)
+            gathered = balance_last(
+                self.method, batch, step, state, self.tools, self.settings, self.carried, self.accumulation
+            )
             if gathered is None:
                 return inject(mean_of(values), [], [])
             balanced = gathered
         self._after(step, balanced, time.perf_counter() - began)
+        value = mean_of_some(values, present, () if balanced.empty else balanced.tasks.present)
         targets = [*balanced.targets, *self._trained_targets(balanced)]
-        return inject(
-            _value(values, present, balanced), [target for target, _ in targets], [gradient for _, gradient in targets]
-        )
+        return inject(value, [target for target, _ in targets], [gradient for _, gradient in targets])
 
     def _current_state(self, device: torch.device) -> State:
         return {name: tensor.to(device) for name, tensor in self.state.items()} | dict(self.trained)
@@ -247,38 +249,6 @@ class Balancer(Copyable, nn.Module):
         refuse_accumulation(steps, self.method, self.settings)
         before, self.accumulation = self.accumulation, Accumulation(steps, divided) if steps > 1 else None
         return Until(self, before)
-
-    def _gathered(self, batch: Batch, step: Step, accumulation: Accumulation) -> Balanced | None:
-        assert step.losses is not None
-        if batch.second is not None:
-            raise SettingError("`second` cannot be used within `accumulate`.")
-        looks = isinstance(self.method, LossMethod)
-        hold = looks or self.settings.mode == "recompute" or isinstance(self.settings.gradients, Sketch)
-        found = None
-        if not looks:
-            found = find(
-                self.method, batch.losses, batch, step, self.tools, self.settings, self.carried.power, jacobian=True
-            )
-        if not accumulation.add(step.tasks.present, step.losses, batch.losses, found, hold):
-            return None
-        whole = Step(accumulation.tasks(step.tasks.names), accumulation.losses(), step.preference)
-        s = self.settings.gradients.s if isinstance(self.settings.gradients, Sketch) else 0
-        mean, held = accumulation.found(self.ownership, self.tools.signs, s), accumulation.held()
-        factor = accumulation.factor
-        accumulation.clear()
-        balanced = balance(
-            self.method,
-            Batch([]),
-            whole,
-            self._current_state(batch.losses[0].device),
-            self.tools,
-            self.settings,
-            self.carried,
-            held=held,
-            found=mean,
-        )
-        targets = [(target, gradient * factor) for target, gradient in balanced.targets]
-        return balanced._replace(targets=targets, factor=balanced.factor * factor)
 
     def end_epoch(self) -> None:
         """Tells a method that moves per epoch that one has ended; others do not mind."""
@@ -337,42 +307,3 @@ class Balancer(Copyable, nn.Module):
                 "eq.Balancer(..., steps_per_epoch=len(loader)), or steps_per_epoch='manual' and call "
                 "balancer.end_epoch() after each epoch."
             )
-
-    # ------------------------------------------------------------------------------------------ saved states
-
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        write_state(self, destination, prefix)
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        read_state(self, state_dict, prefix)
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
-        ours = state_keys(self, prefix)
-        unexpected_keys[:] = [key for key in unexpected_keys if key not in ours]
-
-
-def _value(values: list[Tensor], present: list[int], balanced: Balanced) -> Tensor:
-    """The mean of the losses that took part."""
-    if balanced.weighed is None and balanced.skipped:
-        return torch.zeros_like(mean_of(values))
-    took_part = set(balanced.tasks.present)
-    return mean_of([value for task, value in zip(present, values, strict=True) if task in took_part])
-
-
-def _same_tasks(losses: Losses, names: tuple[str, ...], present: list[int]) -> list[Tensor]:
-    other, values = read_losses(losses, names, differentiable=True)
-    if other != present:
-        shown = [", ".join(f"'{names[i]}'" for i in part) for part in (present, other)]
-        raise TaskError(f"both batches must show the same tasks: the first has {shown[0]}; the other has {shown[1]}.")
-    return values

@@ -7,12 +7,13 @@ from torch import Tensor
 
 from .errors import LossError, TaskError, listed
 
-__all__ = ["mean_of", "read_losses"]
+__all__ = ["Losses", "mean_of", "mean_of_some", "read_losses", "read_same_tasks"]
+
+Losses = Mapping[str, Tensor | None] | Sequence[Tensor | None]
+"""What users hand over: scalars by task name or in task order, None for an absent task."""
 
 
-def read_losses(
-    losses: Mapping[str, Tensor | None] | Sequence[Tensor | None], names: tuple[str, ...], *, differentiable: bool
-) -> tuple[list[int], list[Tensor]]:
+def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool) -> tuple[list[int], list[Tensor]]:
     """The present losses, in task order.
 
     Args:
@@ -36,7 +37,10 @@ def read_losses(
         raise TaskError("`losses` is empty; at least one task is needed.")
     if isinstance(losses, Mapping):
         known = set(names)
-        missing, unknown = [name for name in names if name not in losses], [name for name in losses if name not in known]
+        missing, unknown = (
+            [name for name in names if name not in losses],
+            [name for name in losses if name not in known],
+        )
         if missing or unknown:
             raise TaskError(
                 f"the tasks are {listed(names)}; missing: {listed(missing) or 'none'}; unknown: "
@@ -84,3 +88,29 @@ def mean_of(losses: Sequence[Tensor]) -> Tensor:
     for loss in losses[1:]:
         total = total + loss.detach().reshape(()).to(total.device)
     return torch.div(total, len(losses))
+
+
+def mean_of_some(losses: Sequence[Tensor], tasks: Sequence[int], chosen: Sequence[int]) -> Tensor:
+    """The mean over the chosen tasks; zero where there is none.
+
+    Args:
+        losses: Of the present tasks.
+        tasks: Their numbers.
+        chosen: Numbers of the tasks that count.
+    """
+    inside = set(chosen)
+    kept = [loss for task, loss in zip(tasks, losses, strict=True) if task in inside]
+    return mean_of(kept) if kept else torch.zeros_like(losses[0].detach().reshape(()))
+
+
+def read_same_tasks(losses: Losses, names: tuple[str, ...], present: Sequence[int]) -> list[Tensor]:
+    """The losses of another batch, in task order.
+
+    Raises:
+        TaskError: They are not of the tasks at `present`.
+    """
+    other, values = read_losses(losses, names, differentiable=True)
+    if other != list(present):
+        shown = [", ".join(f"'{names[i]}'" for i in part) for part in (present, other)]
+        raise TaskError(f"both batches must show the same tasks: the first has {shown[0]}; the other has {shown[1]}.")
+    return values

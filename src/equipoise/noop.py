@@ -15,6 +15,8 @@ __all__ = ["identical_runs", "notices"]
 
 LEAST_LINES = 3
 """Fewer recorded steps are too few to say anything."""
+LONG = 32
+"""From so many recorded steps on, weights that have not moved are worth a word while the run goes on."""
 UNIFORM = 1e-6
 """Weights that differ by less than this share of their mean are equal."""
 SMALL_SHARE = 1e-3
@@ -25,11 +27,13 @@ MOST_FAILED = 0.01
 _MEANT_TO_BE_UNIFORM = ("LinearScalarization()", "LinearScalarization(weights=None)")
 
 
-def notices(record: TrainingRecord) -> tuple[Notice, ...]:
+def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, ...]:
     """Everything to be said about one run.
 
     Args:
         record: With at least three lines; below that nothing is said but of restarts.
+        running: Whether more is to come. Uniform weights are then mentioned from 32 lines on only: methods that move
+            per epoch begin with them.
 
     Returns:
         Restarts, failed solves, uniform weights, tasks of small share, in this order.
@@ -42,7 +46,10 @@ def notices(record: TrainingRecord) -> tuple[Notice, ...]:
     """
     found = _restarted(record)
     if len(record.lines) >= LEAST_LINES:
-        found += _failed(record.lines) + _uniform(record.config, record.lines) + _small(record.config, record.lines)
+        found += _failed(record.lines)
+        if not running or len(record.lines) >= LONG:
+            found += _uniform(record.config, record.lines)
+        found += _small(record.config, record.lines)
     return tuple(found)
 
 

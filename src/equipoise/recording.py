@@ -44,7 +44,7 @@ def record(
 
     Call it once, before the loop; the loop itself stays as it is. At step 1 and every `every` steps one line is
     added to ``records.jsonl``: losses raw and weighted, weights, status, counts, seconds, and the tasks' gradients
-    where they are known. What is wrong with a run (see `equipoise.noop`) is said through the logger ``equipoise``, once.
+    where they are known. What is wrong with a run (see `equipoise.noop`) is said once, by the logger ``equipoise``.
 
     Methods on gradients have the gradients at hand. For loss methods they are measured, at step 1 and every
     `gradients` steps, by one backward pass a task over the losses' graph.
@@ -210,8 +210,10 @@ class Recorder:
         line = StepLine(
             step=self._steps,
             seconds=round(now - self._began, 6),
-            step_seconds=None if self._before is None else (now - self._before[1]) / (self._steps - self._before[0]),
-            balancer_seconds=None if outcome is None else outcome.seconds,
+            step_seconds=None
+            if self._before is None
+            else round((now - self._before[1]) / max(1, self._steps - self._before[0]), 7),
+            balancer_seconds=None if outcome is None else round(outcome.seconds, 7),
             record_seconds=round(self._spent, 6),
             raw_losses=raw,
             weighted_losses=weighted,
@@ -244,7 +246,7 @@ class Recorder:
     def _say(self, *, last: bool) -> None:
         """Says what has not been said yet."""
         record = read_training(self.folder)
-        found = list(notices(record))
+        found = list(notices(record, running=not last))
         if last:
             found += identical_runs(self.folder.name, record, read_neighbours(self.folder, record))
         said = {(notice.kind, notice.subject) for notice in self.notices}

@@ -12,13 +12,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from .errors import RunFolderError
-from .files import TEMPORARY, replace_file
+from .files import TEMPORARY, locked, replace_file
 from .record_json import records_from_json, records_to_json
+from .run_config import RunConfig, differences
 from .verdict import AuditRecord
 
 __all__ = [
@@ -31,43 +32,6 @@ __all__ = [
 ]
 
 CONFIG, RECORD, REPORT = "config.json", "record.json", "report.html"
-
-
-class RunConfig(BaseModel):
-    """What was asked: whatever decides the result, and nothing else.
-
-    Attributes:
-        written_by: Marks the folder as ours.
-        format: Version of the folder's layout.
-        command: Which command wrote it.
-        version: Of equipoise.
-        data: Name of the set or file.
-        sha256: Of the data, or "" for generated tables.
-        targets, inputs, drop, names: Column names as given; None where not given.
-        width: Of the shared layer; None for all.
-        header: Whether the file's first line holds names.
-        bootstraps: Resamples asked for; None for the default.
-        seed: Of everything random.
-        title: Of the report, where it is not the record's own.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    written_by: Literal["equipoise"] = "equipoise"
-    format: Literal[1] = 1
-    command: Literal["audit", "demo"]
-    version: str
-    data: str
-    sha256: str = ""
-    targets: tuple[str, ...] | None = None
-    inputs: tuple[str, ...] | None = None
-    drop: tuple[str, ...] = ()
-    names: tuple[str, ...] | None = None
-    width: int | None = None
-    header: bool = True
-    bootstraps: int | None = None
-    seed: int = 0
-    title: str | None = None
 
 
 class RunFolder:
@@ -94,9 +58,9 @@ class RunFolder:
         self.config = config
         self._fresh = True
         _check_place(path)
-        found = _found_config(path)
-        if found is not None and not overwrite:
-            _check_same(path, found, config)
+        self._seen = _found_config(path)
+        if self._seen is not None and not overwrite:
+            _check_same(path, self._seen, config)
             self._fresh = False
 
     @property
@@ -118,30 +82,38 @@ class RunFolder:
         """Write config, record and report, each whole or not at all.
 
         An older report and record are removed first: a crash in between leaves a folder without a record, which
-        the same command completes, never a record under another run's configuration.
+        the same command completes, never a record under another run's configuration. Two processes take turns, and
+        the second refuses if the first wrote another configuration meanwhile.
 
         Args:
             records: One, or several cases.
             report: The HTML page.
 
         Raises:
-            RunFolderError: The disk refused.
+            RunFolderError: The disk refused, or another run wrote there since this object was made.
         """
         try:
             self.path.mkdir(exist_ok=True)
-            for leftover in self.path.glob(f".*{TEMPORARY}"):
-                leftover.unlink()
-            if self._fresh:
-                for name in (REPORT, RECORD):
-                    (self.path / name).unlink(missing_ok=True)
-            replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
-            replace_file(self.path / RECORD, records_to_json(records))
-            replace_file(self.path / REPORT, report)
+            with locked(self.path):
+                meanwhile = _found_config(self.path)
+                if meanwhile is not None and meanwhile != self._seen:
+                    _check_same(self.path, meanwhile, self.config)
+                self._write(records, report)
         except OSError as error:
             raise RunFolderError(
                 f"The folder {str(self.path)!r} must be writable; the system says: {error.strerror or error}. "
                 "Choose another with --out."
             ) from error
+
+    def _write(self, records: Sequence[AuditRecord], report: str) -> None:
+        for leftover in self.path.glob(f".*{TEMPORARY}"):
+            leftover.unlink()
+        if self._fresh:
+            for name in (REPORT, RECORD):
+                (self.path / name).unlink(missing_ok=True)
+        replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
+        replace_file(self.path / RECORD, records_to_json(records))
+        replace_file(self.path / REPORT, report)
 
     @staticmethod
     def default(*parts: str) -> Path:
@@ -295,9 +267,7 @@ def _valid(path: Path, found: dict[str, Any]) -> RunConfig:
 
 
 def _check_same(path: Path, found: dict[str, Any], config: RunConfig) -> None:
-    there = _valid(path, found).model_dump(mode="json")
-    now = config.model_dump(mode="json")
-    differing = [f"{key}: {there[key]!r} there, {now[key]!r} now" for key in now if there[key] != now[key]]
+    differing = differences(_valid(path, found), config)
     if differing:
         raise RunFolderError(
             f"The folder {str(path)!r} holds a run of another configuration. It differs in\n  "

@@ -6,10 +6,10 @@ does not fit.
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .engine.carried import Carried, as_data, from_data
 from .errors import StateError, listed
@@ -18,7 +18,7 @@ from .methods.base import JacobianMethod
 if TYPE_CHECKING:
     from .balancer import Balancer
 
-__all__ = ["read_state", "state_keys", "write_state"]
+__all__ = ["Saved", "read_state", "state_keys", "write_state"]
 
 _ABOUT = "about"
 _STATE = "state_"
@@ -127,3 +127,32 @@ def _collect(
     if wrong:
         raise StateError(f"the saved state does not fit {method!r} with {k} tasks: {'; '.join(wrong)}.")
     return state
+
+
+class Saved(nn.Module):
+    """Writes and reads a Balancer's keys where PyTorch saves and loads a module."""
+
+    @property
+    def _whole(self) -> "Balancer":
+        return cast("Balancer", self)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        write_state(self._whole, destination, prefix)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        read_state(self._whole, state_dict, prefix)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        ours = state_keys(self._whole, prefix)
+        unexpected_keys[:] = [key for key in unexpected_keys if key not in ours]

@@ -17,6 +17,7 @@ Scale: what a method normalises, it normalises to sum 1, so a learning rate that
 carries over. k tasks, n shared parameters, B batch, K models, q shared width.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -79,8 +80,7 @@ def freeze_per_task(values: object, argument: str) -> TaskValues | None:
         )
     except (TypeError, ValueError) as error:
         raise SettingError(f"`{argument}` must hold one number a task; got {values!r}.") from error
-    numbers = torch.tensor([entry[1] if isinstance(entry, tuple) else entry for entry in frozen])
-    if not len(numbers) or not torch.isfinite(numbers).all():
+    if not frozen or not all(math.isfinite(number) for number in _numbers(frozen)):
         raise SettingError(f"`{argument}` must hold one finite number a task; got {values!r}.")
     return frozen
 
@@ -91,7 +91,7 @@ class Tasks:
 
     Attributes:
         names: All tasks, in the order of every (k,) vector that the user sees.
-        present: Positions of the tasks that take part in this step; rows of the step's losses and Gramian.
+        present: Positions of the tasks that take part in this step, rising; rows of its losses and Gramian.
 
     Example:
         >>> step = Tasks(("depth", "normals", "seg"), present=(0, 2))
@@ -112,6 +112,9 @@ class Tasks:
             raise TaskError("at least one task is needed.")
         if not self.present:
             object.__setattr__(self, "present", tuple(range(len(self.names))))
+        rising = sorted(set(self.present))
+        if list(self.present) != rising or rising[0] < 0 or rising[-1] >= len(self.names):
+            raise TaskError(f"`present` must be rising positions of the {len(self.names)} tasks; got {self.present}.")
 
     @property
     def here(self) -> tuple[str, ...]:

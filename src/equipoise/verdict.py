@@ -255,6 +255,7 @@ class AuditRecord(_Record):
         tasks: One card a task.
         verdicts: One a width, rising.
         smallest_width: Smallest width at which nothing is left to trade.
+        summary: The widths at which things get easy, in sentences; "" where one width was asked for.
         versions: Package -> version.
     """
 
@@ -265,4 +266,5 @@ class AuditRecord(_Record):
     tasks: tuple[TaskCard, ...]
     verdicts: tuple[Verdict, ...]
     smallest_width: int
+    summary: str = ""
     versions: dict[str, str]

@@ -29,7 +29,7 @@ def test_without_a_width_every_width_is_audited(run, table):
     assert [verdict.about.width for verdict in record.verdicts] == [1, 2, 3]
     assert [task.name for task in record.tasks] == ["a", "b", "c, in cm"]
     assert record.verdicts[-1].status == "nothing_to_trade"
-    assert "Smallest shared width at which nothing is left to trade: 3." in done.stdout
+    assert "Nothing is left to trade from width 3 on." in done.stdout
 
 
 def test_the_command_in_the_record_repeats_the_audit(run, table):

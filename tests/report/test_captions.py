@@ -16,8 +16,11 @@ def with_front(verdict, **points):
 def test_the_caption_says_what_is_gained_and_what_is_paid(record_of):
     verdict = with_front(record_of(TASKS).verdicts[0], equal_weights=(0.30, 0.90, 0.40), tchebycheff=(0.45, 0.60, 0.41))
     caption = captions.front_caption(verdict, TASKS)
-    assert "to get B from 0.90 down to 0.60 you pay +0.15 on A and +0.01 on C." in caption
-    assert "No weights found in 1,234 solves bring every task below 0.71; one model brings all to 0.65" in caption
+    assert "to get B from 0.900 down to 0.600 you pay +0.150 on A and +0.010 on C." in caption
+    assert (
+        "The best weights found in 1,234 solves leave the worst task at 0.708; one model brings every task to 0.645 "
+        "or below."
+    ) in caption
 
 
 def test_the_caption_is_silent_about_gaps_too_small_to_matter(record_of):

@@ -56,14 +56,14 @@ def test_features_heads_and_rotations_get_the_gradients_of_the_paper():
     model = model_of()
     features = torch.randn(7, 4, dtype=torch.float64, requires_grad=True)
     _, norms, total, turns = slow_gradients(model, features)
-    plain = [torch.autograd.grad(loss, head.weight) for loss, head in zip(
-        losses_of({n: h(features @ r.T) for (n, h), r in zip(model.heads.items(), model.rotations.values(), strict=True)}),
-        model.heads.values(), strict=True)]  # fmt: skip
+    rotations = model.rotations
+    direct = {name: head(features @ rotations[name].T) for name, head in model.heads.items()}
+    plain = torch.autograd.grad(sum(losses_of(direct)), [head.weight for head in model.heads.values()])
     held = list(model.rotations.values())
     sum(losses_of(model(features))).backward()
     # the first step: a_k is 1/K each, so C is the mean norm
     torch.testing.assert_close(features.grad, norms.mean() * total)
-    for head, (gradient,) in zip(model.heads.values(), plain, strict=True):
+    for head, gradient in zip(model.heads.values(), plain, strict=True):
         torch.testing.assert_close(head.weight.grad, gradient)
     for matrix, wanted, layer in zip(held, turns, model.layers.values(), strict=True):
         original = layer.parametrizations.weight.original

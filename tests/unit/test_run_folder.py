@@ -75,7 +75,7 @@ def test_another_configuration_is_refused_with_every_key_that_differs(written):
 
 
 def test_changed_data_is_another_configuration(written):
-    with pytest.raises(RunFolderError, match="sha256: 'ab' there, 'cd' now"):
+    with pytest.raises(RunFolderError, match="content of the data .sha256.: 'ab' there, 'cd' now"):
         RunFolder(written, CONFIG.model_copy(update={"sha256": "cd"}))
 
 

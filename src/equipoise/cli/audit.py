@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from .common import Json, Out, Overwrite, Quiet, Seed, command_line, finish, names_of, reporting
+from .common import Json, Out, Overwrite, Quiet, Seed, command_line, finish, names_of, reporting, whole
 from .progress import progress
 
 __all__ = ["audit"]
@@ -20,7 +20,8 @@ def audit(
         list[str] | None, typer.Option("--targets", "-t", metavar="NAMES", help=f"Target columns. {_NAMES}")
     ] = None,
     width: Annotated[
-        int | None, typer.Option("--width", metavar="Q", help="Width of the shared layer. Default: every width.")
+        int | None,
+        typer.Option("--width", metavar="Q", parser=whole, help="Width of the shared layer. Default: every width."),
     ] = None,
     inputs: Annotated[
         list[str] | None, typer.Option("--inputs", metavar="NAMES", help="Input columns. Default: all others.")
@@ -35,7 +36,7 @@ def audit(
         typer.Option(
             "--bootstraps",
             metavar="N",
-            min=0,
+            parser=whole,
             help="Resamples of the rows. Default: 200 where under half of the rows are complete, else none.",
         ),
     ] = None,

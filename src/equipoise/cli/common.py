@@ -1,6 +1,7 @@
 """What commands share: options, printing, errors and exit codes."""
 
 import csv
+import errno
 import functools
 import shlex
 import sys
@@ -18,16 +19,37 @@ if TYPE_CHECKING:
     from ..run_folder import RunFolder
     from ..verdict import AuditRecord
 
-__all__ = ["Json", "Out", "Overwrite", "Quiet", "Seed", "command_line", "finish", "names_of", "reporting", "show"]
+__all__ = [
+    "Json",
+    "Out",
+    "Overwrite",
+    "Quiet",
+    "Seed",
+    "command_line",
+    "finish",
+    "names_of",
+    "reporting",
+    "show",
+    "whole",
+]
 
 PIPED_WIDTH = 120
 """Columns of a table that does not go to a terminal."""
+
+
+def whole(text: str | int) -> int:
+    """Reads an option's value that must be a whole number; which ones are allowed the library says."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"must be a whole number; found {text!r}.") from error
+
 
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder. Default: named after the question.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", parser=whole, help="Seed of everything random.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON instead of words.")]
 
@@ -45,6 +67,11 @@ def reporting(command: Callable[_P, _R]) -> Callable[_P, _R]:
         except EquipoiseError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2 if isinstance(error, InputError) else 1) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read our output has enough of it
+                raise
+            typer.echo(f"error: the system says: {error}", err=True)
+            raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             typer.echo("interrupted; nothing half-written was left", err=True)
             raise typer.Exit(130) from error

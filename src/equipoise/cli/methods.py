@@ -1,6 +1,7 @@
 """``equipoise methods``: what each balancing method needs, costs and claims."""
 
 import dataclasses
+import difflib
 import inspect
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +30,9 @@ def methods(
     from ..methods import table  # noqa: PLC0415 - imports torch
 
     if name is not None and name.lower() not in table:
-        raise InputError(f"NAME must be one of {listed(sorted(table))}; found {name!r}.")
+        near = difflib.get_close_matches(name.lower(), sorted(table))
+        closest = f" Closest: {listed(near)}." if near else ""
+        raise InputError(f"NAME must be a method, found {name!r}.{closest} All of them: equipoise methods")
     chosen = sorted(table) if name is None else [name.lower()]
     facts = [_facts(key, table[key]) for key in chosen]
     if as_json:

@@ -1,4 +1,4 @@
-"""``equipoise report``: render a run folder's record again."""
+"""``equipoise report``: render a run folder's record again, an audit's or a recorded training's."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,19 @@ def report(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown; write nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Render report.html again from record.json, without computing anything."""
+    """Render report.html again from what the folder holds, without computing anything.
+
+    The folder is an audit's, or one that eq.record writes from your own training loop; the training may still run.
+    """
+    from ..training_folder import is_training_folder  # noqa: PLC0415 - not for --help
+
+    if is_training_folder(folder):
+        _training(folder, markdown, as_json)
+    else:
+        _audit(folder, markdown, as_json)
+
+
+def _audit(folder: Path, markdown: bool, as_json: bool) -> None:
     from ..record_json import records_to_json  # noqa: PLC0415 - not for --help
     from ..report import render_console, render_html, render_markdown  # noqa: PLC0415 - not for --help
     from ..run_folder import read_config, read_records, replace_report  # noqa: PLC0415
@@ -30,4 +42,26 @@ def report(
         typer.echo(records_to_json(records), nl=False)
     else:
         show(render_console(records))
+    typer.echo(str(path), err=as_json)
+
+
+def _training(folder: Path, markdown: bool, as_json: bool) -> None:
+    from ..noop import identical_runs  # noqa: PLC0415 - not for --help
+    from ..report.training_render import (  # noqa: PLC0415
+        render_training_console,
+        render_training_html,
+        render_training_markdown,
+    )
+    from ..training_folder import read_neighbours, read_training, write_report  # noqa: PLC0415
+
+    record = read_training(folder)
+    same = identical_runs(folder.resolve().name, record, read_neighbours(folder, record))
+    if markdown:
+        typer.echo(render_training_markdown(record, same), nl=False)
+        return
+    path = write_report(folder, render_training_html(record, same))
+    if as_json:
+        typer.echo(record.model_dump_json(indent=1))
+    else:
+        show(render_training_console(record, same))
     typer.echo(str(path), err=as_json)

@@ -86,7 +86,7 @@ def choose_columns(
     ):
         both = [name for name in dict.fromkeys(first_names) if name in second_names]
         if both:
-            problems.append(f"{listed(both)} stand in {first} and in {second}. Keep each in one of them.")
+            problems.append(f"Named in {first} and in {second}: {listed(both)}. Keep each in one of them.")
     unused = [name for name in raw.declared if name not in wanted]
     forbidden = [name for name in given or [] if name in unused]
     if forbidden:

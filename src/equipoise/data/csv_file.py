@@ -127,7 +127,7 @@ def _ragged(text: str, separator: str) -> str:
     commas = "; numbers with decimal commas need another separator, such as a semicolon" if separator == "," else ""
     return (
         f"every row must have {width} cells as the first has ({SEPARATORS[separator]} between them), found "
-        f"{found} in line {number} and {len(wrong)} such rows in all; a text that holds the separator or a "
+        f"{found} in line {number} (rows of another length: {len(wrong)}); a text that holds the separator or a "
         f"line break must stand in double quotes{commas}"
     )
 

@@ -63,8 +63,8 @@ def encode(
     rows_used = int(encoded_targets.kept.sum())
     if len(encoded.columns) >= rows_used - 1:
         warnings.append(
-            f"There are {len(encoded.columns)} inputs for {rows_used} rows: a linear model fits any targets "
-            f"exactly on the rows it was made from."
+            f"There are {len(encoded.columns)} inputs for {rows_used} rows: with so many, a linear model fits almost "
+            f"any targets on the rows it was made from, so losses on these rows say little."
         )
     target_matrix, input_matrix = np.column_stack(encoded_targets.columns), np.column_stack(encoded.columns)
     warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.tasks)

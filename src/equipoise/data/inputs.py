@@ -92,9 +92,9 @@ def encode_inputs(raw: RawTable, names: Sequence[str], kept: NDArray[np.bool_], 
             (one_hot if levels else constants).append(name)
         else:
             values = as_numbers(used)
-            if np.isinf(values).any():
+            if infinite := int(np.isinf(values).sum()):
                 out.problems.append(
-                    f"Input {name!r} must be finite, found {int(np.isinf(values).sum())} infinite values. "
+                    f"Input {name!r} must be finite, found {infinite} infinite value{'s' if infinite > 1 else ''}. "
                     "Leave such cells empty (missing values are filled and marked) or --drop this column."
                 )
                 continue

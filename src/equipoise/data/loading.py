@@ -58,6 +58,11 @@ def load(
 def _read(source: str | os.PathLike[str], header: bool, names: Sequence[str] | None) -> RawTable:
     if isinstance(names, str):
         raise DataError(f"names must be a list of column names, found one text {names!r}.")
+    if not isinstance(source, str | os.PathLike):
+        raise DataError(
+            f"the source must be a built-in name ({listed(BUILTINS)}) or a path, found {type(source).__name__}. "
+            "A table in memory: give a data frame to eq.audit."
+        )
     if source in READERS:
         _refuse_naming(str(source), header, names)
         return READERS[str(source)]()
@@ -80,11 +85,15 @@ def _refuse_naming(name: str, header: bool, names: Sequence[str] | None) -> None
 
 
 def _refuse_missing(path: Path) -> None:
-    if path.is_dir():
+    try:
+        found_folder, found_file = path.is_dir(), path.is_file()
+    except OSError as error:  # a name longer than the system allows
+        raise DataError(f"{str(path)[:60]!r}... cannot be a file: {error.strerror}.") from error
+    if found_folder:
         tables = sorted(child.name for child in path.iterdir() if child.name.lower().endswith(_endings()))
         inside = f"It holds {some(tables, 5)}: name one of them." if tables else "It holds no table that can be read."
         raise DataError(f"DATA must be a file, found the folder {str(path)!r}. {inside}")
-    if path.is_file():
+    if found_file:
         return
     text = str(path)
     if path.suffix == "" and path.parent == Path():

@@ -118,7 +118,8 @@ def _unusable(name: str, column: pd.Series) -> list[str]:
     if kind == "numbers":
         infinite = int(np.isinf(as_numbers(column)).sum())
         if infinite:
-            return [f"Target {name!r} holds {infinite} infinite values. Replace them or leave them empty."]
+            values = "value" if infinite == 1 else "values"
+            return [f"Target {name!r} holds {infinite} infinite {values}. Replace them or leave them empty."]
         if reason := extreme(as_numbers(column)):
             return [f"Target {name!r} {reason}. Give it in another unit."]
     if kind == "classes":

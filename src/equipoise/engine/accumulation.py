@@ -8,16 +8,20 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..errors import ClockError
+from ..errors import ClockError, SettingError
+from ..methods.base import LossMethod, Method, State, Step
 from ..types import Tasks
+from .approximations.modes import Sketch
 from .approximations.sketch import Signs, Sketched, fold, name_bucket
-from .find import Found, Held
+from .balance import Balanced, balance
+from .carried import Carried
+from .find import Batch, Found, Held, Settings, Tools, find
+from .gradients import Gradients
 from .jacobian import Jacobian
 from .ownership import Ownership
-from .gradients import Gradients
 from .passes import Own, Plan
 
-__all__ = ["Accumulation", "Until"]
+__all__ = ["Accumulation", "Until", "balance_last"]
 
 
 class Accumulation:
@@ -164,3 +168,47 @@ class Until(AbstractContextManager[None]):
                 f"`accumulate` ended after {ended.done} of {ended.steps} micro-batches: they were never balanced, and "
                 "no parameter has received their gradients. Use accumulate(steps) with the number that there are."
             )
+
+
+def balance_last(
+    method: Method,
+    batch: Batch,
+    step: Step,
+    state: State,
+    tools: Tools,
+    settings: Settings,
+    carried: Carried,
+    accumulation: Accumulation,
+) -> Balanced | None:
+    """Takes a micro-batch in, and balances all of them with the last.
+
+    Args:
+        method: Any.
+        batch: Losses of the micro-batch, with their graph.
+        step: Names and numbers of the same.
+        state: Of all tasks.
+        tools: Of the Balancer.
+        settings: Of the Balancer.
+        carried: From the last balance.
+        accumulation: Holds the micro-batches so far; empty again after the last.
+
+    Returns:
+        What is to be injected, or None before the last micro-batch.
+    """
+    assert step.losses is not None
+    if batch.second is not None:
+        raise SettingError("`second` cannot be used within `accumulate`.")
+    looks, mode = isinstance(method, LossMethod), settings.gradients
+    hold = looks or settings.mode == "recompute" or isinstance(mode, Sketch)
+    found = None
+    if not looks:
+        found = find(method, batch.losses, batch, step, tools, settings, carried.power, jacobian=True)
+    if not accumulation.add(step.tasks.present, step.losses, batch.losses, found, hold):
+        return None
+    whole = Step(accumulation.tasks(step.tasks.names), accumulation.losses(), step.preference)
+    mean = accumulation.found(tools.ownership, tools.signs, mode.s if isinstance(mode, Sketch) else 0)
+    held, factor = accumulation.held(), accumulation.factor
+    accumulation.clear()
+    balanced = balance(method, Batch([]), whole, state, tools, settings, carried, held=held, found=mean)
+    targets = [(target, gradient * factor) for target, gradient in balanced.targets]
+    return balanced._replace(targets=targets, factor=balanced.factor * factor)

@@ -55,6 +55,11 @@ class Balanced(NamedTuple):
     groups: tuple[str, ...] = ()
     reused: bool = False
 
+    @property
+    def empty(self) -> bool:
+        """Whether every task was skipped."""
+        return self.weighed is None and bool(self.skipped)
+
 
 @dataclass(frozen=True, eq=False)
 class _Now:
@@ -79,7 +84,8 @@ class _Now:
         place = {row: number for number, row in enumerate(rows)}
         losses, step, batch = self.step.losses, self.step, self.batch
         chosen = [
-            None if part is None else [part[i] for i in rows] for part in (batch.losses or None, batch.second, batch.third)
+            None if part is None else [part[i] for i in rows]
+            for part in (batch.losses or None, batch.second, batch.third)
         ]
         return replace(
             self,
@@ -93,7 +99,14 @@ class _Now:
 
     def outcome(self, targets: Targets, plan: Plan, carried: Carried, **more: object) -> Balanced:
         return Balanced(
-            targets, plan, self.step.tasks, self.step.losses, carried, skipped=self.skipped, factor=self.factor, **more  # type: ignore[arg-type]
+            targets,
+            plan,
+            self.step.tasks,
+            self.step.losses,
+            carried,
+            skipped=self.skipped,
+            factor=self.factor,
+            **more,  # type: ignore[arg-type]
         )
 
 
@@ -230,9 +243,7 @@ def _with_old_weights(old: Reused, now: _Now) -> Balanced:
     weights, heads, plan, weighed = weights_again(old, now.state)
     targets = through_losses(now.held, weights, now.factor)
     targets += _own_targets(now, (heads - weights) * now.factor)
-    return now.outcome(
-        targets, plan, replace(now.carried, reused=old), weighed=weighed, reused=True
-    )
+    return now.outcome(targets, plan, replace(now.carried, reused=old), weighed=weighed, reused=True)
 
 
 def _own_targets(now: _Now, coefficients: Tensor) -> Targets:
@@ -263,7 +274,9 @@ def _by_second_batch(method: GramianMethod | JacobianMethod, now: _Now) -> Balan
         if isinstance(checked, Balanced):
             return checked
         if len(checked[1].gramian) != len(found.gramian):
-            raise NonFiniteError(f"a gradient of the {which} of two batches holds NaN or inf; a task cannot be skipped.")
+            raise NonFiniteError(
+                f"a gradient of the {which} of two batches holds NaN or inf; a task cannot be skipped."
+            )
     assert isinstance(one.source, Gradients)
     assert isinstance(two.source, Gradients)
     cross = cross_gramian(one.source.shared, two.source.shared) * 2.0 ** -(one.power + two.power)
@@ -308,5 +321,3 @@ def _skip_or_raise(what: str, names: list[str], shown: list[str], settings: Sett
         f"every {what} must be finite; {'; '.join(shown)}. Weights were not changed. Check these tasks' losses, or use "
         "eq.Balancer(..., nonfinite='skip') to leave such tasks out for a step and count it."
     )
-
-

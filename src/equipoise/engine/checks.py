@@ -94,7 +94,8 @@ def read_shared(shared: nn.Module | Iterable[Tensor] | None) -> list[Tensor] | N
         first.setdefault(id(entry), number)
     if wrong or not parameters:
         raise SettingError(
-            f"`shared` must hold each parameter once, as a module or as parameters; {'; '.join(wrong) or 'it is empty'}."
+            "`shared` must hold each parameter once, as a module or as parameters; "
+            f"{'; '.join(wrong) or 'it is empty'}."
         )
     return parameters
 

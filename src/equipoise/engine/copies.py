@@ -71,7 +71,7 @@ class Copyable(nn.Module):
             )
         reached = self.ownership.reached
         state = {name: value for name, value in self.__dict__.items() if name not in {"_model", "_declared"}}
-        return state | {"_tools": None, "_portable": _Portable(self._model, self._declared, reached)}
+        return state | {"_tools": None, "_portable": _Portable(self.__dict__["_model"], self._declared, reached)}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         mode = self.settings.gradients
@@ -81,5 +81,5 @@ class Copyable(nn.Module):
             memo.update({id(thing): thing for thing in kept if thing is not None})
         twin = self.__class__.__new__(self.__class__)
         memo[id(self)] = twin
-        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        twin.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
         return twin

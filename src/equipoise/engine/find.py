@@ -1,6 +1,6 @@
 """Getting the gradients of a step in the way that was asked for."""
 
-import inspect
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
@@ -12,7 +12,7 @@ from ..errors import InputError, SettingError
 from ..methods.base import JacobianMethod, Method, Step
 from .approximations.features import at_features
 from .approximations.last_layer import of_layer
-from .approximations.modes import Exact, Features, LastLayer, Mode, Sketch
+from .approximations.modes import Every, Exact, Features, LastLayer, Mode, Sketch
 from .approximations.sketch import Signs, sketched
 from .approximations.source import Source
 from .graph import leaves_behind
@@ -35,7 +35,7 @@ class Settings:
     scale: Literal["mean", "sum"] = "mean"
     mode: Literal["inject", "recompute"] = "inject"
     nonfinite: Literal["raise", "skip", "propagate"] = "raise"
-    gradients: Mode = Exact()
+    gradients: Mode = field(default_factory=Exact)
     granularity: Literal["model", "module", "tensor"] = "model"
     memory_limit: float | None = None
 
@@ -48,13 +48,13 @@ class Tools:
         ownership: Who owns which parameter.
         model: The user's, or None.
         signs: Of the sketch.
-        measured: Whether the memory of the present plan was looked at.
+        measured: Numbers of tasks for which the memory needed was looked at.
     """
 
     ownership: Ownership
     model: nn.Module | None = None
     signs: Signs = field(default_factory=lambda: Signs(0))
-    measured: set[tuple[str, int]] = field(default_factory=set)
+    measured: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,15 +135,9 @@ def find(
             "the losses' graph holds activations checkpointed with use_reentrant=True, which gives gradients to "
             "backward() only. Type torch.utils.checkpoint.checkpoint(..., use_reentrant=False)."
         )
-    leaves = leaves_behind(losses)
-    complete = len(step.tasks.present) == len(step.tasks.names)
-    tools.ownership.meet(leaves, complete=complete)
-    key = (repr(settings.gradients), len(losses))
-    if key not in tools.measured:
-        needed = estimate(settings.gradients, len(losses), leaves, tools.ownership)
-        refuse_above(settings.memory_limit, needed, len(losses), settings.gradients, losses[0].device)
-        tools.measured.add(key)
     jacobian = jacobian or isinstance(method, JacobianMethod)
+    if jacobian or not isinstance(settings.gradients, Exact | Every):  # exact products look for room themselves
+        _refuse_what_does_not_fit(losses, step, tools, settings)
     with explained(), statistics_held(tools.model):
         power = power if facts.half else 0
         while True:
@@ -154,6 +148,17 @@ def find(
             if not power or bool(torch.isfinite(gramian.diagonal()).all()):
                 return Found(source, power, gramian * 4.0**-power)
             power = max(power - 4, 0)
+
+
+def _refuse_what_does_not_fit(losses: Sequence[Tensor], step: Step, tools: Tools, settings: Settings) -> None:
+    """Once for each number of tasks: before the first step nothing has been allocated yet."""
+    k = len(losses)
+    if k not in tools.measured:
+        leaves = leaves_behind(losses)
+        tools.ownership.meet(leaves, complete=k == len(step.tasks.names))
+        needed = estimate(settings.gradients, k, leaves, tools.ownership)
+        refuse_above(settings.memory_limit, needed, k, settings.gradients, losses[0].device)
+        tools.measured.add(k)
 
 
 def _wide(loss: Tensor) -> Tensor:
@@ -184,8 +189,14 @@ def _source(
         return sketched(losses, tasks, ownership, tools.signs, mode.s, complete=complete)
     if isinstance(mode, LastLayer):
         return of_layer(losses, tasks, ownership, mode.parameters, complete=complete)
-    wanted = {"jacobian": jacobian, "memory_limit": settings.memory_limit}
-    wanted = {k: v for k, v in wanted.items() if k in inspect.signature(differentiate).parameters}  # TEMPORARY
+    limit = settings.memory_limit
     return differentiate(
-        losses, tasks, ownership, features=features, complete=complete, retain_graph=keep, **wanted
+        losses,
+        tasks,
+        ownership,
+        features=features,
+        complete=complete,
+        retain_graph=keep,
+        jacobian=jacobian,
+        memory=None if limit is None else int(min(limit, sys.maxsize)),
     )

@@ -110,9 +110,7 @@ def run_by_group(
     status = status or next((o.status for o in outcomes if o.status is not Status.SOLVED), Status.SOLVED)
     certificate = max((float(o.certificate) for o in outcomes), default=0.0)
     left = set.intersection(*[set(o.left_out) for o in outcomes]) if outcomes else set()
-    return Grouped(
-        targets, Weighed(weights, after, status, certificate, tuple(sorted(left))), tuple(members), grown
-    )
+    return Grouped(targets, Weighed(weights, after, status, certificate, tuple(sorted(left))), tuple(members), grown)
 
 
 def by_group(move: Callable[[State], State], state: State, groups: int) -> State:

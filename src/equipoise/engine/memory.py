@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import EquipoiseError
-from .approximations.modes import Exact, Every, Features, LastLayer, Mode, Sketch
+from .approximations.modes import Every, Exact, Features, LastLayer, Mode, Sketch
 from .ownership import Ownership
 
 __all__ = ["estimate", "free_bytes", "in_words", "refuse_above"]

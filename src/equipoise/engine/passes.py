@@ -1,21 +1,352 @@
 """Per-task gradients by reverse mode: the fewest passes that are exact."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .backward import Sources, run_passes
+from .backward import Source, run_passes, takes_batches
 from .gradients import Gradients, Own, Part
-from .graph import Graph, leaves_behind, read_graph, tensor_hooks_off
+from .graph import Graph, read_graph, tensor_hooks_off
 from .jacobian import Jacobian
+from .linear_sites import LinearSite
 from .ownership import Ownership
 from .planning import LayerPlan, Plan, choose_sites, memory_limit, predict
 from .rank import MixedRows, find_dependence
-from .rowwise import read_rowwise
+from .rowwise import RowwiseTrunk, read_rowwise
 from .separable import collect, owners_of_rows
-from .sorting import sort_parts
-from .streamed import stream
+from .sorting import sort_rows
+from .streaming import stream
 
-__all__ = ["Gradients", "Own", "Plan", "differentiate", "feature_gradients"]
+__all__ = ["EXACT_ENGINES", "Gradients", "Own", "Plan", "differentiate", "feature_gradients"]
+
+EXACT_ENGINES = ("ghost", "rank", "separable")
+"""What `differentiate` may use beside plain passes; each gives the same numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What the engines of one step look at."""
+
+    losses: Sequence[Tensor]
+    tasks: Sequence[int]
+    ownership: Ownership
+    graph: Graph
+    retain_graph: bool
+    jacobian: bool
+    memory: int | None
+    allow: Collection[str]
+
+
+def differentiate(
+    losses: Sequence[Tensor],
+    tasks: Sequence[int],
+    ownership: Ownership,
+    *,
+    features: Sequence[Tensor] = (),
+    complete: bool = True,
+    retain_graph: bool = False,
+    jacobian: bool = False,
+    memory: int | None = None,
+    allow: Collection[str] = EXACT_ENGINES,
+) -> Gradients:
+    """Gradients of each loss with respect to every parameter behind it, by the engine that is cheapest and exact.
+
+    With `features`, and where every shared parameter lies behind them, heads are differentiated first and the trunk
+    then gets the gradients at the features (two-phase); otherwise one full pass a loss (sequential). In either order:
+
+    - tasks that own their rows of the batch, in a trunk that treats rows by themselves: one pass (two-phase only);
+    - tasks whose gradients at the features depend linearly on others' are not sent back (two-phase only);
+    - linear layers with few rows keep output gradients and never form weight gradients (ghost);
+    - what would not fit into `memory` is streamed: products layer by layer, then one weighted backward.
+
+    Args:
+        losses: Scalars of the present tasks.
+        tasks: Their task numbers.
+        ownership: Decides what is shared; is told what came back.
+        features: Tensors between trunk and heads, or none.
+        complete: Whether all tasks are present.
+        retain_graph: Whether the graph is needed afterwards.
+        jacobian: Whether `Gradients.shared` is wanted: then every gradient is formed and kept.
+        memory: Bytes that per-task gradients may take; four fifths of what is free if None.
+        allow: Some of `EXACT_ENGINES`.
+
+    Returns:
+        The gradients; parameters that no task uses do not appear. `Gradients.plan` says which engine was taken, why,
+        and at what predicted cost. At most (1 + 2k)/3 plain steps in all (streaming: 2/3 more) and k times the
+        parameters in memory.
+
+    Raises:
+        InputError: A feature has no graph.
+        SettingError: No engine fits into `memory`.
+    """
+    graph = read_graph(losses)
+    leaves = list(graph.leaves.values())
+    ownership.meet(leaves, complete=complete)
+    step = _Step(losses, tasks, ownership, graph, retain_graph, jacobian, memory, () if jacobian else allow)
+    with tensor_hooks_off(leaves):
+        if not features:
+            return _sequential(step, "no features given")
+        trunk, heads, obstacle = _split(losses, features, leaves, ownership)
+        if obstacle:
+            return _sequential(step, f"not two-phase: {obstacle}")
+        return _two_phase(step, features, trunk, heads)
+
+
+# ------------------------------------------------------------------------------------------------------ two orders
+
+
+def _sequential(step: _Step, reason: str) -> Gradients:
+    leaves, sites, layers = _engines(step, list(step.graph.leaves.values()), len(step.losses))
+    sources: list[Source] = [[(loss, torch.ones_like(loss))] for loss in step.losses]
+    k = len(step.losses)
+
+    def backward(weights: Tensor, parameters: Sequence[Tensor]) -> list[Tensor | None]:
+        upstream = [weight.to(loss).reshape(loss.shape) for weight, loss in zip(weights, step.losses, strict=True)]
+        return list(torch.autograd.grad(step.losses, parameters, upstream, retain_graph=True, allow_unused=True))
+
+    needed = sum(layer.memory for layer in layers)
+    limit = memory_limit(step.memory, needed, step.losses[0].device)
+    if needed > limit and not step.jacobian:
+        everything = [*leaves, *(site.parameter for site in sites)]
+        found = stream(step.graph, sources, everything, sites, step.tasks, step.ownership, limit, backward)
+        return Gradients(
+            [found.rows], found.own, _streaming_plan(step, step.graph, found.how, found.passes, needed, found.memory), k
+        )
+    passes = run_passes(sources, leaves, sites, retain_graph=step.retain_graph)
+    parts, own = sort_rows(leaves, passes.rows, passes.parts, step.tasks, step.ownership)
+    shared = [node for node in step.graph.nodes]
+    plan = Plan("sequential", reason, k, predict(step.graph, shared, k, sites), needed, layers)
+    return Gradients(parts, own, plan, k)
+
+
+def _two_phase(
+    step: _Step, features: Sequence[Tensor], trunk: Graph, heads: Sequence[Sequence[Tensor]]
+) -> Gradients:
+    rows, at_features = [], []
+    for loss, head in zip(step.losses, heads, strict=True):
+        own_row, gradients = _head_pass(loss, features, head)
+        rows.append(own_row)
+        at_features.append(gradients)
+    k = len(step.losses)
+    every_head = list({id(leaf): leaf for head in heads for leaf in head}.values())
+    head_parts, own = sort_rows(every_head, rows, [], step.tasks, step.ownership)
+    assert not head_parts, "shared parameters lie behind the features"
+    del rows
+    reason = "every shared parameter lies behind the features"
+    if "separable" in step.allow and k > 1:
+        read, note = _separable(step, features, trunk, at_features)
+        if read is not None:
+            return Gradients(read[0], own + read[1], read[2], k)
+        reason += note
+    return _through_trunk(step, features, trunk, at_features, own, reason)
+
+
+def _through_trunk(
+    step: _Step,
+    features: Sequence[Tensor],
+    trunk: Graph,
+    at_features: list[list[Tensor | None]],
+    own: Own,
+    reason: str,
+) -> Gradients:
+    k = len(at_features)
+    behind = list(trunk.leaves.values())
+    dependence = None
+    if "rank" in step.allow and behind and all(step.ownership.is_settled(leaf) for leaf in behind):
+        dependence = find_dependence(at_features, features)
+    tasks = list(step.tasks)
+    if dependence is not None:
+        at_features = [at_features[row] for row in dependence.basis]
+        tasks = [tasks[row] for row in dependence.basis]
+        reason += f"; {k - len(tasks)} of {k} tasks are linear combinations of others there (to rounding)"
+    sources: list[Source] = [
+        [(feature, gradient) for feature, gradient in zip(features, row, strict=True) if gradient is not None]
+        for row in at_features
+    ]
+    leaves, sites, layers = _engines(step, behind, len(sources))
+    needed = sum(layer.memory for layer in layers)
+    limit = memory_limit(step.memory, needed, step.losses[0].device)
+    parts: Sequence[Part]
+    if needed > limit and not step.jacobian and behind:
+
+        def backward(weights: Tensor, parameters: Sequence[Tensor]) -> list[Tensor | None]:
+            mixed = Jacobian(features, at_features).combine(weights)
+            used = [(feature, block) for feature, block in zip(features, mixed, strict=True) if block is not None]
+            return list(_plain(used, parameters)) if used else [None] * len(parameters)
+
+        found = stream(trunk, sources, behind, sites, tasks, step.ownership, limit, backward)
+        parts, more = [found.rows], found.own
+        plan = _streaming_plan(step, trunk, found.how, found.passes, needed, found.memory)
+    else:
+        del at_features
+        batched = takes_batches(trunk)
+        passes = run_passes(sources, leaves, sites, retain_graph=step.retain_graph, batched=batched)
+        parts, more = sort_rows(leaves, passes.rows, passes.parts, tasks, step.ownership)
+        cost = predict(step.graph, trunk.nodes, len(sources), sites)
+        plan = Plan("two-phase", reason, len(sources), cost, needed, layers)
+    if dependence is not None:
+        parts = [MixedRows(part, dependence.coefficients) for part in parts]
+    return Gradients(parts, own + more, plan, k)
+
+
+def _separable(
+    step: _Step, features: Sequence[Tensor], trunk: Graph, at_features: list[list[Tensor | None]]
+) -> tuple[tuple[list[Part], Own, Plan] | None, str]:
+    """The separable engine's outcome, or None and a note for the plan."""
+    if any(feature.dim() == 0 or len(feature) != len(features[0]) for feature in features):
+        return None, ""
+    owner = owners_of_rows(at_features)
+    if owner is None:
+        return None, ""
+    found = read_rowwise(step.graph, trunk, features)
+    if not isinstance(found, RowwiseTrunk):
+        return None, f"; tasks own their rows, but {found}"
+    weights, small = collect(found, features, at_features, owner, step.retain_graph)
+    k = len(at_features)
+    leaves = [] if small is None else list(small.parameters)
+    rows = [] if small is None else small.rows
+    by_task: list[dict[int, Tensor | None]] = [{} for _ in range(k)]
+    for row, blocks in zip(by_task, rows, strict=False):
+        row.update((id(leaf), block) for leaf, block in zip(leaves, blocks, strict=True))
+    parts, own = sort_rows(leaves, by_task, weights, step.tasks, step.ownership)
+    name = step.ownership.name
+    held = sum(part.delta.numel() * part.delta.element_size() for part in weights)
+    kept = sum(k * leaf.numel() * leaf.element_size() for leaf in leaves)
+    layers = (
+        LayerPlan("separable", tuple(name(w.parameter) for w in weights), "each task owns its rows", held),
+        LayerPlan("separable", tuple(map(name, leaves)), "sums over each task's rows", kept),
+    )
+    work = predict(step.graph, trunk.nodes, 1, ())
+    plan = Plan(
+        "separable",
+        "every row of the batch belongs to one task, and the trunk treats rows by themselves",
+        1,
+        work,
+        held + kept,
+        tuple(layer for layer in layers if layer.parameters),
+    )
+    return (parts, own, plan), ""
+
+
+def _engines(
+    step: _Step, leaves: Sequence[Tensor], passes: int
+) -> tuple[list[Tensor], list[LinearSite], tuple[LayerPlan, ...]]:
+    """Leaves whose gradients are formed, layers that take the ghost engine, and both in words."""
+    name = step.ownership.name
+    sites: list[LinearSite] = []
+    reasons = {"the Jacobian was asked for" if step.jacobian else "plain passes": list(leaves)}
+    if "ghost" in step.allow:
+        open_leaves = [leaf for leaf in leaves if step.ownership.may_be_shared(leaf)]
+        sites, reasons = choose_sites(step.graph, open_leaves, passes)
+        known = {id(leaf) for leaf in open_leaves}
+        alone = [leaf for leaf in leaves if id(leaf) not in known]
+        if alone:
+            reasons["belongs to one task"] = alone
+    ghosts = {id(site.parameter) for site in sites}
+    layers = []
+    if sites:
+        held = sum(passes * site.rows * site.fan_out * site.parameter.element_size() for site in sites)
+        names = tuple(name(site.parameter) for site in sites)
+        layers.append(LayerPlan("ghost", names, "few rows: products from output gradients are cheaper", held))
+    for reason, found in reasons.items():
+        count = 1 if reason == "belongs to one task" else passes
+        held = sum(count * leaf.numel() * leaf.element_size() for leaf in found)
+        if found:
+            layers.append(LayerPlan("direct", tuple(map(name, found)), reason, held))
+    return [leaf for leaf in leaves if id(leaf) not in ghosts], sites, tuple(layers)
+
+
+def _streaming_plan(
+    step: _Step, graph: Graph, how: str, passes: float, needed: int, held: int
+) -> Plan:
+    cost = predict(step.graph, graph.nodes, int(passes), (), again=1.0)
+    names = tuple(step.ownership.name(leaf) for leaf in graph.leaves.values())
+    reason = f"{needed} bytes of gradients do not fit: {how}, then one weighted backward"
+    return Plan("streaming", reason, int(passes) + 1, cost, held, (LayerPlan("streamed", names, how, held),))
+
+
+# ------------------------------------------------------------------------------------------------- heads and trunk
+
+
+def _split(
+    losses: Sequence[Tensor], features: Sequence[Tensor], leaves: Sequence[Tensor], ownership: Ownership
+) -> tuple[Graph, list[list[Tensor]], str]:
+    """The graph behind the features, leaves of each head, and what stands in the way of two phases ("" if nothing)."""
+    detached = [number for number, feature in enumerate(features) if feature.grad_fn is None]
+    if detached:
+        raise InputError(
+            f"`features` must be outputs of the shared part of the network; number {detached} has no grad_fn. "
+            "Was it detached, or computed under no_grad?"
+        )
+    trunk = read_graph(features)
+    heads = [list(read_graph([loss], stop=features).leaves.values()) for loss in losses]
+    count: dict[int, int] = {}
+    for head in heads:
+        for leaf in head:
+            count[id(leaf)] = count.get(id(leaf), 0) + 1
+    nested = [number for number, feature in enumerate(features) if trunk.consumers.get(feature.grad_fn)]  # type: ignore[arg-type]
+    if nested:  # the heads' gradient there would hold what also comes back through the other feature
+        return trunk, heads, f"feature {nested[0]} lies behind another one"
+    for leaf in leaves:
+        name = ownership.name(leaf)
+        if id(leaf) in trunk.leaves and id(leaf) in count:
+            return trunk, heads, f"{name} is used before and after the features"
+        if count.get(id(leaf), 0) > 1 or (id(leaf) in count and ownership.is_shared(leaf)):
+            return trunk, heads, f"{name} is shared, but not behind the features"
+    return trunk, heads, ""
+
+
+def _head_pass(
+    loss: Tensor, features: Sequence[Tensor], head: Sequence[Tensor]
+) -> tuple[dict[int, Tensor | None], list[Tensor | None]]:
+    wanted = [*features, *head]
+    found = torch.autograd.grad(loss, wanted, torch.ones_like(loss), retain_graph=True, allow_unused=True)
+    own: dict[int, Tensor | None] = dict(zip(map(id, head), found[len(features) :], strict=True))
+    return own, list(found[: len(features)])
+
+
+def _plain(used: Sequence[tuple[Tensor, Tensor]], parameters: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    found: tuple[Tensor | None, ...] = torch.autograd.grad(
+        [feature for feature, _ in used],
+        parameters,
+        [block for _, block in used],
+        retain_graph=True,
+        allow_unused=True,
+    )
+    return found
+
+
+def feature_gradients(
+    losses: Sequence[Tensor], features: Sequence[Tensor], ownership: Ownership, *, complete: bool
+) -> tuple[Jacobian, Own, list[Tensor]]:
+    """Gradients at the features alone, for methods that weigh by them.
+
+    Args:
+        losses: Scalars of the present tasks.
+        features: Tensors between trunk and heads.
+        ownership: Gives names.
+        complete: Whether all tasks are present.
+
+    Returns:
+        The Jacobian with respect to the features (kept per sample), head gradients as in `Gradients.own`, and the
+        parameters behind the features.
+    """
+    leaves = list(read_graph(losses).leaves.values())
+    ownership.meet(leaves, complete=complete)
+    with tensor_hooks_off(leaves):
+        trunk, heads, obstacle = _split(losses, features, leaves, ownership)
+        if obstacle:
+            raise InputError(
+                f"a method on representation gradients needs every shared parameter behind `features`: {obstacle}."
+            )
+        passes = [_head_pass(loss, features, head) for loss, head in zip(losses, heads, strict=True)]
+    own: Own = []
+    for number, (row, _) in enumerate(passes):
+        for leaf in heads[number]:
+            gradient = row[id(leaf)]
+            if gradient is not None:
+                own.append((leaf, [(number, gradient)]))
+    return Jacobian(features, [at_features for _, at_features in passes]), own, list(trunk.leaves.values())

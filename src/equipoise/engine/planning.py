@@ -10,7 +10,6 @@ from torch.autograd.graph import GradientEdge, Node
 
 from .graph import Graph, shape_at
 from .linear_sites import LinearSite, find_linear_site
-from .ownership import Ownership
 
 __all__ = ["LayerPlan", "Plan", "choose_sites", "memory_limit", "multiplications", "predict"]
 
@@ -71,7 +70,7 @@ class Plan:
 
 
 def choose_sites(
-    graph: Graph, leaves: Sequence[Tensor], ownership: Ownership, k: int
+    graph: Graph, leaves: Sequence[Tensor], k: int
 ) -> tuple[list[LinearSite], dict[str, list[Tensor]]]:
     """Takes the ghost engine for the linear layers where it is cheaper.
 
@@ -81,7 +80,6 @@ def choose_sites(
     Args:
         graph: Of all losses.
         leaves: That are, or may be, shared.
-        ownership: Names parameters.
         k: Number of passes.
 
     Returns:

@@ -2,38 +2,28 @@
 
 The graph is cut between layers. In each stretch every task's gradient goes from one cut to the next; the stretch's
 parameter gradients give their products and are dropped. What is kept at once is k gradients at two cuts and k gradients
-of one stretch, in place of k gradients of all parameters.
+of one stretch, in place of k gradients of all parameters. Where the graph cannot be cut, parameters are taken in groups,
+each group with k passes of its own.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, Node
 
-from .graph import Graph, is_accumulator, shape_at
+from ..errors import SettingError
+from .backward import Source, run_passes
+from .gradients import Own
+from .graph import Graph
+from .linear_sites import LinearSite
+from .ownership import Ownership
+from .sorting import sort_rows
+from .stretches import Stretch, cut_into_stretches
 
-__all__ = ["Cut", "StreamedRows", "Stretch", "cut_into_stretches"]
+__all__ = ["Streamed", "StreamedRows", "stream"]
 
-Cut = tuple[GradientEdge, ...]
-"""Edges that everything behind them is reached through."""
-
-
-@dataclass(frozen=True, eq=False)
-class Stretch:
-    """A part of the graph between two cuts.
-
-    Attributes:
-        leaves: Parameters used in it, and nowhere else.
-        below: The cut at its end.
-        memory: Bytes of k gradients of its parameters and at its two cuts.
-    """
-
-    leaves: list[Tensor]
-    below: Cut
-    memory: int
+Weighted = Callable[[Tensor, Sequence[Tensor]], list[Tensor | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +41,7 @@ class StreamedRows:
 
     parameters: Sequence[Tensor]
     gramians: Sequence[Tensor]
-    backward: Callable[[Tensor, Sequence[Tensor]], list[Tensor | None]]
+    backward: Weighted
     spoilt: dict[int, tuple[Tensor, int, int]]
     rows: Sequence[int]
     count: int
@@ -94,62 +84,103 @@ class StreamedRows:
         return self.spoilt.get(self.rows[row])
 
 
-def cut_into_stretches(graph: Graph, passes: int, limit: int, above: int) -> list[Stretch] | str:
-    """Cuts a graph so that every stretch fits; each is as long as it can be.
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """What came of it.
+
+    Attributes:
+        rows: Over the shared parameters.
+        own: Of the others.
+        passes: Backward passes, the weighted one not counted.
+        how: In words.
+        memory: Bytes of gradients held at once, at most.
+    """
+
+    rows: StreamedRows
+    own: Own
+    passes: float
+    how: str
+    memory: int
+
+
+def stream(
+    graph: Graph,
+    sources: Sequence[Source],
+    leaves: Sequence[Tensor],
+    sites: Sequence[LinearSite],
+    tasks: Sequence[int],
+    ownership: Ownership,
+    limit: int,
+    backward: Weighted,
+) -> Streamed:
+    """Products of all rows, with no more gradients held at once than fit.
 
     Args:
         graph: Behind the features or the losses.
-        passes: Gradients that go through it.
+        sources: Where each pass starts.
+        leaves: Parameters behind them.
+        sites: Those among them that take the ghost engine.
+        tasks: Task numbers of the passes.
+        ownership: Told what came back.
         limit: Bytes.
-        above: Numbers in one gradient at the graph's roots.
+        backward: The weighted pass.
 
-    Returns:
-        Stretches from the roots down, or why there are none. A parameter that is used in two places keeps everything
-        between them in one stretch.
+    Raises:
+        SettingError: Nothing fits.
     """
-    order = [node for node in graph.nodes if not is_accumulator(node)]
-    order.sort(key=lambda node: int(node._sequence_nr()), reverse=True)  # type: ignore[attr-defined]
-    place = {node: number for number, node in enumerate(order)}
-    users = {id(leaf): [place[node] for node, _ in graph.users(leaf)] for leaf in graph.leaves.values()}
-    spans = [(min(users[id(leaf)]), max(users[id(leaf)]), leaf) for leaf in graph.leaves.values() if users[id(leaf)]]
-    if not spans:
-        return "there is nothing to cut"
-    closed = {number for first, last, _ in spans for number in range(first, last)}
-    cuts = _cuts(order)
-    width = max(leaf.element_size() for _, _, leaf in spans)
-    found: list[Stretch] = []
-    start, entering = 0, above
-    while start < len(order):
-        best: tuple[int, int] | None = None
-        needed = 0
-        for number in range(start, len(order)):
-            inside = sum(leaf.numel() for _, last, leaf in spans if start <= last <= number)
-            if passes * width * (entering + inside) > limit and best is not None:
-                break
-            needed = passes * width * (entering + inside + _numbers(cuts[number]))
-            if number not in closed and needed <= limit:
-                best = (number, needed)
-        if best is None:
-            return f"a stretch that cannot be cut needs {needed} bytes"
-        end, memory = best
-        found.append(Stretch([leaf for _, last, leaf in spans if start <= last <= end], cuts[end], memory))
-        start, entering = end + 1, _numbers(cuts[end])
-    return found
+    k = len(sources)
+    above = sum(output.numel() for output in {id(o): o for source in sources for o, _ in source}.values())  # type: ignore[union-attr]
+    stretches = cut_into_stretches(graph, k, limit, above)
+    in_cuts = not isinstance(stretches, str)
+    if isinstance(stretches, str):
+        why, stretches = stretches, _groups(leaves, k, limit, ownership)
+        how = f"{len(stretches)} groups of parameters, k passes each ({why})"
+    else:
+        how = f"{len(stretches)} stretches of the graph, one after the other"
+    parameters: list[Tensor] = []
+    gramians: list[Tensor] = []
+    spoilt: dict[int, tuple[Tensor, int, int]] = {}
+    own: Own = []
+    entering = list(sources)
+    for stretch in stretches:
+        wanted = {id(leaf) for leaf in stretch.leaves}
+        inside = [site for site in sites if id(site.parameter) in wanted]
+        ghosts = {id(site.parameter) for site in inside}
+        direct = [leaf for leaf in stretch.leaves if id(leaf) not in ghosts]
+        found = run_passes(entering, direct, inside, below=stretch.below, retain_graph=True)
+        parts, mine = sort_rows(direct, found.rows, found.parts, tasks, ownership)
+        own += mine
+        for part in parts:
+            for parameter in part.parameters:
+                one = part.of([parameter])
+                gramian = one.gramian()
+                parameters.append(parameter)
+                gramians.append(gramian)
+                for row in torch.nonzero(~torch.isfinite(gramian.diagonal())).ravel().tolist():
+                    spot = one.nonfinite(row)
+                    if spot is not None:
+                        spoilt.setdefault(row, spot)
+        if in_cuts:
+            entering = found.below
+    rows = StreamedRows(parameters, gramians, backward, spoilt, range(k), k)
+    passes = k if in_cuts else k * len(stretches)
+    return Streamed(rows, own, passes, how, max(stretch.memory for stretch in stretches))
 
 
-def _cuts(order: Sequence[Node]) -> list[Cut]:
-    """After each visit, the edges from what was visited to what was not."""
-    pending: dict[tuple[Node, int], GradientEdge] = {}
-    found = []
-    for node in order:
-        for key in [key for key in pending if key[0] is node]:
-            del pending[key]
-        for parent, output in node.next_functions:
-            if parent is not None and not is_accumulator(parent):
-                pending[parent, output] = GradientEdge(parent, output)
-        found.append(tuple(pending.values()))
-    return found
-
-
-def _numbers(cut: Cut) -> int:
-    return sum(prod(shape_at(edge)) for edge in cut)
+def _groups(leaves: Sequence[Tensor], k: int, limit: int, ownership: Ownership) -> list[Stretch]:
+    groups: list[Stretch] = []
+    group: list[Tensor] = []
+    held = 0
+    for leaf in leaves:
+        size = k * leaf.numel() * leaf.element_size()
+        if size > limit:
+            raise SettingError(
+                f"{k} gradients of {ownership.name(leaf)} alone take {size} bytes, and the limit is {limit}: no exact "
+                "engine fits. Give more memory, or use an approximation, for example gradients=eq.Sketch(4096)."
+            )
+        if group and held + size > limit:
+            groups.append(Stretch(group, (), held))
+            group, held = [], 0
+        group.append(leaf)
+        held += size
+    return [*groups, Stretch(group, (), held)]

@@ -14,8 +14,10 @@ from .mixtures import PoolMixture, mixture
 from .pareto import ParetoTest, Support, pareto_test, support
 from .problem import LinearProblem
 from .reachability import Reach, reach
+from .runs import RunPoint, RunsAudit, audit_runs
 from .scalarization import Scalarized, scalarized, scalarized_model
 from .signs import condition
+from .streaming import SecondMoments
 from .surfaces import Crease, Surfaces, crease_points, judge_creases, surface_gradient, surface_points, surface_value
 from .tchebycheff_points import TchebycheffPoint, tchebycheff
 from .weight_search import BestWeights, best_weights
@@ -32,13 +34,17 @@ __all__ = [
     "ParetoTest",
     "PoolMixture",
     "Reach",
+    "RunPoint",
+    "RunsAudit",
     "Scalarized",
+    "SecondMoments",
     "SharedGramians",
     "Support",
     "Surfaces",
     "TchebycheffPoint",
     "UBPath",
     "audit_problem",
+    "audit_runs",
     "best_weights",
     "condition",
     "crease_points",

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import SettingError
-from .gramians import checked_gramian, checked_width
 from .descent_ub import checked_rest, run_starts
+from .gramians import checked_gramian, checked_width
 from .minmax import Array
 from .pareto import ParetoStatus, pareto_test
 from .reachability import SupportPool, reach_with

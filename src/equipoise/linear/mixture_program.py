@@ -78,6 +78,13 @@ class Program:
         shares, least = self._thinned(shares, value, normal)
         return Vertex(shares, value, level, normal, least)
 
+    def level(self) -> float:
+        """The least t alone, for programs that are feasible and have one: no search for a small support."""
+        found = self._over(np.arange(len(self.losses)))
+        if found is None:
+            raise EquipoiseError("a linear program without limits has no solution: this is our error")
+        return found[2]
+
     def _over(self, members: NDArray[np.intp]) -> tuple[Array, float, float, Array] | None:
         """Shares, value, level and prices of the optimum over these members; None where infeasible."""
         pool = self.losses[members]

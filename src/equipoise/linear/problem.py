@@ -155,6 +155,13 @@ class LinearProblem:
                 value.setflags(write=False)
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def from_moments(cls, second_moments: ArrayLike, *others: ArrayLike, **settings: Any) -> LinearProblem:
+        """The problem from second moments about the means; see `linear.moments.problem_from_moments`."""
+        from .moments import problem_from_moments  # noqa: PLC0415 - moments builds on this class
+
+        return problem_from_moments(second_moments, *others, **settings)
+
     @staticmethod
     def _note(X: Array, Y: Array, names: tuple[str, ...], shares: Array, warnings: list[str]) -> None:
         if X.shape[1] >= len(X):

@@ -16,7 +16,7 @@ def restrict(method: Method, state: State, positions: Sequence[int]) -> State:
     Args:
         method: Declares which axes count tasks.
         state: Of all tasks.
-        positions: Tasks to keep, in order.
+        positions: Tasks to keep, rising.
 
     Returns:
         The same tensors with the task axes indexed; trained tensors stay differentiable.

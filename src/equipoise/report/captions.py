@@ -9,6 +9,7 @@ from .text import clean, count, joined, percent, plural, share, signed
 
 __all__ = [
     "STATUS_WORDS",
+    "about_widths",
     "bootstrap_words",
     "condition_words",
     "effect_words",
@@ -24,6 +25,9 @@ STATUS_WORDS = {
     "nothing_to_trade": "Nothing to trade",
     "undetermined": "Undetermined",
 }
+
+_SAME = 5e-4
+"""Losses closer than this are the same to three digits."""
 
 _OVERALL = {
     "enough": "a weighted sum is enough",
@@ -41,6 +45,18 @@ def overall(record: AuditRecord) -> list[str]:
         where = f"Width {widths[0]}" if len(widths) == 1 else f"Widths {widths[0]} to {widths[-1]}"
         parts.append(f"{where}: {_OVERALL[status]}.")
     return parts
+
+
+def about_widths(record: AuditRecord) -> tuple[str, str]:
+    """Of which models the verdicts at several widths speak, and what none of them says."""
+    first, last = record.verdicts[0].about, record.verdicts[-1].about
+    wider = f", and the same up to width {last.width}" if last.width != first.width else ""
+    rows = plural(first.rows, "row")
+    fitted = (
+        f" fitted to and measured on the same {rows}: not about new rows, and" if first.split == "in-sample" else ","
+    )
+    unsaid = f"This is about linear models{fitted} not about a nonlinear network."
+    return f"{clean(first.model)}{wider}; {rows}, {first.split}", unsaid
 
 
 def how_known(rung: Rung) -> str:
@@ -78,12 +94,18 @@ def effect_words(verdict: Verdict) -> list[str]:
         "At the balanced point, the best weighted sum's worst task stays "
         f"{share(effect.balanced_gap)} of variance above the best single model's ({known[effect.exactness]})."
     )
-    sentences.append(f"A mixture of models lowers the worst task by a further {share(effect.mixture_gap)} of variance.")
+    if effect.mixture_gap < _SAME:
+        sentences.append("A mixture of models does not lower the worst task further.")
+    else:
+        gain = share(effect.mixture_gap)
+        sentences.append(f"A mixture of models lowers the worst task by a further {gain} of variance.")
     if effect.directions:
         sentences.append(
-            f"Over {plural(effect.directions, 'direction')} of the front, the largest amount by which a mixture "
-            f"improves every task at once over a single model is {share(effect.largest_gap)} of variance; "
-            "directions not tried may show more."
+            f"Of {plural(effect.directions, 'balanced model')} tried, the one that a mixture beats by most loses to it "
+            f"by {share(effect.largest_gap)} of variance in every task at once; models not tried may lose more."
+            if effect.largest_gap >= _SAME
+            else f"None of {plural(effect.directions, 'balanced model')} tried is beaten by a mixture in every task at "
+            "once."
         )
     sentences.append(f"Differences below {share(effect.threshold)} of variance are called too small to matter.")
     return sentences
@@ -99,17 +121,15 @@ def condition_words(condition: Condition) -> list[str]:
             else "The test fails, which proves nothing by itself here: it is sufficient, not necessary, where some "
             "tasks are combinations of others."
         ],
-        "open": [
-            "No theorem decides this width: between 1 and the number of independent tasks less one, theory has no "
-            "answer. The verdict rests on the computed gaps."
-        ],
+        "open": ["No theorem decides this width: theory has no answer, and the verdict rests on the computed gaps."],
         "single point": ["One model is best at every task at once; there is nothing to test."],
         "undetermined": ["The test could not be decided in floating-point numbers."],
     }[condition.status]
-    if condition.status in {"fails", "holds"}:
+    if condition.status == "fails":
         sentences = [*sentences, f"Margin of the conflict: {share(condition.margin)} (0 is none, 1 the largest)."]
     if condition.note:
-        sentences = [*sentences, clean(condition.note)]
+        note = clean(condition.note)
+        sentences = [*sentences, f"{note[:1].upper()}{note[1:].removesuffix('.')}."]
     return sentences
 
 
@@ -160,15 +180,15 @@ def _exchange(verdict: Verdict, names: Sequence[str]) -> str:
     gained = min(range(len(changes)), key=changes.__getitem__)
     if -changes[gained] < verdict.effect.threshold:
         return "Equal weights already give the balanced model, within what matters."
-    paid = [i for i in range(len(changes)) if changes[i] >= 0.0005]
+    paid = [i for i in range(len(changes)) if changes[i] >= _SAME]
     sentence = (
-        f"From equal weights, to get {names[gained]} from {share(start.losses[gained], 2)} down to "
-        f"{share(balanced.losses[gained], 2)}"
+        f"From equal weights, to get {names[gained]} from {share(start.losses[gained])} down to "
+        f"{share(balanced.losses[gained])}"
     )
     if not paid:
         return f"{sentence} costs no other task anything."
     worst = sorted(paid, key=lambda i: -changes[i])[:2]
-    return f"{sentence} you pay {joined([f'{signed(changes[i])} on {names[i]}' for i in worst])}."
+    return f"{sentence} you pay {joined([f'{signed(changes[i], 3)} on {names[i]}' for i in worst])}."
 
 
 def _out_of_reach(verdict: Verdict) -> str:
@@ -178,10 +198,10 @@ def _out_of_reach(verdict: Verdict) -> str:
     best, single = rungs.get("best_weights"), rungs.get("tchebycheff")
     parts = []
     if best and single and best.worst - single.worst > verdict.effect.threshold:
-        tried = f"{count(best.solves)} solves" if best.solves else "the search"
+        tried = f" in {count(best.solves)} solves" if best.solves else ""
         parts.append(
-            f"No weights found in {tried} bring every task below {share(best.worst, 2)}; "
-            f"one model brings all to {share(single.worst, 2)} or below."
+            f"The best weights found{tried} leave the worst task at {share(best.worst)}; one model brings every task "
+            f"to {share(single.worst)} or below."
         )
     if hidden:
         parts.append(f"Of the {count(drawn)} balanced models drawn, {count(hidden)} are reached by no weights.")
@@ -230,4 +250,4 @@ def _separate(verdict: Verdict) -> str:
     separate = next((rung for rung in verdict.ladder if rung.kind == "separate"), None)
     if separate is None:
         return ""
-    return f"Separate models would leave the worst task at {share(separate.worst, 2)}."
+    return f"Separate models would leave the worst task at {share(separate.worst)}."

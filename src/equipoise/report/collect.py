@@ -10,6 +10,7 @@ from typing import Any
 from ..verdict import AuditRecord, Rung, Verdict
 from .captions import (
     STATUS_WORDS,
+    about_widths,
     bootstrap_words,
     condition_words,
     effect_words,
@@ -23,6 +24,8 @@ from .text import clean, count, joined, plural, share, signed
 
 __all__ = ["collect"]
 
+_FEW = 2
+"""Most tasks that are named as the worst ones of a remedy."""
 _LONG_HEADLINE = 90
 """Letters; longer ones do not stand in large type."""
 
@@ -49,6 +52,8 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
     anchor = f"case-{number}"
     sections = [_section(verdict, record, anchor) for verdict in record.verdicts]
     names = [clean(task.name) for task in record.tasks]
+    about, caveat = about_widths(record)
+    smallest = f"Smallest shared width at which nothing is left to trade: {record.smallest_width}."
     return {
         "anchor": anchor,
         "title": clean(record.title),
@@ -59,7 +64,9 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "data": _data(record),
         "tasks": [_task(record, index) for index in range(len(record.tasks))],
         "overall": overall(record),
-        "smallest_width": record.smallest_width,
+        "summary": clean(record.summary) or smallest,
+        "about": about,
+        "caveat": caveat,
         "sections": sections,
         "several": len(sections) > 1,
     }
@@ -118,7 +125,8 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "basis": f"{plural(verdict.about.rows, 'row')}, {verdict.about.split}",
         "remedy": clean(remedy.words),
         "remedy_worst": share(remedy.worst),
-        "ladder": [_rung(verdict, index) for index in range(len(verdict.ladder))],
+        "tag": "cheapest" if verdict.status == "nothing_to_trade" else "cheapest that closes the gap",
+        "ladder": [_rung(verdict, index, names) for index in range(len(verdict.ladder))],
         "threshold": share(verdict.effect.threshold, 2),
         "summary": _summary(verdict),
         "caption": front_caption(verdict, names),
@@ -141,12 +149,13 @@ def _split(headline: str, words: str) -> tuple[str, str]:
     return f"{start}.", f"{detail[:1].upper()}{detail[1:]} {rest}".strip()
 
 
-def _rung(verdict: Verdict, index: int) -> dict[str, Any]:
+def _rung(verdict: Verdict, index: int, names: Sequence[str]) -> dict[str, Any]:
     rung = verdict.ladder[index]
+    tied = [i for i, loss in enumerate(rung.losses) if share(loss) == share(rung.worst)]
     return {
         "words": clean(rung.words),
         "worst": share(rung.worst),
-        "worst_task": clean(rung.worst_task),
+        "worst_task": _worst_tasks([clean(names[i]) for i in tied], len(names)) or clean(rung.worst_task),
         "excess": share(rung.worst_excess),
         "known": how_known(rung),
         "takes": takes(rung),
@@ -155,9 +164,17 @@ def _rung(verdict: Verdict, index: int) -> dict[str, Any]:
         "bar": _bar(rung.worst),
         "bar_lower": _bar(rung.lower),
         "losses": [share(loss) for loss in rung.losses],
-        "worst_index": max(range(len(rung.losses)), key=rung.losses.__getitem__) if rung.losses else None,
+        "worst_indices": tied,
         "weights": _weights(rung),
+        "searched": rung.solves is not None and rung.weights is not None,
     }
+
+
+def _worst_tasks(tied: Sequence[str], count_all: int) -> str:
+    """The tasks whose losses are the same to three digits: a balanced model has several worst ones."""
+    if len(tied) == count_all > 1:
+        return "all tasks"
+    return joined(tied) if len(tied) <= _FEW else f"{len(tied)} of {count_all} tasks"
 
 
 def _bar(value: float) -> str:

@@ -30,11 +30,11 @@ def render_console(record: AuditRecord | Sequence[AuditRecord]) -> RenderableTyp
             parts.append(Text(""))
         parts.append(Text(case["title"], style="bold"))
         parts.extend(Text(f"doubt: {warning}", style="yellow") for warning in case["data"]["warnings"])
-        parts.extend(_several(case) if case["several"] else _single(case["sections"][0]))
+        parts.extend(_several(case) if case["several"] else _single(case["sections"][0], case["task_names"]))
     return Group(*parts)
 
 
-def _single(section: dict[str, Any]) -> list[RenderableType]:
+def _single(section: dict[str, Any], names: list[str]) -> list[RenderableType]:
     words = Text()
     words.append(section["headline"], style=f"bold {_STYLES[section['status']]}")
     words.append(f" {section['rest']}")
@@ -49,6 +49,15 @@ def _single(section: dict[str, Any]) -> list[RenderableType]:
             Text(rung["known"]),
             style="bold" if rung["remedy"] else None,
         )
+    weights = [
+        Text(
+            f"Weights, {rung['words']}: "
+            + ", ".join(f"{name} {weight}" for name, weight in zip(names, rung["weights"], strict=True))
+            + "."
+        )
+        for rung in section["ladder"]
+        if rung["searched"]
+    ]
     said = [Text(sentence) for sentence in section["bootstrap"]]
     unit = Text("Losses are shares of each task's variance: 0 is perfect, 1 is predicting the mean.", style="dim")
     return [
@@ -56,6 +65,7 @@ def _single(section: dict[str, Any]) -> list[RenderableType]:
         Text(""),
         table,
         unit,
+        *weights,
         *said,
         Text(f"About: {section['about']}; {section['basis']}."),
         _unsaid(section),
@@ -73,20 +83,18 @@ def _several(case: dict[str, Any]) -> list[RenderableType]:
             *(Text(summary[kind], justify="right") for kind in kinds),
             Text(f"{section['remedy']}: {section['remedy_worst']}"),
         )
-    smallest = f"Smallest shared width at which nothing is left to trade: {case['smallest_width']}."
-    first = case["sections"][0]
     return [
         Text(" ".join(case["overall"]), style="bold"),
         Text(""),
         table,
-        Text(smallest),
-        Text(f"About: {first['about']}; {first['basis']}; and the same with the wider layers above."),
-        _unsaid(first),
+        Text(case["summary"]),
+        Text(f"About: {case['about']}."),
+        _unsaid(case),
     ]
 
 
-def _unsaid(section: dict[str, Any]) -> Text:
-    return Text(section["caveat"], style="dim")
+def _unsaid(part: dict[str, Any]) -> Text:
+    return Text(part["caveat"], style="dim")
 
 
 def _table(*columns: str) -> Table:

@@ -23,6 +23,10 @@ CLOUD_LIMIT = 600
 """Most points of one crowded kind that are drawn; more would only hide each other and slow the page."""
 
 
+_LEVEL_LETTERS = 60
+"""Most letters of task names that stand side by side below parallel coordinates."""
+
+
 class Panel(TypedDict):
     """One picture: a name, what is seen in words, a line below it, and the plotly figure."""
 
@@ -41,7 +45,7 @@ def figures(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
         tasks: Names, as in the record.
     """
     points = _thinned([(mark_of(point), point) for point in verdict.front])
-    if not points:
+    if not points or (verdict.status == "nothing_to_trade" and _one_place(verdict.front)):
         return []
     if len(tasks) > 3:
         return [_parallel(points, tasks)]
@@ -49,6 +53,11 @@ def figures(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
     if len(tasks) == 3:
         panels.extend(_triangle(points, tasks))
     return panels
+
+
+def _one_place(points: Sequence[FrontPoint]) -> bool:
+    """Whether all points would be drawn on each other: such a picture shows nothing."""
+    return len({tuple(share(loss) for loss in point.losses) for point in points}) == 1
 
 
 def marks_present(verdict: Verdict) -> list[Mark]:
@@ -235,7 +244,7 @@ def _parallel(points: Sequence[Point], tasks: Sequence[str]) -> Panel:
     names: Mapping[str, object] = {
         "tickvals": positions,
         "ticktext": [_safe(name, 14) for name in tasks],
-        "tickangle": -35 if len(tasks) > 5 or max(map(len, tasks)) > 8 else 0,
+        "tickangle": -35 if sum(min(len(name), 14) for name in tasks) > _LEVEL_LETTERS else 0,
         "range": [-0.3, len(tasks) - 0.7],
     }
     layout = _layout(xaxis=_axis("", **names), yaxis=_axis("loss, share of variance", rangemode="tozero"))

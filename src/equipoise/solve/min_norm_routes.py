@@ -178,7 +178,7 @@ def min_norm_by(route: str, gramian: object, *, iterations: int = 1000, toleranc
         GramianError: Not a Gramian.
 
     Cost:
-        O(k^2) an iteration (``"smooth"``: about four O(k^3) solves), 5 to 20 microseconds each for k = 10.
+        O(k^2) an iteration (``"smooth"``: about four O(k^3) solves), 10 to 40 microseconds each for k = 10.
 
     Example:
         >>> found = min_norm_by("frank-wolfe", [[1.0, 0.0], [0.0, 3.0]])

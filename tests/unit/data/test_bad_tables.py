@@ -46,7 +46,7 @@ def test_all_mistakes_stand_in_one_message():
         "'prices'",
         "names a column twice: 'days'",
         "--inputs names 'x3'",
-        "'x1' stand in --inputs and in --drop",
+        "Named in --inputs and in --drop: 'x1'",
     ):
         assert part in message
 
@@ -68,7 +68,7 @@ def test_a_text_in_place_of_a_list_of_targets_is_refused_with_the_list_to_write(
 
 
 def test_a_target_cannot_be_an_input_too():
-    refused(frame(), r"'price' stand in --targets and in --inputs", inputs=["x1", "price"])
+    refused(frame(), r"Named in --targets and in --inputs: 'price'", inputs=["x1", "price"])
 
 
 def test_a_constant_target_is_refused_with_its_value():
@@ -104,14 +104,14 @@ def test_a_date_target_is_refused():
 
 
 def test_infinite_targets_are_refused_by_name():
-    refused(frame(days=[np.inf, *range(11)]), r"'days' holds 1 infinite values")
+    refused(frame(days=[np.inf, *range(11)]), r"'days' holds 1 infinite value\\.")
 
 
 def test_infinite_inputs_are_refused_by_name_all_at_once():
     table = frame(x1=[np.inf, -np.inf, *range(10)], x2=[np.inf, *range(11)])
     message = refused(table, r"2 things to put right")
     assert "'x1' must be finite, found 2 infinite values" in message
-    assert "'x2' must be finite, found 1 infinite values" in message
+    assert "'x2' must be finite, found 1 infinite value." in message
 
 
 def test_numbers_whose_squares_leave_double_precision_are_refused():

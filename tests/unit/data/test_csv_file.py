@@ -202,7 +202,11 @@ def test_rows_of_another_length_are_refused_with_their_line(tmp_path, line):
     lines = written().splitlines()
     lines.insert(5, line)
     found = line.count(",") + 1
-    refused(tmp_path, "\n".join(lines), rf"every row must have 4 cells .* found {found} in line 6 and 1 such rows")
+    refused(
+        tmp_path,
+        "\n".join(lines),
+        rf"every row must have 4 cells .* found {found} in line 6 .rows of another length: 1",
+    )
 
 
 def test_an_open_quote_is_refused(tmp_path):

@@ -229,7 +229,9 @@ def test_an_input_that_gives_a_target_away_is_a_warning():
 
 def test_more_inputs_than_rows_is_a_warning():
     wide = pd.DataFrame(RNG.normal(size=(6, 8)), columns=list("abcdefuv"))
-    assert said(encode_frame(wide, targets=["u", "v"]), "6 inputs for 6 rows: a linear model fits any targets exactly")
+    assert said(
+        encode_frame(wide, targets=["u", "v"]), "6 inputs for 6 rows: with so many, a linear model fits almost any"
+    )
 
 
 def test_inputs_and_drop_choose_columns_in_the_order_listed():

@@ -61,7 +61,7 @@ def test_checks_are_made_unless_they_are_known_to_hold():
     crooked = np.array([[1.0, 0.9], [0.1, 1.0]])
     with pytest.raises(GramianError, match="symmetric"):
         min_norm_point(crooked)
-    np.testing.assert_array_equal(min_norm_point(np.eye(2), checked=True).value, [0.5, 0.5])
+    np.testing.assert_allclose(min_norm_point(np.eye(2), checked=True).value, [0.5, 0.5], rtol=1e-14)
 
 
 @pytest.mark.parametrize("angle", [0.5, 1e-3, 1e-5])

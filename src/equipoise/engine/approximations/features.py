@@ -58,9 +58,7 @@ class FeatureSource:
     def only(self, rows: Sequence[int]) -> "FeatureSource":
         """What some of the rows alone would have given."""
         own = only_own(self.own, rows)
-        return FeatureSource(
-            self.features, self.at_features.only(rows), self.trunk, own, self.plan, self.retain_graph
-        )
+        return FeatureSource(self.features, self.at_features.only(rows), self.trunk, own, self.plan, self.retain_graph)
 
     def parameters(self) -> list[Tensor]:
         """Every parameter that some task reaches."""

@@ -32,6 +32,7 @@ class Exact(Mode):
 
     @property
     def exact(self) -> bool:
+        """It is."""
         return True
 
 
@@ -50,6 +51,7 @@ class Features(Mode):
         `equipoise.profile` measures it on a model of yours.
     Needs:
         ``balancer(losses, features=...)``, with every shared parameter behind the features.
+
     Warns:
         `EquipoiseWarning` where no two tasks share a sample: G_Z is then diagonal whatever the trunk does.
     Cost:
@@ -92,6 +94,7 @@ class Every(Mode):
 
     @property
     def exact(self) -> bool:
+        """Whether every step is exact."""
         return self.n == 1
 
 

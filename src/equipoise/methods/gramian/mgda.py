@@ -45,8 +45,8 @@ class MGDA(GramianMethod):
     Errors:
         `LossError` for ``"loss"`` and ``"loss+"`` where a loss is not positive.
     Cost:
-        O(k^3) on the CPU: 0.1 ms for k = 2, 1 ms for k = 40. The four other solvers: up to 1000 iterations of about
-        10 microseconds each.
+        O(k^3) on the CPU: 0.1 ms for k = 2, 1 ms for k = 40. The four other solvers: up to 1000 iterations of 10
+        to 40 microseconds each.
     Source:
         Desideri (2012); Sener & Koltun (2018), arXiv:1810.04650, eq. 3; the routes: Su, *Notes on MGDA*. We differ: an
         exact active-set solve with a certificate, where the authors' code stops Frank-Wolfe early.

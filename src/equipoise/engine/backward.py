@@ -1,0 +1,121 @@
+"""Backward passes, one a task or several at once, that bring back gradients of chosen parameters and layers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+
+from .ghost import LinearRows
+from .graph import Graph, is_accumulator
+from .linear_sites import LinearSite
+
+__all__ = ["Passes", "Source", "run_passes", "takes_batches"]
+
+Source = list[tuple[Tensor | GradientEdge, Tensor]]
+"""Where a pass starts: outputs with their gradients."""
+
+_AT_ONCE = 1024  # rows in one matrix product; beyond it larger products are no faster
+_BATCHED = {
+    f"{name}Backward0"
+    for name in (
+        "Add Addmm Div Elu Gelu Hardtanh LeakyRelu Mm Mul Neg Relu Sigmoid Silu Softplus Sub T Tanh UnsafeView View"
+    ).split()
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """What came back.
+
+    Attributes:
+        rows: For each pass, gradients by the identity of the leaf.
+        parts: Linear layers of the ghost engine.
+        below: For each pass, where the next stretch starts.
+    """
+
+    rows: list[dict[int, Tensor | None]]
+    parts: list[LinearRows]
+    below: list[Source]
+
+
+def takes_batches(graph: Graph) -> bool:
+    """Whether every node is known to take several gradients at once without loss."""
+    return all(is_accumulator(node) or node.name() in _BATCHED for node in graph.nodes)
+
+
+def run_passes(
+    sources: Sequence[Source],
+    leaves: Sequence[Tensor],
+    sites: Sequence[LinearSite],
+    *,
+    below: Sequence[GradientEdge] = (),
+    retain_graph: bool,
+    batched: bool = False,
+) -> Passes:
+    """Runs one backward pass for each source.
+
+    Args:
+        sources: Where each pass starts; emptied as they are used, unless the graph is retained.
+        leaves: Whose gradients are wanted.
+        sites: Layers whose output gradients are wanted in place of weight gradients.
+        below: Edges at which gradients are wanted for a later stretch.
+        retain_graph: Whether the graph is needed after the last pass.
+        batched: Whether passes may be run together where rows are few (`takes_batches`).
+
+    Returns:
+        Gradients; None where a pass does not reach.
+    """
+    inputs = [site.inputs() for site in sites]  # before the graph is freed
+    wanted = [*leaves, *(site.edge for site in sites), *below]
+    together = 1
+    if batched and sites and _alike(sources):
+        together = max(1, _AT_ONCE // max(site.rows for site in sites))
+    brought: list[Sequence[Tensor | None]] = []
+    for start in range(0, len(sources), together):
+        chunk = list(sources[start : start + together])
+        keep = retain_graph or start + together < len(sources)
+        brought += _several(chunk, wanted, keep) if len(chunk) > 1 else [_one(chunk[0], wanted, keep)]
+        if not retain_graph:
+            for source in chunk:
+                source.clear()
+    first, second = len(leaves), len(leaves) + len(sites)
+    return Passes(
+        [{id(leaf): value for leaf, value in zip(leaves, values, strict=False)} for values in brought],
+        [
+            LinearRows(site.parameter, held, [values[first + number] for values in brought], site.transposed)
+            for number, (site, held) in enumerate(zip(sites, inputs, strict=True))
+        ],
+        [
+            [(edge, value) for edge, value in zip(below, values[second:], strict=True) if value is not None]
+            for values in brought
+        ],
+    )
+
+
+def _one(source: Source, wanted: Sequence[Tensor | GradientEdge], keep: bool) -> Sequence[Tensor | None]:
+    if not source or not wanted:
+        return [None] * len(wanted)
+    outputs, gradients = [output for output, _ in source], [gradient for _, gradient in source]
+    found: Sequence[Tensor | None] = torch.autograd.grad(
+        outputs, wanted, gradients, retain_graph=keep, allow_unused=True
+    )
+    return found
+
+
+def _several(
+    chunk: Sequence[Source], wanted: Sequence[Tensor | GradientEdge], keep: bool
+) -> list[Sequence[Tensor | None]]:
+    outputs = [output for output, _ in chunk[0]]
+    gradients = [torch.stack([source[number][1] for source in chunk]) for number in range(len(outputs))]
+    found = torch.autograd.grad(
+        outputs, wanted, gradients, retain_graph=keep, allow_unused=True, is_grads_batched=True
+    )
+    return [[None if value is None else value[number] for value in found] for number in range(len(chunk))]
+
+
+def _alike(sources: Sequence[Source]) -> bool:
+    """Whether all passes start at the same outputs, so that their gradients can be stacked."""
+    first = [id(output) for output, _ in sources[0]]
+    return bool(first) and all([id(output) for output, _ in source] == first for source in sources)

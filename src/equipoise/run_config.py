@@ -1,0 +1,69 @@
+"""What was asked of a run, and in what two such askings differ."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["RunConfig", "differences"]
+
+_LABELS = {"sha256": "content of the data (sha256)", "version": "version of equipoise"}
+_LONG, _SHORT = 60, 13
+
+
+class RunConfig(BaseModel):
+    """What was asked: whatever decides the result, and nothing else.
+
+    Attributes:
+        written_by: Marks the folder as ours.
+        format: Version of the folder's layout.
+        command: Which command wrote it.
+        version: Of equipoise.
+        data: Name of the set or file.
+        sha256: Of the data, or "" for generated tables.
+        targets, inputs, drop, names: Column names as given; None where not given.
+        width: Of the shared layer; None for all.
+        header: Whether the file's first line holds names.
+        bootstraps: Resamples asked for; None for the default.
+        seed: Of everything random.
+        title: Of the report, where it is not the record's own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    written_by: Literal["equipoise"] = "equipoise"
+    format: Literal[1] = 1
+    command: Literal["audit", "demo"]
+    version: str
+    data: str
+    sha256: str = ""
+    targets: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    names: tuple[str, ...] | None = None
+    width: int | None = None
+    header: bool = True
+    bootstraps: int | None = None
+    seed: int = 0
+    title: str | None = None
+
+
+def differences(there: RunConfig, now: RunConfig) -> list[str]:
+    """The keys in which two configurations differ, each with both values in words; empty where they agree.
+
+    Example:
+        >>> config = RunConfig(command="audit", version="0.1.0", data="toy.csv", width=1)
+        >>> differences(config, config.model_copy(update={"width": 2}))
+        ['width: 1 there, 2 now']
+    """
+    before, after = there.model_dump(mode="json"), now.model_dump(mode="json")
+    return [
+        f"{_LABELS.get(key, key)}: {_shown(before[key])} there, {_shown(after[key])} now"
+        for key in after
+        if before[key] != after[key]
+    ]
+
+
+def _shown(value: object) -> str:
+    """A value in a message; a long one, such as a checksum, by its start."""
+    text = repr(value)
+    return text if len(text) <= _LONG else f"{text[:_SHORT]}...{text[-1]}"
