@@ -4,7 +4,10 @@ from . import data, errors, laws, linear, methods, solve
 from ._version import __version__
 from .auditing import audit
 from .balancer import Balancer
+from .diagnostics import diagnose_gradients, diagnose_step
 from .engine.approximations import Every, Exact, Features, LastLayer, Sketch
+from .feature_audit import audit_features
+from .front import MixtureModel
 from .masking import masked_mean
 from .methods import *  # noqa: F403
 from .methods import direction, weights
@@ -21,12 +24,16 @@ __all__ = [
     "Features",
     "KeptIterates",
     "LastLayer",
+    "MixtureModel",
     "Ray",
     "ReferencePoint",
     "Sketch",
     "__version__",
     "audit",
+    "audit_features",
     "data",
+    "diagnose_gradients",
+    "diagnose_step",
     "direction",
     "errors",
     "laws",

@@ -14,7 +14,7 @@ from ._version import __version__
 from .errors import EquipoiseError, LawViolation
 from .laws import check_method
 from .methods import table
-from .methods.run import direction
+from .methods.arrays import direction
 
 __all__ = ["Checkup", "Environment", "KnownAnswer", "answers", "environment", "examine_methods"]
 

@@ -271,7 +271,9 @@ class _Columns:
 
 def _about_features(verdict: Verdict, shown: str) -> Verdict:
     about = verdict.about.model_copy(
-        update={"model": f"linear heads on the features of {shown}, through a shared layer of width {verdict.about.width}"}
+        update={
+            "model": f"linear heads on the features of {shown}, through a shared layer of width {verdict.about.width}"
+        }
     )
     caveat = (
         f"{verdict.caveat} It speaks of linear heads, fitted by least squares, on the features as they are now: "

@@ -16,7 +16,10 @@ class TwoHeads(nn.Module):
         torch.manual_seed(0)
         self.trunk = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.5))
         self.heads = nn.ModuleDict(
-            {name: nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 1)) if deep else nn.Linear(6, 1) for name in "ab"}
+            {
+                name: nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 1)) if deep else nn.Linear(6, 1)
+                for name in "ab"
+            }
         )
 
     def forward(self, x):
@@ -74,7 +77,7 @@ def test_heads_of_several_layers_need_a_name():
 
 def test_classes_are_one_hot_columns_and_the_record_says_so():
     model, (x, y) = TwoHeads(), data()
-    three = torch.bucketize(y[:, 0], torch.tensor([-0.5, 0.5]))
+    three = torch.bucketize(y[:, 0].contiguous(), torch.tensor([-0.5, 0.5]))
     targets = {"sign": (y[:, 1] > 0).long(), "level": three, "raw": y[:, 2]}
     loader = [(x[i : i + 100], {k: v[i : i + 100] for k, v in targets.items()}) for i in range(0, 300, 100)]
     record = audit_features(model, loader, classes={"sign": 2, "level": 3}, width=1)

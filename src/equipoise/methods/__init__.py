@@ -6,6 +6,7 @@
 from types import MappingProxyType
 
 from . import gramian, jacobian, loss, wrappers
+from .arrays import direction, weights
 from .base import (
     Answer,
     CounterExample,
@@ -21,7 +22,6 @@ from .gramian import *  # noqa: F403
 from .jacobian import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .loss.uncertainty_weighting import scaled_cross_entropy
-from .run import direction, weights
 from .surgery import RotoGrad
 from .wrappers import *  # noqa: F403
 

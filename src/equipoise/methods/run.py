@@ -2,27 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..errors import GramianError, LossError, NonFiniteError, PreferenceError, StateError, TaskError, listed
+from ..errors import LossError, PreferenceError, StateError, TaskError, listed
 from ..solve import Status
-from ..solve.equilibrate import as_gramian
-from ..types import Preference, Tasks
+from ..types import Preference
 from .base import GramianMethod, JacobianMethod, LossMethod, Method, State, Step
 from .state import restore, restrict
 
 __all__ = [
     "Outcome",
     "Weighed",
-    "direction",
     "refuse_preference",
     "run_gramian_method",
     "run_loss_method",
     "run_method",
-    "weights",
+    "weigh",
 ]
 
 
@@ -155,87 +153,6 @@ def _gradients(method: Method, state: State) -> dict[str, Tensor]:
     return {tensor.name: torch.zeros_like(state[tensor.name]) for tensor in method.state_tensors if tensor.trained}
 
 
-def weights(
-    method: Method,
-    gramian: Any,
-    losses: Any = None,
-    *,
-    preference: Preference | None = None,
-    state: State | None = None,
-    tasks: tuple[str, ...] | None = None,
-) -> Tensor:
-    """The weights that a method gives to a Gramian.
-
-    Args:
-        method: A loss or Gramian method.
-        gramian: (k, k), array or tensor, in squared units of a gradient.
-        losses: (k,); ones where a method looks at losses and none are given.
-        preference: What is wanted, for methods that can honour it.
-        state: Memory of earlier steps; the method's initial state by default. It is not changed.
-        tasks: Names, for per-task settings; ``task0``, ``task1``, ... by default.
-
-    Returns:
-        (k,), float64, on the CPU: the direction is ``weights @ jacobian``.
-
-    Raises:
-        GramianError: Not a Gramian.
-        LossError: Losses of another length, or not finite.
-        TaskError: The method needs the Jacobian.
-
-    Example:
-        >>> from equipoise.methods import MGDA
-        >>> weights(MGDA(), [[1.0, 0.0], [0.0, 3.0]])
-        tensor([0.7500, 0.2500], dtype=torch.float64)
-    """
-    matrix = torch.from_numpy(as_gramian(_array(gramian)))
-    step, state = _prepare(method, len(matrix), 0, losses, preference, state, tasks)
-    return _weigh(method, matrix, state, step).weights
-
-
-def direction(
-    method: Method,
-    jacobian: Any,
-    losses: Any = None,
-    *,
-    preference: Preference | None = None,
-    state: State | None = None,
-    tasks: tuple[str, ...] | None = None,
-) -> Tensor:
-    """The direction that a method makes of a Jacobian: the step is ``theta - learning_rate * direction``.
-
-    Args:
-        method: Any method.
-        jacobian: (k, n), array or tensor; products are accumulated in float64.
-        losses: (k,); ones where a method looks at losses and none are given.
-        preference: What is wanted, for methods that can honour it.
-        state: Memory of earlier steps; the method's initial state by default. It is not changed.
-        tasks: Names, for per-task settings.
-
-    Returns:
-        (n,), float64, on the CPU.
-
-    Raises:
-        GramianError: Not a (k, n) matrix.
-        NonFiniteError: NaN or inf, naming the rows.
-        LossError: Losses of another length, or not finite.
-
-    Example:
-        >>> from equipoise.methods import PCGrad
-        >>> direction(PCGrad(), [[1.0, 0.0], [0.0, 2.0]])  # no conflict: the mean
-        tensor([0.5000, 1.0000], dtype=torch.float64)
-    """
-    matrix = _array(jacobian)
-    if matrix.dim() != 2 or not len(matrix):
-        raise GramianError(f"`jacobian` must be a (k, n) matrix, one row a task; got shape {tuple(matrix.shape)}.")
-    finite = torch.isfinite(matrix).all(dim=1)
-    if not finite.all():
-        raise NonFiniteError(
-            f"`jacobian` must be finite; rows {torch.nonzero(~finite).ravel().tolist()} hold NaN or inf."
-        )
-    step, state = _prepare(method, len(matrix), matrix.shape[1], losses, preference, state, tasks)
-    return run_method(method, matrix, state, step).direction
-
-
 def run_method(method: Method, jacobian: Tensor, state: State, step: Step) -> Outcome:
     """Any method on a flat Jacobian.
 
@@ -254,11 +171,11 @@ def run_method(method: Method, jacobian: Tensor, state: State, step: Step) -> Ou
         return Outcome(answer.value, None, after, answer.status, answer.certificate)
     # the triangular factor keeps the digits that the Gramian's squaring loses
     factor = torch.linalg.qr(jacobian.T, mode="r").R
-    weighed = _weigh(method, jacobian @ jacobian.T, state, replace(step, factor=factor))
+    weighed = weigh(method, jacobian @ jacobian.T, state, replace(step, factor=factor))
     return Outcome(weighed.weights @ jacobian, weighed.weights, weighed.state, weighed.status, weighed.certificate)
 
 
-def _weigh(method: Method, gramian: Tensor, state: State, step: Step) -> Weighed:
+def weigh(method: Method, gramian: Tensor, state: State, step: Step) -> Weighed:
     if isinstance(method, GramianMethod):
         return run_gramian_method(method, gramian, state, step)
     if isinstance(method, LossMethod):
@@ -270,27 +187,6 @@ def _weigh(method: Method, gramian: Tensor, state: State, step: Step) -> Weighed
     )
 
 
-def _prepare(
-    method: Method,
-    k: int,
-    n: int,
-    losses: Any,
-    preference: Preference | None,
-    state: State | None,
-    tasks: tuple[str, ...] | None,
-) -> tuple[Step, State]:
-    names = tasks or tuple(f"task{i}" for i in range(k))
-    if len(names) != k:
-        raise TaskError(f"`tasks` must name each of the {k} rows; got {listed(names)}.")
-    refuse_preference(method, preference)
-    values = torch.ones(k, dtype=torch.float64) if losses is None else _array(losses)
-    if values.shape != (k,):
-        raise LossError(f"`losses` must hold one number for each of the {k} rows; got shape {tuple(values.shape)}.")
-    if not torch.isfinite(values).all():
-        raise NonFiniteError(f"`losses` must be finite; got {values.tolist()}.")
-    return Step(Tasks(names), values, preference), method.init(k, n) if state is None else state
-
-
 def refuse_preference(method: Method, preference: Preference | None) -> None:
     """Raises `PreferenceError` unless the method can honour this kind of preference."""
     if preference is not None and not isinstance(preference, method.honours):
@@ -298,8 +194,3 @@ def refuse_preference(method: Method, preference: Preference | None) -> None:
         raise PreferenceError(
             f"{method!r} cannot honour a preference of kind `{type(preference).__name__}`; it honours {kinds}."
         )
-
-
-def _array(values: Any) -> Tensor:
-    tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(values)
-    return tensor.to(device="cpu", dtype=torch.float64)

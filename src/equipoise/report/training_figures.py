@@ -59,7 +59,7 @@ def training_panels(record: TrainingRecord) -> list[Panel]:
     lines, tasks = record.lines, record.config.tasks
     panels = [
         _over_steps("Losses, unweighted", "raw loss", lines, tasks, lambda line: line.raw_losses, log=True),
-        _over_steps("Weights", "weight", lines, tasks, lambda line: line.weights),
+        _over_steps("Weights", "weight", lines, tasks, lambda line: line.weights, log=len(tasks) > MOST_LINES),
         _over_steps("Losses, weighted", "weight x loss", lines, tasks, lambda line: line.weighted_losses, log=True),
         _over_steps("Size of the gradients", "norm", lines, tasks, _of(lambda g: g.norms), log=True),
         _over_steps(
@@ -104,7 +104,7 @@ def _over_steps(
     spoken = [f"{clean(task)} {_first_and_last(row)}" for task, row in zip(tasks, rows, strict=True)]
     alt = f"{name} over steps, {unit}. {'; '.join(spoken[:12])}."
     if len(tasks) > MOST_LINES:
-        return _map(f"{name}, {unit}", alt, tasks, rows, wide)
+        return _map(name, unit, alt, tasks, rows, wide)
     traces = [
         _line(style["name"], row, style["color"], style["dash"])
         for style, row in zip(line_styles(tasks), rows, strict=True)
@@ -150,7 +150,9 @@ def _pairs(lines: Sequence[StepLine], tasks: Sequence[str]) -> Panel | None:
     return _panel(name, f"{name} over steps. {'; '.join(spoken)}.", note, {"data": traces, "layout": layout})
 
 
-def _map(name: str, alt: str, tasks: Sequence[str], rows: Sequence[Sequence[tuple[int, Value]]], log: bool) -> Panel:
+def _map(
+    name: str, unit: str, alt: str, tasks: Sequence[str], rows: Sequence[Sequence[tuple[int, Value]]], log: bool
+) -> Panel:
     def shown(value: Value) -> Value:
         if value is None:
             return None
@@ -159,11 +161,16 @@ def _map(name: str, alt: str, tasks: Sequence[str], rows: Sequence[Sequence[tupl
     trace: Figure = {
         "type": "heatmap",
         "x": [step for step, _ in rows[0]],
-        "y": [f"{number + 1}. {_safe(task, 14)}" for number, task in enumerate(tasks)],
+        "y": [f"{number + 1}. {_safe(task, 20)}" for number, task in enumerate(tasks)],
         "z": [[shown(value) for _, value in row] for row in rows],
         "colorscale": "Cividis",
         "hoverongaps": False,
-        "colorbar": {"thickness": 10, "outlinewidth": 0, "nticks": 5, "title": {"text": "log10" if log else ""}},
+        "colorbar": {
+            "thickness": 10,
+            "outlinewidth": 0,
+            "nticks": 5,
+            "title": {"text": f"{unit}, log10" if log else unit, "side": "right"},
+        },
     }
     layout = _layout(xaxis=_axis("step"), yaxis=_axis("", autorange="reversed", nticks=min(len(tasks), 20)))
     return _panel(name, alt, "One row a task; gaps are absent tasks.", {"data": [trace], "layout": layout}, "wide")

@@ -1,0 +1,121 @@
+"""Any method on plain arrays: no training loop, no graph."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import GramianError, LossError, NonFiniteError, TaskError, listed
+from ..solve.equilibrate import as_gramian
+from ..types import Preference, Tasks
+from .base import Method, State, Step
+from .run import refuse_preference, run_method, weigh
+
+__all__ = ["direction", "weights"]
+
+
+def weights(
+    method: Method,
+    gramian: Any,
+    losses: Any = None,
+    *,
+    preference: Preference | None = None,
+    state: State | None = None,
+    tasks: tuple[str, ...] | None = None,
+) -> Tensor:
+    """The weights that a method gives to a Gramian.
+
+    Args:
+        method: A loss or Gramian method.
+        gramian: (k, k), array or tensor, in squared units of a gradient.
+        losses: (k,); ones where a method looks at losses and none are given.
+        preference: What is wanted, for methods that can honour it.
+        state: Memory of earlier steps; the method's initial state by default. It is not changed.
+        tasks: Names, for per-task settings; ``task0``, ``task1``, ... by default.
+
+    Returns:
+        (k,), float64, on the CPU: the direction is ``weights @ jacobian``.
+
+    Raises:
+        GramianError: Not a Gramian.
+        LossError: Losses of another length, or not finite.
+        TaskError: The method needs the Jacobian.
+
+    Example:
+        >>> from equipoise.methods import MGDA
+        >>> weights(MGDA(), [[1.0, 0.0], [0.0, 3.0]])
+        tensor([0.7500, 0.2500], dtype=torch.float64)
+    """
+    matrix = torch.from_numpy(as_gramian(_array(gramian)))
+    step, state = _prepare(method, len(matrix), 0, losses, preference, state, tasks)
+    return weigh(method, matrix, state, step).weights
+
+
+def direction(
+    method: Method,
+    jacobian: Any,
+    losses: Any = None,
+    *,
+    preference: Preference | None = None,
+    state: State | None = None,
+    tasks: tuple[str, ...] | None = None,
+) -> Tensor:
+    """The direction that a method makes of a Jacobian: the step is ``theta - learning_rate * direction``.
+
+    Args:
+        method: Any method.
+        jacobian: (k, n), array or tensor; products are accumulated in float64.
+        losses: (k,); ones where a method looks at losses and none are given.
+        preference: What is wanted, for methods that can honour it.
+        state: Memory of earlier steps; the method's initial state by default. It is not changed.
+        tasks: Names, for per-task settings.
+
+    Returns:
+        (n,), float64, on the CPU.
+
+    Raises:
+        GramianError: Not a (k, n) matrix.
+        NonFiniteError: NaN or inf, naming the rows.
+        LossError: Losses of another length, or not finite.
+
+    Example:
+        >>> from equipoise.methods import PCGrad
+        >>> direction(PCGrad(), [[1.0, 0.0], [0.0, 2.0]])  # no conflict: the mean
+        tensor([0.5000, 1.0000], dtype=torch.float64)
+    """
+    matrix = _array(jacobian)
+    if matrix.dim() != 2 or not len(matrix):
+        raise GramianError(f"`jacobian` must be a (k, n) matrix, one row a task; got shape {tuple(matrix.shape)}.")
+    finite = torch.isfinite(matrix).all(dim=1)
+    if not finite.all():
+        raise NonFiniteError(
+            f"`jacobian` must be finite; rows {torch.nonzero(~finite).ravel().tolist()} hold NaN or inf."
+        )
+    step, state = _prepare(method, len(matrix), matrix.shape[1], losses, preference, state, tasks)
+    return run_method(method, matrix, state, step).direction
+
+
+def _prepare(
+    method: Method,
+    k: int,
+    n: int,
+    losses: Any,
+    preference: Preference | None,
+    state: State | None,
+    tasks: tuple[str, ...] | None,
+) -> tuple[Step, State]:
+    names = tasks or tuple(f"task{i}" for i in range(k))
+    if len(names) != k:
+        raise TaskError(f"`tasks` must name each of the {k} rows; got {listed(names)}.")
+    refuse_preference(method, preference)
+    values = torch.ones(k, dtype=torch.float64) if losses is None else _array(losses)
+    if values.shape != (k,):
+        raise LossError(f"`losses` must hold one number for each of the {k} rows; got shape {tuple(values.shape)}.")
+    if not torch.isfinite(values).all():
+        raise NonFiniteError(f"`losses` must be finite; got {values.tolist()}.")
+    return Step(Tasks(names), values, preference), method.init(k, n) if state is None else state
+
+
+def _array(values: Any) -> Tensor:
+    tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(values)
+    return tensor.to(device="cpu", dtype=torch.float64)
