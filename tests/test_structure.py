@@ -15,14 +15,14 @@ import equipoise as eq
 SOURCE = Path(eq.__file__).parent
 LAYERS = [  # a module may import from its own line and those above
     {"_version", "errors", "files"},
-    {"types", "verdict", "record_json", "training_record"},
+    {"types", "verdict", "record_json", "run_config", "training_record"},
     {"solve"},
     {"methods", "diagnostics", "masking", "losses"},
     {"laws", "records", "linear"},
     {"distributed", "engine"},
     {"saved_state", "balancer", "gradient_probe"},
     {"integrations", "data", "doctor", "profiling"},
-    {"training", "auditing", "feature_audit", "run_folder", "training_folder", "recording", "noop"},
+    {"training", "auditing", "feature_audit", "reproduce", "run_folder", "training_folder", "recording", "noop"},
     {"front", "report", "reproduce"},
     {"_public"},
     {"cli", "__init__", "__main__"},

@@ -12,6 +12,7 @@ from .masking import masked_mean
 from .methods import *  # noqa: F403
 from .methods import direction, weights
 from .methods.loss import KeptIterates
+from .own_data import size_weights, task_batches
 from .profiling import profile
 from .recording import record
 from .types import Bounds, Ray, ReferencePoint
@@ -42,7 +43,9 @@ __all__ = [
     "methods",
     "profile",
     "record",
+    "size_weights",
     "solve",
+    "task_batches",
     "weights",
 ]
 __all__ += [name for name in methods.__all__ if name[0].isupper()]

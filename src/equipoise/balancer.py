@@ -13,7 +13,7 @@ from .engine.accumulation import Accumulation, Until, balance_last
 from .engine.approximations import Exact, LastLayer, Mode
 from .engine.balance import Balanced, balance
 from .engine.carried import Carried
-from .engine.checks import check_settings, read_shared, refuse_accumulation, refuse_ranks
+from .engine.checks import check_settings, read_shared, refuse_accumulation, refuse_ranks, refuse_second_batch
 from .engine.copies import Copyable
 from .engine.find import Batch, Settings
 from .engine.granular import by_group
@@ -194,6 +194,8 @@ class Balancer(Saved, Copyable):
         held = read_features(features)
         if held and self.method.needs != "losses":
             refuse_unreached(values, [names[i] for i in present], held)
+        if second is not None or third is not None:
+            refuse_second_batch(self.method, self.settings, self.accumulation is not None)
         others = [None if part is None else read_same_tasks(part, names, present) for part in (second, third)]
         if others[1] is not None and others[0] is None:
             raise SettingError("`third` was given without `second`: two batches are `losses` and `second`.")

@@ -105,12 +105,12 @@ class Recorder:
     ) -> None:
         self.folder = folder
         self.notices: list[Notice] = []
-        self._every, self._gradients = every, gradients
-        found = check_folder(folder, overwrite=overwrite)
+        self._every, self._gradients, self._overwrite = every, gradients, overwrite
+        found = check_folder(folder)
         self._config: TrainingConfig | None = None
         self._measured: int | None = None
         self._file: LineFile | None = None
-        tasks = balancer.tasks or (None if found is None else found.tasks)
+        tasks = balancer.tasks or (None if found is None or overwrite else found.tasks)
         if tasks is not None:  # otherwise the first step fixes them
             self._open(balancer, tasks)
         self._seen = balancer.last
@@ -172,9 +172,14 @@ class Recorder:
             gradients=self._measured if kind == "loss method" else None,
             versions={"equipoise": __version__, "torch": torch.__version__},
         )
-        found = check_folder(self.folder, overwrite=False)
+        found = check_folder(self.folder)
         if found is None:
             write_config(self.folder, config)
+        elif self._overwrite:  # the lock first: another process may be writing there
+            self._file = LineFile(self.folder, fresh=True)
+            write_config(self.folder, config)
+            self._config = config
+            return
         elif differing := found.differences(config):
             raise RunFolderError(
                 f"the folder {str(self.folder)!r} holds another training. It differs in\n  "
@@ -194,9 +199,12 @@ class Recorder:
         weighted: Numbers | None = None
         weights: Numbers | None = None
         gradients: GradientLine | None = None
+        groups = 0
         if outcome is not None:
             rows = outcome.present.present
             factors = None if isinstance(balancer.method, JacobianMethod) else outcome.weights.detach().cpu().numpy()
+            if factors is not None and factors.ndim > 1:  # granularity=: one row a group, and no single update
+                groups, factors = len(factors), factors.mean(axis=0)
             values = np.zeros(0) if outcome.raw_losses is None else outcome.raw_losses.cpu().numpy()
             raw = numbers(values, rows, k, digits=17)
             if factors is not None:
@@ -206,7 +214,8 @@ class Recorder:
                 gramian, measured = self._measure(balancer, losses, rows), True
             if gramian is not None:
                 at_features = not measured and balancer.plan.engine == "features"
-                gradients = describe_gradients(gramian, factors, rows, k, measured=measured, features=at_features)
+                single = None if groups else factors
+                gradients = describe_gradients(gramian, single, rows, k, measured=measured, features=at_features)
         line = StepLine(
             step=self._steps,
             seconds=round(now - self._began, 6),
@@ -218,6 +227,7 @@ class Recorder:
             raw_losses=raw,
             weighted_losses=weighted,
             weights=weights,
+            groups=groups,
             gradients=gradients,
             status="NO_OUTCOME" if outcome is None else outcome.status.name,
             certificate=_finite(None if outcome is None else outcome.certificate),

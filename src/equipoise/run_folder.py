@@ -57,6 +57,7 @@ class RunFolder:
         self.path = path
         self.config = config
         self._fresh = True
+        self._overwrite = overwrite
         _check_place(path)
         self._seen = _found_config(path)
         if self._seen is not None and not overwrite:
@@ -96,7 +97,7 @@ class RunFolder:
             self.path.mkdir(exist_ok=True)
             with locked(self.path):
                 meanwhile = _found_config(self.path)
-                if meanwhile is not None and meanwhile != self._seen:
+                if not self._overwrite and meanwhile not in (None, self._seen):
                     _check_same(self.path, meanwhile, self.config)
                 self._write(records, report)
         except OSError as error:

@@ -37,12 +37,13 @@ class LineFile:
 
     Args:
         folder: An existing folder.
+        fresh: Remove the lines of an earlier recording, and its report.
 
     Raises:
         RunFolderError: Another recording has it open, or the disk refuses.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self.path = folder / RECORDS
         try:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -50,6 +51,9 @@ class LineFile:
             raise _refused(folder, error) from error
         self._open = True
         _lock(self._descriptor, folder)
+        if fresh:
+            os.ftruncate(self._descriptor, 0)
+            (folder / REPORT).unlink(missing_ok=True)
         _cut_torn_line(self._descriptor)
 
     def append(self, line: StepLine) -> None:
@@ -77,15 +81,14 @@ class LineFile:
             self.close()
 
 
-def check_folder(folder: Path, *, overwrite: bool) -> TrainingConfig | None:
+def check_folder(folder: Path) -> TrainingConfig | None:
     """The configuration of the training that a folder holds, None where it holds nothing.
 
     Args:
         folder: It need not exist; its parent must.
-        overwrite: Remove the files of an earlier recording first; other files stay.
 
     Raises:
-        RunFolderError: The folder is not ours, or cannot be written. Nothing was changed.
+        RunFolderError: The folder is not ours, or cannot be written. Nothing is ever changed here.
     """
     shown = str(folder)
     if folder.is_symlink() and not folder.exists():
@@ -107,10 +110,6 @@ def check_folder(folder: Path, *, overwrite: bool) -> TrainingConfig | None:
             f"the folder {shown!r} holds no recorded training (it holds {listing}) and is left alone. Give a new or "
             "empty folder; overwrite=True does not apply to it."
         )
-    if overwrite:
-        for name in (REPORT, RECORDS, CONFIG):
-            (folder / name).unlink(missing_ok=True)
-        return None
     return _read_config(folder)
 
 

@@ -97,6 +97,7 @@ class StepLine(_Record):
         raw_losses: Unweighted losses.
         weighted_losses: Weight times loss; None for methods without weights.
         weights: direction = weights @ jacobian; None for methods without weights.
+        groups: With ``granularity=``: number of groups over which `weights` are means; 0 otherwise.
         gradients: Where they were known or measured.
         status: What became of the solve, by name; ``NO_OUTCOME`` where nothing finite was left.
         certificate: Relative residual of the solve.
@@ -111,6 +112,7 @@ class StepLine(_Record):
     raw_losses: Numbers
     weighted_losses: Numbers | None
     weights: Numbers | None
+    groups: int = 0
     gradients: GradientLine | None
     status: str
     certificate: float | None

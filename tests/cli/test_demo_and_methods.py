@@ -73,7 +73,8 @@ def test_one_method_is_shown_in_full(run):
     assert "Desideri" in done.stdout
 
 
-def test_an_unknown_method_is_refused_with_the_known_ones(run):
+def test_an_unknown_method_is_refused_with_the_closest(run):
     done = run("methods", "mgdaa")
     assert done.exit_code == 2
-    assert "'mgda'" in done.stderr
+    assert "Closest: 'mgda'" in done.stderr
+    assert "equipoise methods" in done.stderr

@@ -1,5 +1,6 @@
 """The program itself: help, version, exit codes, and what it imports."""
 
+import errno
 import inspect
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def test_python_dash_m_is_the_program():
 
 
 def test_the_commands_are_these():
-    assert COMMANDS == ["demo", "audit", "methods", "report"]
+    assert COMMANDS == ["demo", "audit", "methods", "report", "doctor"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -128,3 +129,22 @@ def test_the_command_shown_gives_the_same_names_back(names):
     words = shlex.split(command_line("audit", "x.csv", targets=names))
     values = [words[i + 1] for i, word in enumerate(words) if word == "--targets"]
     assert names_of(values) == names
+
+
+@pytest.mark.parametrize("option", ["--width", "--bootstraps", "--seed"])
+@pytest.mark.parametrize("value", ["1.5", "wide", "-1"])
+def test_a_number_that_cannot_be_is_shown_as_it_was_typed(run, table, option, value):
+    done = run("audit", table, "--targets", "a,b", option, value)
+    assert done.exit_code == 2
+    assert value in done.stderr
+    assert "whole number" in done.stderr
+
+
+def test_a_full_disk_is_no_fault_of_ours(run, table, monkeypatch):
+    def full(quiet):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(audit_module, "progress", full)
+    done = run("audit", table, "--targets", "a,b")
+    assert done.exit_code == 1
+    assert done.stderr == "error: the system says: [Errno 28] No space left on device\n"

@@ -9,11 +9,12 @@ import pytest
 
 from equipoise.laws import families
 from equipoise.solve.alpha_fair import alpha_fair_weights
-from equipoise.solve.descent_in_ball import descent_in_ball, pulled_min_norm
+from equipoise.solve.descent_in_ball import descent_in_ball
 from equipoise.solve.dual_cone import project_on_dual_cone
 from equipoise.solve.equal_projection import equal_projection
 from equipoise.solve.equilibrate import equilibrate
 from equipoise.solve.min_norm import min_norm_point
+from equipoise.solve.pulled_min_norm import pulled_min_norm
 
 UNIQUE = ("well", "ill", "conflicting", "nearly opposite", "imbalanced")
 SIZES = (2, 3, 5, 8)

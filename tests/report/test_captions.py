@@ -1,5 +1,7 @@
 """Sentences are made from the record's numbers and say no more than they do."""
 
+import re
+
 import pytest
 
 from equipoise.report import captions
@@ -29,7 +31,7 @@ def test_the_caption_is_silent_about_gaps_too_small_to_matter(record_of):
     )
     caption = captions.front_caption(verdict, TASKS)
     assert "Equal weights already give the balanced model" in caption
-    assert "No weights" not in caption
+    assert "The best weights found" not in caption
 
 
 def test_the_caption_says_when_the_picture_is_magnified(record_of):
@@ -102,3 +104,38 @@ def test_the_range_over_resamples_is_told_in_percent(record_of):
     assert "200 resamples" in words
     assert "a weighted sum is not enough in 90 %" in words
     assert "0.020 to 0.090" in words
+
+
+def test_what_a_caption_says_of_a_number_is_true_of_the_number_in_the_table(record_of):
+    """0.7077 is not below 0.71 and 0.645 is not below 0.64: captions and tables show the same digits."""
+    verdict = with_front(record_of(TASKS).verdicts[0], equal_weights=(0.52, 0.917, 0.23), tchebycheff=(0.6448,) * 3)
+    caption = captions.front_caption(verdict, TASKS)
+    shown = {f"{rung.worst:.3f}" for rung in verdict.ladder} | {"0.917", "0.645"}
+    assert set(re.findall(r"(?<![+\d.])0\.\d+", caption)) <= shown
+
+
+def test_a_mixture_that_gains_nothing_is_said_to_gain_nothing(record_of):
+    verdict = record_of(TASKS).verdicts[0]
+    none = verdict.effect.model_copy(update={"mixture_gap": 1e-9, "largest_gap": 1e-9})
+    told = " ".join(captions.effect_words(verdict.model_copy(update={"effect": none})))
+    assert "does not lower the worst task further" in told
+    assert "None of 55 balanced models tried is beaten by a mixture" in told
+    assert "0.000" not in told
+
+
+def test_a_note_of_the_test_is_a_sentence_and_said_once(record_of):
+    condition = (
+        record_of()
+        .verdicts[0]
+        .condition.model_copy(update={"status": "open", "note": "no test is known for widths between"})
+    )
+    words = captions.condition_words(condition)
+    assert words[-1] == "No test is known for widths between."
+    assert "between" not in words[0]
+
+
+def test_several_widths_are_about_all_of_them(record_of):
+    about, caveat = captions.about_widths(record_of(TASKS, ("not_enough", "enough", "nothing_to_trade")))
+    assert about == "linear model with a shared layer of width 1, and the same up to width 3; 4,449 rows, in-sample"
+    assert "width 1" not in caveat
+    assert "not about new rows" in caveat

@@ -96,3 +96,10 @@ def test_the_picture_is_told_in_words(record_of):
 def test_a_verdict_without_points_has_no_picture(record_of):
     verdict = record_of().verdicts[0].model_copy(update={"front": ()})
     assert figures(verdict, NAMES[3]) == []
+
+
+def test_a_picture_of_one_place_is_not_drawn(record_of):
+    verdict = record_of(NAMES[3], ("nothing_to_trade",)).verdicts[0]
+    front = tuple(FrontPoint(kind=kind, losses=(0.1, 0.2, 0.3)) for kind in ("equal weights", "separate"))
+    assert figures(verdict.model_copy(update={"front": front}), NAMES[3]) == []
+    assert figures(verdict, NAMES[3])

@@ -104,6 +104,17 @@ def test_a_page_without_pictures_holds_no_script(record_of):
     assert len(page) < 60_000
 
 
+def test_the_range_over_resamples_stands_with_the_verdict(soups):
+    assert "Over 200 resamples of the rows" in plain_text(soups["three"].find("section", class_="verdict").header)
+    assert plain_text(soups["three"]).count("Over 200 resamples") == 1
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_doubts_stand_on_the_first_screen(soups, name):
+    header = soups[name].find("section", class_="case").header
+    assert "Doubt: column 'id' counts the rows" in plain_text(header)
+
+
 def test_hostile_names_stay_text(pages, soups):
     page, soup = pages["hostile"], soups["hostile"]
     assert not soup.find_all("img")

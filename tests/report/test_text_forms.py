@@ -75,3 +75,25 @@ def test_the_report_reads_records_only():
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
                 assert not {str(name).split(".")[0] for name in names} & {"torch", "pandas", "sklearn", "equipoise"}
+
+
+def test_tasks_that_tie_for_the_worst_are_all_named(record_of):
+    record = record_of()
+    rungs = record.verdicts[0].ladder
+    losses = [(0.917, 0.2, 0.9171), (0.708, 0.708, 0.708), (0.2, 0.3, 0.645)]
+    ladder = tuple(rung.model_copy(update={"losses": loss}) for rung, loss in zip(rungs, losses, strict=False))
+    verdict = record.verdicts[0].model_copy(update={"ladder": ladder})
+    shown = collect([record.model_copy(update={"verdicts": (verdict,)})])["cases"][0]["sections"][0]["ladder"]
+    assert [rung["worst_task"] for rung in shown] == ["joint0 and joint6", "all tasks", "joint6"]
+    assert [rung["worst_indices"] for rung in shown] == [[0, 2], [0, 1, 2], [2]]
+
+
+def test_the_console_shows_the_weights_that_its_words_speak_of(record_of):
+    assert "Weights, best weights found: joint0 0.3333, joint4 0.3333, joint6 0.3333." in printed(record_of())
+
+
+def test_the_summary_over_widths_is_the_records_own_where_it_has_one(record_of):
+    record = record_of(("a", "b"), ("enough", "nothing_to_trade")).model_copy(update={"summary": "Width 2 will do."})
+    for text in (printed(record), render_markdown(record)):
+        assert "Width 2 will do." in text
+        assert "Smallest shared width" not in text

@@ -134,6 +134,17 @@ def test_a_method_without_weights_is_recorded_without_weights(folder):
     assert all(norm > 0 for norm in line.gradients.norms)
 
 
+def test_weights_by_group_are_recorded_as_their_means(folder):
+    loop = Loop(eq.MGDA(), granularity="tensor")
+    eq.record(loop.balancer, folder, every=1)
+    loop.step()
+    line = read_training(folder).lines[0]
+    assert line.groups == len(loop.balancer.last.groups) == 2
+    assert line.weights == pytest.approx(loop.balancer.last.weights.mean(dim=0).tolist())
+    assert line.gradients.shares is None
+    assert line.gradients.norms is not None
+
+
 def test_absent_tasks_have_no_numbers(folder):
     loop = Loop(tasks=NAMES)
     eq.record(loop.balancer, folder, every=1, gradients=1)
@@ -233,7 +244,7 @@ def test_another_training_is_refused_with_what_differs(folder):
     first.step()
     recorder.close()
     before = (folder / "config.json").read_bytes()
-    with pytest.raises(RunFolderError, match="method: 'MGDA.*tasks") as refusal:
+    with pytest.raises(RunFolderError, match=r"(?s)method: .MGDA.*tasks") as refusal:
         eq.record(Loop(eq.RLW(), tasks=("a", "b", "c")).balancer, folder)
     assert "overwrite=True" in str(refusal.value)
     assert (folder / "config.json").read_bytes() == before

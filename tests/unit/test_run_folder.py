@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_another_configuration_is_refused_with_every_key_that_differs(written):
 
 
 def test_changed_data_is_another_configuration(written):
-    with pytest.raises(RunFolderError, match="content of the data .sha256.: 'ab' there, 'cd' now"):
+    with pytest.raises(RunFolderError, match=r"content of the data \(sha256\): 'ab' there, 'cd' now"):
         RunFolder(written, CONFIG.model_copy(update={"sha256": "cd"}))
 
 
@@ -224,3 +225,27 @@ def test_a_slug_is_one_harmless_part_of_a_path(text):
     assert not part.startswith("-")
     assert len(part) <= 60
     assert len(RunFolder.default("audit", text).parts) == 1
+
+
+def test_a_run_that_another_one_overtook_refuses_to_mix_with_it(tmp_path, record):
+    slow = RunFolder(tmp_path / "run", CONFIG)
+    RunFolder(tmp_path / "run", CONFIG.model_copy(update={"width": 2})).write([record], "2")
+    before = contents(tmp_path / "run")
+    with pytest.raises(RunFolderError, match="width: 2 there, 1 now"):
+        slow.write([record], "1")
+    assert contents(tmp_path / "run") == before
+
+
+def test_two_writers_of_one_folder_take_turns(tmp_path, record):
+    def write(number: int) -> None:
+        RunFolder(tmp_path / "run", CONFIG).write([record], f"{number}" * 100_000)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(24)))
+    assert set(contents(tmp_path / "run")) == {"config.json", "record.json", "report.html"}
+    assert read_records(tmp_path / "run") == (record,)
+
+
+def test_a_long_value_is_shown_by_its_start(written):
+    with pytest.raises(RunFolderError, match=r"content of the data \(sha256\): 'ab' there, 'cccccccccccc\.\.\.' now"):
+        RunFolder(written, CONFIG.model_copy(update={"sha256": "c" * 64}))

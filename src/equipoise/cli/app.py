@@ -12,6 +12,7 @@ from .demo import demo
 from .doctor import doctor
 from .methods import methods
 from .report import report
+from .reproduce import reproduce
 
 __all__ = ["app", "main"]
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 for _command in (demo, audit, methods, report, doctor):
     app.command()(_command)
+app.add_typer(reproduce)
 
 
 def _show_version(asked: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..errors import ClockError, SettingError
+from ..errors import ClockError
 from ..methods.base import LossMethod, Method, State, Step
 from ..types import Tasks
 from .approximations.modes import Sketch
@@ -196,8 +196,6 @@ def balance_last(
         What is to be injected, or None before the last micro-batch.
     """
     assert step.losses is not None
-    if batch.second is not None:
-        raise SettingError("`second` cannot be used within `accumulate`.")
     looks, mode = isinstance(method, LossMethod), settings.gradients
     hold = looks or settings.mode == "recompute" or isinstance(mode, Sketch)
     found = None

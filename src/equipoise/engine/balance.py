@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import NonFiniteError, SettingError
+from ..errors import NonFiniteError
 from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method, State, Step
 from ..methods.run import Weighed, run_gramian_method, run_loss_method, run_method
 from ..types import Tasks
@@ -17,7 +17,7 @@ from .carried import Carried, Reused
 from .find import Batch, Found, Held, Settings, Tools, find
 from .granular import run_by_group
 from .graph import leaves_behind
-from .handout import Targets, factor_of, head_gradients, head_weights, nothing_finite, through_losses
+from .handout import Targets, factor_of, head_gradients, head_weights, nonfinite_heads, nothing_finite, through_losses
 from .inspection import inspect_graph
 from .layout import extended, grown, laid_out, taken_apart
 from .passes import Gradients, Plan
@@ -261,8 +261,7 @@ def _own_targets(now: _Now, coefficients: Tensor) -> Targets:
 def _by_second_batch(method: GramianMethod | JacobianMethod, now: _Now) -> Balanced:
     batch, third = now.batch, now.batch.third
     assert batch.second is not None
-    if not isinstance(method, GramianMethod):
-        raise SettingError(f"{method!r} has no use for a second batch: leave `second` out.")
+    assert isinstance(method, GramianMethod)
     plain = replace(batch, features=())
     pairs = (batch.losses, batch.second) if third is None else (batch.second, third)
     one, two = (
@@ -294,14 +293,18 @@ def _by_second_batch(method: GramianMethod | JacobianMethod, now: _Now) -> Balan
 
 def _finite_only(now: _Now, found: Found) -> "Balanced | tuple[_Now, Found]":
     """The step without tasks whose gradient is not finite, or the end of it."""
-    bad = torch.nonzero(~torch.isfinite(found.gramian.diagonal())).ravel().tolist()
+    in_trunk = torch.nonzero(~torch.isfinite(found.gramian.diagonal())).ravel().tolist()
+    in_heads = nonfinite_heads(found.source.own)
+    bad = sorted({*in_trunk, *in_heads})
     if not bad:
         return now, found
     nothing = now.outcome([], found.source.plan, now.carried, gramian=found.gramian)
     if now.settings.nonfinite == "propagate":
         return nothing._replace(targets=nothing_finite(found.source.parameters()))
     here, ownership = now.step.tasks.here, now.tools.ownership
-    shown = [f"'{here[row]}': {found.source.first_nonfinite(row, ownership)}" for row in bad]
+    spots = {row: f"first in {ownership.name(found.source.own[place][0])}" for row, place in in_heads.items()}
+    spots |= {row: found.source.first_nonfinite(row, ownership) for row in in_trunk}
+    shown = [f"'{here[row]}': {spots[row]}" for row in bad]
     names = _skip_or_raise("gradient", [here[i] for i in bad], shown, now.settings)
     kept = _without(len(here), bad)
     if not kept:

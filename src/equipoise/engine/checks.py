@@ -12,7 +12,7 @@ from ..methods.base import GramianMethod, LossMethod, Method
 from .approximations.modes import Exact, Sketch, refuse_mode
 from .find import Settings
 
-__all__ = ["check_settings", "read_shared", "refuse_accumulation", "refuse_ranks"]
+__all__ = ["check_settings", "read_shared", "refuse_accumulation", "refuse_ranks", "refuse_second_batch"]
 
 _CHOICES: Mapping[str, tuple[object, ...]] = {
     "heads": (None, "own", "weighted"),
@@ -110,6 +110,21 @@ def refuse_accumulation(steps: object, method: Method, settings: Settings) -> No
             f"{who} cannot be accumulated over micro-batches: use gradients=eq.Exact() or eq.Sketch(s), or one big "
             "batch."
         )
+
+
+def refuse_second_batch(method: Method, settings: Settings, accumulates: bool) -> None:
+    """Raises `SettingError` where a second batch has no use."""
+    why = ""
+    if not isinstance(method, GramianMethod) or method.needs != "gramian":
+        why = f"{method!r} has no use for a second batch"
+    elif not isinstance(settings.gradients, Exact):
+        why = f"`second` needs gradients=eq.Exact(); got {settings.gradients!r}"
+    elif settings.granularity != "model":
+        why = f"`second` needs granularity='model'; got '{settings.granularity}'"
+    elif accumulates:
+        why = "`second` cannot be used within `accumulate`"
+    if why:
+        raise SettingError(f"{why}: leave `second` out.")
 
 
 def _is_leaf(entry: object) -> bool:

@@ -16,6 +16,7 @@ from .approximations.modes import Every, Exact, Features, LastLayer, Mode, Sketc
 from .approximations.sketch import Signs, sketched
 from .approximations.source import Source
 from .graph import leaves_behind
+from .handout import nonfinite_heads
 from .inspection import explained, inspect_graph, statistics_held
 from .memory import estimate, refuse_above
 from .ownership import Ownership
@@ -145,7 +146,8 @@ def find(
             scaled = [_wide(loss) * 2.0**power for loss in losses] if power else list(losses)
             source = _source(method, scaled, batch.features, step, tools, settings, keep, jacobian)
             gramian = source.gramian()
-            if not power or bool(torch.isfinite(gramian.diagonal()).all()):
+            fine = bool(torch.isfinite(gramian.diagonal()).all()) and not (power and nonfinite_heads(source.own))
+            if fine or not power:
                 return Found(source, power, gramian * 4.0**-power)
             power = max(power - 4, 0)
 

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .products import Products
+
 __all__ = ["LinearRows", "triangular_factor"]
 
 _BUFFER = 1 << 19  # float64 numbers converted at a time: 4 MiB stays near the processor
-_COLUMNS = 192  # but at least so many columns, or the products become too thin
+_COLUMNS = 256  # but at least so many columns, or the products become too thin
 _BAND = 64  # rows of the triangular factor multiplied at a time; the zeros below it are skipped
 
 
@@ -62,16 +64,16 @@ class LinearRows:
         factor = triangular_factor(self.inputs.double() if exact else self.inputs)
         height, fan_out = len(factor), present[0][1].shape[1]
         width = min(fan_out, max(_COLUMNS, _BUFFER // (len(present) * height)))
-        block = torch.zeros(len(present), len(present), dtype=torch.float64, device=device)
+        products = Products(len(present), device)
         buffer = torch.empty(len(present), height * width, dtype=torch.float64, device=device)
         for start in range(0, fan_out, width):
             columns = min(width, fan_out - start)
             buffer = buffer[:, : height * columns]
             for slot, (_, delta) in zip(buffer, present, strict=True):
                 _triangular_product(factor, delta[:, start : start + columns].to(factor), slot.view(height, columns))
-            block.addmm_(buffer, buffer.T)
+            products.add(buffer)
         index = torch.tensor([row for row, _ in present], device=device)
-        total[index[:, None], index] = block
+        total[index[:, None], index] = products.matrix()
         return total
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
@@ -81,10 +83,18 @@ class LinearRows:
             return [None]
         scalars = weights.tolist()
         wide = torch.promote_types(self.inputs.dtype, torch.float32)
-        total = present[0][1].to(wide) * scalars[present[0][0]]
-        for row, delta in present[1:]:
-            total.add_(delta.to(wide), alpha=scalars[row])
-        return [self._product(total).to(self.parameter.dtype)]
+        inputs, fan_out = self.inputs.to(wide), present[0][1].shape[1]
+        out = torch.empty(self.parameter.shape, dtype=wide, device=inputs.device)
+        for start in range(0, fan_out, _COLUMNS // 2):  # in stretches, so that little is held beside the rows
+            columns = slice(start, start + _COLUMNS // 2)
+            total = present[0][1][:, columns].to(wide) * scalars[present[0][0]]
+            for row, delta in present[1:]:
+                total.add_(delta[:, columns].to(wide), alpha=scalars[row])
+            if self.transposed:
+                torch.mm(total.T, inputs, out=out[columns])
+            else:
+                torch.mm(inputs.T, total, out=out[:, columns])
+        return [out.to(self.parameter.dtype)]
 
     def row(self, number: int) -> Tensor | None:
         """One task's weight gradient, formed."""
@@ -124,7 +134,8 @@ def triangular_factor(inputs: Tensor) -> Tensor:
         (min(N, d_in), N), upper triangular (a trapezoid for N > d_in), with ``R.T @ R == inputs @ inputs.T``.
     """
     wide = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
-    return torch.linalg.qr(wide.T, mode="r").R
+    height = min(wide.shape)
+    return torch.geqrf(wide.T)[0][:height].triu()
 
 
 def _triangular_product(factor: Tensor, delta: Tensor, out: Tensor) -> None:

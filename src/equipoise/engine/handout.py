@@ -9,7 +9,15 @@ from torch import Tensor
 from ..methods.run import Weighed
 from .passes import Own
 
-__all__ = ["Targets", "factor_of", "head_gradients", "head_weights", "nothing_finite", "through_losses"]
+__all__ = [
+    "Targets",
+    "factor_of",
+    "head_gradients",
+    "head_weights",
+    "nonfinite_heads",
+    "nothing_finite",
+    "through_losses",
+]
 
 Targets = list[tuple[Tensor, Tensor]]
 """Parameters, or losses that lead to them, each with the gradient that it is to receive."""
@@ -55,6 +63,25 @@ def head_gradients(own: Own, weights: Tensor) -> Targets:
             total = total + block.to(wide) * factors[number]
         targets.append((leaf, total.to(leaf.dtype)))
     return targets
+
+
+def nonfinite_heads(own: Own) -> dict[int, int]:
+    """Rows whose gradient on a parameter of their own holds NaN or inf, each with the place of the first in `own`."""
+    entries = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
+    if not entries:
+        return {}
+    # the largest size is not finite exactly where some entry is not; one wait on the device for all of them
+    sizes = [block.abs().amax().to(entries[0][2].device, torch.float64) for _, _, block in entries if block.numel()]
+    flags = torch.isfinite(torch.stack(sizes)).tolist() if sizes else []
+    found: dict[int, int] = {}
+    for (row, place, _), fine in zip([entry for entry in entries if entry[2].numel()], flags, strict=True):
+        if not fine:
+            found.setdefault(row, place)
+    return found
+
+
+def _values(block: Tensor) -> Tensor:
+    return block.coalesce().values() if block.is_sparse else block
 
 
 def nothing_finite(leaves: Sequence[Tensor]) -> Targets:

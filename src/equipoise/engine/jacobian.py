@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Jacobian"]
+from .products import Products
 
-_BUFFER = 1 << 19  # float64 numbers multiplied at a time, and at least so many columns:
-_NARROWEST = 4096  # one flat product in float32 is off by 2e-3 at 2e7 columns
+__all__ = ["Jacobian"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +44,13 @@ class Jacobian:
     def _products(self, numbers: Sequence[int], device: torch.device) -> Tensor:
         """Rows are copied side by side into a float64 buffer, small parameters together, and multiplied."""
         k = len(self.rows)
-        total = torch.zeros(k, k, dtype=torch.float64, device=device)
-        width = max(_NARROWEST, _BUFFER // max(k, 1))
-        width = min(width, sum(self.parameters[number].numel() for number in numbers))
+        products = Products(k, device)
+        width = Products.width(k, sum(self.parameters[number].numel() for number in numbers))
         buffer = torch.empty(k, width, dtype=torch.float64, device=device)
         filled = 0
         for number in numbers:
-            flat = [None if row[number] is None else _flat(row[number]) for row in self.rows]
-            size, start = self.parameters[number].numel(), 0
+            flat = _side_by_side([row[number] for row in self.rows])
+            size, start = next(len(values) for values in flat if values is not None), 0
             while start < size:
                 stop = min(size, start + width - filled)
                 for slot, values in zip(buffer, flat, strict=True):
@@ -63,11 +61,11 @@ class Jacobian:
                         window.copy_(values[start:stop])
                 filled, start = filled + stop - start, stop
                 if filled == width:
-                    total.addmm_(buffer, buffer.T)
+                    products.add(buffer)
                     filled = 0
         if filled:
-            total.addmm_(buffer[:, :filled], buffer[:, :filled].T)
-        return total
+            products.add(buffer[:, :filled])
+        return products.matrix()
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows.
@@ -76,23 +74,26 @@ class Jacobian:
             weights: (k,).
 
         Returns:
-            One tensor a parameter, of its shape and type (half types are summed in float32); None where every row
-            has None.
+            One tensor a parameter, of its shape and type (half types are summed in float32), sparse where every row
+            is; None where every row has None.
         """
         scalars: Sequence[float | Tensor] = weights.tolist() if weights.device.type == "cpu" else weights.unbind()
         return [self._combine_one(number, scalars) for number in range(len(self.parameters))]
 
     def _combine_one(self, number: int, scalars: Sequence[float | Tensor]) -> Tensor | None:
         total: Tensor | None = None
+        sparse = all(row[number] is None or row[number].is_sparse for row in self.rows)  # type: ignore[union-attr]
         for scalar, row in zip(scalars, self.rows, strict=True):
             block = row[number]
             if block is None:
                 continue
-            wide = block.to_dense() if block.is_sparse else block
+            wide = block.to_dense() if block.is_sparse and not sparse else block
             wide = wide.to(torch.promote_types(block.dtype, torch.float32))
             term = wide * (scalar.to(wide) if isinstance(scalar, Tensor) else scalar)
             total = term if total is None else total.add_(term)
-        return None if total is None else total.to(self.parameters[number].dtype)
+        if total is None:
+            return None
+        return (total.coalesce() if sparse else total).to(self.parameters[number].dtype)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Jacobian":
         """The Jacobian with a function applied to every block."""
@@ -145,6 +146,28 @@ class Jacobian:
             piece.reshape(parameter.shape).to(parameter)
             for piece, parameter in zip(pieces, self.parameters, strict=True)
         ]
+
+
+def _side_by_side(blocks: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Flat rows of equal length; sparse ones are laid out over the slices that some row has."""
+    present = [block for block in blocks if block is not None]
+    if not all(block.is_sparse for block in present):
+        return [None if block is None else _flat(block) for block in blocks]
+    held = [None if block is None else block.coalesce() for block in blocks]
+    places = torch.cat([block.indices() for block in held if block is not None], dim=1)
+    _, owner = torch.unique(places, dim=1, return_inverse=True)
+    count, start = int(owner.max()) + 1 if len(owner) else 0, 0
+    found: list[Tensor | None] = []
+    for block in held:
+        if block is None:
+            found.append(None)
+            continue
+        values = block.values()
+        laid = torch.zeros(count, *values.shape[1:], dtype=values.dtype, device=values.device)
+        laid[owner[start : start + len(values)]] = values
+        start += len(values)
+        found.append(laid.reshape(-1))
+    return found
 
 
 def _flat(block: Tensor | None) -> Tensor:

@@ -181,7 +181,8 @@ def _through_trunk(
         parts, more = [found.rows], found.own
         plan = _streaming_plan(step, trunk, found.how, found.passes, needed, found.memory)
     else:
-        del at_features
+        for row in at_features:
+            row.clear()  # each pass frees its own gradients
         batched = takes_batches(trunk)
         passes = run_passes(sources, leaves, sites, retain_graph=step.retain_graph, batched=batched)
         parts, more = sort_rows(leaves, passes.rows, passes.parts, tasks, step.ownership)

@@ -130,10 +130,15 @@ def stream(
     """
     k = len(sources)
     above = sum(output.numel() for output in {id(o): o for source in sources for o, _ in source}.values())  # type: ignore[union-attr]
-    stretches = cut_into_stretches(graph, k, limit, above)
+    kept = {id(site.parameter): site.rows * site.fan_out for site in sites}
+
+    def size(leaf: Tensor) -> int:
+        return kept.get(id(leaf), leaf.numel())
+
+    stretches = cut_into_stretches(graph, k, limit, above, size)
     in_cuts = not isinstance(stretches, str)
     if isinstance(stretches, str):
-        why, stretches = stretches, _groups(leaves, k, limit, ownership)
+        why, stretches = stretches, _groups(leaves, k, limit, size, ownership)
         how = f"{len(stretches)} groups of parameters, k passes each ({why})"
     else:
         how = f"{len(stretches)} stretches of the graph, one after the other"
@@ -167,20 +172,22 @@ def stream(
     return Streamed(rows, own, passes, how, max(stretch.memory for stretch in stretches))
 
 
-def _groups(leaves: Sequence[Tensor], k: int, limit: int, ownership: Ownership) -> list[Stretch]:
+def _groups(
+    leaves: Sequence[Tensor], k: int, limit: int, size: Callable[[Tensor], int], ownership: Ownership
+) -> list[Stretch]:
     groups: list[Stretch] = []
     group: list[Tensor] = []
     held = 0
     for leaf in leaves:
-        size = k * leaf.numel() * leaf.element_size()
-        if size > limit:
+        needed = k * size(leaf) * leaf.element_size()
+        if needed > limit:
             raise SettingError(
-                f"{k} gradients of {ownership.name(leaf)} alone take {size} bytes, and the limit is {limit}: no exact "
+                f"{k} gradients of {ownership.name(leaf)} alone take {needed} bytes, and the limit is {limit}: no exact "
                 "engine fits. Give more memory, or use an approximation, for example gradients=eq.Sketch(4096)."
             )
-        if group and held + size > limit:
+        if group and held + needed > limit:
             groups.append(Stretch(group, (), held))
             group, held = [], 0
         group.append(leaf)
-        held += size
+        held += needed
     return [*groups, Stretch(group, (), held)]

@@ -1,6 +1,6 @@
 """Where a graph can be cut, so that gradients pass one stretch at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -30,7 +30,9 @@ class Stretch:
     memory: int
 
 
-def cut_into_stretches(graph: Graph, passes: int, limit: int, above: int) -> list[Stretch] | str:
+def cut_into_stretches(
+    graph: Graph, passes: int, limit: int, above: int, size: Callable[[Tensor], int]
+) -> list[Stretch] | str:
     """Cuts a graph so that every stretch fits; each is as long as it can be.
 
     Args:
@@ -38,10 +40,11 @@ def cut_into_stretches(graph: Graph, passes: int, limit: int, above: int) -> lis
         passes: Gradients that go through it.
         limit: Bytes.
         above: Numbers in one gradient at the graph's roots.
+        size: Numbers kept for one gradient of a parameter.
 
     Returns:
-        Stretches from the roots down, or why there are none. A parameter that is used in two places keeps everything
-        between them in one stretch.
+        Stretches from the roots down, or why there are none. Whatever is used in two places, a parameter or an
+        activation, keeps everything between them in one stretch: residual blocks are cut between blocks.
     """
     order = [node for node in graph.nodes if not is_accumulator(node)]
     order.sort(key=lambda node: int(node._sequence_nr()), reverse=True)  # type: ignore[attr-defined]
@@ -50,7 +53,10 @@ def cut_into_stretches(graph: Graph, passes: int, limit: int, above: int) -> lis
     spans = [(min(users[id(leaf)]), max(users[id(leaf)]), leaf) for leaf in graph.leaves.values() if users[id(leaf)]]
     if not spans:
         return "there is nothing to cut"
-    closed = {number for first, last, _ in spans for number in range(first, last)}
+    closed: set[int] = set()
+    for consumers in graph.consumers.values():  # a gradient asked for at a cut must hold what comes from above it alone
+        places = [place[node] for node, _ in consumers]
+        closed.update(range(min(places), max(places)))
     cuts = _cuts(order)
     width = max(leaf.element_size() for _, _, leaf in spans)
     found: list[Stretch] = []
@@ -59,7 +65,7 @@ def cut_into_stretches(graph: Graph, passes: int, limit: int, above: int) -> lis
         best: tuple[int, int] | None = None
         needed = 0
         for number in range(start, len(order)):
-            inside = sum(leaf.numel() for _, last, leaf in spans if start <= last <= number)
+            inside = sum(size(leaf) for _, last, leaf in spans if start <= last <= number)
             if passes * width * (entering + inside) > limit and best is not None:
                 break
             needed = passes * width * (entering + inside + _numbers(cuts[number]))

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 __all__ = ["Case", "families", "family_names"]
 
 Matrix = NDArray[np.float64]
-_COLUMNS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +27,12 @@ class Case:
     losses: Matrix
 
 
+def _columns(k: int) -> int:
+    return max(60, 2 * k)
+
+
 def _well(k: int, draw: np.random.Generator) -> Matrix:
-    return draw.normal(size=(k, _COLUMNS))
+    return draw.normal(size=(k, _columns(k)))
 
 
 def _ill(k: int, draw: np.random.Generator) -> Matrix:
@@ -40,20 +43,20 @@ def _ill(k: int, draw: np.random.Generator) -> Matrix:
 
 def _rank_deficient(k: int, draw: np.random.Generator) -> Matrix:
     rank = max(1, k // 2)
-    return draw.normal(size=(k, rank)) @ draw.normal(size=(rank, _COLUMNS)) + draw.normal(size=_COLUMNS)
+    return draw.normal(size=(k, rank)) @ draw.normal(size=(rank, _columns(k))) + draw.normal(size=_columns(k))
 
 
 def _conflicting(k: int, draw: np.random.Generator) -> Matrix:
     rows = _well(k, draw)
     rows = rows - rows.mean(axis=0) if k > 1 else rows
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    pushed: Matrix = rows + 0.05 * draw.normal(size=_COLUMNS) / np.sqrt(_COLUMNS)
+    pushed: Matrix = rows + 0.05 * draw.normal(size=_columns(k)) / np.sqrt(_columns(k))
     return pushed
 
 
 def _nearly_opposite(k: int, draw: np.random.Generator) -> Matrix:
     signs = np.where(np.arange(k) % 2, -1.0, 1.0)
-    return signs[:, None] * draw.normal(size=_COLUMNS) + 1e-3 * draw.normal(size=(k, _COLUMNS))
+    return signs[:, None] * draw.normal(size=_columns(k)) + 1e-3 * draw.normal(size=(k, _columns(k)))
 
 
 def _imbalanced(k: int, draw: np.random.Generator) -> Matrix:
@@ -72,7 +75,7 @@ def _stationary(k: int, draw: np.random.Generator) -> Matrix:
 
 
 def _identical(k: int, draw: np.random.Generator) -> Matrix:
-    return np.tile(draw.normal(size=_COLUMNS), (k, 1))
+    return np.tile(draw.normal(size=_columns(k)), (k, 1))
 
 
 _FAMILIES: MappingProxyType[str, Callable[[int, np.random.Generator], Matrix]] = MappingProxyType(

@@ -12,7 +12,7 @@ from .minmax import Array, Index, MinMax, checked_vector, unit_factor
 from .mixture_program import Program
 from .tchebycheff_bracket import search
 
-__all__ = ["Ahead", "MinimalMixture", "ahead_of", "minimal_mixture"]
+__all__ = ["Ahead", "MinimalMixture", "ahead_of", "minimal_mixture", "mixture_ahead"]
 
 
 IDLE = 1e-6
@@ -128,6 +128,12 @@ def minimal_mixture(
             f"width must be below the rank of the predictions, {effective_rank(matrix)}, for a mixture to be of use; "
             f"found {width}. One model is best at every task"
         )
+    return mixture_ahead(matrix, ahead, scale)
+
+
+def mixture_ahead(gramian: Array, ahead: Ahead, direction: Array) -> MinimalMixture:
+    """`minimal_mixture` of a question that was put already."""
+    tasks = len(gramian)
     mixed = _fewer(ahead.problem, best_mixture(ahead.problem))
     directions = np.array([ahead.spread(basis, tasks) for basis in mixed.bases])
     weights = np.zeros(tasks)
@@ -135,9 +141,9 @@ def minimal_mixture(
     return MinimalMixture(
         lead=-mixed.value,
         upper=-mixed.lower,
-        weights=weights / float(weights @ scale),
+        weights=weights / float(weights @ direction),
         probabilities=mixed.weights,
-        captured=np.sum((matrix @ directions) ** 2, axis=-1),
+        captured=np.sum((gramian @ directions) ** 2, axis=-1),
         directions=directions,
         iterations=mixed.iterations,
     )

@@ -147,21 +147,25 @@ def _status(lead: float, upper: float, tolerance: float) -> ParetoStatus:
 def _best(problem: MinMax, tolerance: float, random_starts: int, seed: int, limit: int) -> tuple[Array, float, str]:
     """Basis of least worst level, a proven lower end of it, and how it was found."""
     mixed = best_mixture(problem)
-    quick = 1 if problem.width in {1, problem.rank - 1} else random_starts
-    basis, floor, _ = search(problem, mixed, random_starts=quick, seed=seed)
-    level = problem.worst(basis)
-    if level - floor <= 1e-9:
-        return basis, level, "no mixture does better than the model found"
-    if level < -tolerance and problem.width not in {1, problem.rank - 1}:
-        return basis, floor, "a better model was found by descent"
+    average = np.einsum("m,mrq,msq->rs", mixed.weights, mixed.bases, mixed.bases)
+    tried = [np.linalg.eigh(average)[1][:, ::-1][:, : problem.width], *mixed.bases]
+    basis = min(tried, key=problem.worst)
+    if problem.worst(basis) - mixed.lower <= 1e-9:
+        return basis, problem.worst(basis), "no mixture does better than the model found"
     if problem.width == 1:
         basis, nodes, complete = width_one(problem, basis, limit=limit)
         if complete:
             return basis, problem.worst(basis), f"least-distance problems over all signs, in {nodes} nodes"
-        return basis, floor, f"the sign search was given up after {nodes} nodes; mixtures bound the rest"
+        return basis, mixed.lower, f"the sign search was given up after {nodes} nodes; mixtures bound the rest"
     if problem.width == problem.rank - 1 and problem.rank == problem.tasks <= LARGEST_COMPLEMENT:
         basis, levels = complement_one(problem, basis)
         return basis, problem.worst(basis), f"bisection on the level over all signs, in {levels} levels"
+    basis, floor, _ = search(problem, mixed, random_starts=random_starts, seed=seed)
+    level = problem.worst(basis)
+    if level - floor <= 1e-9:
+        return basis, level, "no mixture does better than the model found"
+    if level < -tolerance:
+        return basis, floor, "a better model was found by descent"
     return basis, floor, "descents for the lead, mixtures for its bound"
 
 

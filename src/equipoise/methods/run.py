@@ -113,21 +113,20 @@ def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, ste
     rows = list(range(len(gramian)))
     kept = rows
     if method.leaves_out_zero_gradients and method.on_host:
-        kept = [i for i in rows if gramian[i, i] > 0]
+        kept = torch.nonzero(gramian.diagonal()).ravel().tolist()
         if not kept:
             uniform = torch.full((len(rows),), 1 / len(rows), dtype=gramian.dtype)
             return Weighed(uniform, state, Status.STATIONARY, left_out=tuple(rows), trained=_gradients(method, state))
-    tasks = step.tasks.only(kept)
-    inner = replace(
-        step,
-        tasks=tasks,
-        losses=None if step.losses is None else step.losses[kept],
-        factor=None if step.factor is None else step.factor[:, kept],
-        cross_gramian=None if step.cross_gramian is None else step.cross_gramian[kept][:, kept],
-    )
-    answer = method.weights(gramian[kept][:, kept], restrict(method, state, tasks.present), inner)
-    found = torch.zeros(len(rows), dtype=gramian.dtype, device=gramian.device)
-    found[kept] = answer.value
+    inner, whole = step, len(kept) == len(rows)
+    if not whole:
+        inner = _step_without(step, kept)
+        gramian = gramian[kept][:, kept]
+    tasks = inner.tasks
+    answer = method.weights(gramian, restrict(method, state, tasks.present), inner)
+    found = answer.value
+    if not whole:
+        found = torch.zeros(len(rows), dtype=gramian.dtype, device=gramian.device)
+        found[kept] = answer.value
     after = restore(method, state, answer.state, tasks.present)
     still = _gradients(method, state)  # a task that is absent or left out trains nothing in this step
     missing = still.keys() - answer.trained.keys()
@@ -143,8 +142,19 @@ def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, ste
         {**after, **{name: state[name] for name in still}},  # trained tensors are the optimizer's to change
         answer.status,
         answer.certificate,
-        left_out=tuple(i for i in rows if i not in kept),
+        left_out=() if whole else tuple(i for i in rows if i not in kept),
         trained={name: gradients[name] for name in still},
+    )
+
+
+def _step_without(step: Step, kept: list[int]) -> Step:
+    """The step as the tasks at `kept` see it; means still count the others."""
+    return replace(
+        step,
+        tasks=step.tasks.only(kept),
+        losses=None if step.losses is None else step.losses[kept],
+        factor=None if step.factor is None else step.factor[:, kept],
+        cross_gramian=None if step.cross_gramian is None else step.cross_gramian[kept][:, kept],
     )
 
 
@@ -176,6 +186,7 @@ def run_method(method: Method, jacobian: Tensor, state: State, step: Step) -> Ou
 
 
 def weigh(method: Method, gramian: Tensor, state: State, step: Step) -> Weighed:
+    """Any method that needs no more than a Gramian; others are refused by name."""
     if isinstance(method, GramianMethod):
         return run_gramian_method(method, gramian, state, step)
     if isinstance(method, LossMethod):

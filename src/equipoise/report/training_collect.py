@@ -22,7 +22,7 @@ _TITLES = {
 _OTHER_STATUSES = {
     "propagated": "a loss or gradient was not finite: NaN was handed on, the state left alone",
     "empty": "no task was left in the step",
-    "NO_OUTCOME": "no outcome",
+    "reused": "the weights of an earlier step were used again (gradients=eq.Every(n))",
 }
 
 
@@ -42,6 +42,7 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title
     doubts = [notice for notice in said if notice.kind != "restarted"]
     names = [clean(task) for task in config.tasks]
     many = len(names) > 6
+    groups = max((line.groups for line in lines), default=0)
     return {
         "title": clean(title) if title else f"{clean(config.method)}: {plural(len(names), 'task')}",
         "method": clean(config.method),
@@ -66,6 +67,7 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title
             ("scale", config.scale),
             ("losses that are not finite", config.nonfinite),
             ("recorded", f"step 1 and every {plural(config.every, 'step')}"),
+            *([("weights", f"means over {plural(groups, 'group')} of parameters")] if groups else []),
         ],
         "torn": record.torn,
         "versions": sorted(config.versions.items()),

@@ -4,8 +4,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
-from .equilibrate import as_gramian
+from ..errors import EquipoiseError
+from .equilibrate import as_gramian, equilibrate
+from .equilibrate import factor as root
 from .solution import Solution, Status
 
 __all__ = ["aligned_weights"]
@@ -32,7 +35,8 @@ def aligned_weights(
         gramian: J J^T (k, k).
         preference: w, (k,).
         factor: R (r, k) with R^T R = J J^T. Its singular values keep the digits that squaring loses: the weights are
-            then accurate to about eps times the condition number, instead of eps times its square.
+            then accurate to about eps times the condition number. Without it the condition of the cosines counts,
+            squared; norms far apart cost nothing.
         scale: s is the smallest kept singular value, the lower median of the kept ones, or their root mean square.
         rank_tolerance: Relative to the largest singular value; without `factor` not below sqrt(8 k eps), because
             rounding in the Gramian alone makes such values.
@@ -58,13 +62,12 @@ def aligned_weights(
     matrix = as_gramian(gramian)
     k = len(matrix)
     if factor is None:
-        eigenvalues, vectors = np.linalg.eigh(matrix)
-        singular, vectors = np.sqrt(np.maximum(eigenvalues[::-1], 0.0)), vectors[:, ::-1]
+        singular, vectors = _graded_spectrum(matrix)
         rank_tolerance = max(rank_tolerance, float(np.sqrt(8 * k * _EPS)))
     else:
         _, singular, rows = np.linalg.svd(factor, full_matrices=False)
         vectors = rows.T
-    if not singular[0] > 0:
+    if not singular.any():
         return Solution(preference.copy(), Status.STATIONARY, certificate=0.0)
     kept = singular > rank_tolerance * singular[0]
     singular, vectors = singular[kept], vectors[:, kept]
@@ -79,3 +82,22 @@ def aligned_weights(
     pulled = float(weights @ matrix @ weights if factor is None else ((factor @ weights) ** 2).sum())
     certificate = abs(pulled - wanted) / wanted if wanted > 0 else 0.0
     return Solution(weights, Status.SOLVED if kept.sum() == k else Status.RANK_DEFICIENT, certificate)
+
+
+def _graded_spectrum(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Square roots of a Gramian's eigenvalues, falling, and its eigenvectors, with small ones as accurate as large.
+
+    Gradients whose norms lie decades apart make a graded matrix, of which an ordinary eigendecomposition keeps only
+    the large end. A factor R D of it (R from the cosines, D the norms) and the Jacobi method on that give every
+    singular value to eps times the condition of R (Demmel & Veselic 1992; LAPACK's gejsv).
+    """
+    rows = np.flatnonzero(np.diagonal(matrix))
+    if not rows.size:
+        return np.zeros(1), np.eye(len(matrix), 1)
+    cosines, norms = equilibrate(matrix[np.ix_(rows, rows)])
+    found, _, right, scaling, _, info = lapack.dgejsv(root(cosines) * norms, joba=0, jobu=3, jobv=0)
+    if info != 0:
+        raise EquipoiseError(f"the Jacobi singular value decomposition did not converge (LAPACK gejsv: {info})")
+    vectors = np.zeros((len(matrix), len(rows)))
+    vectors[rows] = right
+    return found * scaling[0] / scaling[1], vectors

@@ -104,7 +104,7 @@ def test_a_date_target_is_refused():
 
 
 def test_infinite_targets_are_refused_by_name():
-    refused(frame(days=[np.inf, *range(11)]), r"'days' holds 1 infinite value\\.")
+    refused(frame(days=[np.inf, *range(11)]), r"'days' holds 1 infinite value. R")
 
 
 def test_infinite_inputs_are_refused_by_name_all_at_once():
@@ -236,3 +236,9 @@ def test_names_for_a_source_that_has_its_own_are_refused(tmp_path):
 def test_a_column_of_the_declared_target_set_cannot_be_made_an_input():
     with pytest.raises(DataError, match=r"'joint2' belong to the declared targets .* never inputs"):
         load("arm", targets=["joint0", "joint1"], inputs=["position0", "joint2"])
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 5000 + ".csv"])
+def test_a_name_too_long_for_the_system_is_refused_by_its_start(name):
+    with pytest.raises(DataError, match=r"'a{60}'\.\.\. cannot be a file"):
+        load(name, targets=["u", "v"])

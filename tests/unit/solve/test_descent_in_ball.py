@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.solve import Status
-from equipoise.solve.descent_in_ball import descent_in_ball, pulled_min_norm
+from equipoise.solve.descent_in_ball import descent_in_ball
 from equipoise.solve.min_norm import min_norm_point
+from equipoise.solve.pulled_min_norm import pulled_min_norm
 
 
 def gradients(k, n, seed, decades=0.0):

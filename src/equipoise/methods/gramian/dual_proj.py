@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...solve.dual_cone import project_on_dual_cone
@@ -12,7 +14,7 @@ from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, GramianMethod, State, Step
 from ..loss.linear_scalarization import preference_factors, refuse_negative
 
-__all__ = ["DualProj"]
+__all__ = ["DualProj", "mean_shares"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,23 @@ class DualProj(GramianMethod):
         }
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        shares = preference_factors(self.task_weights, step.tasks, gramian.diagonal()) / step.count
-        solution = project_on_dual_cone(gramian.numpy(), shares.numpy()[None, :], checked=True)
+        shares = mean_shares(self.task_weights, step)
+        solution = project_on_dual_cone(gramian.numpy(), shares[None, :], checked=True)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
+
+
+def mean_shares(task_weights: PerTask | None, step: Step) -> NDArray[np.float64]:
+    """What each task of a step weighs in the mean: w, or 1 over the number of present tasks.
+
+    Args:
+        task_weights: Frozen setting, or None.
+        step: A task of zero gradient has no row and still counts.
+
+    Returns:
+        (k,), sum 1 where every task is present and has a row.
+    """
+    k = len(step.tasks.present)
+    if task_weights is None:
+        return np.full(k, 1 / step.count)
+    like = torch.empty(k, dtype=torch.float64)
+    return (preference_factors(task_weights, step.tasks, like) / step.count).numpy()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError, listed
-from ...solve.descent_in_ball import pulled_min_norm
+from ...solve.pulled_min_norm import pulled_min_norm
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
 from .modo import simplex_step, uniform_dual
 

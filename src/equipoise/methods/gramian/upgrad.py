@@ -11,7 +11,8 @@ from torch import Tensor
 from ...solve.dual_cone import project_on_dual_cone
 from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, GramianMethod, State, Step
-from ..loss.linear_scalarization import preference_factors, refuse_negative
+from ..loss.linear_scalarization import refuse_negative
+from .dual_proj import mean_shares
 
 __all__ = ["UPGrad"]
 
@@ -75,6 +76,6 @@ class UPGrad(GramianMethod):
         }
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        shares = preference_factors(self.task_weights, step.tasks, gramian.diagonal()) / step.count
-        solution = project_on_dual_cone(gramian.numpy(), np.diag(shares.numpy()), checked=True)
+        shares = mean_shares(self.task_weights, step)
+        solution = project_on_dual_cone(gramian.numpy(), np.diag(shares), checked=True)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)

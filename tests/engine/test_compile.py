@@ -1,0 +1,92 @@
+"""Compiled trunks and heads: several passes through one compiled graph."""
+
+import shutil
+import warnings
+
+import pytest
+import torch
+import torch._functorch.config as functorch_config
+from torch import nn
+
+import equipoise as eq
+from equipoise.errors import InputError
+
+from .problems import TwoPart, batch, dense_gradients
+from .test_semantics import close, expected, gradients
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the compiler's own, which change from version to version
+BACKENDS = ["aot_eager", pytest.param("inductor", marks=pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler"))]
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    torch._dynamo.reset()
+    before = functorch_config.donated_buffer
+    yield
+    functorch_config.donated_buffer = before
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_compiled_trunk_and_compiled_heads_are_right(backend):
+    model, (x, y) = TwoPart(k=2, dtype=torch.float32), batch(k=2, dtype=torch.float32)  # Tanh: its output is donated
+    rows = dense_gradients(model, lambda: model.losses(model.features(x), y))
+    balancer = eq.Balancer(eq.MGDA(), model=model)
+    trunk = torch.compile(model.trunk, backend=backend)
+    head = torch.compile(lambda head, z, target: (head(z)[:, 0] - target).square().mean(), backend=backend)
+    for two_phase in (True, False):
+        model.zero_grad()
+        z = trunk(x)
+        losses = {f"t{i}": head(model.heads[i], z, y[:, i]) for i in range(2)}
+        balancer(losses, features=z if two_phase else None).backward()
+        close(gradients(model), expected(model, rows, eq.MGDA()), 1e-5)
+
+
+def test_a_whole_model_compiled_does_not_make_heads_look_shared():
+    model, (x, y) = TwoPart(k=2, dtype=torch.float32), batch(k=2, dtype=torch.float32)
+    rows = dense_gradients(model, lambda: model.losses(model.features(x), y))
+    balancer = eq.Balancer(eq.MGDA(), model=model)
+    compute = torch.compile(lambda: tuple(model.losses(model.features(x), y).values()), backend="aot_eager")
+    balancer(compute()).backward()
+    close(gradients(model), expected(model, rows, eq.MGDA()), 1e-5)
+    assert balancer.ownership.reached["heads.0.weight"] == [0]
+
+
+def test_a_graph_that_was_compiled_to_be_used_once_is_refused_with_what_to_type():
+    class UsedOnce(torch.autograd.Function):
+        """Raises as a compiled graph with donated buffers does when it is to be kept."""
+
+        @staticmethod
+        def forward(ctx, value):
+            return value.clone()
+
+        @staticmethod
+        def backward(ctx, upstream):
+            raise RuntimeError("This backward function was compiled with non-empty donated buffers which requires")
+
+    model, (x, y) = TwoPart(k=2), batch(k=2)
+    with pytest.raises(InputError, match="donated_buffer = False"):
+        eq.Balancer(eq.MGDA())(model.losses(UsedOnce.apply(model.features(x)), y))
+
+
+def test_pytorch_still_words_its_refusal_as_we_look_for_it():
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    functorch_config.donated_buffer = True
+    net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        losses = torch.compile(net, backend="inductor")(torch.ones(3, 4)).square().mean()
+        balancer = eq.Balancer(eq.LinearScalarization())  # asks for nothing, so it changes no setting
+        assert functorch_config.donated_buffer
+        del balancer
+        with pytest.raises(RuntimeError, match="donated buffer"):
+            torch.autograd.grad(losses, list(net.parameters()), retain_graph=True)
+
+
+def test_a_method_that_needs_gradients_turns_donation_off():
+    functorch_config.donated_buffer = True
+    eq.Balancer(eq.LinearScalarization())
+    assert functorch_config.donated_buffer
+    eq.Balancer(eq.MGDA())
+    assert not functorch_config.donated_buffer
