@@ -4,16 +4,16 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: the gallery's problems are too small for threads
 
-import re  # noqa: E402
+import re
 
-from docutils import nodes  # noqa: E402
-from docutils.parsers.rst import Directive  # noqa: E402
-from docutils.statemachine import StringList  # noqa: E402
-from sphinx.application import Sphinx  # noqa: E402
-from sphinx.util.nodes import nested_parse_with_titles  # noqa: E402
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.nodes import nested_parse_with_titles
 
-import equipoise as eq  # noqa: E402
-from equipoise._version import __version__  # noqa: E402
+import equipoise as eq
+from equipoise._version import __version__
 
 project = "equipoise"
 release = __version__

@@ -8,7 +8,7 @@ is :math:`\theta \leftarrow \theta - \eta d`. What differs is what each method a
 
 # %%
 # Two gradients that conflict: they are 130 degrees apart, and the first is twice as long. Lengths are in units of the
-# second gradient; nothing here is random except the order in which PCGrad visits the tasks, which two tasks do not have.
+# second gradient. Nothing here is random: PCGrad's random order has no choice with two tasks.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -45,8 +45,8 @@ for name, method in methods.items():
 # - **PCGrad**: the mean of the gradients after each has lost its part along the other.
 # - **CAGrad**: the largest worst rate among the vectors within :math:`c |g_0|` of the mean :math:`g_0` (dotted circle;
 #   drawn without the rescale that divides d by a constant). With c = 0.5 that circle need not reach into the wedge.
-# - **IMTL-G**: the point of the line through both gradients' ends that has the same projection on both *unit* gradients:
-#   it lies on the bisector, whatever the lengths.
+# - **IMTL-G**: the point of the line through both gradients' ends that has the same projection on both *unit*
+#   gradients: it lies on the bisector, whatever the lengths.
 # - **Nash-MTL**: the vector of fixed length with the largest product of both rates. For two tasks that is the bisector,
 #   too; its length is the clip, not the gradients'.
 COLORS = {

@@ -53,7 +53,8 @@ for name in NAMES:
 # Both axes are logarithmic, so a straight line is a power of the iteration number. The best gap so far is drawn: that
 # of the iterate one would return.
 #
-# - ``exact`` pivots from one set of active tasks to another and ends at rounding.
+# - ``exact`` pivots from one set of active tasks to another. Its star is the one point it returns: the gap that
+#   rounding leaves, which grows with the condition of the problem.
 # - ``frank-wolfe`` moves to the vertex of steepest descent, by the best step. Where the answer lies inside a face it
 #   zigzags towards it.
 # - ``averaging`` moves to the same vertices with the step 1/(t+1), whatever the gradients.
@@ -72,11 +73,18 @@ for axes, name in zip(grid.flat, NAMES, strict=True):
         axes.plot(steps[-1], gaps[-1], "o", color=COLORS[route], markersize=4)
     solved = exact[name]
     axes.plot(
-        solved.iterations + 1, max(solved.certificate, FLOOR), "*", color="black", markersize=11, label="exact", zorder=5
+        solved.iterations + 1,
+        max(solved.certificate, FLOOR),
+        "*",
+        color="black",
+        markersize=11,
+        label="exact",
+        zorder=5,
     )
     axes.set_title(name, fontsize=10, loc="left")
     axes.grid(alpha=0.25)
-grid[0, 0].legend(fontsize=8, loc="lower right")
+handles, labels = grid[0, 0].get_legend_handles_labels()
+figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=9)
 figure.supxlabel(f"1 + iterations ({TASKS} tasks)", fontsize=9)
 figure.supylabel("best duality gap so far / optimal value", fontsize=9)
 plt.show()

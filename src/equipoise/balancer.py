@@ -18,7 +18,13 @@ from .engine.copies import Copyable
 from .engine.find import Batch, Settings
 from .engine.granular import by_group
 from .engine.inject import inject
-from .engine.inspection import allow_several_backwards, read_features, refuse_unreached
+from .engine.inspection import (
+    allow_several_backwards,
+    explained,
+    read_features,
+    refuse_unreached,
+    statistics_held,
+)
 from .engine.passes import Plan
 from .errors import ClockError, SettingError
 from .losses import Losses, mean_of, mean_of_some, read_losses, read_same_tasks
@@ -206,15 +212,14 @@ class Balancer(Saved, Copyable):
         step = Step(Tasks(names, tuple(present)), numbers, preference)
         batch = Batch(values, held, retain_graph, *others)
         state = self._current_state(values[0].device)
-        if self.accumulation is None:
-            balanced = balance(self.method, batch, step, state, self.tools, self.settings, self.carried)
-        else:
-            gathered = balance_last(
-                self.method, batch, step, state, self.tools, self.settings, self.carried, self.accumulation
-            )
-            if gathered is None:
-                return inject(mean_of(values), [], [])
-            balanced = gathered
+        rest = (step, state, self.tools, self.settings, self.carried)
+        with explained(), statistics_held(None if self.method.needs == "losses" else self.tools.model):
+            if self.accumulation is None:
+                balanced: Balanced | None = balance(self.method, batch, *rest)
+            else:
+                balanced = balance_last(self.method, batch, *rest, self.accumulation)
+        if balanced is None:
+            return inject(mean_of(values), [], [])
         self._after(step, balanced, time.perf_counter() - began)
         value = mean_of_some(values, present, () if balanced.empty else balanced.tasks.present)
         targets = [*balanced.targets, *self._trained_targets(balanced)]

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
+    "SENSITIVE_DIGITS",
     "About",
     "AuditRecord",
     "Bootstrap",
@@ -20,6 +21,9 @@ __all__ = [
     "TaskCard",
     "Verdict",
 ]
+
+SENSITIVE_DIGITS = 4
+"""Weights that must be right to so many digits cannot be hit: other rows or a step of training move the optimum more."""
 
 Exactness = Literal["exact", "bracket", "found by search"]
 VerdictStatus = Literal["enough", "not_enough", "nothing_to_trade", "undetermined"]
@@ -78,6 +82,8 @@ class Rung(_Record):
         solves: Number of problems solved by a search, or None.
         weights: Task weights (sum 1, per unit of variance) that give this, or None.
         weight_digits: Decimal digits to which these weights must be right to stay within 0.01 of `worst`, or None.
+        written_weights: Weights with that many decimals that do; one below the last decimal means any weight from
+            there down to 0. None where there are none.
         closes: Whether the rung comes within the threshold of matter of the best that this audit's width allows.
     """
 
@@ -94,7 +100,13 @@ class Rung(_Record):
     solves: int | None = None
     weights: tuple[float, ...] | None = None
     weight_digits: int | None = None
+    written_weights: tuple[float, ...] | None = None
     closes: bool
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether it asks for weights that must be right to `SENSITIVE_DIGITS` digits or more."""
+        return self.solves is not None and (self.weight_digits is None or self.weight_digits >= SENSITIVE_DIGITS)
 
 
 class Effect(_Record):
@@ -184,9 +196,10 @@ class Verdict(_Record):
         condition: The theorem's test.
         effect: How much is at stake.
         ladder: Remedies, cheapest first.
-        remedy: Index into `ladder` of the cheapest rung that closes the gap.
+        remedy: Index into `ladder` of the cheapest rung that closes the gap without sensitive weights.
         front: Points for the picture.
         bootstrap: How the verdict varies over rows, where that was asked or needed.
+        effort: The limits of the searches behind it, in a sentence; "" where nothing was searched.
     """
 
     status: VerdictStatus
@@ -200,6 +213,14 @@ class Verdict(_Record):
     remedy: int
     front: tuple[FrontPoint, ...] = ()
     bootstrap: Bootstrap | None = None
+    effort: str = ""
+
+    @property
+    def reached(self) -> bool:
+        """Whether weights that can be hit reach the balanced trade-off, or none are needed."""
+        return self.status == "nothing_to_trade" or (
+            self.status == "enough" and self.ladder[self.remedy].kind in {"equal_weights", "best_weights"}
+        )
 
 
 class TaskCard(_Record):

@@ -73,7 +73,11 @@ class Conv(Network):
     def __init__(self) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 6, 3, stride=2), nn.GroupNorm(3, 6)
+            nn.Conv2d(2, 4, 3, padding=1),
+            nn.GroupNorm(2, 4),
+            nn.ReLU(),
+            nn.Conv2d(4, 6, 3, stride=2),
+            nn.GroupNorm(3, 6),
         )
         self.heads = nn.ModuleList([nn.Linear(6, 2) for _ in range(K)])
 
@@ -200,8 +204,7 @@ class Nested(Bypass):
 
 
 ALL: dict[str, Callable[[], Network]] = {
-    kind.__name__: kind
-    for kind in (MLP, Plain, Stack, Conv, Transformer, Sparse, Tied, Reused, Twice, Bypass, Nested)
+    kind.__name__: kind for kind in (MLP, Plain, Stack, Conv, Transformer, Sparse, Tied, Reused, Twice, Bypass, Nested)
 }
 
 

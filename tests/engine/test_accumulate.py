@@ -68,7 +68,7 @@ def test_micro_batches_give_what_the_big_batch_gives(name, heads, mode, two_phas
     assert balancers[1].steps == 2
     assert balancers[1].last.losses == pytest.approx(balancers[0].last.losses, rel=1e-12)
     for key, value in balancers[0].state.items():
-        torch.testing.assert_close(balancers[1].state[key], value, rtol=1e-10, atol=1e-12, msg=key)
+        torch.testing.assert_close(balancers[1].state[key], value, rtol=1e-10, atol=1e-12, equal_nan=True, msg=key)
 
 
 def test_sketches_are_averaged_and_the_direction_is_exact_for_their_weights():
@@ -166,6 +166,10 @@ def test_accumulation_by_group():
         torch.testing.assert_close(q.grad, p.grad, rtol=1e-12, atol=1e-13)
 
 
+def fail_after(_):
+    raise KeyError("of the user")
+
+
 def test_a_with_block_ends_it_and_refuses_to_lose_micro_batches():
     model, (x, y) = TwoPart(), batch()
     balancer = eq.Balancer(eq.MGDA())
@@ -175,11 +179,10 @@ def test_a_with_block_ends_it_and_refuses_to_lose_micro_batches():
     assert balancer.steps == 1
     compute(model, x, y, balancer)
     assert balancer.steps == 2
-    with pytest.raises(ClockError, match="after 1 of 3 micro-batches: they were never balanced"), balancer.accumulate(3):
+    with pytest.raises(ClockError, match="after 1 of 3 micro-batches: never balanced"), balancer.accumulate(3):
         compute(model, x, y, balancer)
-    with pytest.raises(ZeroDivisionError), balancer.accumulate(3):  # another error is not hidden
-        compute(model, x, y, balancer)
-        1 / 0  # noqa: B018
+    with pytest.raises(KeyError, match="of the user"), balancer.accumulate(3):  # another error is not hidden
+        fail_after(compute(model, x, y, balancer))
 
 
 def test_batch_norm_counts_every_micro_batch_once():

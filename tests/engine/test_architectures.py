@@ -30,9 +30,7 @@ def take_step(model, inputs, ownership, way):
         for _ in range(2):
             full = take_step(model, inputs, other, {"features": way["features"]})
         options["memory"] = int(full.plan.memory * way["share"])
-    return differentiate(
-        losses, range(len(losses)), ownership, features=features if way["features"] else (), **options
-    )
+    return differentiate(losses, range(len(losses)), ownership, features=features if way["features"] else (), **options)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -49,12 +47,16 @@ def test_every_engine_gives_the_numbers_of_the_dense_reference(name, way, dtype)
         found = take_step(model, inputs, ownership, WAYS[way])
         assert (found.plan.engine == "streaming") == ("streaming" in way)
         wanted = products(rows, names)
-        torch.testing.assert_close(found.gramian(), wanted, rtol=tolerance, atol=tolerance * float(wanted.diagonal().max()))
+        torch.testing.assert_close(
+            found.gramian(), wanted, rtol=tolerance, atol=tolerance * float(wanted.diagonal().max())
+        )
         blocks = {ownership.name(leaf): block for leaf, block in found.combine(weights)}
         assert set(blocks) == set(names)
         for key, block in blocks.items():
             dense = block.to_dense() if block.is_sparse else block
-            torch.testing.assert_close(dense.double(), mixed(rows, key, weights), rtol=tolerance, atol=tolerance, msg=key)
+            torch.testing.assert_close(
+                dense.double(), mixed(rows, key, weights), rtol=tolerance, atol=tolerance, msg=key
+            )
         for leaf, own in found.own:
             key = ownership.name(leaf)
             assert key not in names

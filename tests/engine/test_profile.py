@@ -47,7 +47,9 @@ def test_the_cosine_is_that_of_the_directions():
         directions.append(torch.cat([p.grad.flatten() for p in model.trunk.parameters()]))
     wanted = torch.nn.functional.cosine_similarity(*directions, dim=0).item()
     model.zero_grad()
-    table = eq.profile(model, lambda: model.losses(model.features(x), y), modes=[eq.LastLayer(model.trunk[2])], repeats=1)
+    table = eq.profile(
+        model, lambda: model.losses(model.features(x), y), modes=[eq.LastLayer(model.trunk[2])], repeats=1
+    )
     assert table.rows[1].cosine == pytest.approx(wanted, rel=1e-9)
     assert wanted < 0.9999
 
@@ -94,7 +96,9 @@ def test_a_mode_that_cannot_be_used_is_a_row_that_says_why():
 
 def test_a_method_with_trained_state_can_be_profiled():
     model, (x, y) = TwoPart(dtype=torch.float32), batch(dtype=torch.float32)
-    table = eq.profile(model, lambda: model.losses(model.features(x), y), method=eq.IMTL(), modes=[eq.Exact()], repeats=1)
+    table = eq.profile(
+        model, lambda: model.losses(model.features(x), y), method=eq.IMTL(), modes=[eq.Exact()], repeats=1
+    )
     assert table.rows[1].cosine == pytest.approx(1.0, abs=1e-6)
 
 

@@ -17,7 +17,9 @@ def losses_of(model, seed):
 
 def jacobian(model, seed):
     rows = dense_gradients(model, lambda: losses_of(model, seed))
-    return torch.stack([torch.cat([g.flatten() for n, g in row.items() if n.startswith("trunk")]) for row in rows]), rows
+    return torch.stack(
+        [torch.cat([g.flatten() for n, g in row.items() if n.startswith("trunk")]) for row in rows]
+    ), rows
 
 
 def cross_weights(method, gramian, cross):

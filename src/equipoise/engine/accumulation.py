@@ -165,7 +165,7 @@ class Until(AbstractContextManager[None]):
         ended, self._owner.accumulation = self._owner.accumulation, self._before
         if kind is None and ended is not None and ended.done:
             raise ClockError(
-                f"`accumulate` ended after {ended.done} of {ended.steps} micro-batches: they were never balanced, and "
+                f"`accumulate` ended after {ended.done} of {ended.steps} micro-batches: never balanced, and "
                 "no parameter has received their gradients. Use accumulate(steps) with the number that there are."
             )
 

@@ -1,11 +1,13 @@
 """Backward passes, one a task or several at once, that bring back gradients of chosen parameters and layers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node
 
 from .ghost import LinearRows
 from .graph import Graph, is_accumulator
@@ -72,15 +74,20 @@ def run_passes(
     together = 1
     if batched and sites and _alike(sources):
         together = max(1, _AT_ONCE // max(site.rows for site in sites))
-    brought: list[Sequence[Tensor | None]] = []
-    for start in range(0, len(sources), together):
-        chunk = list(sources[start : start + together])
-        keep = retain_graph or start + together < len(sources)
-        brought += _several(chunk, wanted, keep) if len(chunk) > 1 else [_one(chunk[0], wanted, keep)]
-        if not retain_graph:
-            for source in chunk:
-                source.clear()
     first, second = len(leaves), len(leaves) + len(sites)
+    brought: list[list[Tensor | None]] = []
+    with _arriving([site.node for site in sites]) as seen:
+        for start in range(0, len(sources), together):
+            chunk = list(sources[start : start + together])
+            keep = retain_graph or start + together < len(sources)
+            brought += (
+                _several(chunk, wanted, first, seen, keep)
+                if len(chunk) > 1
+                else [_one(chunk[0], wanted, first, seen, keep)]
+            )
+            if not retain_graph:
+                for source in chunk:
+                    source.clear()
     return Passes(
         [{id(leaf): value for leaf, value in zip(leaves, values, strict=False)} for values in brought],
         [
@@ -94,25 +101,63 @@ def run_passes(
     )
 
 
-def _one(source: Source, wanted: Sequence[Tensor | GradientEdge], keep: bool) -> Sequence[Tensor | None]:
+@contextmanager
+def _arriving(nodes: Sequence[Node]) -> Iterator[dict[int, Tensor]]:
+    """Notes the gradients that nodes are given: after hooks on activations, which `autograd.grad` may leave out.
+
+    What is asked for at an edge is taken before such hooks where the pass goes on behind it, and after them where it
+    ends there; the node's own view is the right one in the first case, and missing in the second.
+    """
+    seen: dict[int, Tensor] = {}
+    handles = []
+    for number, node in enumerate(nodes):
+
+        def note(gradients: tuple[Tensor | None, ...], number: int = number) -> None:
+            if gradients[0] is not None:
+                seen[number] = gradients[0]
+
+        handles.append(node.register_prehook(note))
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _one(
+    source: Source, wanted: Sequence[Tensor | GradientEdge], first: int, seen: dict[int, Tensor], keep: bool
+) -> list[Tensor | None]:
     if not source or not wanted:
         return [None] * len(wanted)
     outputs, gradients = [output for output, _ in source], [gradient for _, gradient in source]
-    found: Sequence[Tensor | None] = torch.autograd.grad(
-        outputs, wanted, gradients, retain_graph=keep, allow_unused=True
+    seen.clear()
+    found: list[Tensor | None] = list(
+        torch.autograd.grad(outputs, wanted, gradients, retain_graph=keep, allow_unused=True)
     )
+    for number, value in seen.items():
+        found[first + number] = value
     return found
 
 
 def _several(
-    chunk: Sequence[Source], wanted: Sequence[Tensor | GradientEdge], keep: bool
-) -> list[Sequence[Tensor | None]]:
+    chunk: Sequence[Source], wanted: Sequence[Tensor | GradientEdge], first: int, seen: dict[int, Tensor], keep: bool
+) -> list[list[Tensor | None]]:
     outputs = [output for output, _ in chunk[0]]
-    gradients = [torch.stack([source[number][1] for source in chunk]) for number in range(len(outputs))]
-    found = torch.autograd.grad(
-        outputs, wanted, gradients, retain_graph=keep, allow_unused=True, is_grads_batched=True
-    )
-    return [[None if value is None else value[number] for value in found] for number in range(len(chunk))]
+    stacked = [torch.stack([source[number][1] for source in chunk]) for number in range(len(outputs))]
+    reached: list[int] = []
+
+    def backward(*gradients: Tensor) -> Any:
+        found = _one(list(zip(outputs, gradients, strict=True)), wanted, first, seen, keep)
+        reached[:] = [number for number, value in enumerate(found) if value is not None]
+        return tuple(found[number] for number in reached)
+
+    values = torch.vmap(backward)(*stacked)
+    seen.clear()
+    rows: list[list[Tensor | None]] = [[None] * len(wanted) for _ in chunk]
+    for number, value in zip(reached, values, strict=True):
+        for row, one in zip(rows, value, strict=True):
+            row[number] = one
+    return rows
 
 
 def _alike(sources: Sequence[Source]) -> bool:

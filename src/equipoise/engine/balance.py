@@ -16,7 +16,7 @@ from .approximations.reuse import remembered, reusable, weights_again
 from .carried import Carried, Reused
 from .find import Batch, Found, Held, Settings, Tools, find
 from .granular import run_by_group
-from .graph import leaves_behind
+from .graph import leaves_behind, tensor_hooks_off
 from .handout import Targets, factor_of, head_gradients, head_weights, nonfinite_heads, nothing_finite, through_losses
 from .inspection import inspect_graph
 from .layout import extended, grown, laid_out, taken_apart
@@ -254,7 +254,8 @@ def _own_targets(now: _Now, coefficients: Tensor) -> Targets:
         return []
     scale = 2.0**now.carried.power if inspect_graph(losses).half else 1.0
     upstream = [(c * scale).to(loss).reshape(loss.shape) for c, loss in zip(coefficients, losses, strict=True)]
-    found = torch.autograd.grad(losses, own, upstream, retain_graph=True, allow_unused=True)
+    with tensor_hooks_off(own):
+        found = torch.autograd.grad(losses, own, upstream, retain_graph=True, allow_unused=True)
     return [(leaf, gradient / scale) for leaf, gradient in zip(own, found, strict=True) if gradient is not None]
 
 

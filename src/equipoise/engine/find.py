@@ -17,7 +17,7 @@ from .approximations.sketch import Signs, sketched
 from .approximations.source import Source
 from .graph import leaves_behind
 from .handout import nonfinite_heads
-from .inspection import explained, inspect_graph, statistics_held
+from .inspection import inspect_graph
 from .memory import estimate, refuse_above
 from .ownership import Ownership
 from .passes import differentiate
@@ -139,17 +139,16 @@ def find(
     jacobian = jacobian or isinstance(method, JacobianMethod)
     if jacobian or not isinstance(settings.gradients, Exact | Every):  # exact products look for room themselves
         _refuse_what_does_not_fit(losses, step, tools, settings)
-    with explained(), statistics_held(tools.model):
-        power = power if facts.half else 0
-        while True:
-            keep = batch.retain_graph or settings.mode == "recompute" or power > 0
-            scaled = [_wide(loss) * 2.0**power for loss in losses] if power else list(losses)
-            source = _source(method, scaled, batch.features, step, tools, settings, keep, jacobian)
-            gramian = source.gramian()
-            fine = bool(torch.isfinite(gramian.diagonal()).all()) and not (power and nonfinite_heads(source.own))
-            if fine or not power:
-                return Found(source, power, gramian * 4.0**-power)
-            power = max(power - 4, 0)
+    power = power if facts.half else 0
+    while True:
+        keep = batch.retain_graph or settings.mode == "recompute" or power > 0
+        scaled = [_wide(loss) * 2.0**power for loss in losses] if power else list(losses)
+        source = _source(method, scaled, batch.features, step, tools, settings, keep, jacobian)
+        gramian = source.gramian()
+        fine = bool(torch.isfinite(gramian.diagonal()).all()) and not (power and nonfinite_heads(source.own))
+        if fine or not power:
+            return Found(source, power, gramian * 4.0**-power)
+        power = max(power - 4, 0)
 
 
 def _refuse_what_does_not_fit(losses: Sequence[Tensor], step: Step, tools: Tools, settings: Settings) -> None:

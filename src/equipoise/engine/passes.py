@@ -105,7 +105,8 @@ def _sequential(step: _Step, reason: str) -> Gradients:
 
     def backward(weights: Tensor, parameters: Sequence[Tensor]) -> list[Tensor | None]:
         upstream = [weight.to(loss).reshape(loss.shape) for weight, loss in zip(weights, step.losses, strict=True)]
-        return list(torch.autograd.grad(step.losses, parameters, upstream, retain_graph=True, allow_unused=True))
+        with tensor_hooks_off(parameters):
+            return list(torch.autograd.grad(step.losses, parameters, upstream, retain_graph=True, allow_unused=True))
 
     needed = sum(layer.memory for layer in layers)
     limit = memory_limit(step.memory, needed, step.losses[0].device)
@@ -122,9 +123,7 @@ def _sequential(step: _Step, reason: str) -> Gradients:
     return Gradients(parts, own, plan, k)
 
 
-def _two_phase(
-    step: _Step, features: Sequence[Tensor], trunk: Graph, heads: Sequence[Sequence[Tensor]]
-) -> Gradients:
+def _two_phase(step: _Step, features: Sequence[Tensor], trunk: Graph, heads: Sequence[Sequence[Tensor]]) -> Gradients:
     rows, at_features = [], []
     for loss, head in zip(step.losses, heads, strict=True):
         own_row, gradients = _head_pass(loss, features, head)
@@ -136,12 +135,13 @@ def _two_phase(
     assert not head_parts, "shared parameters lie behind the features"
     del rows
     reason = "every shared parameter lies behind the features"
-    if "separable" in step.allow and k > 1:
-        read, note = _separable(step, features, trunk, at_features)
-        if read is not None:
-            return Gradients(read[0], own + read[1], read[2], k)
-        reason += note
-    return _through_trunk(step, features, trunk, at_features, own, reason)
+    with tensor_hooks_off(features):  # hooks on the features have acted on what the heads sent
+        if "separable" in step.allow and k > 1:
+            read, note = _separable(step, features, trunk, at_features)
+            if read is not None:
+                return Gradients(read[0], own + read[1], read[2], k)
+            reason += note
+        return _through_trunk(step, features, trunk, at_features, own, reason)
 
 
 def _through_trunk(
@@ -175,7 +175,8 @@ def _through_trunk(
         def backward(weights: Tensor, parameters: Sequence[Tensor]) -> list[Tensor | None]:
             mixed = Jacobian(features, at_features).combine(weights)
             used = [(feature, block) for feature, block in zip(features, mixed, strict=True) if block is not None]
-            return list(_plain(used, parameters)) if used else [None] * len(parameters)
+            with tensor_hooks_off([*features, *parameters]):
+                return list(_plain(used, parameters)) if used else [None] * len(parameters)
 
         found = stream(trunk, sources, behind, sites, tasks, step.ownership, limit, backward)
         parts, more = [found.rows], found.own
@@ -260,9 +261,7 @@ def _engines(
     return [leaf for leaf in leaves if id(leaf) not in ghosts], sites, tuple(layers)
 
 
-def _streaming_plan(
-    step: _Step, graph: Graph, how: str, passes: float, needed: int, held: int
-) -> Plan:
+def _streaming_plan(step: _Step, graph: Graph, how: str, passes: float, needed: int, held: int) -> Plan:
     cost = predict(step.graph, graph.nodes, int(passes), (), again=1.0)
     names = tuple(step.ownership.name(leaf) for leaf in graph.leaves.values())
     reason = f"{needed} bytes of gradients do not fit: {how}, then one weighted backward"

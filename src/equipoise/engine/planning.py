@@ -69,9 +69,7 @@ class Plan:
         return "\n".join(lines)
 
 
-def choose_sites(
-    graph: Graph, leaves: Sequence[Tensor], k: int
-) -> tuple[list[LinearSite], dict[str, list[Tensor]]]:
+def choose_sites(graph: Graph, leaves: Sequence[Tensor], k: int) -> tuple[list[LinearSite], dict[str, list[Tensor]]]:
     """Takes the ghost engine for the linear layers where it is cheaper.
 
     It wins where rows are few: multiply-adds 2 N² d_in + .65 k N² d_out + 2 k² N d_out + N d_in d_out against

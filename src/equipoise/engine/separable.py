@@ -63,7 +63,9 @@ class SeparableRows:
         diagonal = torch.zeros_like(lower)
         for start in range(0, rows, _BAND):
             band = slice(start, min(start + _BAND, rows))
-            diagonal += member[band].T @ ((inputs[band] @ inputs[band].T) * (delta[band] @ delta[band].T)) @ member[band]
+            diagonal += (
+                member[band].T @ ((inputs[band] @ inputs[band].T) * (delta[band] @ delta[band].T)) @ member[band]
+            )
             if start:
                 before = slice(0, start)
                 mixed = (inputs[band] @ inputs[before].T) * (delta[band] @ delta[before].T)
@@ -119,7 +121,9 @@ def owners_of_rows(at_features: Sequence[Sequence[Tensor | None]]) -> Tensor | N
             if gradient is None:
                 continue
             flat = gradient.detach().reshape(len(gradient), -1)
-            if task == 1 and owner is not None and _meet(flat[:, :8], owner, task):  # most batches are shared: seen here
+            if (
+                task == 1 and owner is not None and _meet(flat[:, :8], owner, task)
+            ):  # most batches are shared: seen here
                 return None
             touched = flat.ne(0).any(dim=1)
             if owner is None:
@@ -161,7 +165,11 @@ def collect(
     used = [(feature, total) for feature, total in zip(features, sums, strict=True) if total is not None]
     edges = [place.edge for place in (*trunk.weights, *trunk.norms)]
     found = torch.autograd.grad(
-        [feature for feature, _ in used], edges, [total for _, total in used], retain_graph=retain_graph, allow_unused=True
+        [feature for feature, _ in used],
+        edges,
+        [total for _, total in used],
+        retain_graph=retain_graph,
+        allow_unused=True,
     )
     weights, small = [], list[tuple[Tensor, Tensor]]()
     deltas = dict(zip(trunk.weights, found, strict=False))

@@ -6,11 +6,13 @@ of one stretch, in place of k gradients of all parameters. Where the graph canno
 each group with k passes of its own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
 from ..errors import SettingError
 from .backward import Source, run_passes
@@ -142,17 +144,42 @@ def stream(
         how = f"{len(stretches)} groups of parameters, k passes each ({why})"
     else:
         how = f"{len(stretches)} stretches of the graph, one after the other"
+    found = _products(stretches, in_cuts, sources, sites, tasks, ownership)
+    if found is None:
+        stretches, in_cuts = _groups(leaves, k, limit, size, ownership), False
+        how = f"{len(stretches)} groups of parameters, k passes each (a hook sits on an activation at a cut)"
+        found = _products(stretches, in_cuts, sources, sites, tasks, ownership)
+        assert found is not None
+    parameters, gramians, spoilt, own = found
+    rows = StreamedRows(parameters, gramians, backward, spoilt, range(k), k)
+    passes = k if in_cuts else k * len(stretches)
+    return Streamed(rows, own, passes, how, max(stretch.memory for stretch in stretches))
+
+
+def _products(
+    stretches: Sequence[Stretch],
+    in_cuts: bool,
+    sources: Sequence[Source],
+    sites: Sequence[LinearSite],
+    tasks: Sequence[int],
+    ownership: Ownership,
+) -> tuple[list[Tensor], list[Tensor], dict[int, tuple[Tensor, int, int]], Own] | None:
+    """Goes through the stretches; None where a hook would act twice, at the end of one and the start of the next."""
     parameters: list[Tensor] = []
     gramians: list[Tensor] = []
     spoilt: dict[int, tuple[Tensor, int, int]] = {}
     own: Own = []
     entering = list(sources)
-    for stretch in stretches:
+    for number, stretch in enumerate(stretches):
         wanted = {id(leaf) for leaf in stretch.leaves}
         inside = [site for site in sites if id(site.parameter) in wanted]
         ghosts = {id(site.parameter) for site in inside}
         direct = [leaf for leaf in stretch.leaves if id(leaf) not in ghosts]
-        found = run_passes(entering, direct, inside, below=stretch.below, retain_graph=True)
+        above = entering if in_cuts and number else []
+        with _hooks_at(above) as changed:
+            found = run_passes(entering, direct, inside, below=stretch.below, retain_graph=True)
+        if changed:
+            return None
         parts, mine = sort_rows(direct, found.rows, found.parts, tasks, ownership)
         own += mine
         for part in parts:
@@ -167,9 +194,25 @@ def stream(
                         spoilt.setdefault(row, spot)
         if in_cuts:
             entering = found.below
-    rows = StreamedRows(parameters, gramians, backward, spoilt, range(k), k)
-    passes = k if in_cuts else k * len(stretches)
-    return Streamed(rows, own, passes, how, max(stretch.memory for stretch in stretches))
+    return parameters, gramians, spoilt, own
+
+
+@contextmanager
+def _hooks_at(sources: Sequence[Source]) -> Iterator[list[str]]:
+    """Watches whether a gradient arrives at the start of a pass as another tensor than was sent there."""
+    changed: list[str] = []
+    sent = {value.data_ptr() for source in sources for _, value in source}
+    nodes = {output.node for source in sources for output, _ in source if isinstance(output, GradientEdge)}
+
+    def note(gradients: tuple[Tensor | None, ...]) -> None:
+        changed.extend("hook" for gradient in gradients if gradient is not None and gradient.data_ptr() not in sent)
+
+    handles = [node.register_prehook(note) for node in nodes]
+    try:
+        yield changed
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _groups(

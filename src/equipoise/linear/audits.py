@@ -1,7 +1,8 @@
 """The audit of a linear problem: one verdict a width, with its range over resamples of the rows where asked."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
 
 import numpy as np
 
@@ -45,7 +46,8 @@ def audit_problem(
         Verdicts in rising width.
 
     Raises:
-        SettingError: A width below 1, none at all, bootstraps below 0 or a threshold outside (0, 1).
+        SettingError: Widths that are no whole numbers above 0, or none at all, bootstraps or a seed below 0, a
+            threshold outside (0, 1).
 
     Example:
         >>> X = np.random.default_rng(0).normal(size=(50, 3))
@@ -54,10 +56,13 @@ def audit_problem(
         'The two predictable parts span 2 dimensions and the shared layer has 2, so one model is best at
         every task at once.'
     """
-    if not 0 < threshold < 1:
-        raise SettingError(f"threshold is a share of variance, above 0 and below 1; found {threshold!r}")
-    if isinstance(bootstraps, bool) or not isinstance(bootstraps, int) or bootstraps < 0:
-        raise SettingError(f"bootstraps must be a whole number, 0 for none; found {bootstraps!r}")
+    if isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 < threshold < 1:
+        raise SettingError(
+            f"threshold is a share of variance, above 0 and below 1; found {threshold!r}. Pass for example 0.01"
+        )
+    for name, count in (("bootstraps", bootstraps), ("seed", seed)):
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+            raise SettingError(f"{name} must be a whole number of at least 0; found {count!r}. Pass {name}=0")
     chosen = _widths(problem, widths)
     steps = [0, 2 * len(chosen) + bootstraps]
 
@@ -83,9 +88,11 @@ def audit_problem(
 def _widths(problem: LinearProblem, widths: Sequence[int] | None) -> list[int]:
     if widths is None:
         widths = [problem.width] if problem.width is not None else range(1, max(problem.rank, 1) + 1)
+    if isinstance(widths, str) or not isinstance(widths, Iterable):
+        raise SettingError(f"widths must be a sequence of whole numbers; found {widths!r}. Pass for example [1, 2]")
     chosen = sorted({checked_width(width) for width in widths})
     if not chosen:
-        raise SettingError("an audit needs at least one width; found none")
+        raise SettingError("an audit needs at least one width; found none. Leave widths out for all of them")
     return chosen
 
 

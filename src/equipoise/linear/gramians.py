@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import GramianError, SettingError
+from .real_numbers import real_numbers
 
 __all__ = ["RANK_TOLERANCE", "checked_gramian", "checked_width", "correlations", "effective_rank", "factor"]
 
@@ -31,15 +32,15 @@ def checked_gramian(gramian: ArrayLike) -> NDArray[np.float64]:
         gramian: (k, k), symmetric to 1e-9 and positive semidefinite to 1e-9 (of its correlations).
 
     Raises:
-        GramianError: Another shape, NaN or inf, not symmetric, or clearly not positive semidefinite.
+        GramianError: Not real numbers, another shape, NaN or inf, not symmetric, or clearly not positive semidefinite.
 
     Example:
         >>> checked_gramian([[2, 1], [1, 2]]).dtype
         dtype('float64')
     """
-    matrix = np.array(gramian, dtype=np.float64)
+    matrix = real_numbers(gramian, "a Gramian", GramianError, "pass a (k, k) array, predictions.T @ predictions / rows")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
-        raise GramianError(f"a Gramian must be a square (k, k) matrix; found shape {matrix.shape}")
+        raise GramianError(f"a Gramian must be a square (k, k) matrix; found shape {matrix.shape}. Pass predictions.T @ predictions / rows")
     if not np.all(np.isfinite(matrix)):
         where = [(int(i), int(j)) for i, j in np.argwhere(~np.isfinite(matrix))[:5]]
         raise GramianError(f"a Gramian must be finite; found NaN or inf at {where}")
@@ -72,7 +73,7 @@ def checked_width(width: Any) -> int:
         2
     """
     if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
-        raise SettingError(f"width must be a whole number of at least 1; found {width!r}")
+        raise SettingError(f"width must be a whole number of at least 1; found {width!r}. Pass for example width=1")
     return int(width)
 
 

@@ -34,7 +34,8 @@ def build_ladder(
     mixtures; where a weighted sum comes within the threshold of the best single model, within the threshold
     of that. Of the rungs that close, those that train and serve one model are cheaper than those that need
     several, and among them the earlier is cheaper: so a wider layer comes before a mixture, and is shown
-    after it.
+    after it. A rung whose weights are `sensitive` is never the cheapest, and the wider layers go on until one closes
+    without such weights, unless a single model at this width closes.
 
     Args:
         shares: The problem in shares of variance.
@@ -61,10 +62,11 @@ def build_ladder(
     rungs = [_equal(shares, here, goal), _best(shares, here, goal), *_one_and_many(shares, here, goal)]
     for wider in range(width + 1, shares.rank + 1):
         rungs.append(_wider(shares, solve(wider), goal, threshold))
-        if rungs[-1].closes:
+        if rungs[-1].closes and (not rungs[-1].sensitive or single <= goal):
             break
     rungs.append(separate)
-    remedy = min((i for i, rung in enumerate(rungs) if rung.closes), key=lambda i: (rungs[i].models > 1, i))
+    usable = (i for i, rung in enumerate(rungs) if rung.closes and not rung.sensitive)
+    remedy = min(usable, key=lambda i: (rungs[i].models > 1, i))
     return tuple(rungs), remedy
 
 
@@ -80,6 +82,10 @@ def _rung(shares: Shares, losses: Array, *, goal: float, lower: float | None = N
         lower=floor,
         closes=worst <= goal,
     )
+
+
+def _plain(weights: Array | None) -> tuple[float, ...] | None:
+    return None if weights is None else tuple(float(weight) for weight in weights)
 
 
 def _equal(shares: Shares, here: WidthSolution, goal: float) -> Rung:
@@ -112,6 +118,7 @@ def _best(shares: Shares, here: WidthSolution, goal: float) -> Rung:
         solves=here.best.solves,
         weights=tuple(float(weight) for weight in here.weights),
         weight_digits=here.best.digits,
+        written_weights=_plain(here.written),
     )
 
 
@@ -170,4 +177,5 @@ def _wider(shares: Shares, there: WidthSolution, goal: float, threshold: float) 
         solves=there.best.solves,
         weights=tuple(float(weight) for weight in there.weights),
         weight_digits=there.best.digits,
+        written_weights=_plain(there.written),
     )

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SettingError
 from .gramians import factor
+from .real_numbers import real_numbers
 
 __all__ = ["Array", "Index", "MinMax", "checked_vector", "unit_factor"]
 
@@ -107,11 +108,17 @@ def checked_vector(value: ArrayLike, tasks: int, name: str, *, positive: bool = 
         >>> checked_vector([1, 2], 2, "scale").tolist()
         [1.0, 2.0]
     """
-    vector = np.array(value, dtype=np.float64)
+    vector = real_numbers(value, name, SettingError, f"pass {tasks} numbers, one a task")
     if vector.shape != (tasks,):
-        raise SettingError(f"{name} must have shape ({tasks},), one a task; found shape {vector.shape}")
+        raise SettingError(
+            f"{name} must have shape ({tasks},); found shape {vector.shape}. Pass {tasks} numbers, one a task"
+        )
     if not np.all(np.isfinite(vector)):
-        raise SettingError(f"{name} must be finite; found {vector.tolist()}")
+        raise SettingError(
+            f"{name} must be finite; found {vector.tolist()}. Pass {tasks} finite numbers, one a task"
+        )
     if positive and not np.all(vector > 0):
-        raise SettingError(f"{name} must be above 0 for every task; found {vector.tolist()}")
+        raise SettingError(
+            f"{name} must be above 0 for every task; found {vector.tolist()}. Leave tasks out that do not count"
+        )
     return vector

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, TaskError, listed
 from .gramians import checked_width, effective_rank
+from .real_numbers import real_numbers
 
 __all__ = ["LinearProblem"]
 
@@ -23,6 +24,8 @@ _NORMAL_EQUATIONS_UP_TO = 1e8
 
 _CONSTANT = 1e-12
 _PERFECT = 1e-10
+_LARGEST = 1e140
+"""Size above which squares of a column are in danger of overflow; their inverse of underflow."""
 _ABSENT = 1e-20
 """Share of a target below which what is explained of it is rounding."""
 
@@ -69,7 +72,7 @@ class LinearProblem:
 
     Raises:
         DataError: X or Y not numeric, not finite, of other shapes, one row, a constant target, identical
-            targets, more targets than rows.
+            targets, more targets than rows, targets (and with `scale` False inputs) above 1e140 or below 1e-140.
         TaskError: Fewer than two tasks, or names that are doubled or too few.
         SettingError: width < 1.
 
@@ -116,7 +119,7 @@ class LinearProblem:
             width = checked_width(width)
         raw_inputs, raw_targets = _numeric(X, "X", "inputs"), _numeric(Y, "Y", "targets")
         names = _names(tasks if tasks is not None else getattr(Y, "columns", None), raw_targets)
-        _check(raw_inputs, raw_targets, names, getattr(X, "columns", None))
+        _check(raw_inputs, raw_targets, names, getattr(X, "columns", None), scale)
         warnings: list[str] = []
         inputs, targets = _prepared(raw_inputs, raw_targets, center, scale, warnings)
         rows = len(inputs)
@@ -164,12 +167,17 @@ class LinearProblem:
 
     @staticmethod
     def _note(X: Array, Y: Array, names: tuple[str, ...], shares: Array, warnings: list[str]) -> None:
-        if X.shape[1] >= len(X):
-            warnings.append(
-                f"{X.shape[1]} inputs for {len(X)} rows: a linear model fits every row, so in-sample losses say nothing"
-            )
         perfect = [name for name, share in zip(names, shares, strict=True) if share > 1 - _PERFECT]
-        if perfect and X.shape[1] < len(X):
+        fits = X.shape[1] >= len(X) and len(perfect) == len(names)
+        if X.shape[1] >= len(X):
+            # with inputs that depend on each other even more inputs than rows leave something unexplained
+            what = (
+                "a linear model fits every row, so in-sample losses say nothing"
+                if fits
+                else "in-sample losses say next to nothing about new rows"
+            )
+            warnings.append(f"{X.shape[1]} inputs for {len(X)} rows: {what}")
+        if perfect and not fits:
             warnings.append(f"the inputs determine {listed(perfect)} exactly: is a target among the inputs?")
         nothing = [name for name, share in zip(names, shares, strict=True) if share < _PERFECT]
         if nothing:
@@ -206,10 +214,7 @@ class LinearProblem:
 
 
 def _numeric(values: ArrayLike, name: str, what: str) -> Array:
-    try:
-        table = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} ({what}) must be numbers; {error}. Encode text columns first") from error
+    table = real_numbers(values, f"{name} ({what})", DataError, "encode text columns first")
     if table.ndim == 1 and name == "X":
         table = table[:, None]
     if table.ndim == 1:
@@ -224,6 +229,8 @@ def _numeric(values: ArrayLike, name: str, what: str) -> Array:
 
 def _names(tasks: Any, Y: Array) -> tuple[str, ...]:
     count = Y.shape[1]
+    if isinstance(tasks, str):
+        raise TaskError(f"tasks must be a sequence of names; found {tasks!r}. Pass a list of {count} names")
     names = tuple(str(task) for task in tasks) if tasks is not None else tuple(f"task{i}" for i in range(count))
     if len(names) != count:
         raise TaskError(f"Y has {count} columns, tasks names {len(names)}: {listed(names)}")
@@ -235,7 +242,7 @@ def _names(tasks: Any, Y: Array) -> tuple[str, ...]:
     return names
 
 
-def _check(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any) -> None:
+def _check(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any, scale: bool) -> None:
     """Raise for everything that makes the table unusable, all offenders at once."""
     if len(X) != len(Y):
         raise DataError(f"X and Y must have the same rows; X has {len(X)}, Y has {len(Y)}")
@@ -259,6 +266,25 @@ def _check(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any) -> None
     if Y.shape[1] > len(Y):
         raise DataError(f"there must be at least as many rows as targets; found {len(Y)} rows, {Y.shape[1]} targets")
     constant = [name for name, column in zip(tasks, Y.T, strict=True) if _is_constant(column)]
+    extreme = [
+        f"'{name}' ({np.abs(column).max():.3g})"
+        for name, column in zip(tasks, Y.T, strict=True)
+        if name not in constant and not (np.ptp(column / 2) > 1 / _LARGEST and np.abs(column).max() < _LARGEST)
+    ]
+    if extreme:
+        raise DataError(
+            f"a target's variance must be a number of float64, so targets must be of size 1e-140 to 1e140; found "
+            f"{listed(extreme, '')}. Express them in another unit"
+        )
+    if not scale:
+        large = np.abs(X).max(axis=0)
+        odd = [j for j, size in enumerate(large) if size and not 1 / _LARGEST < size < _LARGEST]
+        if odd:
+            shown = [f"'{(inputs or [f'column {i}' for i in range(X.shape[1])])[j]}' ({large[j]:.3g})" for j in odd[:20]]
+            raise DataError(
+                f"with scale=False inputs must be of size 1e-140 to 1e140; found {listed(shown, '')}. Pass scale=True, "
+                "or express them in another unit"
+            )
     if constant:
         raise DataError(f"a target must vary; constant: {listed(constant)}. Leave it out")
     order = sorted(range(len(tasks)), key=lambda i: Y[:, i].tobytes())
@@ -270,12 +296,21 @@ def _check(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any) -> None
 
 
 def _is_constant(column: Array) -> bool:
-    return bool(np.ptp(column) <= _CONSTANT * np.abs(column).max())
+    half = column / 2  # the range of a column may be too large for a float64
+    return bool(np.ptp(half) <= _CONSTANT * np.abs(half).max())
+
+
+def _unit(X: Array) -> Array:
+    """X with every column divided by a power of 2 that brings it to order 1, which loses no digit."""
+    _, exponents = np.frexp(np.abs(X).max(axis=0))
+    return np.asarray(np.ldexp(X, -exponents), dtype=np.float64)
 
 
 def _prepared(X: Array, Y: Array, center: bool, scale: bool, warnings: list[str]) -> tuple[Array, Array]:
     """Centred and scaled tables; inputs that are constant become 0 where centred."""
     idle = np.array([_is_constant(column) for column in X.T])
+    if scale:
+        X = _unit(X)  # squares of very large or small inputs would be inf or 0
     if center:
         X, Y = X - X.mean(axis=0), Y - Y.mean(axis=0)
         X[:, idle] = 0.0

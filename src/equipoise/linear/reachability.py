@@ -10,6 +10,7 @@ from scipy.optimize import linprog
 from ..errors import EquipoiseError, SettingError
 from .gramians import checked_gramian, checked_width, correlations
 from .minimal_mixtures import ahead_of, mixture_ahead
+from .real_numbers import real_numbers
 from .scalarization import optimum
 
 __all__ = ["Reach", "SupportPool", "reach", "reach_with"]
@@ -21,6 +22,9 @@ _GAP = 0.1
 """The bounds are brought together to this share of the tolerance."""
 
 _LP_TOLERANCE = 1e-10
+
+_ROUNDING = 1e-9
+"""Captured energies may be this much below 0, in units of the largest of the Gramian."""
 
 LARGEST_GENERATION = 10
 """Tasks up to which columns are generated; beyond, their number grows too fast and the central path is followed."""
@@ -106,7 +110,7 @@ def reach(
     Args:
         gramian: (k, k) G.
         width: q >= 1.
-        captured: (k,) e of the point: c_i + G_ii - L_i for losses L.
+        captured: (k,) e >= 0 of the point: c_i + G_ii - L_i for losses L; 0 for a task that does worse than nothing.
         direction: (k,) d > 0. Default diag(G): delta is then in shares of each task's predictable variance.
             Tasks without energy take no part in the default.
         tolerance: On delta. Default 1e-7 tr(G) / sum(d): 1e-7 for the default direction.
@@ -123,6 +127,12 @@ def reach(
         ('unreachable', 0.233333, 2)
     """
     matrix, width = checked_gramian(gramian), checked_width(width)
+    target = _vector(captured, len(matrix), "captured")
+    if target.min() < -_ROUNDING * max(float(matrix.diagonal().max()), 0.0):
+        raise SettingError(
+            f"captured energies are squares and never negative; found {target.tolist()}. Pass c + diag(gramian) - losses, "
+            "and 0 for a task whose loss is larger than that of predicting nothing"
+        )
     return reach_with(SupportPool(matrix, width), captured, direction, tolerance, max_iterations)
 
 
@@ -141,15 +151,17 @@ def reach_with(
     if direction is None:
         ahead[correlations(pool.gramian).diagonal() == 0] = 0.0
     elif ahead.min() <= 0:
-        raise SettingError(f"direction must be positive in every task; found {ahead.tolist()}")
+        raise SettingError(
+            f"direction must be positive in every task; found {ahead.tolist()}. Leave it out for diag(gramian)"
+        )
     if max_iterations < 1:
-        raise SettingError(f"max_iterations must be at least 1; found {max_iterations}")
+        raise SettingError(f"max_iterations must be at least 1; found {max_iterations}. Pass for example 1000")
     active = ahead > 0
     if not active.any():
         raise SettingError("nothing can be predicted of any task: there is no trade-off to reach")
     limit = 1e-7 * float(energy.sum()) / float(ahead.sum()) if tolerance is None else float(tolerance)
     if not limit > 0:
-        raise SettingError(f"tolerance must be positive; found {tolerance!r}")
+        raise SettingError(f"tolerance must be positive; found {tolerance!r}. Leave it out for the default")
     if (target[~active] > limit * energy.max()).any():
         return _nowhere(pool, active, limit)
 
@@ -235,9 +247,9 @@ def _status(lower: float, upper: float, tolerance: float) -> ReachStatus:
 
 
 def _vector(values: ArrayLike, count: int, name: str) -> Array:
-    array = np.array(values, dtype=np.float64)
+    array = real_numbers(values, name, SettingError, f"pass {count} numbers, one a task")
     if array.shape != (count,) or not np.all(np.isfinite(array)):
-        raise SettingError(f"{name} must be {count} finite numbers, one a task; found {array.tolist()}")
+        raise SettingError(f"{name} must be {count} finite numbers, one a task; found {array.tolist()}. Pass one a task")
     return array
 
 

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SettingError
 from .gramians import checked_gramian, checked_width, effective_rank, factor
+from .real_numbers import real_numbers
 from .problem import LinearProblem
 
 __all__ = ["Scalarized", "scalarized", "scalarized_model"]
@@ -54,13 +55,15 @@ def checked_weights(weights: ArrayLike, tasks: int) -> Array:
     """Weights as a finite (k,) float64 array, not all 0.
 
     Raises:
-        SettingError: Another shape, NaN or inf, all zero.
+        SettingError: Not real numbers, another shape, NaN or inf, all zero.
     """
-    array = np.array(weights, dtype=np.float64)
+    array = real_numbers(weights, "weights", SettingError, f"pass {tasks} numbers, one a task")
     if array.shape != (tasks,):
-        raise SettingError(f"weights must have shape ({tasks},), one a task; found shape {array.shape}")
+        raise SettingError(
+            f"weights must have shape ({tasks},); found shape {array.shape}. Pass {tasks} numbers, one a task"
+        )
     if not np.all(np.isfinite(array)) or not np.any(array):
-        raise SettingError(f"weights must be finite and not all 0; found {array.tolist()}")
+        raise SettingError(f"weights must be finite and not all 0; found {array.tolist()}. Pass ones for equal weights")
     return array
 
 

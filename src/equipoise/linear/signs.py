@@ -1,6 +1,7 @@
 """The theorem's test: can weighted sums of the losses reach every Pareto-optimal model of this width?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,22 +57,22 @@ def condition(gramian: ArrayLike, width: int, *, tasks: Sequence[str] | None = N
     Raises:
         GramianError: Not a Gramian.
         SettingError: Width or noise out of range.
-        TaskError: Another number of names.
+        TaskError: Another number of names, doubled names, or a single string.
 
     Example:
         >>> held = condition([[1.0, -0.2, 0.1], [-0.2, 1.0, -0.3], [0.1, -0.3, 1.0]], 1)
         >>> held.status, held.signs
         ('holds', (1, -1, 1))
-        >>> failed = condition([[1.0, -0.3, -0.3], [-0.3, 1.0, -0.3], [-0.3, -0.3, 1.0]], 1, tasks="abc")
+        >>> failed = condition([[1.0, -0.3, -0.3], [-0.3, 1.0, -0.3], [-0.3, -0.3, 1.0]], 1, tasks=("a", "b", "c"))
         >>> failed.status, failed.cycle, failed.margin
         ('fails', ('a', 'b', 'c'), 0.3)
     """
     matrix, width = checked_gramian(gramian), checked_width(width)
-    names = tuple(f"task{i}" for i in range(len(matrix))) if tasks is None else tuple(str(t) for t in tasks)
-    if len(names) != len(matrix):
-        raise TaskError(f"the Gramian has {len(matrix)} tasks, tasks names {len(names)}: {listed(names)}")
-    if not 0 <= noise < 1:
-        raise SettingError(f"noise is the size of a correlation, at least 0 and below 1; found {noise!r}")
+    names = _names(tasks, len(matrix))
+    if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 <= noise < 1:
+        raise SettingError(
+            f"noise is the size of a correlation, at least 0 and below 1; found {noise!r}. Pass 0.0 for none"
+        )
     related = correlations(matrix)
     present = related.diagonal() > 0
     spectrum = np.linalg.eigvalsh(related[np.ix_(present, present)]) if present.any() else np.zeros(0)
@@ -97,6 +98,20 @@ def condition(gramian: ArrayLike, width: int, *, tasks: Sequence[str] | None = N
     scaled = correlations((inverse + inverse.T) / 2)
     zero = 10 * float(np.finfo(np.float64).eps) * spread
     return _signed(scaled, names, zero=zero, noise=noise, test=_INVERSE_TEST, rank=rank, necessary=True)
+
+
+def _names(tasks: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    if tasks is None:
+        return tuple(f"task{i}" for i in range(count))
+    if isinstance(tasks, str) or not isinstance(tasks, Iterable):
+        raise TaskError(f"tasks must be a sequence of names; found {tasks!r}. Pass a list of {count} names")
+    names = tuple(str(task) for task in tasks)
+    if len(names) != count:
+        raise TaskError(f"the Gramian has {count} tasks, tasks names {len(names)}: {listed(names)}. Name each once")
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise TaskError(f"task names must differ; doubled: {listed(doubled)}. Name each task once")
+    return names
 
 
 def _answer(status: str, test: str, *, rank: int, necessary: bool = False, note: str = "") -> Condition:

@@ -11,12 +11,9 @@ from .scalarization import Scalarized, optimum
 from .tchebycheff_points import TchebycheffPoint, tchebycheff
 from .weight_search import BestWeights, best_weights
 
-__all__ = ["Shares", "Solutions", "WidthSolution", "in_shares"]
+__all__ = ["Effort", "Shares", "Solutions", "WidthSolution", "effort_for", "in_shares"]
 
 Array = NDArray[np.float64]
-
-_WRITTEN = 5e-4
-"""Losses this close are the same when written with three decimals, give or take one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +69,37 @@ def in_shares(problem: LinearProblem) -> Shares:
 
 
 @dataclass(frozen=True)
+class Effort:
+    """Limits of the searches of one width.
+
+    Attributes:
+        weights: Descents over weights, after 400 samples.
+        models: Random starts for the best single model, besides those that the best mixture gives.
+        nodes: Of the exact search at width 1 before it is replaced by a bracket.
+        excess: Whether the searches are repeated for losses above each task's own best, where that says more.
+    """
+
+    weights: int
+    models: int
+    nodes: int
+    excess: bool = True
+
+
+def effort_for(tasks: int) -> Effort:
+    """Searches that keep an audit of k tasks within a minute.
+
+    Example:
+        >>> effort_for(3), effort_for(20)
+        (Effort(weights=24, models=8, nodes=20000, excess=True), Effort(weights=12, models=4, nodes=20000, excess=True))
+    """
+    if tasks <= 10:
+        return Effort(weights=24, models=8, nodes=20_000)
+    if tasks <= 20:
+        return Effort(weights=12, models=4, nodes=20_000)
+    return Effort(weights=6, models=2, nodes=5_000)
+
+
+@dataclass(frozen=True)
 class Excess:
     """The largest excess over a task's own best loss, in shares of variance, where the worst loss says too little.
 
@@ -100,8 +128,9 @@ class WidthSolution:
         losses_equal, losses_best, losses_point, losses_mixture: (k,) losses in shares of variance.
         mixture_models: Number of models in the mixture.
         weights: (k,) the best weights, sum 1; None where q >= rank.
-        spoken: (k,) these weights with the fewest decimals (2 to 5) that still give the worst loss to three decimals,
-            or None where more are needed.
+        written: (k,) weights with the fewest decimals that come within 0.01 of the worst loss, as `BestWeights` has
+            them, 0 for tasks that nothing predicts; None where none were found.
+        worst_written: Worst loss of the optimum of `written`.
         excess: Set where the hardest task alone sets the worst loss of the best single model.
     """
 
@@ -115,7 +144,8 @@ class WidthSolution:
     losses_mixture: Array
     mixture_models: int
     weights: Array | None = None
-    spoken: tuple[str, ...] | None = None
+    written: Array | None = None
+    worst_written: float | None = None
     excess: Excess | None = None
 
     @property
@@ -135,23 +165,30 @@ class Solutions:
         shares: The problem.
         watch: Called with a few words before each piece of work that takes time.
         threshold: Differences below this share of variance are too small to matter.
+        effort: Limits of the searches; default `effort_for` the number of tasks.
     """
 
     shares: Shares
     watch: Callable[[str], None] | None = None
     threshold: float = 0.01
+    effort: Effort | None = None
     _kept: dict[int, WidthSolution] = field(default_factory=dict)
+
+    @property
+    def budget(self) -> Effort:
+        """The limits of every search."""
+        return self.effort or effort_for(len(self.shares.tasks))
 
     def at(self, width: int) -> WidthSolution:
         """The optima of this width."""
         if width not in self._kept:
             if self.watch:
                 self.watch(f"width {width}: best weights and best single model")
-            self._kept[width] = _solve(self.shares, width, self.threshold)
+            self._kept[width] = _solve(self.shares, width, self.threshold, self.budget)
         return self._kept[width]
 
 
-def _solve(shares: Shares, width: int, threshold: float) -> WidthSolution:
+def _solve(shares: Shares, width: int, threshold: float, effort: Effort) -> WidthSolution:
     tasks = len(shares.tasks)
     equal = optimum(shares.gramian, np.full(tasks, 1.0 / tasks), width)
     losses = shares.losses(equal.captured)
@@ -160,8 +197,10 @@ def _solve(shares: Shares, width: int, threshold: float) -> WidthSolution:
     # a task that nothing predicts has the same loss in every model: it takes no part in the search
     part = shares.predictable
     gramian, unexplained = shares.gramian[np.ix_(part, part)], shares.unexplained[part]
-    point = tchebycheff(gramian, np.ones(len(gramian)), width, ideal=-unexplained)
-    best = best_weights(gramian, unexplained, width)
+    ones = np.ones(len(gramian))
+    descents = {"random_starts": effort.models, "limit": effort.nodes}
+    point = tchebycheff(gramian, ones, width, ideal=-unexplained, **descents)
+    best = best_weights(gramian, unexplained, width, starts=effort.weights, single=point)
     probabilities = np.atleast_1d(point.mixture_weights)
     members = np.atleast_2d(point.mixture_captured)
     losses_mixture = shares.losses(_whole(probabilities @ members, part))
@@ -170,15 +209,20 @@ def _solve(shares: Shares, width: int, threshold: float) -> WidthSolution:
     if losses_best.max() < losses_point.max():
         losses_point = losses_best  # the search over weights happened to find the better single model
     excess = None
-    if float(losses_point.max()) - float(shares.unexplained.max()) <= threshold:
+    if effort.excess and float(losses_point.max()) - float(shares.unexplained.max()) <= threshold:
         # the hardest task is at its own limit: the others' trade-off shows in excess losses only
-        apart = best_weights(gramian, np.zeros(len(gramian)), width)
+        alone = tchebycheff(gramian, ones, width, ideal=0 * ones, **descents)
+        apart = best_weights(gramian, 0 * ones, width, starts=effort.weights, single=alone)
         excess = Excess(
             equal=float((losses - shares.unexplained).max()),
             best=apart.worst,
             solves=apart.solves,
-            single=min(tchebycheff(gramian, np.ones(len(gramian)), width).value, apart.worst),
+            single=min(alone.value, apart.worst),
         )
+    written = None if best.written is None else _whole(best.written, part)
+    worst_written = None
+    if written is not None:
+        worst_written = float(shares.losses(optimum(shares.gramian, written, width).captured).max())
     return WidthSolution(
         width=width,
         equal=equal,
@@ -190,21 +234,10 @@ def _solve(shares: Shares, width: int, threshold: float) -> WidthSolution:
         losses_mixture=losses_mixture,
         mixture_models=int((probabilities > 1e-9).sum()),
         weights=_whole(best.weights, part),
-        spoken=_spoken(shares, width, _whole(best.weights, part), float(losses_best.max())),
+        written=written,
+        worst_written=worst_written,
         excess=excess,
     )
-
-
-def _spoken(shares: Shares, width: int, weights: Array, worst: float) -> tuple[str, ...] | None:
-    """Weights as one would write them down, only if what is written down gives what is claimed."""
-    for digits in (2, 3, 4, 5):
-        rounded = np.round(weights, digits)
-        if (rounded[shares.predictable] <= 0).any():
-            continue
-        losses = shares.losses(optimum(shares.gramian, rounded, width).captured)
-        if abs(float(losses.max()) - worst) <= _WRITTEN:
-            return tuple(f"{weight:.{digits}f}" for weight in rounded)
-    return None
 
 
 def _whole(values: Array, part: NDArray[np.bool_]) -> Array:

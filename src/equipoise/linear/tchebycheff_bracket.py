@@ -17,7 +17,13 @@ MEETING = 1e-9
 
 
 def search(
-    problem: MinMax, mixture: Mixture, *, random_starts: int = 8, seed: int = 0, enough: float | None = None
+    problem: MinMax,
+    mixture: Mixture,
+    *,
+    random_starts: int = 8,
+    seed: int = 0,
+    enough: float | None = None,
+    after: tuple[Array, int] | None = None,
 ) -> tuple[Array, float, int]:
     """The best single projection found, from the mixture's, scalarised and random starts.
 
@@ -30,6 +36,7 @@ def search(
         mixture: From `best_mixture`.
         random_starts: Number of random projections.
         seed: Of these.
+        after: What an earlier call with the same seed found, and its `random_starts`: its starts are not tried again.
         enough: Stop as soon as this level is reached; default the mixture's proven lower end plus `MEETING`.
 
     Returns:
@@ -44,6 +51,9 @@ def search(
     shape = (problem.rank, problem.width)
     starts += [np.linalg.qr(generator.standard_normal(shape))[0] for _ in range(random_starts)]
     best, level, descents = starts[0], problem.worst(starts[0]), 0
+    if after is not None:
+        best, level = after[0], problem.worst(after[0])
+        starts = starts[len(starts) - random_starts + after[1] :]
     for start in starts:
         if level <= goal:
             break

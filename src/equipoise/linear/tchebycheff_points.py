@@ -109,7 +109,9 @@ def tchebycheff(
     tasks = len(matrix)
     scale = checked_vector(weights, tasks, "weights")
     if np.any(scale < 0) or not np.any(scale > 0):
-        raise SettingError(f"weights must be non-negative and not all 0; found {scale.tolist()}")
+        raise SettingError(
+            f"weights must be non-negative and not all 0; found {scale.tolist()}. Pass ones for equal weights"
+        )
     aim = np.zeros(tasks) if ideal is None else checked_vector(ideal, tasks, "ideal")
     energy = np.diag(matrix).copy()
     unattainable = np.flatnonzero(aim > 1e-12 * energy)
@@ -194,13 +196,13 @@ def _single(
         basis, levels = complement_one(problem, basis, signs=signs)
         words = "the sign pattern of the theorem" if signs else f"2^{problem.tasks - 1} sign patterns"
         return basis, problem.worst(basis), "exact", f"bisection on the level over {words}", steps + levels
-    found, lower, more = search(problem, mixture, random_starts=random_starts, seed=seed)
-    basis = found if problem.worst(found) < problem.worst(basis) else basis
+    found, lower, more = search(problem, mixture, random_starts=random_starts, seed=seed, after=(basis, 1))
+    basis, more = (found if problem.worst(found) < problem.worst(basis) else basis), more + steps
     level = problem.worst(basis)
     if level - lower <= MEETING:
-        return basis, level, "exact", "the ends of a bracket meet", steps + more
+        return basis, level, "exact", "the ends of a bracket meet", more
     words = f"between the best mixture and the best of {more} descents"
-    return basis, lower, "bracket", words, steps + more
+    return basis, lower, "bracket", words, more
 
 
 def _same_for_all(matrix: Array, value: float, words: str, index: Index) -> TchebycheffPoint:

@@ -1,10 +1,11 @@
 """From the optima of one width to a verdict."""
 
 from ..verdict import About, Bootstrap, Condition, Effect, Verdict, VerdictStatus
-from .front_points import front_points
+from .front_points import budget_for, front_points
 from .ladder import build_ladder
 from .signs import condition
 from .solutions import Shares, Solutions, WidthSolution
+from .weight_search import SAMPLES
 from .words import caveat, sentences
 
 __all__ = ["judge", "verdict_at"]
@@ -69,6 +70,20 @@ def verdict_at(
         remedy=remedy,
         front=points,
         bootstrap=bootstrap,
+        effort=_effort(solutions, here),
+    )
+
+
+def _effort(solutions: Solutions, here: WidthSolution) -> str:
+    """The limits of the searches, which depend on the number of tasks only."""
+    if here.best is None:
+        return ""
+    limits, picture = solutions.budget, budget_for(len(solutions.shares.tasks))
+    return (
+        f"Limits of the searches: {SAMPLES} samples and up to {limits.weights} descents for the best weights, "
+        f"{limits.models} random starts for the best single model besides those that the best mixture gives, "
+        f"{limits.nodes:,} sign patterns at width 1; in the picture {picture.models} random models, {picture.sweep} "
+        f"weighted sums and {1 + picture.directions} balanced models, with {picture.climb} more where a gap shows."
     )
 
 

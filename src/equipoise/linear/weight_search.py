@@ -41,7 +41,8 @@ class BestWeights:
         tied: Whether these weights have a set of optima, of which this model is one (two eigenvalues tie). A single
             training run then ends at an arbitrary member, and weights near by at very different ones.
         written: (k,) weights with as few decimals as possible whose own, unique optimum has a worst loss within 0.01
-            of `worst`, or None where none with up to 9 decimals was found.
+            of `worst`, or None where none with up to 9 decimals was found. A weight that is rounded to 0 stands as a
+            tenth of the last decimal, and any weight from there down to 0 will do.
         digits: The number of these decimals, or None.
         solves: Eigen-decompositions made in the search.
     """
@@ -103,10 +104,12 @@ def best_weights(
     tasks = len(matrix)
     rest = checked_vector(unexplained, tasks, "unexplained")
     if np.any(rest < 0):
-        raise SettingError(f"unexplained must not be negative; found {rest.tolist()}")
+        raise SettingError(
+            f"unexplained must not be negative; found {rest.tolist()}. Pass the losses that no linear model removes"
+        )
     unit = np.ones(tasks) if scale is None else checked_vector(scale, tasks, "scale", positive=True)
-    if isinstance(starts, bool) or starts < 1:
-        raise SettingError(f"starts must be at least 1; found {starts!r}")
+    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+        raise SettingError(f"starts must be a whole number of at least 1; found {starts!r}. Pass for example 24")
     known = tchebycheff(matrix, 1.0 / unit, width, -rest, seed=seed) if single is None else single
     _check_single(known, (rest + np.diag(matrix)) / unit, unit)
     index = np.flatnonzero(np.diag(correlations(matrix)) > 0)
@@ -253,13 +256,18 @@ def _written(
         # all the neighbours of the weights found, then the other rows as they are, rounded
         points = np.vstack([np.round(near[0] * 10**digits) + offsets, np.round(near[1:] * 10**digits)])
         grid = np.round(points / 10**digits, digits)
-        grid = grid[grid[:, index].min(axis=1) > 0]
+        grid = grid[(grid[:, index].min(axis=1) >= 0) & (grid[:, index].max(axis=1) > 0)]
         if not len(grid):
             continue
-        inner = grid[:, index] * shares
-        levels, _ = _optima(problem, inner / inner.sum(axis=1, keepdims=True))
-        solves += len(grid)
-        good = np.flatnonzero(levels <= ceiling)
-        if len(good):
-            return np.asarray(grid[good[0]], dtype=np.float64), digits, solves
+        # a weight that rounds to 0 must do as 0 and as something small: then it is right to this many digits
+        small = np.where(grid > 0, grid, 0.1**digits / 10)
+        levels = np.zeros(len(grid))
+        for tried in (grid, small):
+            inner = tried[:, index] * shares
+            levels = np.maximum(levels, _optima(problem, inner / inner.sum(axis=1, keepdims=True))[0])
+            solves += len(grid)
+            if not (grid == 0).any():
+                break
+        if levels.min() <= ceiling:
+            return np.asarray(small[int(np.argmin(levels))], dtype=np.float64), digits, solves
     return None, None, solves

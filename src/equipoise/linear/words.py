@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..verdict import Condition, Effect, Rung, Verdict, VerdictStatus
-from .solutions import Shares, WidthSolution
+from ..verdict import SENSITIVE_DIGITS, Condition, Effect, Rung, Verdict, VerdictStatus
+from .solutions import Excess, Shares, WidthSolution
 from .weight_search import MOST_DIGITS, WITHIN
 
 __all__ = ["caveat", "counted", "sentences", "width_summary"]
@@ -51,7 +51,7 @@ def sentences(
     if status == "not_enough":
         said = _not_enough(rungs, condition, ladder[remedy])
     elif status == "enough":
-        said = _enough(shares, here, rungs, effect)
+        said = _enough(shares, here, rungs, effect, ladder[remedy])
     else:
         said = _open(rungs)
     return (*said, *_notes(shares, here, status, rungs, effect))
@@ -61,6 +61,15 @@ def _nothing(shares: Shares, width: int) -> str:
     if shares.rank == 0:
         return "The inputs predict nothing of any task, so there is nothing to trade."
     dimensions = f"{shares.rank} dimension{'s' if shares.rank > 1 else ''}"
+    part = shares.predictable
+    if not part.all():
+        lost = _joined([task for task, known in zip(shares.tasks, part, strict=True) if not known])
+        kept = [task for task, known in zip(shares.tasks, part, strict=True) if known]
+        other = f"part of {kept[0]} spans" if len(kept) == 1 else f"parts of the other {counted(len(kept))} tasks span"
+        return (
+            f"The inputs cannot predict {lost}; the predictable {other} {dimensions} and the shared layer has {width}, "
+            "so one model is best at every task at once."
+        )
     return (
         f"The {counted(len(shares.tasks))} predictable parts span {dimensions} and the shared layer has {width}, "
         "so one model is best at every task at once."
@@ -106,7 +115,9 @@ def _remedy(cheapest: Rung) -> str:
     return f"Cheapest remedy: train one model on its worst task (Tchebycheff), which gives {value}."
 
 
-def _enough(shares: Shares, here: WidthSolution, rungs: dict[str, Rung], effect: Effect) -> list[str]:
+def _enough(
+    shares: Shares, here: WidthSolution, rungs: dict[str, Rung], effect: Effect, cheapest: Rung
+) -> list[str]:
     equal, best, single = rungs["equal_weights"], rungs["best_weights"], rungs["tchebycheff"]
     if equal.worst <= single.lower + effect.threshold:
         sure = equal.worst - single.lower <= _SAME
@@ -120,6 +131,16 @@ def _enough(shares: Shares, here: WidthSolution, rungs: dict[str, Rung], effect:
             "A weighted sum is enough, but the weights were not found: the sign test shows that some weights reach the "
             f"best single model, whose worst task is at {_loss(single.worst)} of its variance.",
             f"The best weights found ({best.solves:,} solves) leave it at {_loss(best.worst)}.",
+        ]
+    if best.sensitive:
+        digits = f"{best.weight_digits}" if best.weight_digits else f"more than {counted(MOST_DIGITS)}"
+        return [
+            f"A weighted sum is enough only with weights right to {digits} digits, too sensitive to be hit.",
+            f"The best weights found ({best.solves:,} solves) bring the worst task to {_loss(best.worst)} of its "
+            f"variance; {_no_better(best, single)}.",
+            f"All weights tried with fewer digits leave it more than {WITHIN:.2f} above that, and equal weights leave "
+            f"{equal.worst_task} at {_loss(equal.worst)}.",
+            _remedy(cheapest),
         ]
     sure = best.worst - single.lower <= _SAME
     return [
@@ -140,9 +161,17 @@ def _no_better(found: Rung, single: Rung) -> str:
 
 
 def _weights(shares: Shares, here: WidthSolution) -> str:
-    if here.spoken is None or len(shares.tasks) > 4:
+    if here.best is None or here.written is None or here.worst_written is None or len(shares.tasks) > 4:
         return "the best weights found (in the table)"
-    return "weights " + _joined([f"{task} {weight}" for task, weight in zip(shares.tasks, here.spoken, strict=True)])
+    last = 10.0 ** -(here.best.digits or 1)
+    spoken = [
+        f"{task} {f'{weight:.{here.best.digits}f}' if weight >= last / 2 else 'almost 0'}"
+        for task, weight, known in zip(shares.tasks, here.written, shares.predictable, strict=True)
+        if known
+    ]
+    if abs(here.worst_written - float(here.losses_best.max())) <= _SAME:
+        return f"weights {_joined(spoken)}"
+    return f"weights near {_joined(spoken)} (these themselves give {_loss(here.worst_written)})"
 
 
 def _open(rungs: dict[str, Rung]) -> list[str]:
@@ -162,23 +191,23 @@ def _notes(
     best, equal, single = rungs["best_weights"], rungs["equal_weights"], rungs["tchebycheff"]
     notes = []
     needed = status != "enough" or equal.worst > single.lower + effect.threshold
-    if needed and best.weight_digits is None:
+    told = status == "enough" and best.worst <= single.worst + effect.threshold and best.sensitive
+    if needed and not told and best.weight_digits is None:
         notes.append(
             f"No weights with up to {counted(MOST_DIGITS)} digits were found that come within {WITHIN:.2f} of "
             f"{_loss(best.worst)} at width {here.width}."
         )
-    elif needed and best.weight_digits is not None and best.weight_digits >= _MANY_DIGITS:
+    elif needed and not told and best.weight_digits is not None and best.weight_digits >= _MANY_DIGITS:
+        hit = ": too sensitive to be hit" if best.weight_digits >= SENSITIVE_DIGITS else ""
         notes.append(
             f"To come within {WITHIN:.2f} of {_loss(best.worst)} at width {here.width}, weights must be right to "
-            f"{best.weight_digits} digits."
+            f"{best.weight_digits} digits{hit}."
         )
     if here.excess is not None:
         hardest, excess = shares.tasks[int(shares.unexplained.argmax())], here.excess
         notes.append(
             f"{hardest} cannot be predicted better by a model of its own and sets the worst loss, which says little "
-            "about the other tasks. Measured as excess over each task's own best, the worst is "
-            f"{_loss(excess.equal)} for equal weights, {_loss(excess.best)} for the best weights found "
-            f"({excess.solves:,} solves) and {_loss(excess.single)} for the best single model found."
+            f"about the other tasks. Measured as excess over each task's own best, {_excess(excess, effect.threshold)}."
         )
         if excess.best > excess.single + effect.threshold:
             notes.append("In that measure a weighted sum is not enough.")
@@ -190,6 +219,19 @@ def _notes(
     return notes
 
 
+def _excess(excess: Excess, threshold: float) -> str:
+    """The worst excess of equal weights, best weights and single model; once where the difference does not matter."""
+    values = (excess.equal, excess.best, excess.single)
+    if max(values) - min(values) > threshold:
+        return (
+            f"the worst is {_loss(excess.equal)} for equal weights, {_loss(excess.best)} for the best weights found "
+            f"({excess.solves:,} solves) and {_loss(excess.single)} for the best single model found"
+        )
+    low, high = _loss(min(values)), _loss(max(values))
+    size = low if low == high else f"{low} to {high}"
+    return f"the worst is {size} for equal weights, for the best weights found and for the best single model found"
+
+
 def caveat(shares: Shares, width: int) -> str:
     """What no verdict says."""
     return (
@@ -199,30 +241,44 @@ def caveat(shares: Shares, width: int) -> str:
 
 
 def width_summary(verdicts: Sequence[Verdict], smallest_width: int) -> str:
-    """The widths at which things get easy, in one or two sentences.
+    """The widths at which things get easy, as one story: nothing to trade, good enough, weights that suffice.
 
     Args:
         verdicts: Of rising widths.
         smallest_width: At which nothing is left to trade.
     """
     widths = [verdict.about.width for verdict in verdicts]
-    tried = "" if widths == list(range(1, len(widths) + 1)) else " of those tried"
+    tried = "" if widths == list(range(1, len(widths) + 1)) else " tried"
     said = [f"Nothing is left to trade from width {smallest_width} on."]
-    for verdict in verdicts:
-        rungs = [rung for rung in verdict.ladder if rung.kind in {"equal_weights", "best_weights"}]
-        near = [rung for rung in rungs if rung.worst_excess <= verdict.effect.threshold]
-        if near and verdict.about.width < smallest_width:
-            which = "equal weights" if near[0].kind == "equal_weights" else "the best weights found"
-            said.append(
-                f"In practice{' (of those tried)' if tried else ''} width {verdict.about.width} will do: there "
-                f"{which} bring every task within "
-                f"{verdict.effect.threshold:.2f} of its variance of a model of its own."
-            )
-            break
-    enough = [verdict.about.width for verdict in verdicts if verdict.status in {"enough", "nothing_to_trade"}]
-    if enough:
+    narrower = [verdict for verdict in verdicts if verdict.about.width < smallest_width]
+    near = next(((verdict, rung) for verdict in narrower if (rung := _near(verdict)) is not None), None)
+    if near is not None:
+        verdict, rung = near
+        which = "equal weights bring" if rung.kind == "equal_weights" else "the best weights found bring"
         said.append(
-            f"The smallest width{tried} at which a weighted sum gives the best balance of that width, in practice, is "
-            f"{enough[0]}."
+            f"The smallest width{tried} that costs no task more than {verdict.effect.threshold:.2f} of its variance "
+            f"against a model of its own is {verdict.about.width}: there {which} every task that close."
         )
+    reached = next((verdict for verdict in narrower if verdict.reached), None)
+    if reached is None:
+        if narrower:
+            said.append(f"At no smaller width{tried} can a weighted sum be counted on for the best balance.")
+    elif near is None or reached.about.width <= near[0].about.width:
+        width, rung = reached.about.width, reached.ladder[reached.remedy]
+        story = (
+            f"The smallest width{tried} at which a weighted sum is as good as any single model of that same width is "
+            f"{width}"
+        )
+        if rung.worst_excess > reached.effect.threshold:
+            story += f", but such a layer is narrow: some task stays {rung.worst_excess:.2f} of its variance above its own best"
+        said.append(f"{story}.")
     return " ".join(said)
+
+
+def _near(verdict: Verdict) -> Rung | None:
+    """Equal or usable best weights that bring every task within the threshold of a model of its own."""
+    for rung in verdict.ladder:
+        usable = rung.kind in {"equal_weights", "best_weights"} and not rung.sensitive
+        if usable and rung.worst_excess <= verdict.effect.threshold:
+            return rung
+    return None

@@ -1,4 +1,4 @@
-"""Problems given by a formula: losses and gradients in closed form, so that a path costs seconds and has a known end."""
+"""Problems given by a formula, with gradients in closed form, and the paths that methods take on them."""
 
 from .paths import Path, descend
 from .two_task_toy import CAGRAD_STARTS, NASH_STARTS, TwoTaskToy

@@ -17,6 +17,7 @@ from ..types import Tasks
 __all__ = ["Path", "Problem", "descend"]
 
 Array = NDArray[np.float64]
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's, as published
 
 
 class Problem(Protocol):
@@ -61,7 +62,10 @@ def descend(
     learning_rate: float = 1e-3,
     every: int = 100,
 ) -> list[Path]:
-    """Follows a method's directions with Adam (default betas), from each start by itself.
+    r"""Follows a method's directions with Adam, from each start by itself.
+
+    .. math:: m \leftarrow m + 0.1\,(d - m), \quad v \leftarrow v + 0.001\,(d^2 - v), \quad
+              x \leftarrow x - \eta \, \frac{m / (1 - 0.9^t)}{\sqrt{v / (1 - 0.999^t)} + 10^{-8}}
 
     Args:
         method: Any method; each run has a memory of its own, from its initial state.
@@ -78,39 +82,43 @@ def descend(
         SettingError: Settings outside their range.
 
     Cost:
-        Per step about 0.15 ms, and 0.1 to 0.2 ms for each run, most of it in the method; float64 on the CPU.
+        Per step about 0.1 ms, and 0.05 to 0.2 ms for each run, most of it in the method; float64 on the CPU.
+    Source:
+        Adam: Kingma & Ba (2015), arXiv:1412.6980, algorithm 1. Written out, because a step of a general optimizer
+        costs more than the problem; the numbers are those of ``torch.optim.Adam``.
 
     Example:
-        >>> import equipoise as eq
+        >>> from equipoise.methods import LinearScalarization
         >>> from equipoise.problems import TwoTaskToy
-        >>> (path,) = descend(eq.MGDA(), TwoTaskToy(), [[0.0, -7.0]], steps=200, learning_rate=0.1)
-        >>> path.end.round(1)
-        array([ 0. , -8.4])
+        >>> (path,) = descend(LinearScalarization(), TwoTaskToy(), [[1.0, -7.0]], steps=300, learning_rate=0.1)
+        >>> bool(abs(path.end - TwoTaskToy().mean_optimum()).max() < 0.01)
+        True
     """
-    points = torch.tensor(np.asarray(starts, dtype=np.float64), requires_grad=True)
-    if points.dim() != 2 or steps < 1 or every < 1 or not learning_rate > 0:
+    points = np.array(starts, dtype=np.float64)
+    if points.ndim != 2 or steps < 1 or every < 1 or not learning_rate > 0:
         raise SettingError(
             "`starts` must be (runs, coordinates), `steps` and `every` at least 1, `learning_rate` positive; got shape "
-            f"{tuple(points.shape)}, steps={steps}, every={every}, learning_rate={learning_rate}."
+            f"{points.shape}, steps={steps}, every={every}, learning_rate={learning_rate}."
         )
-    view = points.detach().numpy()  # shares memory: always the current points
-    runs, k = len(points), problem.losses(view).shape[-1]
+    runs, k = len(points), problem.losses(points).shape[-1]
     tasks = Tasks(tuple(f"task{i}" for i in range(k)))
     states = [method.init(k, points.shape[1]) for _ in range(runs)]
     counts: list[Counter[str]] = [Counter() for _ in range(runs)]
-    optimizer = torch.optim.Adam([points], lr=learning_rate, foreach=False)
-    points.grad = torch.zeros_like(points)
-    kept, history = [0], [view.copy()]
+    directions, first, second = (np.zeros_like(points) for _ in range(3))
+    kept, history = [0], [points.copy()]
     for number in range(1, steps + 1):
-        losses, jacobians = torch.from_numpy(problem.losses(view)), torch.from_numpy(problem.jacobians(view))
+        losses, jacobians = torch.from_numpy(problem.losses(points)), torch.from_numpy(problem.jacobians(points))
         for run in range(runs):
             outcome = run_method(method, jacobians[run], states[run], Step(tasks, losses[run]))
-            points.grad[run] = outcome.direction
+            directions[run] = outcome.direction
             states[run] = outcome.state
             counts[run][outcome.status.name] += 1
-        optimizer.step()
+        first += (1 - _BETA_1) * (directions - first)
+        second += (1 - _BETA_2) * (directions**2 - second)
+        unbiased = np.sqrt(second / (1 - _BETA_2**number)) + _EPSILON
+        points -= learning_rate / (1 - _BETA_1**number) * first / unbiased
         if number % every == 0 or number == steps:
             kept.append(number)
-            history.append(view.copy())
+            history.append(points.copy())
     whole = np.stack(history, axis=1)
     return [Path(method, np.array(kept), whole[run], dict(counts[run])) for run in range(runs)]

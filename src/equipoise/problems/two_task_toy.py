@@ -103,7 +103,8 @@ class TwoTaskToy:
             + lower_slope[..., None] * bowls
             + (lower * (second + 8) / 50)[..., None]
         )
-        return found * np.array(self.scales)[:, None]
+        scaled: Array = found * np.array(self.scales)[:, None]
+        return scaled
 
     def mean_optimum(self) -> Array:
         r"""The minimum of the mean loss: (0, -8.36) unscaled.
@@ -111,7 +112,8 @@ class TwoTaskToy:
         Returns:
             (2,); :math:`x_1 = 7 (s_1 - s_2) / (s_1 + s_2)`, and :math:`x_2` to rounding.
         """
-        return self.pareto_points(np.array([0.5]))[0]
+        optimum: Array = self.pareto_points([0.5])[0]
+        return optimum
 
     def pareto_points(self, shares: ArrayLike) -> Array:
         r"""Minimisers of :math:`w L_1 + (1 - w) L_2`: the Pareto set, along which w runs from 0 to 1.

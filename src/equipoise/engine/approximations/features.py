@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...errors import EquipoiseWarning
+from ..graph import tensor_hooks_off
 from ..handout import Targets
 from ..jacobian import Jacobian
 from ..ownership import Ownership
@@ -46,13 +47,14 @@ class FeatureSource:
         used = [(feature, block) for feature, block in mixed if block is not None]
         if not used:
             return []
-        found = torch.autograd.grad(
-            [feature for feature, _ in used],
-            list(self.trunk),
-            [block for _, block in used],
-            retain_graph=self.retain_graph,
-            allow_unused=True,
-        )
+        with tensor_hooks_off(self.trunk):
+            found = torch.autograd.grad(
+                [feature for feature, _ in used],
+                list(self.trunk),
+                [block for _, block in used],
+                retain_graph=self.retain_graph,
+                allow_unused=True,
+            )
         return [(leaf, gradient) for leaf, gradient in zip(self.trunk, found, strict=True) if gradient is not None]
 
     def only(self, rows: Sequence[int]) -> "FeatureSource":
