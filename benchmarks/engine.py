@@ -11,8 +11,8 @@ Run::
 
     OMP_NUM_THREADS=1 python benchmarks/engine.py --out engine [--quick]
 
-writes ``engine/engine.json`` and ``engine/engine.md``. Needs the extra ``bench``; a peer that cannot be imported is left
-out and named.
+writes ``engine/engine.json`` and ``engine/engine.md``. Needs the extra ``bench``; a peer that cannot be imported is
+left out and named.
 """
 
 import argparse
@@ -25,6 +25,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ import torch
 from torch import Tensor, nn
 
 import equipoise as eq
+
+try:
+    from torchjd.aggregation import AlignedMTL, AlignedMTLWeighting
+    from torchjd.autogram import Engine
+    from torchjd.autojac import jac_to_grad, mtl_backward
+except ImportError as problem:
+    AlignedMTL = None
+    print(f"torchjd is left out: {problem}", file=sys.stderr)
 
 Step = Callable[[], None]
 LIMITS = {  # (model, batch, tasks, rows): plain steps, multiples of plain memory
@@ -64,6 +73,7 @@ class Transformer(nn.Module):
         self.blocks = nn.TransformerEncoder(block, 4, enable_nested_tensor=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Features (batch, 128)."""
         return self.blocks(self.embedding(tokens)).mean(dim=1)
 
 
@@ -72,7 +82,7 @@ def build(kind: str, batch: int, k: int) -> tuple[Model, Tensor, Tensor]:
     torch.manual_seed(0)
     if kind == "mlp":
         sizes = [256, 768, 768, 768, 768]
-        layers = [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.ReLU())]
+        layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
         return Model(nn.Sequential(*layers), 768, k), torch.randn(batch, 256), torch.randn(batch, k)
     if kind == "conv":
         layers = []
@@ -121,12 +131,7 @@ def ways(model: Model, x: Tensor, y: Tensor, rows: str) -> tuple[dict[str, Step]
             parameter.grad = gradient.view_as(parameter)
 
     found: dict[str, Step] = {"plain": plain, "equipoise": ours, "backward loop": loop}
-    try:
-        from torchjd.aggregation import AlignedMTL, AlignedMTLWeighting
-        from torchjd.autogram import Engine
-        from torchjd.autojac import jac_to_grad, mtl_backward
-    except ImportError as problem:
-        print(f"torchjd is left out: {problem}", file=sys.stderr)
+    if AlignedMTL is None:
         return found, balancer
 
     def autojac(chunk: int | None) -> Step:
@@ -170,11 +175,13 @@ class Entry:
 
 
 def clear(model: Model) -> None:
+    """Forgets gradients, so that each step starts from the same memory."""
     for parameter in model.parameters():
         parameter.grad = None
 
 
 def seconds(model: Model, step: Step) -> float:
+    """CPU time of one step."""
     clear(model)
     began = time.process_time()
     step()
@@ -207,7 +214,7 @@ def measure(kind: str, batch: int, k: int, rows: str, rounds: int, budget: float
     model, x, y = build(kind, batch, k)
     found, balancer = ways(model, x, y, rows)
     memory: dict[str, float] = {}
-    for name, step in list(found.items()):
+    for name, step in tuple(found.items()):
         try:
             for _ in range(2):  # the second time everything is warm and ownership is known
                 clear(model)
@@ -220,33 +227,19 @@ def measure(kind: str, batch: int, k: int, rows: str, rounds: int, budget: float
     plain: list[float] = []
     began = time.monotonic()
     for number in range(rounds):
-        for name in ratios:
+        for name, kept in ratios.items():
             base = seconds(model, found["plain"])
             plain.append(base)
-            ratios[name].append(seconds(model, found[name]) / base)
+            kept.append(seconds(model, found[name]) / base)
         if number >= 2 and time.monotonic() - began > budget:
             break
     entries = []
     for name, values in ratios.items():
         low, high = interval(values)
-        ours = name == "equipoise"
-        entries.append(
-            Entry(
-                kind,
-                batch,
-                k,
-                rows,
-                name,
-                statistics.median(values),
-                low,
-                high,
-                memory[name] / memory["plain"],
-                len(values),
-                1000 * statistics.median(plain),
-                balancer.plan.cost if ours else None,
-                balancer.plan.engine if ours else "",
-            )  # fmt: skip
-        )
+        cost, engine = (balancer.plan.cost, balancer.plan.engine) if name == "equipoise" else (None, "")
+        base, used = 1000 * statistics.median(plain), memory[name] / memory["plain"]
+        median = statistics.median(values)
+        entries.append(Entry(kind, batch, k, rows, name, median, low, high, used, len(values), base, cost, engine))
     return entries
 
 
@@ -295,10 +288,8 @@ def main() -> None:
             settings += [(kind, 256, k, "owned") for k in ((10,) if options.quick else (10, 40))]
     entries: list[Entry] = []
     options.out.mkdir(parents=True, exist_ok=True)
-    about = {
-        "torch": torch.__version__, "processor": platform.processor() or platform.machine(), "threads": 1,
-        "method": "AlignedMTL",
-    }  # fmt: skip
+    processor = platform.processor() or platform.machine()
+    about = {"torch": torch.__version__, "processor": processor, "threads": 1, "method": "AlignedMTL"}
     for setting in settings:
         entries += measure(*setting, rounds=rounds, budget=options.budget)
         shown = {

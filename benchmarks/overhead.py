@@ -243,7 +243,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for overhead.json and overhead.md")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(GOALS))
-    parser.add_argument("--pairs", type=int, default=25)
+    parser.add_argument("--pairs", type=int, default=41)
     parser.add_argument("--only", default="", help="contestants whose name holds this")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 SENSITIVE_DIGITS = 4
-"""Weights that must be right to so many digits cannot be hit: other rows or a step of training move the optimum more."""
+"""Weights that must be right to so many digits cannot be hit: the best ones move more with the rows that are drawn."""
 
 Exactness = Literal["exact", "bracket", "found by search"]
 VerdictStatus = Literal["enough", "not_enough", "nothing_to_trade", "undetermined"]

@@ -104,7 +104,7 @@ def test_some_of_the_rows_are_those_of_fewer_tasks(name, way):
     found = take_step(model, inputs, Ownership(model), WAYS[way])
     fewer = found.only([2, 0])
     torch.testing.assert_close(fewer.gramian(), found.gramian()[[2, 0]][:, [2, 0]])
-    few = dict((id(leaf), block) for leaf, block in fewer.combine(torch.tensor([0.25, 0.75], dtype=torch.float64)))
+    few = {id(leaf): block for leaf, block in fewer.combine(torch.tensor([0.25, 0.75], dtype=torch.float64))}
     for leaf, block in found.combine(torch.tensor([0.75, 0.0, 0.25], dtype=torch.float64)):
         torch.testing.assert_close(few[id(leaf)], block, rtol=1e-12, atol=1e-12)
 

@@ -198,3 +198,41 @@ def test_every_mode_trains_under_fp16_autocast(gradients):
         scaler.update()
         values.append(loss.item())
     assert values[-1] < 0.9 * values[0]
+
+
+@pytest.mark.parametrize("gradients", [eq.Exact(), eq.Features()])
+def test_small_gradients_survive_on_their_way_to_the_parameters(gradients):
+    model, (x, y) = TwoPart(dtype=torch.float32), batch(dtype=torch.float32)
+    rows = dense_gradients(model, lambda: {k: v * 1e-6 for k, v in model.losses(model.features(x), y).items()})
+    balancer = eq.Balancer(eq.MGDA(), gradients=gradients)
+    z, losses = autocast_losses(model, x, y, torch.float16, 1e-6)
+    balancer(losses, features=z).backward()
+    for name, p in model.trunk.named_parameters():
+        wanted = sum(a * row[f"trunk.{name}"] for a, row in zip(balancer.last.weights, rows, strict=True))
+        assert (p.grad - wanted).norm() < 0.05 * wanted.norm(), name
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_an_overflow_inside_the_trunk_is_seen_in_features_mode_too(inside):
+    class Amplify(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, value, factor):
+            ctx.factor = factor
+            return value.clone()
+
+        @staticmethod
+        def backward(ctx, upstream):
+            return upstream * ctx.factor, None
+
+    model, (x, y) = TwoPart(dtype=torch.float32), batch(dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.float16):
+        z = model.trunk[1:](Amplify.apply(model.trunk[0](x), 1e3 if inside else torch.inf))
+        losses = {name: loss.float() for name, loss in model.losses(z, y).items()}
+    balancer = eq.Balancer(eq.MGDA(), gradients=eq.Features())
+    if not inside:
+        with pytest.raises(NonFiniteError, match="once it has gone through the trunk"):
+            balancer(losses, features=z)
+        return
+    balancer(losses, features=z).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+    assert model.trunk[0].weight.grad.abs().max() > 1

@@ -31,10 +31,10 @@ class Owned(nn.Module):
         z = self.trunk(x)
         if masked:  # every head sees every row; labels are missing
             errors = [(head(z)[..., 0] - 1).square() for head in self.heads]
-            rows = [(OWNER == t).to(x) for t in range(K)]
+            rows = [(t == OWNER).to(x) for t in range(K)]
             rows = [row.reshape(-1, *[1] * (z.dim() - 2)) for row in rows]
             return [(e * row).sum() / row.sum() for e, row in zip(errors, rows, strict=True)], z
-        return [(head(z[OWNER == t]) - 1).square().mean() for t, head in enumerate(self.heads)], z
+        return [(head(z[t == OWNER]) - 1).square().mean() for t, head in enumerate(self.heads)], z
 
 
 def trunks():

@@ -181,11 +181,12 @@ def test_evaluation_is_not_a_step(folder):
     assert len(lines_of(folder)) == 1
 
 
-def test_gradients_are_measured_rarely_by_default_and_never_when_switched_off(tmp_path):
-    for setting, wanted in [("auto", [1, 300]), (None, []), (20, [1, 50, 100, 150, 200, 250, 300])]:
+def test_gradients_are_measured_rarely_by_default_and_never_when_switched_off(tmp_path, monkeypatch):
+    monkeypatch.setattr("equipoise.recording._STEPS_PER_PASS", 10)  # three tasks: every 30 steps by default
+    for setting, wanted in [("auto", [1, 30]), (None, []), (7, [1, 10, 20, 30])]:
         loop = Loop()
-        eq.record(loop.balancer, tmp_path / str(setting), every=50, gradients=setting)
-        loop.run(310)
+        eq.record(loop.balancer, tmp_path / str(setting), every=5, gradients=setting)
+        loop.run(32)
         measured = [line.step for line in read_training(tmp_path / str(setting)).lines if line.gradients]
         assert measured == wanted
 

@@ -25,6 +25,7 @@ reproduce = typer.Typer(
 )
 
 _RECORD, _TABLE = "record.json", "table.md"
+_WORDS = ("worst subset", "note")
 
 
 @reproduce.command("sarcos")
@@ -151,10 +152,16 @@ def _finish(
     if as_json:
         typer.echo(text, nl=False)
     else:
+        # words go below: in a column of their own they would squeeze the numbers
+        numbers = [place for place, column in enumerate(header) if column not in _WORDS]
         shown = Table(box=None, pad_edge=False, header_style="dim")
-        for column in header:
-            shown.add_column(column, overflow="fold")
+        for place in numbers:
+            shown.add_column(header[place], overflow="fold")
         for row in rows:
-            shown.add_row(*row)
+            if any(row[place] for place in numbers[4:]):
+                shown.add_row(*(row[place] for place in numbers))
         show(shown)
+        if "note" in header:
+            for line in dict.fromkeys(f"{row[0]}: {row[-1]}" for row in rows if row[-1]):
+                typer.echo(line)
     typer.echo(str(folder.path / _TABLE), err=as_json)

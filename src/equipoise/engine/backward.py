@@ -22,8 +22,26 @@ _AT_ONCE = 1024  # rows in one matrix product; beyond it larger products are no 
 _BATCHED = {
     f"{name}Backward0"
     for name in (
-        "Add Addmm Div Elu Gelu Hardtanh LeakyRelu Mm Mul Neg Relu Sigmoid Silu Softplus Sub T Tanh UnsafeView View"
-    ).split()
+        "Add",
+        "Addmm",
+        "Div",
+        "Elu",
+        "Gelu",
+        "Hardtanh",
+        "LeakyRelu",
+        "Mm",
+        "Mul",
+        "Neg",
+        "Relu",
+        "Sigmoid",
+        "Silu",
+        "Softplus",
+        "Sub",
+        "T",
+        "Tanh",
+        "UnsafeView",
+        "View",
+    )
 }
 
 
@@ -70,7 +88,7 @@ def run_passes(
         Gradients; None where a pass does not reach.
     """
     inputs = [site.inputs() for site in sites]  # before the graph is freed
-    wanted = [*leaves, *(site.edge for site in sites), *below]
+    wanted: list[Tensor | GradientEdge] = [*leaves, *(site.edge for site in sites), *below]
     together = 1
     if batched and sites and _alike(sources):
         together = max(1, _AT_ONCE // max(site.rows for site in sites))
@@ -131,9 +149,8 @@ def _one(
         return [None] * len(wanted)
     outputs, gradients = [output for output, _ in source], [gradient for _, gradient in source]
     seen.clear()
-    found: list[Tensor | None] = list(
-        torch.autograd.grad(outputs, wanted, gradients, retain_graph=keep, allow_unused=True)
-    )
+    ask: Any = torch.autograd.grad  # it takes tensors and edges in one list, and says otherwise
+    found: list[Tensor | None] = list(ask(outputs, wanted, gradients, retain_graph=keep, allow_unused=True))
     for number, value in seen.items():
         found[first + number] = value
     return found

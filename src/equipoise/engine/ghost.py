@@ -1,8 +1,8 @@
 r"""Linear layers without their per-task weight gradients.
 
 A layer computes :math:`Y = A W`, with inputs :math:`A` (N rows, d_in columns) that all tasks share. Task t's output
-gradient is :math:`D_t` (N, d_out) and its weight gradient :math:`A^\top D_t` is never formed. With the triangular factor
-of :math:`A^\top = Q R` (Q with orthonormal columns, R of N by N),
+gradient is :math:`D_t` (N, d_out) and its weight gradient :math:`A^\top D_t` is never formed. With the triangular
+factor of :math:`A^\top = Q R` (Q with orthonormal columns, R of N by N),
 
 .. math:: \langle A^\top D_s, A^\top D_t \rangle = \langle R D_s, R D_t \rangle ,
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from .backward import Source, run_passes, takes_batches
 from .gradients import Gradients, Own, Part
 from .graph import Graph, read_graph, tensor_hooks_off
+from .heads import feature_gradients, head_pass, split
 from .jacobian import Jacobian
 from .linear_sites import LinearSite
 from .ownership import Ownership
@@ -89,7 +89,7 @@ def differentiate(
     with tensor_hooks_off(leaves):
         if not features:
             return _sequential(step, "no features given")
-        trunk, heads, obstacle = _split(losses, features, leaves, ownership)
+        trunk, heads, obstacle = split(losses, features, leaves, ownership)
         if obstacle:
             return _sequential(step, f"not two-phase: {obstacle}")
         return _two_phase(step, features, trunk, heads)
@@ -118,15 +118,14 @@ def _sequential(step: _Step, reason: str) -> Gradients:
         )
     passes = run_passes(sources, leaves, sites, retain_graph=step.retain_graph)
     parts, own = sort_rows(leaves, passes.rows, passes.parts, step.tasks, step.ownership)
-    shared = [node for node in step.graph.nodes]
-    plan = Plan("sequential", reason, k, predict(step.graph, shared, k, sites), needed, layers)
+    plan = Plan("sequential", reason, k, predict(step.graph, step.graph.nodes, k, sites), needed, layers)
     return Gradients(parts, own, plan, k)
 
 
 def _two_phase(step: _Step, features: Sequence[Tensor], trunk: Graph, heads: Sequence[Sequence[Tensor]]) -> Gradients:
     rows, at_features = [], []
     for loss, head in zip(step.losses, heads, strict=True):
-        own_row, gradients = _head_pass(loss, features, head)
+        own_row, gradients = head_pass(loss, features, head)
         rows.append(own_row)
         at_features.append(gradients)
     k = len(step.losses)
@@ -221,7 +220,7 @@ def _separable(
         LayerPlan("separable", tuple(name(w.parameter) for w in weights), "each task owns its rows", held),
         LayerPlan("separable", tuple(map(name, leaves)), "sums over each task's rows", kept),
     )
-    work = predict(step.graph, trunk.nodes, 1, ())
+    work = predict(step.graph, trunk.nodes, 1, (), products=sum(part.multiplications() for part in weights))
     plan = Plan(
         "separable",
         "every row of the batch belongs to one task, and the trunk treats rows by themselves",
@@ -268,46 +267,6 @@ def _streaming_plan(step: _Step, graph: Graph, how: str, passes: float, needed: 
     return Plan("streaming", reason, int(passes) + 1, cost, held, (LayerPlan("streamed", names, how, held),))
 
 
-# ------------------------------------------------------------------------------------------------- heads and trunk
-
-
-def _split(
-    losses: Sequence[Tensor], features: Sequence[Tensor], leaves: Sequence[Tensor], ownership: Ownership
-) -> tuple[Graph, list[list[Tensor]], str]:
-    """The graph behind the features, leaves of each head, and what stands in the way of two phases ("" if nothing)."""
-    detached = [number for number, feature in enumerate(features) if feature.grad_fn is None]
-    if detached:
-        raise InputError(
-            f"`features` must be outputs of the shared part of the network; number {detached} has no grad_fn. "
-            "Was it detached, or computed under no_grad?"
-        )
-    trunk = read_graph(features)
-    heads = [list(read_graph([loss], stop=features).leaves.values()) for loss in losses]
-    count: dict[int, int] = {}
-    for head in heads:
-        for leaf in head:
-            count[id(leaf)] = count.get(id(leaf), 0) + 1
-    nested = [number for number, feature in enumerate(features) if trunk.consumers.get(feature.grad_fn)]  # type: ignore[arg-type]
-    if nested:  # the heads' gradient there would hold what also comes back through the other feature
-        return trunk, heads, f"feature {nested[0]} lies behind another one"
-    for leaf in leaves:
-        name = ownership.name(leaf)
-        if id(leaf) in trunk.leaves and id(leaf) in count:
-            return trunk, heads, f"{name} is used before and after the features"
-        if count.get(id(leaf), 0) > 1 or (id(leaf) in count and ownership.is_shared(leaf)):
-            return trunk, heads, f"{name} is shared, but not behind the features"
-    return trunk, heads, ""
-
-
-def _head_pass(
-    loss: Tensor, features: Sequence[Tensor], head: Sequence[Tensor]
-) -> tuple[dict[int, Tensor | None], list[Tensor | None]]:
-    wanted = [*features, *head]
-    found = torch.autograd.grad(loss, wanted, torch.ones_like(loss), retain_graph=True, allow_unused=True)
-    own: dict[int, Tensor | None] = dict(zip(map(id, head), found[len(features) :], strict=True))
-    return own, list(found[: len(features)])
-
-
 def _plain(used: Sequence[tuple[Tensor, Tensor]], parameters: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
     found: tuple[Tensor | None, ...] = torch.autograd.grad(
         [feature for feature, _ in used],
@@ -317,36 +276,3 @@ def _plain(used: Sequence[tuple[Tensor, Tensor]], parameters: Sequence[Tensor]) 
         allow_unused=True,
     )
     return found
-
-
-def feature_gradients(
-    losses: Sequence[Tensor], features: Sequence[Tensor], ownership: Ownership, *, complete: bool
-) -> tuple[Jacobian, Own, list[Tensor]]:
-    """Gradients at the features alone, for methods that weigh by them.
-
-    Args:
-        losses: Scalars of the present tasks.
-        features: Tensors between trunk and heads.
-        ownership: Gives names.
-        complete: Whether all tasks are present.
-
-    Returns:
-        The Jacobian with respect to the features (kept per sample), head gradients as in `Gradients.own`, and the
-        parameters behind the features.
-    """
-    leaves = list(read_graph(losses).leaves.values())
-    ownership.meet(leaves, complete=complete)
-    with tensor_hooks_off(leaves):
-        trunk, heads, obstacle = _split(losses, features, leaves, ownership)
-        if obstacle:
-            raise InputError(
-                f"a method on representation gradients needs every shared parameter behind `features`: {obstacle}."
-            )
-        passes = [_head_pass(loss, features, head) for loss, head in zip(losses, heads, strict=True)]
-    own: Own = []
-    for number, (row, _) in enumerate(passes):
-        for leaf in heads[number]:
-            gradient = row[id(leaf)]
-            if gradient is not None:
-                own.append((leaf, [(number, gradient)]))
-    return Jacobian(features, [at_features for _, at_features in passes]), own, list(trunk.leaves.values())

@@ -78,7 +78,8 @@ def find_dependence(at_features: Sequence[Sequence[Tensor | None]], features: Se
     """Looks for tasks that are linear combinations of others at the features.
 
     A combination counts where it leaves at most 1e-6 of the gradient's norm in float32 (8 units of rounding) and
-    1.4e-14 in float64 (64): truncation at any coarser level would remove the small directions that min-norm weights depend on.
+    1.4e-14 in float64 (64): truncation at any coarser level would remove the small directions that min-norm weights
+    depend on.
 
     Args:
         at_features: For each task its gradients at the features; None stands for zero.
@@ -90,7 +91,7 @@ def find_dependence(at_features: Sequence[Sequence[Tensor | None]], features: Se
     """
     if len(at_features) < 2:
         return None
-    for view in (_sampled, _folded):  # what is independent here is independent
+    for view in (_sampled, _folded):  # what is independent in part is independent
         seen = torch.stack([view(_laid_out(row, features)) for row in at_features]).double()
         norms = seen.norm(dim=1, keepdim=True)
         if not bool(torch.isfinite(norms).all()):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
@@ -16,9 +17,38 @@ _VIEWS = {"ViewBackward0", "UnsafeViewBackward0", "UnsqueezeBackward0", "Squeeze
 _ELEMENTWISE = {
     f"{name}Backward0"
     for name in (
-        "Abs Add Celu Clone Cos Div Elu Exp Gelu Hardshrink Hardsigmoid Hardswish Hardtanh LeakyRelu LogSigmoid "
-        "Mish Mul NativeDropout Neg Relu Rsub Selu Sigmoid Silu Sin Softplus Softshrink Sqrt Sub Tanh Threshold"
-    ).split()
+        "Abs",
+        "Add",
+        "Celu",
+        "Clone",
+        "Cos",
+        "Div",
+        "Elu",
+        "Exp",
+        "Gelu",
+        "Hardshrink",
+        "Hardsigmoid",
+        "Hardswish",
+        "Hardtanh",
+        "LeakyRelu",
+        "LogSigmoid",
+        "Mish",
+        "Mul",
+        "NativeDropout",
+        "Neg",
+        "Relu",
+        "Rsub",
+        "Selu",
+        "Sigmoid",
+        "Silu",
+        "Sin",
+        "Softplus",
+        "Softshrink",
+        "Sqrt",
+        "Sub",
+        "Tanh",
+        "Threshold",
+    )
 }
 _NORM = "NativeLayerNormBackward0"
 
@@ -143,7 +173,8 @@ def _norm_site(graph: Graph, node: Node, shape: tuple[int, ...], rows: int) -> N
     raw = getattr(node, "_raw_saved_input", None)
     if raw is None or getattr(raw, "unpack_hook", raw) is not None:
         return f"{node.name()} keeps its input through saved-tensor hooks"
-    size = prod(int(extent) for extent in node._saved_normalized_shape)  # type: ignore[attr-defined]
+    extents: list[Any] = list(node._saved_normalized_shape)  # type: ignore[attr-defined]
+    size = prod(map(int, extents))
     if not size or (prod(shape) // size) % rows:
         return f"{node.name()} normalises over the batch"
     found: list[Tensor | None] = []

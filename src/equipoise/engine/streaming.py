@@ -2,8 +2,8 @@
 
 The graph is cut between layers. In each stretch every task's gradient goes from one cut to the next; the stretch's
 parameter gradients give their products and are dropped. What is kept at once is k gradients at two cuts and k gradients
-of one stretch, in place of k gradients of all parameters. Where the graph cannot be cut, parameters are taken in groups,
-each group with k passes of its own.
+of one stretch, in place of k gradients of all parameters. Where the graph cannot be cut, parameters are taken in
+groups, each group with k passes of its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -131,7 +131,8 @@ def stream(
         SettingError: Nothing fits.
     """
     k = len(sources)
-    above = sum(output.numel() for output in {id(o): o for source in sources for o, _ in source}.values())  # type: ignore[union-attr]
+    roots = {id(output): output for source in sources for output, _ in source}
+    above = sum(root.numel() for root in roots.values() if isinstance(root, Tensor))
     kept = {id(site.parameter): site.rows * site.fan_out for site in sites}
 
     def size(leaf: Tensor) -> int:
@@ -225,8 +226,8 @@ def _groups(
         needed = k * size(leaf) * leaf.element_size()
         if needed > limit:
             raise SettingError(
-                f"{k} gradients of {ownership.name(leaf)} alone take {needed} bytes, and the limit is {limit}: no exact "
-                "engine fits. Give more memory, or use an approximation, for example gradients=eq.Sketch(4096)."
+                f"{k} gradients of {ownership.name(leaf)} alone take {needed} bytes, and the limit is {limit}: no "
+                "exact engine fits. Give more memory, or use an approximation, for example gradients=eq.Sketch(4096)."
             )
         if group and held + needed > limit:
             groups.append(Stretch(group, (), held))

@@ -47,7 +47,7 @@ def cut_into_stretches(
         activation, keeps everything between them in one stretch: residual blocks are cut between blocks.
     """
     order = [node for node in graph.nodes if not is_accumulator(node)]
-    order.sort(key=lambda node: int(node._sequence_nr()), reverse=True)  # type: ignore[attr-defined]
+    order.sort(key=lambda node: int(node._sequence_nr()), reverse=True)
     place = {node: number for number, node in enumerate(order)}
     users = {id(leaf): [place[node] for node, _ in graph.users(leaf)] for leaf in graph.leaves.values()}
     spans = [(min(users[id(leaf)]), max(users[id(leaf)]), leaf) for leaf in graph.leaves.values() if users[id(leaf)]]

@@ -11,7 +11,7 @@ from ..verdict import Bootstrap, Verdict
 from .gramians import checked_width
 from .problem import LinearProblem
 from .signs import condition
-from .solutions import Solutions, in_shares
+from .solutions import RESAMPLED, Solutions, in_shares
 from .verdicts import judge, verdict_at
 
 __all__ = ["audit_problem", "resampled"]
@@ -73,9 +73,9 @@ def audit_problem(
     def done() -> None:
         steps[0] += 1
 
-    ranges = resampled(problem, chosen, bootstraps, seed, threshold, watch, done) if bootstraps else {}
     solutions = Solutions(in_shares(problem), watch, threshold)
-    verdicts = []
+    ranges = resampled(problem, chosen, bootstraps, seed, threshold, watch, done, solutions) if bootstraps else {}
+    verdicts: list[Verdict] = []
     for width in chosen:
         solutions.at(width)
         done()
@@ -104,11 +104,13 @@ def resampled(
     threshold: float,
     watch: Callable[[str], None],
     done: Callable[[], None],
+    full: Solutions | None = None,
 ) -> dict[int, Bootstrap]:
     """Range of every width's verdict over resamples of the rows, with replacement.
 
-    A resample that is no problem any more (a target became constant) counts as ``undetermined`` with gap and
-    margin 0.
+    The searches of a resample start from the weights that are best for all rows, and are shorter for it
+    (`RESAMPLED`). A resample that is no problem any more (a target became constant) counts as ``undetermined`` with
+    gap and margin 0.
     """
     statuses: dict[int, Counter[str]] = {width: Counter() for width in widths}
     conditions: dict[int, Counter[str]] = {width: Counter() for width in widths}
@@ -134,7 +136,7 @@ def resampled(
                 margins[width].append(0.0)
             done()
             continue
-        solutions = Solutions(in_shares(again), threshold=threshold)
+        solutions = Solutions(in_shares(again), None, threshold, RESAMPLED, full)
         for width in widths:
             here = solutions.at(width)
             theorem = condition(solutions.shares.gramian, width, tasks=problem.tasks)

@@ -40,7 +40,10 @@ def checked_gramian(gramian: ArrayLike) -> NDArray[np.float64]:
     """
     matrix = real_numbers(gramian, "a Gramian", GramianError, "pass a (k, k) array, predictions.T @ predictions / rows")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
-        raise GramianError(f"a Gramian must be a square (k, k) matrix; found shape {matrix.shape}. Pass predictions.T @ predictions / rows")
+        raise GramianError(
+            f"a Gramian must be a square (k, k) matrix; found shape {matrix.shape}. "
+            "Pass predictions.T @ predictions / rows"
+        )
     if not np.all(np.isfinite(matrix)):
         where = [(int(i), int(j)) for i, j in np.argwhere(~np.isfinite(matrix))[:5]]
         raise GramianError(f"a Gramian must be finite; found NaN or inf at {where}")

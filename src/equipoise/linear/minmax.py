@@ -114,9 +114,7 @@ def checked_vector(value: ArrayLike, tasks: int, name: str, *, positive: bool = 
             f"{name} must have shape ({tasks},); found shape {vector.shape}. Pass {tasks} numbers, one a task"
         )
     if not np.all(np.isfinite(vector)):
-        raise SettingError(
-            f"{name} must be finite; found {vector.tolist()}. Pass {tasks} finite numbers, one a task"
-        )
+        raise SettingError(f"{name} must be finite; found {vector.tolist()}. Pass {tasks} finite numbers, one a task")
     if positive and not np.all(vector > 0):
         raise SettingError(
             f"{name} must be above 0 for every task; found {vector.tolist()}. Leave tasks out that do not count"

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import DataError, SettingError, listed
 from .gramians import checked_width, effective_rank
 from .problem import LinearProblem, _names
+from .problem_notes import notes
 
 __all__ = ["problem_from_moments"]
 
@@ -22,7 +23,6 @@ CONSTANT = 1e-24
 CUT = 1e-11
 """Directions of the inputs below this share of the largest (of their correlations) are not told from rounding."""
 
-_PERFECT = 1e-10
 _ABSENT = 1e-20
 
 
@@ -99,7 +99,7 @@ def problem_from_moments(
         raise DataError("moments must be finite; found NaN or inf: some row held one, or the sums overflowed")
     if rows < 2 or rows < len(y):
         raise DataError(f"at least two rows and as many as targets are needed; found {rows} rows, {len(y)} targets")
-    variance = np.diag(S).copy()
+    central, variance = S, np.diag(S).copy()
     _check_targets(S, variance, y, names)
     warnings: list[str] = []
     idle = np.diag(C) <= CONSTANT * x**2
@@ -120,7 +120,7 @@ def problem_from_moments(
     gramian[absent] = gramian[:, absent] = 0.0
     captured = np.minimum(gramian.diagonal(), total)
     shares = captured / total
-    _note(len(x), rows, S, names, shares, warnings)
+    warnings += notes(len(x), rows, central / np.sqrt(np.outer(variance, variance)), names, shares)
     values: dict[str, Any] = {
         "gramian": gramian,
         "unexplained": total - captured,
@@ -178,20 +178,3 @@ def _predictions(C: Array, B: Array, warnings: list[str]) -> tuple[Array, Array]
     roots = (vectors[:, keep] / np.sqrt(values[keep])).T * inverse
     half = roots @ B
     return half.T @ half, roots.T @ half
-
-
-def _note(inputs: int, rows: int, S: Array, names: tuple[str, ...], shares: Array, warnings: list[str]) -> None:
-    if inputs >= rows:
-        warnings.append(
-            f"{inputs} inputs for {rows} rows: a linear model fits every row, so in-sample losses say nothing"
-        )
-    perfect = [name for name, share in zip(names, shares, strict=True) if share > 1 - _PERFECT]
-    if perfect:
-        warnings.append(f"the inputs determine {listed(perfect)} exactly: is a target among the inputs?")
-    nothing = [name for name, share in zip(names, shares, strict=True) if share < _PERFECT]
-    if nothing:
-        warnings.append(f"the inputs explain nothing of {listed(nothing)}")
-    related = np.abs(S / np.sqrt(np.outer(np.diag(S), np.diag(S))))
-    doubles = [f"'{names[i]}' and '{names[j]}'" for i, j in np.argwhere(np.triu(related > 1 - 1e-12, 1)).tolist()]
-    if doubles:
-        warnings.append(f"targets that are the same up to scale and offset: {listed(doubles, '')}")

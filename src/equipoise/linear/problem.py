@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, TaskError, listed
 from .gramians import checked_width, effective_rank
+from .problem_notes import notes
 from .real_numbers import real_numbers
 
 __all__ = ["LinearProblem"]
@@ -23,7 +24,6 @@ _NORMAL_EQUATIONS_UP_TO = 1e8
 """Condition number of the inputs' second moments above which the predictions are computed from X itself."""
 
 _CONSTANT = 1e-12
-_PERFECT = 1e-10
 _LARGEST = 1e140
 """Size above which squares of a column are in danger of overflow; their inverse of underflow."""
 _ABSENT = 1e-20
@@ -130,7 +130,7 @@ class LinearProblem:
         gramian[absent] = gramian[:, absent] = 0.0  # rounding, which has no direction
         captured = np.minimum(gramian.diagonal(), total)
         shares = captured / total
-        self._note(raw_inputs, raw_targets, names, shares, warnings)
+        warnings += notes(inputs.shape[1], rows, np.atleast_2d(np.corrcoef(raw_targets.T)), names, shares)
         values: dict[str, Any] = {
             "gramian": gramian,
             "unexplained": total - captured,
@@ -164,28 +164,6 @@ class LinearProblem:
         from .moments import problem_from_moments  # noqa: PLC0415 - moments builds on this class
 
         return problem_from_moments(second_moments, *others, **settings)
-
-    @staticmethod
-    def _note(X: Array, Y: Array, names: tuple[str, ...], shares: Array, warnings: list[str]) -> None:
-        perfect = [name for name, share in zip(names, shares, strict=True) if share > 1 - _PERFECT]
-        fits = X.shape[1] >= len(X) and len(perfect) == len(names)
-        if X.shape[1] >= len(X):
-            # with inputs that depend on each other even more inputs than rows leave something unexplained
-            what = (
-                "a linear model fits every row, so in-sample losses say nothing"
-                if fits
-                else "in-sample losses say next to nothing about new rows"
-            )
-            warnings.append(f"{X.shape[1]} inputs for {len(X)} rows: {what}")
-        if perfect and not fits:
-            warnings.append(f"the inputs determine {listed(perfect)} exactly: is a target among the inputs?")
-        nothing = [name for name, share in zip(names, shares, strict=True) if share < _PERFECT]
-        if nothing:
-            warnings.append(f"the inputs explain nothing of {listed(nothing)}")
-        related = np.abs(np.corrcoef(Y.T))
-        doubles = [f"'{names[i]}' and '{names[j]}'" for i, j in np.argwhere(np.triu(related > 1 - 1e-12, 1)).tolist()]
-        if doubles:
-            warnings.append(f"targets that are the same up to scale and offset: {listed(doubles, '')}")
 
     def at(self, width: int) -> LinearProblem:
         """The same problem with another shared width; nothing is computed again."""
@@ -280,7 +258,7 @@ def _check(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any, scale: 
         large = np.abs(X).max(axis=0)
         odd = [j for j, size in enumerate(large) if size and not 1 / _LARGEST < size < _LARGEST]
         if odd:
-            shown = [f"'{(inputs or [f'column {i}' for i in range(X.shape[1])])[j]}' ({large[j]:.3g})" for j in odd[:20]]
+            shown = [f"'{inputs[j] if inputs else f'column {j}'}' ({large[j]:.3g})" for j in odd[:20]]
             raise DataError(
                 f"with scale=False inputs must be of size 1e-140 to 1e140; found {listed(shown, '')}. Pass scale=True, "
                 "or express them in another unit"

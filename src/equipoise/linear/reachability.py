@@ -130,8 +130,8 @@ def reach(
     target = _vector(captured, len(matrix), "captured")
     if target.min() < -_ROUNDING * max(float(matrix.diagonal().max()), 0.0):
         raise SettingError(
-            f"captured energies are squares and never negative; found {target.tolist()}. Pass c + diag(gramian) - losses, "
-            "and 0 for a task whose loss is larger than that of predicting nothing"
+            f"captured energies are squares and never negative; found {target.tolist()}. Pass c + diag(gramian) - "
+            "losses, and 0 for a task whose loss is larger than that of predicting nothing"
         )
     return reach_with(SupportPool(matrix, width), captured, direction, tolerance, max_iterations)
 
@@ -249,7 +249,9 @@ def _status(lower: float, upper: float, tolerance: float) -> ReachStatus:
 def _vector(values: ArrayLike, count: int, name: str) -> Array:
     array = real_numbers(values, name, SettingError, f"pass {count} numbers, one a task")
     if array.shape != (count,) or not np.all(np.isfinite(array)):
-        raise SettingError(f"{name} must be {count} finite numbers, one a task; found {array.tolist()}. Pass one a task")
+        raise SettingError(
+            f"{name} must be {count} finite numbers, one a task; found {array.tolist()}. Pass one a task"
+        )
     return array
 
 

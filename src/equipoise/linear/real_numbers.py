@@ -1,5 +1,6 @@
 """Numbers as callers hand them over: lists, arrays, data frames and torch tensors, read without silent loss."""
 
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -34,15 +35,13 @@ def real_numbers(values: Any, what: str, error: type[InputError], remedy: str) -
         tensor = values.detach().cpu()
         # half precisions that NumPy does not know are widened by torch
         given = (tensor.resolve_conj() if tensor.is_complex() else tensor.double()).numpy()
+    if np.iscomplexobj(given):
+        raise error(f"{what} must be real; found complex numbers. Pass the real part if that is what is meant")
     try:
         array = np.asarray(given)
-        if np.iscomplexobj(array):
-            raise error(f"{what} must be real; found complex numbers. Pass the real part if that is what is meant")
-        if array.dtype.kind in "US":  # NumPy would read "1" as 1.0
-            raise ValueError(f"found text such as {str(array.flat[0])!r}" if array.size else "found text")
-        return np.array(array, dtype=np.float64)
+        text = array.dtype.kind in "US"  # NumPy would read "1" as 1.0
+        if not text:
+            return np.array(array, dtype=np.float64)
     except (TypeError, ValueError) as problem:
-        if isinstance(problem, InputError):
-            raise
-        shown = repr(values) if isinstance(values, str) else str(problem)
-        raise error(f"{what} must be numbers; found {shown}: {remedy}") from problem
+        raise error(f"{what} must be numbers; {problem}: {remedy}") from problem
+    raise error(f"{what} must be numbers; found text, {reprlib.repr(array.tolist())}: {remedy}")

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SettingError
 from .gramians import checked_gramian, checked_width, effective_rank, factor
-from .real_numbers import real_numbers
 from .problem import LinearProblem
+from .real_numbers import real_numbers
 
 __all__ = ["Scalarized", "scalarized", "scalarized_model"]
 

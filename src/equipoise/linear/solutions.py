@@ -1,5 +1,7 @@
 """The handful of models that an audit of one shared width is made of, each solved once."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,7 +13,7 @@ from .scalarization import Scalarized, optimum
 from .tchebycheff_points import TchebycheffPoint, tchebycheff
 from .weight_search import BestWeights, best_weights
 
-__all__ = ["Effort", "Shares", "Solutions", "WidthSolution", "effort_for", "in_shares"]
+__all__ = ["RESAMPLED", "Effort", "Shares", "Solutions", "WidthSolution", "effort_for", "in_shares"]
 
 Array = NDArray[np.float64]
 
@@ -83,6 +85,10 @@ class Effort:
     models: int
     nodes: int
     excess: bool = True
+
+
+RESAMPLED = Effort(weights=8, models=4, nodes=5_000, excess=False)
+"""For a resample of the rows, whose searches start from the weights of all rows."""
 
 
 def effort_for(tasks: int) -> Effort:
@@ -166,12 +172,14 @@ class Solutions:
         watch: Called with a few words before each piece of work that takes time.
         threshold: Differences below this share of variance are too small to matter.
         effort: Limits of the searches; default `effort_for` the number of tasks.
+        similar: Solved problem of the same tasks, whose best weights the searches start from.
     """
 
     shares: Shares
     watch: Callable[[str], None] | None = None
     threshold: float = 0.01
     effort: Effort | None = None
+    similar: Solutions | None = None
     _kept: dict[int, WidthSolution] = field(default_factory=dict)
 
     @property
@@ -184,11 +192,12 @@ class Solutions:
         if width not in self._kept:
             if self.watch:
                 self.watch(f"width {width}: best weights and best single model")
-            self._kept[width] = _solve(self.shares, width, self.threshold, self.budget)
+            first = self.similar.at(width).weights if self.similar else None
+            self._kept[width] = _solve(self.shares, width, self.threshold, self.budget, first)
         return self._kept[width]
 
 
-def _solve(shares: Shares, width: int, threshold: float, effort: Effort) -> WidthSolution:
+def _solve(shares: Shares, width: int, threshold: float, effort: Effort, first: Array | None) -> WidthSolution:
     tasks = len(shares.tasks)
     equal = optimum(shares.gramian, np.full(tasks, 1.0 / tasks), width)
     losses = shares.losses(equal.captured)
@@ -200,7 +209,8 @@ def _solve(shares: Shares, width: int, threshold: float, effort: Effort) -> Widt
     ones = np.ones(len(gramian))
     descents = {"random_starts": effort.models, "limit": effort.nodes}
     point = tchebycheff(gramian, ones, width, ideal=-unexplained, **descents)
-    best = best_weights(gramian, unexplained, width, starts=effort.weights, single=point)
+    near = None if first is None else first[part]
+    best = best_weights(gramian, unexplained, width, starts=effort.weights, single=point, first=near)
     probabilities = np.atleast_1d(point.mixture_weights)
     members = np.atleast_2d(point.mixture_captured)
     losses_mixture = shares.losses(_whole(probabilities @ members, part))

@@ -24,6 +24,7 @@ def search(
     seed: int = 0,
     enough: float | None = None,
     after: tuple[Array, int] | None = None,
+    descend: bool = True,
 ) -> tuple[Array, float, int]:
     """The best single projection found, from the mixture's, scalarised and random starts.
 
@@ -37,6 +38,7 @@ def search(
         random_starts: Number of random projections.
         seed: Of these.
         after: What an earlier call with the same seed found, and its `random_starts`: its starts are not tried again.
+        descend: Whether to descend at all: the best of the starts otherwise.
         enough: Stop as soon as this level is reached; default the mixture's proven lower end plus `MEETING`.
 
     Returns:
@@ -57,7 +59,7 @@ def search(
     for start in starts:
         if level <= goal:
             break
-        found, made = anneal(problem, start)
+        found, made = anneal(problem, start) if descend else (start, 0)
         descents += made
         reached = problem.worst(found)
         if reached < level:

@@ -68,6 +68,7 @@ def best_weights(
     starts: int = 24,
     seed: int = 0,
     single: TchebycheffPoint | None = None,
+    first: ArrayLike | None = None,
 ) -> BestWeights:
     """Search the task weights whose weighted sum has the smallest worst loss at its optimum.
 
@@ -83,6 +84,7 @@ def best_weights(
         scale: (k,) positive units of the losses, such as the variances. Default ones.
         starts: Number of descents at most; ended early where the lower end is met.
         seed: Of the samples.
+        first: (k,) weights to descend from before all others, such as those of a similar problem.
         single: The best single model, ``tchebycheff(gramian, 1 / scale, width, -unexplained)``, where it is known.
 
     Returns:
@@ -137,7 +139,8 @@ def best_weights(
     floor = float(np.max(np.delete((rest + np.diag(matrix)) / unit, index), initial=0.0))
     goal = known.lower / level + MEETING
     alone = factor @ (np.sqrt(own)[:, None] * known.directions[index])
-    best, good, solves = _search(problem, known.dual[index] * own, alone, goal, starts, seed)
+    warm = None if first is None else checked_vector(first, tasks, "first")[index] * shares
+    best, good, solves = _search(problem, known.dual[index] * own, alone, goal, starts, seed, warm)
     worst = max(floor, level * best.level)
     weights = np.zeros(tasks)
     weights[index] = best.weights / shares
@@ -186,7 +189,7 @@ def _optima(problem: MinMax, weights: Array) -> tuple[Array, Array]:
 
 
 def _search(
-    problem: MinMax, dual: Array, single: Array, goal: float, starts: int, seed: int
+    problem: MinMax, dual: Array, single: Array, goal: float, starts: int, seed: int, warm: Array | None = None
 ) -> tuple[Pair, Array, int]:
     """Best pair found, the best samples (n, k), and the eigen-decompositions made; ended where `goal` is reached."""
     generator = np.random.default_rng(seed)
@@ -202,6 +205,9 @@ def _search(
         (dual, problem.top(np.maximum(dual, LEAST))[0]),
         (equal, problem.top(equal)[0]),
     ]
+    if warm is not None:
+        near = np.maximum(warm / np.abs(warm).sum(), LEAST)
+        pairs.insert(0, (near, problem.top(near)[0]))
     # The best samples, then samples at large: the best ones may all lie around one local optimum.
     chosen = [*order[: starts // 2], *range(starts)]
     pairs += [(blind[i], problem.top(blind[i])[0]) for i in chosen]
@@ -269,5 +275,10 @@ def _written(
             if not (grid == 0).any():
                 break
         if levels.min() <= ceiling:
-            return np.asarray(small[int(np.argmin(levels))], dtype=np.float64), digits, solves
+            # of those that do, rather ones that sum to 1 as written
+            whole = np.abs(grid.sum(axis=1) - 1.0) < 0.1**digits / 2
+            order = np.where(levels <= ceiling, levels, np.inf)
+            if np.isfinite(order[whole]).any():
+                order[~whole] = np.inf
+            return np.asarray(small[int(np.argmin(order))], dtype=np.float64), digits, solves
     return None, None, solves

@@ -115,9 +115,7 @@ def _remedy(cheapest: Rung) -> str:
     return f"Cheapest remedy: train one model on its worst task (Tchebycheff), which gives {value}."
 
 
-def _enough(
-    shares: Shares, here: WidthSolution, rungs: dict[str, Rung], effect: Effect, cheapest: Rung
-) -> list[str]:
+def _enough(shares: Shares, here: WidthSolution, rungs: dict[str, Rung], effect: Effect, cheapest: Rung) -> list[str]:
     equal, best, single = rungs["equal_weights"], rungs["best_weights"], rungs["tchebycheff"]
     if equal.worst <= single.lower + effect.threshold:
         sure = equal.worst - single.lower <= _SAME
@@ -133,12 +131,14 @@ def _enough(
             f"The best weights found ({best.solves:,} solves) leave it at {_loss(best.worst)}.",
         ]
     if best.sensitive:
-        digits = f"{best.weight_digits}" if best.weight_digits else f"more than {counted(MOST_DIGITS)}"
+        known = best.weight_digits is not None
+        digits = f"{best.weight_digits}" if known else f"more than {counted(MOST_DIGITS)}"
+        fewer = "fewer digits" if known else f"up to {counted(MOST_DIGITS)} digits"
         return [
             f"A weighted sum is enough only with weights right to {digits} digits, too sensitive to be hit.",
             f"The best weights found ({best.solves:,} solves) bring the worst task to {_loss(best.worst)} of its "
             f"variance; {_no_better(best, single)}.",
-            f"All weights tried with fewer digits leave it more than {WITHIN:.2f} above that, and equal weights leave "
+            f"All weights tried with {fewer} leave it more than {WITHIN:.2f} above that, and equal weights leave "
             f"{equal.worst_task} at {_loss(equal.worst)}.",
             _remedy(cheapest),
         ]
@@ -263,14 +263,19 @@ def width_summary(verdicts: Sequence[Verdict], smallest_width: int) -> str:
     if reached is None:
         if narrower:
             said.append(f"At no smaller width{tried} can a weighted sum be counted on for the best balance.")
-    elif near is None or reached.about.width <= near[0].about.width:
+    elif near is not None and reached.about.width == near[0].about.width:
+        said.append("It is also the smallest at which a weighted sum is as good as any single model of that width.")
+    elif near is None or reached.about.width < near[0].about.width:
         width, rung = reached.about.width, reached.ladder[reached.remedy]
         story = (
             f"The smallest width{tried} at which a weighted sum is as good as any single model of that same width is "
             f"{width}"
         )
         if rung.worst_excess > reached.effect.threshold:
-            story += f", but such a layer is narrow: some task stays {rung.worst_excess:.2f} of its variance above its own best"
+            story += (
+                f", but there the layer itself costs accuracy: some task stays {rung.worst_excess:.2f} of its variance "
+                "above its own best"
+            )
         said.append(f"{story}.")
     return " ".join(said)
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import GramianError, LossError, NonFiniteError, TaskError, listed
+from ..errors import GramianError, LossError, NonFiniteError, SettingError, TaskError, listed
 from ..solve.equilibrate import as_gramian
 from ..types import Preference, Tasks
 from .base import Method, State, Step
@@ -39,6 +39,7 @@ def weights(
     Raises:
         GramianError: Not a Gramian.
         LossError: Losses of another length, or not finite.
+        SettingError: `method` is a class or a name, not an instance.
         TaskError: The method needs the Jacobian.
 
     Example:
@@ -46,6 +47,7 @@ def weights(
         >>> weights(MGDA(), [[1.0, 0.0], [0.0, 3.0]])
         tensor([0.7500, 0.2500], dtype=torch.float64)
     """
+    _check_instance(method)
     matrix = torch.from_numpy(as_gramian(_array(gramian)))
     step, state = _prepare(method, len(matrix), 0, losses, preference, state, tasks)
     return weigh(method, matrix, state, step).weights
@@ -74,6 +76,7 @@ def direction(
         (n,), float64, on the CPU.
 
     Raises:
+        SettingError: `method` is a class or a name, not an instance.
         GramianError: Not a (k, n) matrix.
         NonFiniteError: NaN or inf, naming the rows.
         LossError: Losses of another length, or not finite.
@@ -83,6 +86,7 @@ def direction(
         >>> direction(PCGrad(), [[1.0, 0.0], [0.0, 2.0]])  # no conflict: the mean
         tensor([0.5000, 1.0000], dtype=torch.float64)
     """
+    _check_instance(method)
     matrix = _array(jacobian)
     if matrix.dim() != 2 or not len(matrix):
         raise GramianError(f"`jacobian` must be a (k, n) matrix, one row a task; got shape {tuple(matrix.shape)}.")
@@ -93,6 +97,21 @@ def direction(
         )
     step, state = _prepare(method, len(matrix), matrix.shape[1], losses, preference, state, tasks)
     return run_method(method, matrix, state, step).direction
+
+
+def _check_instance(method: object) -> None:
+    """Refuse the class or the name of a method where one with its settings is needed."""
+    if isinstance(method, Method):
+        return
+    if isinstance(method, type) and issubclass(method, Method):
+        raise SettingError(f"a method must be an instance; found the class: give an instance: eq.{method.__name__}().")
+    if isinstance(method, str):
+        from . import table  # noqa: PLC0415 - the table is made of all methods, which come after this file
+
+        known = table.get(method.lower())
+        name = known.__name__ if known is not None else "MGDA"
+        raise SettingError(f"a method must be an instance; found the name {method!r}: give an instance: eq.{name}().")
+    raise SettingError(f"a method must be an instance; found {method!r}: give an instance: eq.MGDA().")
 
 
 def _prepare(

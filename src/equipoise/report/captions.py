@@ -10,6 +10,7 @@ from .text import clean, count, joined, percent, plural, share, signed
 __all__ = [
     "STATUS_WORDS",
     "about_widths",
+    "badge",
     "bootstrap_words",
     "condition_words",
     "effect_words",
@@ -17,6 +18,7 @@ __all__ = [
     "how_known",
     "overall",
     "takes",
+    "width_words",
 ]
 
 STATUS_WORDS = {
@@ -37,14 +39,35 @@ _OVERALL = {
 }
 
 
+_IN_THEORY = "a weighted sum is enough in theory only"
+
+
+def badge(verdict: Verdict) -> str:
+    """The verdict in a word or two."""
+    if verdict.status == "enough" and not verdict.reached:
+        return "Enough in theory only"
+    return STATUS_WORDS[verdict.status]
+
+
+def width_words(width: int) -> str:
+    """What a shared width is, for the first screen."""
+    if width == 1:
+        return "that is one number computed from the inputs, which all tasks read"
+    return f"that is {count(width)} numbers computed from the inputs, which all tasks read"
+
+
 def overall(record: AuditRecord) -> list[str]:
     """All widths' verdicts, a sentence each; neighbouring widths of one verdict share theirs."""
     parts = []
-    for status, group in itertools.groupby(record.verdicts, key=lambda verdict: verdict.status):
+    for said, group in itertools.groupby(record.verdicts, key=_said):
         widths = [verdict.about.width for verdict in group]
         where = f"Width {widths[0]}" if len(widths) == 1 else f"Widths {widths[0]} to {widths[-1]}"
-        parts.append(f"{where}: {_OVERALL[status]}.")
+        parts.append(f"{where}: {said}.")
     return parts
+
+
+def _said(verdict: Verdict) -> str:
+    return _IN_THEORY if verdict.status == "enough" and not verdict.reached else _OVERALL[verdict.status]
 
 
 def about_widths(record: AuditRecord) -> tuple[str, str]:
@@ -56,7 +79,7 @@ def about_widths(record: AuditRecord) -> tuple[str, str]:
         f" fitted to and measured on the same {rows}: not about new rows, and" if first.split == "in-sample" else ","
     )
     unsaid = f"This is about linear models{fitted} not about a nonlinear network."
-    return f"{clean(first.model)}{wider}; {rows}, {first.split}", unsaid
+    return f"{clean(first.model)}, {width_words(first.width)}{wider}; {rows}, {first.split}", unsaid
 
 
 def how_known(rung: Rung) -> str:

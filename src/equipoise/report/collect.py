@@ -9,8 +9,8 @@ from typing import Any
 
 from ..verdict import AuditRecord, Rung, Verdict
 from .captions import (
-    STATUS_WORDS,
     about_widths,
+    badge,
     bootstrap_words,
     condition_words,
     effect_words,
@@ -18,8 +18,10 @@ from .captions import (
     how_known,
     overall,
     takes,
+    width_words,
 )
 from .figures import figures, marks_present
+from .glossary import glossary
 from .text import clean, count, joined, plural, share, signed
 
 __all__ = ["collect"]
@@ -44,6 +46,7 @@ def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[st
     return {
         "title": clean(title if title is not None else records[0].title),
         "cases": cases,
+        "glossary": glossary(cases),
         "versions": sorted({item for record in records for item in record.versions.items()}),
     }
 
@@ -117,11 +120,11 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "anchor": anchor,
         "width": verdict.about.width,
         "status": verdict.status,
-        "badge": STATUS_WORDS[verdict.status],
+        "badge": badge(verdict),
         "headline": headline,
         "rest": rest,
         "caveat": clean(verdict.caveat),
-        "about": clean(verdict.about.model),
+        "about": f"{clean(verdict.about.model)}, {width_words(verdict.about.width)}",
         "basis": f"{plural(verdict.about.rows, 'row')}, {verdict.about.split}",
         "remedy": clean(remedy.words),
         "remedy_worst": share(remedy.worst),
@@ -136,6 +139,7 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         ],
         "effect": effect_words(verdict),
         "condition": _condition(verdict),
+        "effort": clean(verdict.effort),
         "bootstrap": bootstrap_words(verdict.bootstrap) if verdict.bootstrap else [],
     }
 
@@ -183,10 +187,17 @@ def _bar(value: float) -> str:
 
 
 def _weights(rung: Rung) -> list[str]:
+    """With the digits that matter: more would look as if they did."""
     if rung.weights is None:
         return []
-    digits = max(3, min(8, rung.weight_digits or 0))
-    return [f"{weight:.{digits}f}" for weight in rung.weights]
+    if rung.written_weights is None or rung.weight_digits is None:
+        digits = max(3, min(8, rung.weight_digits or 0))
+        return [f"{weight:.{digits}f}" for weight in rung.weights]
+    last = 10.0**-rung.weight_digits
+    return [
+        f"{weight:.{rung.weight_digits}f}" if weight == 0 or weight > last / 2 else "almost 0"
+        for weight in rung.written_weights
+    ]
 
 
 def _summary(verdict: Verdict) -> dict[str, str]:

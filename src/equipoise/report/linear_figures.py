@@ -31,7 +31,7 @@ PAGE_COLORS = {
 }
 """Okabe and Ito (2008), on white."""
 
-_OTHERS = ("star", "cross", "x", "triangle-down", "pentagon", "hexagram")
+_OTHERS = ("star", "cross", "x", "triangle-down", "pentagon", "hexagram", "diamond", "square", "circle")
 
 
 def linear_panels(record: Mapping[str, Any]) -> list[Panel]:

@@ -47,12 +47,12 @@ def test_seeds_give_intervals_and_noise_alone_is_no_finding():
     generator = np.random.default_rng(0)
     weights = np.linspace(0.1, 0.9, 9)
     line = np.column_stack([weights, 1 - weights])
-    noisy = line[:, None] + 0.03 * generator.normal(size=(9, 12, 2))
-    found = audit_runs(noisy, resamples=100)
+    noisy = line[:, None] + 0.03 * generator.normal(size=(9, 10, 2))
+    found = audit_runs(noisy, resamples=40)
     assert any(point.pool_gap > 0 for point in found.points)
     bent = noisy.copy()
     bent[4] += 0.2
-    again = audit_runs(bent, resamples=100)
+    again = audit_runs(bent, resamples=40)
     middle = again.points[4]
     assert middle.dominated_by is not None or middle.name in again.unsupported
     low, high = middle.interval

@@ -158,7 +158,7 @@ def test_moments_that_do_not_fit_are_refused():
     with pytest.raises(DataError, match="constant: 'task1'"):
         streamed(X, np.column_stack([Y[:, 0], np.full(60, 2.5)])).problem()
     with pytest.raises(DataError, match="'a' = 'b'"):
-        streamed(X, Y[:, [0, 0]]).problem(tasks="ab")
+        streamed(X, Y[:, [0, 0]]).problem(tasks=["a", "b"])
     with pytest.raises(TaskError, match="at least two"):
         streamed(X, Y[:, :1]).problem()
     with pytest.raises(DataError, match="shapes"):

@@ -47,8 +47,8 @@ class Features(Mode):
     (descent, equal projections) is not inherited. With the MGDA method this is MGDA-UB.
 
     Error:
-        Cosine between its direction and the exact one, min-norm weights, 10 to 40 tasks: 0.55 to 0.99.
-        `equipoise.profile` measures it on a model of yours.
+        Cosine between its direction and the exact one, min-norm weights, 10 to 40 tasks: 0.55 to 0.99; the arm's 7
+        joints on an MLP 3 x 512: 0.85 (MGDA), 0.96 (CAGrad). `equipoise.profile` measures it on a model of yours.
     Needs:
         ``balancer(losses, features=...)``, with every shared parameter behind the features.
 
@@ -74,7 +74,8 @@ class Every(Mode):
     part of the saved state.
 
     Error:
-        Zero in an exact step; in between, that of weights up to n - 1 steps old. `equipoise.profile` measures it.
+        Zero in an exact step; in between, that of weights up to n - 1 steps old. Cosine after 9 gradient steps of size
+        0.01, same model as in `Features`: 0.88 (MGDA), 0.94 (CAGrad). `equipoise.profile` measures it.
     Cost:
         (1 + 2k/(3n)) plain steps on average for an exact step of (1 + 2k)/3.
 
@@ -109,7 +110,8 @@ class Sketch(Mode):
 
     Error:
         Standard deviation of an entry: about sqrt(2/s) of the product of the norms. Measured on an MLP's gradients,
-        k = 10: G 4 to 5 % off and cosine of the min-norm direction 0.999 for s = 4096; 10 % and 0.995 for s = 1024.
+        k = 10: G 4 to 5 % off and cosine of the min-norm direction 0.999 for s = 4096; 10 % and 0.995 for s = 1024
+        (same model as in `Features`: 0.9997 and 0.996).
     Cost:
         k passes and one more backward; memory k * s numbers, one gradient, and a byte a parameter for the signs.
     Source:
@@ -140,7 +142,8 @@ class LastLayer(Mode):
     weights are those of another matrix.
 
     Error:
-        Whatever the chosen layer leaves out; `equipoise.profile` measures the cosine on a model of yours.
+        Whatever the chosen layer leaves out. Cosine for the last of three layers, same model as in `Features`: 0.93
+        (MGDA), 0.98 (CAGrad). `equipoise.profile` measures it on a model of yours.
     Cost:
         k passes that stop at the layer, and one weighted backward.
 

@@ -1,0 +1,34 @@
+"""The page of public names: nothing public is left out, nothing on it is gone."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import equipoise as eq
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+DIRECTIVES = re.findall(r"^\.\. auto(class|function|module):: (\S+)", PAGE, re.MULTILINE)
+MODULES = {"data", "errors", "laws", "linear", "methods", "solve", "__version__"}
+
+
+def test_every_public_name_is_on_the_page():
+    written = {name.rsplit(".", 1)[-1] for _, name in DIRECTIVES}
+    listed = re.findall(r"^   :members: (.+)$", PAGE, re.MULTILINE)
+    written |= {name.strip() for line in listed for name in line.split(",")}
+    written |= {kind.__name__ for kind in eq.methods.table.values()}
+    assert sorted(set(eq.__all__) - written - MODULES) == []
+
+
+def test_every_method_has_a_folder_that_the_page_names():
+    folders = {kind.__module__.split(".methods.")[1].split(".")[0] for kind in eq.methods.table.values()}
+    assert folders == set(re.findall(r"^\.\. method-classes:: (\w+)", PAGE, re.MULTILINE))
+    assert folders == set(re.findall(r"^\.\. method-table:: (\w+)", PAGE, re.MULTILINE))
+
+
+def test_every_name_on_the_page_exists():
+    for kind, name in DIRECTIVES:
+        if kind == "module":
+            import_module(name)
+        else:
+            module, _, attribute = name.rpartition(".")
+            assert hasattr(import_module(module), attribute), name
