@@ -10,7 +10,8 @@ combination of the tasks' gradients is zero. The distance to that is
 
 Three tasks: digits of scikit-learn turned by 0, 90 and 180 degrees; one linear softmax model for all. Each loss holds
 :math:`0.05 \\|\\theta\\|^2`, so it is strongly convex and equal weights converge fast; what is left is due to the
-random weights. Losses and gradients are those of all 1,797 digits unless a batch is mentioned. Five seeds; about a minute.
+random weights. Losses and gradients are those of all 1,797 digits unless a batch is mentioned. Five seeds; about a
+minute.
 """
 
 import matplotlib.pyplot as plt

@@ -26,7 +26,7 @@ import equipoise as eq
 torch.set_num_threads(1)
 ANGLES = (0, 60, 120, 180)
 TASKS = tuple(f"{angle} degrees" for angle in ANGLES)
-SEEDS, EPOCHS, BATCH, RATE, HIDDEN = range(5), 30, 100, 0.2, 24
+SEEDS, EPOCHS, BATCH, RATE, HIDDEN = range(5), 30, 100, 0.1, 24
 
 # %%
 # Data
@@ -81,7 +81,7 @@ def train(name: str, seed: int, weights: tuple[float, ...] | None = None) -> tup
     method = METHODS[name](weights if weights or name != "linear" else None)
     clock = TRAIN // BATCH if method.per_epoch else None
     balancer = eq.Balancer(method, tasks=TASKS, steps_per_epoch=clock)
-    optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9)
 
     def losses(net: nn.Module, chosen: torch.Tensor) -> dict[str, torch.Tensor]:
         outputs = net(turned[:, chosen].flatten(0, 1)).unflatten(0, (len(ANGLES), -1))
@@ -169,7 +169,6 @@ for name, runs in equal.items():
 left.set(
     xlabel="epoch",
     ylabel="worst task, test cross-entropy (nats)",
-    yscale="log",
     title="While training, mean of 5 seeds",
 )
 left.legend(frameon=False)
@@ -180,6 +179,7 @@ for position, name in enumerate(METHODS):
     right.errorbar(control[name][0], position, xerr=control[name][1], fmt="s", color=colors[name], capsize=4)
 middle.set(title="Answer: worst task, 95 % interval", xlabel="test cross-entropy (nats)")
 right.set(title="Control by the preference", xlabel="rank correlation of weight and loss")
+right.set_xlim(-1.05, 0.05)
 right.axvline(0, color="#e2e3e0", zorder=0)
 for axes in (middle, right):
     axes.set_yticks(range(len(METHODS)), METHODS)

@@ -105,8 +105,8 @@ class Tasks:
     present: tuple[int, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        doubled = sorted({name for name in self.names if self.names.count(name) > 1})
-        if doubled:
+        if len(set(self.names)) != len(self.names):
+            doubled = sorted({name for name in self.names if self.names.count(name) > 1})
             raise TaskError(f"task names must differ; {listed(doubled)} appear more than once.")
         if not self.names:
             raise TaskError("at least one task is needed.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import equipoise as eq
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
-DIRECTIVES = re.findall(r"^\.\. auto(class|function|module):: (\S+)", PAGE, re.MULTILINE)
+DIRECTIVES = re.findall(r"^\.\. auto(class|function|module|data):: (\S+)", PAGE, re.MULTILINE)
 MODULES = {"data", "errors", "laws", "linear", "methods", "solve", "__version__"}
 
 

@@ -137,8 +137,8 @@ def test_a_note_of_the_test_is_a_sentence_and_said_once(record_of):
 def test_several_widths_are_about_all_of_them(record_of):
     about, caveat = captions.about_widths(record_of(TASKS, ("not_enough", "enough", "nothing_to_trade")))
     assert (
-        about
-        == "linear model with a shared layer of width 1, that is one number computed from the inputs, which all tasks read, and the same up to width 3; 4,449 rows, in-sample"
+        about == "linear model with a shared layer of width 1, that is one number computed from the inputs, "
+        "which all tasks read, and the same up to width 3; 4,449 rows, in-sample"
     )
     assert "width 1" not in caveat
     assert "not about new rows" in caveat

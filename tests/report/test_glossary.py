@@ -2,6 +2,7 @@
 
 import io
 
+from markupsafe import escape
 from rich.console import Console
 
 from equipoise.report import collect, render_console, render_html, render_markdown
@@ -16,7 +17,7 @@ def test_terms_that_the_page_uses_are_explained_near_its_end(record_of):
     assert {"shared layer", "Tchebycheff", "mixture of models", "conflict"} <= set(terms(record))
     html, markdown = render_html(record), render_markdown(record)
     for entry in collect([record])["glossary"]:
-        assert entry["words"] in html
+        assert str(escape(entry["words"])) in html
         assert f"**{entry['term']}**" in markdown
     assert html.index("The command") < html.index("Words used here") < html.index("<footer>")
 

@@ -115,7 +115,7 @@ def refuse_accumulation(steps: object, method: Method, settings: Settings) -> No
 def refuse_second_batch(method: Method, settings: Settings, accumulates: bool) -> None:
     """Raises `SettingError` where a second batch has no use."""
     why = ""
-    if not isinstance(method, GramianMethod) or method.needs != "gramian":
+    if not isinstance(method, GramianMethod) or not method.samples_twice:
         why = f"{method!r} has no use for a second batch"
     elif not isinstance(settings.gradients, Exact):
         why = f"`second` needs gradients=eq.Exact(); got {settings.gradients!r}"

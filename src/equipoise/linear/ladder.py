@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..verdict import Rung
+from .scalarization import optimum
 from .solutions import Shares, WidthSolution
 
 __all__ = ["build_ladder"]
@@ -34,8 +35,9 @@ def build_ladder(
     mixtures; where a weighted sum comes within the threshold of the best single model, within the threshold
     of that. Of the rungs that close, those that train and serve one model are cheaper than those that need
     several, and among them the earlier is cheaper: so a wider layer comes before a mixture, and is shown
-    after it. A rung whose weights are `sensitive` is never the cheapest, and the wider layers go on until one closes
-    without such weights, unless a single model at this width closes.
+    after it. A rung whose weights are `sensitive` is never the cheapest, and where the first wider layer that closes
+    needs such weights and no single model at this width closes, the narrowest one that closes with equal weights is
+    shown as well.
 
     Args:
         shares: The problem in shares of variance.
@@ -62,7 +64,9 @@ def build_ladder(
     rungs = [_equal(shares, here, goal), _best(shares, here, goal), *_one_and_many(shares, here, goal)]
     for wider in range(width + 1, shares.rank + 1):
         rungs.append(_wider(shares, solve(wider), goal, threshold))
-        if rungs[-1].closes and (not rungs[-1].sensitive or single <= goal):
+        if rungs[-1].closes:
+            if rungs[-1].sensitive and single > goal:
+                rungs.append(_equal_beyond(shares, wider, goal))
             break
     rungs.append(separate)
     usable = (i for i, rung in enumerate(rungs) if rung.closes and not rung.sensitive)
@@ -145,6 +149,25 @@ def _one_and_many(shares: Shares, here: WidthSolution, goal: float) -> tuple[Run
         models=models,
     )
     return single, mixture
+
+
+def _equal_beyond(shares: Shares, width: int, goal: float) -> Rung:
+    """The narrowest layer beyond `width` that closes with equal weights: an eigen-decomposition a width, no search."""
+    tasks = len(shares.tasks)
+    even = np.full(tasks, 1.0 / tasks)
+    for wider in range(width + 1, shares.rank + 1):
+        losses = shares.losses(optimum(shares.gramian, even, wider).captured)
+        if losses.max() <= goal:
+            break
+    return _rung(
+        shares,
+        losses,
+        goal=goal,
+        kind="wider",
+        words=f"width {wider} with equal weights",
+        width=wider,
+        weights=(1 / tasks,) * tasks,
+    )
 
 
 def _wider(shares: Shares, there: WidthSolution, goal: float, threshold: float) -> Rung:

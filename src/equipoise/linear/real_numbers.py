@@ -35,13 +35,12 @@ def real_numbers(values: Any, what: str, error: type[InputError], remedy: str) -
         tensor = values.detach().cpu()
         # half precisions that NumPy does not know are widened by torch
         given = (tensor.resolve_conj() if tensor.is_complex() else tensor.double()).numpy()
-    if np.iscomplexobj(given):
-        raise error(f"{what} must be real; found complex numbers. Pass the real part if that is what is meant")
     try:
         array = np.asarray(given)
-        text = array.dtype.kind in "US"  # NumPy would read "1" as 1.0
-        if not text:
+        if array.dtype.kind not in "USc":  # NumPy would read "1" as 1.0, and drop imaginary parts
             return np.array(array, dtype=np.float64)
     except (TypeError, ValueError) as problem:
         raise error(f"{what} must be numbers; {problem}: {remedy}") from problem
+    if np.iscomplexobj(array):
+        raise error(f"{what} must be real; found complex numbers. Pass the real part if that is what is meant")
     raise error(f"{what} must be numbers; found text, {reprlib.repr(array.tolist())}: {remedy}")

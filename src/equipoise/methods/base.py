@@ -233,11 +233,13 @@ class GramianMethod(Method):
     Attributes:
         on_host: Whether the method solves something on the CPU. The engine then copies the Gramian once a step; it
             leaves it on the device otherwise.
+        samples_twice: Whether the method makes use of a second batch (`Step.cross_gramian`).
     """
 
     needs: ClassVar[Needs] = "gramian"
     heads: ClassVar[Heads] = "own"
     on_host: ClassVar[bool] = True
+    samples_twice: ClassVar[bool] = False
 
     @property
     def leaves_out_zero_gradients(self) -> bool:

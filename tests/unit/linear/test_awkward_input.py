@@ -73,7 +73,7 @@ def test_what_is_no_matrix_is_refused_as_a_gramian(gramian):
 
 @pytest.mark.parametrize("tasks", ["abc", ["a", "a", "b"], ["a", "b"], 3])
 def test_names_of_tasks_are_a_sequence_of_different_names(tasks):
-    with pytest.raises(TaskError, match="Name each|list of 3 names"):
+    with pytest.raises(TaskError, match=r"Name each|list of 3 names"):
         condition(G, 1, tasks=tasks)
 
 

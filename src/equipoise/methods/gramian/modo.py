@@ -79,6 +79,7 @@ class MoDo(GramianMethod):
 
     source: ClassVar[str] = "Chen et al. (2023), arXiv:2305.20057"
     cost: ClassVar[str] = "O(k^2) and a second batch"
+    samples_twice: ClassVar[bool] = True
     state_tensors: ClassVar[tuple[StateTensor, ...]] = (StateTensor("dual"),)
 
     gamma: float = 0.1

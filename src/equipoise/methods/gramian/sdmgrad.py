@@ -57,6 +57,7 @@ class SDMGrad(GramianMethod):
 
     source: ClassVar[str] = "Xiao et al. (2023), arXiv:2305.18409"
     cost: ClassVar[str] = "O(k^3) on the CPU; sampling='double': O(k^2) and a second batch"
+    samples_twice: ClassVar[bool] = True
     state_tensors: ClassVar[tuple[StateTensor, ...]] = (StateTensor("dual"),)
 
     lam: float = 0.3
