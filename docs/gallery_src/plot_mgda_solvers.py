@@ -84,7 +84,7 @@ for axes, name in zip(grid.flat, NAMES, strict=True):
     axes.set_title(name, fontsize=10, loc="left")
     axes.grid(alpha=0.25)
 handles, labels = grid[0, 0].get_legend_handles_labels()
-figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=9)
+figure.legend(handles, labels, loc="outside upper center", ncols=5, fontsize=9)
 figure.supxlabel(f"1 + iterations ({TASKS} tasks)", fontsize=9)
 figure.supylabel("best duality gap so far / optimal value", fontsize=9)
 plt.show()

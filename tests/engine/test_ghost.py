@@ -212,6 +212,29 @@ def test_dependent_tasks_are_not_sent_back_and_nothing_else_changes():
         )
 
 
+def test_a_hook_that_is_not_linear_is_not_sent_combinations():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = [nn.Linear(10, 40).double(), nn.Linear(40, 30, bias=False).double()]
+        x = torch.randn(6, 10, dtype=torch.float64)
+
+    def losses():
+        h = torch.tanh(layers[0](x))
+        h.register_hook(lambda g: g.clamp(-1e-3, 1e-3))
+        z = torch.tanh(layers[1](h))
+        y = [z[:, 9 * i : 9 * i + 12].square().mean() for i in range(3)]
+        return [y[0], y[0] * 3, y[1], y[2]], z
+
+    ownership = Ownership()
+    for _ in range(2):
+        values, z = losses()
+        found = differentiate(values, range(4), ownership, features=(z,))
+    values, z = losses()
+    plain = differentiate(values, range(4), Ownership(), features=(z,), allow=())
+    torch.testing.assert_close(found.gramian(), plain.gramian(), rtol=1e-12, atol=1e-16)
+    assert found.plan.passes == 4
+
+
 @settings(deadline=None, max_examples=30)
 @given(k=st.integers(2, 6), rank=st.integers(1, 6), size=st.sampled_from([7, 50, 9000]), seed=st.integers(0, 99))
 def test_the_rank_is_found_and_independent_tasks_are_left_alone(k, rank, size, seed):

@@ -9,7 +9,7 @@ from torch import nn
 import equipoise as eq
 from equipoise.engine import Ownership
 from equipoise.engine.passes import differentiate
-from equipoise.engine.separable import owners_of_rows
+from equipoise.engine.separable import JointRows
 
 from .problems import dense_gradients
 
@@ -168,12 +168,48 @@ def test_where_rows_may_mix_the_plan_says_why_and_the_numbers_are_right(layer, r
 def test_rows_that_two_tasks_share_are_seen_whichever_tasks_they_are():
     free = [torch.zeros(4, 3) for _ in range(3)]
     free[0][0], free[1][1, 2], free[2][3] = 1.0, 1.0, 1.0
-    assert owners_of_rows([[g] for g in free]).tolist() == [0, 1, -1, 2]
+
+    def joined(gradients):
+        joint = JointRows([torch.zeros(4, 3)])
+        return [joint.add([gradient]) for gradient in gradients], joint
+
+    added, joint = joined(free)
+    assert added == [True, True, True]
+    assert joint.owner.tolist() == [0, 1, -1, 2]
+    for (found,), gradient in zip(joint.apart(), free, strict=True):
+        assert torch.equal(found, gradient)
     for other, row in ((1, 0), (2, 0), (2, 1)):
         shared = [g.clone() for g in free]
         shared[other][row, 1] = 1e-30
-        assert owners_of_rows([[g] for g in shared]) is None
-    assert owners_of_rows([[free[0]], [None], [free[2]]]).tolist() == [0, -1, -1, 2]
+        assert joined(shared)[0][other] is False
+    added, joint = joined([free[0], None, free[2]])
+    assert joint.owner.tolist() == [0, -1, -1, 2]
+    assert joint.apart()[1] == [None]
+    nan = free[0].clone()
+    nan[1, 1] = torch.nan
+    assert joined([nan, free[1]])[0] == [True, False]
+
+
+@pytest.mark.parametrize("where", [0, 1, 2, 3])
+def test_a_hook_on_an_activation_may_mix_rows_and_is_seen(where):
+    model, x = Owned(*trunks()["linear"]), batch()
+
+    def losses():
+        tensors = [x]
+        for layer in model.trunk:
+            tensors.append(layer(tensors[-1]))
+        tensors[1 + where].register_hook(lambda g: g - g.mean(dim=0))
+        z = tensors[-1]
+        return [(head(z[t == OWNER]) - 1).square().mean() for t, head in enumerate(model.heads)], z
+
+    rows = dense_gradients(model, lambda: dict(zip("abc", losses()[0], strict=True)))
+    names = [key for key in rows[0] if key.startswith("trunk")]
+    jacobian = torch.stack([torch.cat([row[key].flatten() for key in names]) for row in rows])
+    values, z = losses()
+    found = differentiate(values, range(K), Ownership(model), features=(z,))
+    torch.testing.assert_close(found.gramian(), jacobian @ jacobian.T, rtol=1e-12, atol=1e-14)
+    if where < 3:  # a hook on the features themselves acts before
+        assert found.plan.reason.endswith("tasks own their rows, but a hook acts on an activation")
 
 
 def test_a_balancer_uses_it_and_says_so():

@@ -53,11 +53,13 @@ class Passes:
         rows: For each pass, gradients by the identity of the leaf.
         parts: Linear layers of the ghost engine.
         below: For each pass, where the next stretch starts.
+        hooked: Whether a hook on a watched activation changed a gradient.
     """
 
     rows: list[dict[int, Tensor | None]]
     parts: list[LinearRows]
     below: list[Source]
+    hooked: bool = False
 
 
 def takes_batches(graph: Graph) -> bool:
@@ -73,6 +75,7 @@ def run_passes(
     below: Sequence[GradientEdge] = (),
     retain_graph: bool,
     batched: bool = False,
+    watch: Sequence[Node] = (),
 ) -> Passes:
     """Runs one backward pass for each source.
 
@@ -82,19 +85,30 @@ def run_passes(
         sites: Layers whose output gradients are wanted in place of weight gradients.
         below: Edges at which gradients are wanted for a later stretch.
         retain_graph: Whether the graph is needed after the last pass.
-        batched: Whether passes may be run together where rows are few (`takes_batches`).
+        batched: Whether passes may be run together where rows are few (`takes_batches`); not where something is watched.
+        watch: Nodes of activations whose hooks would break what is made of the passes: a hook need not be linear, nor
+            keep rows apart.
 
     Returns:
         Gradients; None where a pass does not reach.
     """
     inputs = [site.inputs() for site in sites]  # before the graph is freed
     wanted: list[Tensor | GradientEdge] = [*leaves, *(site.edge for site in sites), *below]
+    third = len(wanted)
+    wanted += [GradientEdge(node, 0) for node in watch]
+    if watch:  # what is asked for behind every node is what makes it show the gradient before hooks
+        wanted += [
+            site.parameter
+            for site in sites
+            if site.node.next_functions[0][0] is None or len(site.node.next_functions) < 3
+        ]
+    hooked = False
     together = 1
-    if batched and sites and _alike(sources):
+    if batched and sites and not watch and _alike(sources):
         together = max(1, _AT_ONCE // max(site.rows for site in sites))
     first, second = len(leaves), len(leaves) + len(sites)
     brought: list[list[Tensor | None]] = []
-    with _arriving([site.node for site in sites]) as seen:
+    with _arriving([site.node for site in sites]) as seen, _arriving(watch) as passed:
         for start in range(0, len(sources), together):
             chunk = list(sources[start : start + together])
             keep = retain_graph or start + together < len(sources)
@@ -103,6 +117,11 @@ def run_passes(
                 if len(chunk) > 1
                 else [_one(chunk[0], wanted, first, seen, keep)]
             )
+            for number, value in passed.items():
+                asked = brought[-1][third + number]
+                hooked = hooked or asked is None or asked.data_ptr() != value.data_ptr()
+            passed.clear()
+            brought[-1] = brought[-1][:third]
             if not retain_graph:
                 for source in chunk:
                     source.clear()
@@ -116,6 +135,7 @@ def run_passes(
             [(edge, value) for edge, value in zip(below, values[second:], strict=True) if value is not None]
             for values in brought
         ],
+        hooked,
     )
 
 

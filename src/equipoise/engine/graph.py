@@ -26,6 +26,17 @@ class Graph:
     consumers: dict[Node, list[tuple[Node, int]]] = field(default_factory=dict)
     accumulators: dict[int, Node] = field(default_factory=dict)
 
+    def activations(self) -> list[Node]:
+        """Nodes that a gradient passes on its way, without those that only turn or cast a leaf."""
+        weights: set[Node] = set()
+        for node in self.nodes:
+            inner = node
+            while len(inner.next_functions) == 1 and (below := inner.next_functions[0][0]) is not None:
+                inner = below
+            if is_accumulator(inner):
+                weights.add(node)
+        return [node for node in self.nodes if node not in weights]
+
     def users(self, leaf: Tensor) -> list[tuple[Node, int]]:
         """(node, input position) of everything that uses a leaf."""
         node = self.accumulators.get(id(leaf))

@@ -1,7 +1,7 @@
 """Per-task gradients by reverse mode: the fewest passes that are exact."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from .ownership import Ownership
 from .planning import LayerPlan, Plan, choose_sites, memory_limit, predict
 from .rank import MixedRows, find_dependence
 from .rowwise import RowwiseTrunk, read_rowwise
-from .separable import collect, owners_of_rows
+from .separable import JointRows, collect
 from .sorting import sort_rows
 from .streaming import stream
 
@@ -123,23 +123,30 @@ def _sequential(step: _Step, reason: str) -> Gradients:
 
 
 def _two_phase(step: _Step, features: Sequence[Tensor], trunk: Graph, heads: Sequence[Sequence[Tensor]]) -> Gradients:
-    rows, at_features = [], []
+    k = len(step.losses)
+    rows: list[dict[int, Tensor | None]] = []
+    at_features: list[list[Tensor | None]] = []
+    rowwise = all(feature.dim() and len(feature) == len(features[0]) for feature in features)
+    joint = JointRows(features) if "separable" in step.allow and k > 1 and rowwise else None
     for loss, head in zip(step.losses, heads, strict=True):
         own_row, gradients = head_pass(loss, features, head)
         rows.append(own_row)
-        at_features.append(gradients)
-    k = len(step.losses)
+        if joint is not None and not joint.add(gradients):
+            at_features, joint = joint.apart(), None
+        if joint is None:
+            at_features.append(gradients)
     every_head = list({id(leaf): leaf for head in heads for leaf in head}.values())
     head_parts, own = sort_rows(every_head, rows, [], step.tasks, step.ownership)
     assert not head_parts, "shared parameters lie behind the features"
     del rows
     reason = "every shared parameter lies behind the features"
     with tensor_hooks_off(features):  # hooks on the features have acted on what the heads sent
-        if "separable" in step.allow and k > 1:
-            read, note = _separable(step, features, trunk, at_features)
+        if joint is not None:
+            read, note = _separable(step, features, trunk, joint)
             if read is not None:
                 return Gradients(read[0], own + read[1], read[2], k)
             reason += note
+            at_features = joint.apart()
         return _through_trunk(step, features, trunk, at_features, own, reason)
 
 
@@ -156,7 +163,7 @@ def _through_trunk(
     dependence = None
     if "rank" in step.allow and behind and all(step.ownership.is_settled(leaf) for leaf in behind):
         dependence = find_dependence(at_features, features)
-    tasks = list(step.tasks)
+    tasks, all_rows = list(step.tasks), at_features
     if dependence is not None:
         at_features = [at_features[row] for row in dependence.basis]
         tasks = [tasks[row] for row in dependence.basis]
@@ -181,10 +188,14 @@ def _through_trunk(
         parts, more = [found.rows], found.own
         plan = _streaming_plan(step, trunk, found.how, found.passes, needed, found.memory)
     else:
-        for row in at_features:
-            row.clear()  # each pass frees its own gradients
-        batched = takes_batches(trunk)
-        passes = run_passes(sources, leaves, sites, retain_graph=step.retain_graph, batched=batched)
+        if dependence is None:
+            for row in at_features:
+                row.clear()  # each pass frees its own gradients
+        keep, batched = step.retain_graph or dependence is not None, takes_batches(trunk)
+        watch = [] if dependence is None else trunk.activations()
+        passes = run_passes(sources, leaves, sites, retain_graph=keep, batched=batched, watch=watch)
+        if passes.hooked:  # it need not be linear
+            return _through_trunk(replace(step, allow=("ghost",)), features, trunk, all_rows, own, reason)
         parts, more = sort_rows(leaves, passes.rows, passes.parts, tasks, step.ownership)
         cost = predict(step.graph, trunk.nodes, len(sources), sites)
         plan = Plan("two-phase", reason, len(sources), cost, needed, layers)
@@ -194,19 +205,17 @@ def _through_trunk(
 
 
 def _separable(
-    step: _Step, features: Sequence[Tensor], trunk: Graph, at_features: list[list[Tensor | None]]
+    step: _Step, features: Sequence[Tensor], trunk: Graph, joint: JointRows
 ) -> tuple[tuple[list[Part], Own, Plan] | None, str]:
     """The separable engine's outcome, or None and a note for the plan."""
-    if any(feature.dim() == 0 or len(feature) != len(features[0]) for feature in features):
-        return None, ""
-    owner = owners_of_rows(at_features)
-    if owner is None:
-        return None, ""
-    found = read_rowwise(step.graph, trunk, features)
-    if not isinstance(found, RowwiseTrunk):
-        return None, f"; tasks own their rows, but {found}"
-    weights, small = collect(found, features, at_features, owner, step.retain_graph)
-    k = len(at_features)
+    read = read_rowwise(step.graph, trunk, features)
+    if not isinstance(read, RowwiseTrunk):
+        return None, f"; tasks own their rows, but {read}"
+    found = collect(read, trunk.activations(), features, joint)
+    if found is None:
+        return None, "; tasks own their rows, but a hook acts on an activation"
+    weights, small = found
+    k = joint.count
     leaves = [] if small is None else list(small.parameters)
     rows = [] if small is None else small.rows
     by_task: list[dict[int, Tensor | None]] = [{} for _ in range(k)]

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
+from .backward import run_passes
 from .jacobian import Jacobian
 from .rowwise import NormSite, RowwiseTrunk
 
-__all__ = ["SeparableRows", "collect", "owners_of_rows"]
+__all__ = ["JointRows", "SeparableRows", "collect"]
 
 _BAND = 64  # rows of the product matrices formed at a time
 
@@ -114,83 +116,96 @@ class SeparableRows:
         return delta.T @ inputs if self.transposed else inputs.T @ delta
 
 
-def owners_of_rows(at_features: Sequence[Sequence[Tensor | None]]) -> Tensor | None:
-    """Which task each row of the batch belongs to.
+class JointRows:
+    """Gradients at the features, added up as long as no row of the batch has two tasks.
 
-    Args:
-        at_features: For each task its gradients at the features (first axis: the batch); None stands for zero.
+    Exact zeros decide. Where every row has one owner the sum holds everything, in the memory of one gradient; when a
+    second owner turns up, each task's gradient is read back from its rows.
 
-    Returns:
-        (B,) task numbers, -1 for rows without gradient; None where two tasks have a gradient at the same row. Exact
-        zeros decide. With tasks that share rows, two of them are looked at and no more.
+    Attributes:
+        owner: (B,) task numbers, -1 for rows without gradient.
+        totals: The sum at each feature; None where no task has a gradient.
+        count: Tasks added.
     """
-    owner: Tensor | None = None
-    for task, gradients in enumerate(at_features):
+
+    def __init__(self, features: Sequence[Tensor]) -> None:
+        self.owner = torch.full((len(features[0]),), -1, dtype=torch.int64, device=features[0].device)
+        self.totals: list[Tensor | None] = [None] * len(features)
+        self.count = 0
+        self._reached: list[list[bool]] = []
+
+    def add(self, gradients: Sequence[Tensor | None]) -> bool:
+        """Adds the next task's gradients; False, and nothing is added, where one of its rows has an owner."""
+        touched = torch.zeros_like(self.owner, dtype=torch.bool)
         for gradient in gradients:
-            if gradient is None:
-                continue
-            flat = gradient.detach().reshape(len(gradient), -1)
-            if (
-                task == 1 and owner is not None and _meet(flat[:, :8], owner, task)
-            ):  # most batches are shared: seen here
-                return None
-            touched = flat.abs().amax(dim=1).ne(0)
-            if owner is None:
-                owner = torch.full((len(gradient),), -1, dtype=torch.int64, device=gradient.device)
-            if _meet(flat, owner, task):
-                return None
-            owner = torch.where(touched, task, owner)
-    return owner
+            if gradient is not None:
+                touched |= gradient.reshape(len(gradient), -1).abs().amax(dim=1).ne(0)
+        if bool((touched & (self.owner >= 0)).any()):
+            return False
+        rows = torch.nonzero(touched).ravel()
+        for number, gradient in enumerate(gradients):
+            total = self.totals[number]
+            if total is None:
+                self.totals[number] = None if gradient is None else gradient.clone()
+            elif gradient is not None:
+                total[rows] = gradient[rows]
+        self.owner[rows] = self.count
+        self.count += 1
+        self._reached.append([gradient is not None for gradient in gradients])
+        return True
 
-
-def _meet(gradient: Tensor, owner: Tensor, task: int) -> bool:
-    """Whether a row that another task owns has a gradient."""
-    return bool(gradient[(owner >= 0) & (owner != task)].any())
+    def apart(self) -> list[list[Tensor | None]]:
+        """The gradients of each task so far."""
+        found: list[list[Tensor | None]] = []
+        for task, reached in enumerate(self._reached):
+            row: list[Tensor | None] = []
+            for total, present in zip(self.totals, reached, strict=True):
+                if not present or total is None:
+                    row.append(None)
+                    continue
+                mine = (self.owner == task).reshape(-1, *[1] * (total.dim() - 1))
+                row.append(torch.where(mine, total, torch.zeros((), dtype=total.dtype, device=total.device)))
+            found.append(row)
+        return found
 
 
 def collect(
-    trunk: RowwiseTrunk,
-    features: Sequence[Tensor],
-    at_features: Sequence[Sequence[Tensor | None]],
-    owner: Tensor,
-    retain_graph: bool,
-) -> tuple[list[SeparableRows], Jacobian | None]:
+    trunk: RowwiseTrunk, nodes: Sequence[Node], features: Sequence[Tensor], joint: JointRows
+) -> tuple[list[SeparableRows], Jacobian | None] | None:
     """One pass with all tasks' gradients, and what each parameter makes of it.
 
     Args:
         trunk: As `rowwise` read it.
+        nodes: All of its activations.
         features: Between trunk and heads.
-        at_features: For each task its gradients there.
-        owner: As `owners_of_rows` found it.
-        retain_graph: Whether the trunk's graph is needed afterwards.
+        joint: The tasks' gradients there.
 
     Returns:
         The linear weights, and the Jacobian of all other parameters (biases, scales, shifts: small), if there are any.
+        None where a hook acts on an activation: it may mix rows. The graph is kept.
     """
-    k = len(at_features)
-    inputs = {site: site.inputs() for site in trunk.weights}
+    k, owner = joint.count, joint.owner
     normalised = {norm: norm.normalised() for norm in trunk.norms if norm.scale is not None}
-    sums = [_sum_of([gradients[number] for gradients in at_features]) for number in range(len(features))]
-    used = [(feature, total) for feature, total in zip(features, sums, strict=True) if total is not None]
-    edges = [*(site.edge for site in trunk.weights), *(norm.edge for norm in trunk.norms)]
-    found = torch.autograd.grad(
-        [feature for feature, _ in used],
-        edges,
-        [total for _, total in used],
-        retain_graph=retain_graph,
-        allow_unused=True,
-    )
+    used = [(feature, total) for feature, total in zip(features, joint.totals, strict=True) if total is not None]
+    leaves = [bias for bias, _ in trunk.biases]
+    leaves += [leaf for norm in trunk.norms for leaf in (norm.scale, norm.shift) if leaf is not None]
+    edges = [norm.edge for norm in trunk.norms]
+    passes = run_passes([list(used)], leaves, trunk.weights, below=edges, retain_graph=True, watch=nodes)
+    if passes.hooked:
+        return None
+    inputs = {site: part.inputs for site, part in zip(trunk.weights, passes.parts, strict=True)}
+    deltas = {site: part.deltas[0] for site, part in zip(trunk.weights, passes.parts, strict=True)}
+    at_norms = {id(edge): value for edge, value in passes.below[0]}
     weights, small = [], list[tuple[Tensor, Tensor]]()
-    deltas = dict(zip(trunk.weights, found, strict=False))
     for site, delta in deltas.items():
         if delta is not None:
             spread = owner.repeat_interleave(site.rows // len(owner))
             weights.append(SeparableRows(site.parameter, inputs[site], delta, spread, k, site.transposed))
     for bias, site in trunk.biases:
-        if deltas[site] is not None:
-            small.append((bias, _by_task(deltas[site], owner, k)))
-    for norm, delta in zip(trunk.norms, found[len(trunk.weights) :], strict=True):
-        if delta is not None:
+        if (delta := deltas[site]) is not None:
+            small.append((bias, _by_task(delta, owner, k)))
+    for norm, edge in zip(trunk.norms, edges, strict=True):
+        if (delta := at_norms.get(id(edge))) is not None:
             small += _of_norm(norm, delta, normalised.get(norm), owner, k)
     if not small:
         return weights, None
@@ -221,13 +236,3 @@ def _by_row(weights: Tensor, owner: Tensor) -> Tensor:
     """(N, 1): the weight of each row's task, 0 for rows of none."""
     padded = torch.cat([weights.to(owner.device), torch.zeros(1, dtype=weights.dtype, device=owner.device)])
     return padded[owner][:, None]
-
-
-def _sum_of(gradients: Sequence[Tensor | None]) -> Tensor | None:
-    present = [gradient for gradient in gradients if gradient is not None]
-    if not present:
-        return None
-    total = present[0].clone()
-    for gradient in present[1:]:
-        total += gradient
-    return total
