@@ -35,8 +35,9 @@ print(table)
 
 # %%
 # Two triples at widths 1 and 2. On joints 0, 4, 6 the theorem's condition fails at width 1 by a wide margin, on joints
-# 0, 1, 2 by a hair. A cell such as ``20 / 3 / 3`` counts starts that ended Pareto-stationary, of these Pareto-optimal,
-# of these out of reach of all weights. All 35 triples: ``equipoise reproduce sarcos --data PATH`` (minutes).
+# 0, 1, 2 by a hair. A cell such as ``20 / 3 / 3`` counts starts that ended Pareto-stationary, that ended
+# Pareto-optimal, and of these the ones out of reach of all weights. All 35 triples:
+# ``equipoise reproduce sarcos --data PATH`` (minutes).
 names = table.tasks
 record = reproduce_triples(
     table,

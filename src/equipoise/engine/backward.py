@@ -85,7 +85,8 @@ def run_passes(
         sites: Layers whose output gradients are wanted in place of weight gradients.
         below: Edges at which gradients are wanted for a later stretch.
         retain_graph: Whether the graph is needed after the last pass.
-        batched: Whether passes may be run together where rows are few (`takes_batches`); not where something is watched.
+        batched: Whether passes may be run together where rows are few (`takes_batches`); not where something is
+            watched.
         watch: Nodes of activations whose hooks would break what is made of the passes: a hook need not be linear, nor
             keep rows apart.
 
@@ -96,7 +97,7 @@ def run_passes(
     wanted: list[Tensor | GradientEdge] = [*leaves, *(site.edge for site in sites), *below]
     third = len(wanted)
     wanted += [GradientEdge(node, 0) for node in watch]
-    if watch:  # what is asked for behind every node is what makes it show the gradient before hooks
+    if watch:  # a node with nothing asked for behind it shows its gradient after hooks
         wanted += [
             site.parameter
             for site in sites

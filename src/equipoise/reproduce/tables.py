@@ -12,8 +12,8 @@ Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 def triples_table(record: TriplesRecord) -> Rows:
     """Header and rows: one a triple and width.
 
-    A cell such as ``20 / 3 / 3`` counts starts that ended Pareto-stationary, of these Pareto-optimal, of these out of
-    reach of all weights.
+    A cell such as ``20 / 3 / 3`` counts points that are Pareto-stationary (to 1e-6), that are Pareto-optimal, and of
+    these the ones out of reach of all weights.
     """
     header = ("tasks", "width", "condition", "margin", "MGDA", "MGDA-UB", "Tchebycheff", "largest lead", "members")
     rows: list[tuple[str, ...]] = []

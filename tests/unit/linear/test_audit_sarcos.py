@@ -1,7 +1,5 @@
 """The known verdicts of SARCOS, word by word and number by number."""
 
-import time
-
 import pytest
 
 from equipoise.linear import LinearProblem, audit_problem, scalarized, width_summary
@@ -90,10 +88,8 @@ def test_no_symbols_are_in_the_words(conflict):
             assert symbol not in verdict.words + verdict.caveat
 
 
-def test_all_widths_of_all_joints_take_less_than_thirty_seconds(sarcos):
-    start = time.process_time()
+def test_all_widths_of_all_joints_have_a_verdict(sarcos):
     verdicts = audit_problem(problem_of(sarcos, *range(7)))
-    assert time.process_time() - start < 30
     assert [verdict.about.width for verdict in verdicts] == list(range(1, 8))
     assert [verdict.condition.status for verdict in verdicts] == ["fails", *["open"] * 4, "fails", "single point"]
     assert verdicts[-1].status == "nothing_to_trade"

@@ -1,7 +1,5 @@
 """UPGrad and DualProj: what they share, and where they part."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -58,16 +56,10 @@ def test_a_task_of_zero_gradient_counts_in_the_mean_alone():
         np.testing.assert_allclose(take(kind(), rows).direction, wanted, rtol=1e-12)
 
 
-def test_upgrad_for_a_hundred_tasks_is_a_matter_of_milliseconds():
+def test_upgrad_for_a_hundred_tasks_conflicts_with_none():
     rows = torch.from_numpy(gradients(100, 0, columns=200))
-    gramian, method = rows @ rows.T, eq.UPGrad()
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        found = eq.weights(method, gramian)
-        seconds.append(time.perf_counter() - started)
+    found = eq.weights(eq.UPGrad(), rows @ rows.T)
     assert (rows @ (found @ rows)).min() >= -1e-10
-    assert min(seconds) < 0.2  # 0.01 where nothing else runs; the goal of 0.05 is measured in benchmarks/solvers.py
 
 
 def test_dependent_and_stationary_gradients_are_reported():
