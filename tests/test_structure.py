@@ -16,9 +16,9 @@ SOURCE = Path(eq.__file__).parent
 LAYERS = [  # a module may import from its own line and those above
     {"_version", "errors", "files"},
     {"types", "verdict", "record_json", "run_config", "training_record"},
-    {"solve", "problems"},
+    {"solve"},
     {"methods", "diagnostics", "masking", "losses", "own_data"},
-    {"laws", "records", "linear"},
+    {"laws", "records", "linear", "problems"},
     {"distributed", "engine"},
     {"saved_state", "balancer", "gradient_probe"},
     {"integrations", "data", "doctor", "profiling"},

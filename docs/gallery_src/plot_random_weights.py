@@ -152,7 +152,7 @@ positions = np.arange(3)
 for offset, (where, found) in zip((-0.2, 0.2), noise.items(), strict=True):
     right.barh(positions + offset, [variance for _, variance in found.values()], height=0.36, label=where)
 right.set_yticks(positions, list(noise["at the start"]))
-right.set(xscale="log", xlabel="variance of the gradient's norm", title="Noise at a fixed model")
+right.set(xlabel="variance of the gradient's norm", title="Noise at a fixed model")
 right.invert_yaxis()
 right.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.4, -0.2))
 figure.tight_layout()
