@@ -68,7 +68,8 @@ plt.show()
 # The mean gradient crossed the valleys here, and the papers show that it does not. Both are right: the step size
 # decides. At 0.001 it is still in them after 100,000 steps, from two of the three starts. In a valley the steep task's
 # gradient changes sign from one side to the other, and Adam divides by its size, so that what is left along the
-# valley's floor is small. A larger step jumps out; a small one stays.
+# valley's floor is small. A larger step jumps out; a small one stays. CAGrad also asks the worse-off loss to fall, and
+# goes on along the floor at either rate.
 #
 # Below is the second parameter of the run from the upper left corner, at both learning rates, over learning rate times
 # steps: the distance that Adam can have gone.

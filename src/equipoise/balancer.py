@@ -27,7 +27,7 @@ from .engine.inspection import (
 )
 from .engine.passes import Plan
 from .errors import ClockError, SettingError
-from .losses import Losses, mean_of, mean_of_some, read_losses, read_same_tasks
+from .losses import Losses, mean_of, mean_of_some, numbers_of, read_losses, read_same_tasks
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 from .records import StepRecord
@@ -208,7 +208,7 @@ class Balancer(Saved, Copyable):
         if self.tasks is None:
             self.fix_tasks(names)
         began = time.perf_counter()
-        numbers = torch.stack([value.detach().reshape(()).to(values[0].device).double() for value in values])
+        numbers = numbers_of(values)
         step = Step(Tasks(names, tuple(present)), numbers, preference)
         batch = Batch(values, held, retain_graph, *others)
         state = self._current_state(values[0].device)
@@ -271,7 +271,7 @@ class Balancer(Saved, Copyable):
         present, values = read_losses(losses, self.tasks, differentiable=False)
         if len(present) != len(self.tasks):
             raise SettingError("`observe` needs the losses of all tasks.")
-        numbers = torch.stack([value.detach().reshape(()).double() for value in values])
+        numbers = numbers_of(values)
         self.state = self._each_group(lambda state: self.method.observe(numbers, state))
 
     def extra_repr(self) -> str:

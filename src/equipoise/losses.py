@@ -7,10 +7,12 @@ from torch import Tensor
 
 from .errors import LossError, TaskError, listed
 
-__all__ = ["Losses", "mean_of", "mean_of_some", "read_losses", "read_same_tasks"]
+__all__ = ["Losses", "are_alike", "mean_of", "mean_of_some", "numbers_of", "read_losses", "read_same_tasks"]
 
 Losses = Mapping[str, Tensor | None] | Sequence[Tensor | None]
 """What users hand over: scalars by task name or in task order, None for an absent task."""
+
+_BY_HAND = 64  # above that nobody writes a sum by hand, and one operation is faster
 
 
 def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool) -> tuple[list[int], list[Tensor]]:
@@ -82,12 +84,29 @@ def _complaint(name: str, loss: object, differentiable: bool) -> str:
     return ""
 
 
+def are_alike(losses: Sequence[Tensor]) -> bool:
+    """Whether scalars have no axis, one type and one device, so that one operation stacks them all."""
+    first = losses[0]
+    return all(loss.dim() == 0 and loss.dtype == first.dtype and loss.device == first.device for loss in losses)
+
+
+def numbers_of(losses: Sequence[Tensor]) -> Tensor:
+    """The values of some scalars, (k,), float64, on the first one's device; not differentiable."""
+    with torch.no_grad():
+        if are_alike(losses):
+            return torch.stack(list(losses)).double()
+        return torch.stack([loss.reshape(()).to(losses[0].device).double() for loss in losses])
+
+
 def mean_of(losses: Sequence[Tensor]) -> Tensor:
-    """The mean of some scalars, added in order as one writes it by hand: ``(l1 + l2 + l3) / 3``."""
-    total = losses[0].detach().reshape(())
-    for loss in losses[1:]:
-        total = total + loss.detach().reshape(()).to(total.device)
-    return torch.div(total, len(losses))
+    """The mean of some scalars; up to 64 are added in order, as one writes it by hand: ``(l1 + l2 + l3) / 3``."""
+    with torch.no_grad():
+        if len(losses) > _BY_HAND and are_alike(losses):
+            return torch.stack(list(losses)).mean()
+        total = losses[0].reshape(())
+        for loss in losses[1:]:
+            total = total + loss.reshape(()).to(total.device)
+        return torch.div(total, len(losses))
 
 
 def mean_of_some(losses: Sequence[Tensor], tasks: Sequence[int], chosen: Sequence[int]) -> Tensor:

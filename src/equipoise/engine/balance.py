@@ -1,5 +1,6 @@
 """One step: losses in, what each parameter is to receive out."""
 
+import math
 from dataclasses import replace
 
 import torch
@@ -57,7 +58,7 @@ def balance(
     assert step.losses is not None
     now = Now(method, batch.held if held is None else held, batch, step, state, tools, settings, carried)
     nothing = now.outcome([], Plan("none", "no task is finite", 0), carried)
-    bad = torch.nonzero(~torch.isfinite(step.losses)).ravel().tolist()
+    bad = [row for row, value in enumerate(step.losses.tolist()) if not math.isfinite(value)]
     if bad and settings.nonfinite == "propagate":
         leaves = leaves_behind([loss for _, loss, _ in now.held] or batch.losses)
         return nothing._replace(targets=nothing_finite(leaves or (found.source.parameters() if found else [])))

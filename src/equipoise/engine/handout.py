@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..losses import are_alike
 from ..methods.run import Weighed
 from .passes import Own
 
@@ -38,7 +39,12 @@ def through_losses(held: Sequence[tuple[int, Tensor, float]], weights: Tensor, f
     """
     if not held:
         return []
-    scaled = (weights.to(held[0][1].device) * factor).unbind()
+    losses, rows = [loss for _, loss, _ in held], [row for row, _, _ in held]
+    first = losses[0]
+    if are_alike(losses):  # one target instead of k, and one node of autograd
+        shares = torch.tensor([share for _, _, share in held], dtype=weights.dtype, device=first.device)
+        return [(torch.stack(losses), (weights.to(first.device)[rows] * shares * factor).to(first.dtype))]
+    scaled = (weights.to(first.device) * factor).unbind()
     return [(loss, (scaled[row] * share).to(loss).reshape(loss.shape)) for row, loss, share in held]
 
 
