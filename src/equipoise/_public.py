@@ -14,7 +14,7 @@ from .methods import direction, weights
 from .methods.loss import KeptIterates
 from .own_data import size_weights, task_batches
 from .profiling import profile
-from .recording import record
+from .runs.recording import record
 from .types import Bounds, Ray, ReferencePoint
 
 __all__ = [

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from equipoise.cli.app import app
 from equipoise.methods import table as methods_table
-from equipoise.run_folder import read_config, read_records
+from equipoise.runs.run_folder import read_config, read_records
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equipoise.noop import identical_runs, notices
-from equipoise.training_record import GradientLine, StepLine, TrainingConfig, TrainingRecord
+from equipoise.runs.noop import identical_runs, notices
+from equipoise.runs.training_record import GradientLine, StepLine, TrainingConfig, TrainingRecord
 
 TASKS = ("depth", "rotation")
 

@@ -12,9 +12,9 @@ from torch import nn
 
 import equipoise as eq
 from equipoise.errors import RunFolderError, SettingError
-from equipoise.gradient_probe import measure_gramian
-from equipoise.training_folder import LineFile, read_training
-from equipoise.training_record import TrainingConfig, read_lines
+from equipoise.runs.gradient_probe import measure_gramian
+from equipoise.runs.training_folder import LineFile, read_training
+from equipoise.runs.training_record import TrainingConfig, read_lines
 
 NAMES = ("depth", "normals", "rotation")
 
@@ -182,7 +182,7 @@ def test_evaluation_is_not_a_step(folder):
 
 
 def test_gradients_are_measured_rarely_by_default_and_never_when_switched_off(tmp_path, monkeypatch):
-    monkeypatch.setattr("equipoise.recording._STEPS_PER_PASS", 10)  # three tasks: every 30 steps by default
+    monkeypatch.setattr("equipoise.runs.recording._STEPS_PER_PASS", 10)  # three tasks: every 30 steps by default
     for setting, wanted in [("auto", [1, 30]), (None, []), (7, [1, 10, 20, 30])]:
         loop = Loop()
         eq.record(loop.balancer, tmp_path / str(setting), every=5, gradients=setting)
@@ -213,7 +213,7 @@ def test_measuring_leaves_no_trace_and_fires_no_hook():
 
 
 def test_what_is_too_large_to_measure_is_left_out(monkeypatch):
-    monkeypatch.setattr("equipoise.gradient_probe.MOST_BYTES", 15)
+    monkeypatch.setattr("equipoise.runs.gradient_probe.MOST_BYTES", 15)
     weight = torch.ones(2, requires_grad=True)
     assert measure_gramian([weight.sum(), weight.sum()]) is None
 
@@ -333,7 +333,9 @@ def test_every_line_is_one_write(folder, monkeypatch):
     loop = Loop(tasks=NAMES)
     eq.record(loop.balancer, folder, every=1)
     real = __import__("os").write
-    monkeypatch.setattr("equipoise.training_folder.os.write", lambda fd, data: writes.append(data) or real(fd, data))
+    monkeypatch.setattr(
+        "equipoise.runs.training_folder.os.write", lambda fd, data: writes.append(data) or real(fd, data)
+    )
     loop.run(3)
     assert len(writes) == 3
     assert all(data.count(b"\n") == 1 and data.endswith(b"\n") for data in writes)

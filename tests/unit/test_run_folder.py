@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from equipoise import run_folder
 from equipoise.errors import RunFolderError
-from equipoise.record_json import records_from_json, records_to_json
-from equipoise.run_folder import RunConfig, RunFolder, read_records, slug
+from equipoise.runs import run_folder
+from equipoise.runs.record_json import records_from_json, records_to_json
+from equipoise.runs.run_folder import RunConfig, RunFolder, read_records, slug
 from equipoise.verdict import AuditRecord, DataCard
 
 CONFIG = RunConfig(command="audit", version="0.1.0", data="toy.csv", sha256="ab", targets=("a", "b"), width=1)

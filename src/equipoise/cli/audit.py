@@ -52,7 +52,7 @@ def audit(
     """
     from ..auditing import audit as audited  # noqa: PLC0415 - imports numpy, pandas, scipy
     from ..data import load  # noqa: PLC0415 - imports pandas
-    from ..run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
+    from ..runs.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
 
     columns = {"targets": names_of(targets), "inputs": names_of(inputs), "names": names_of(names)}
     dropped = names_of(drop) or ()

@@ -27,7 +27,7 @@ def demo(out: Out = None, overwrite: Overwrite = False, quiet: Quiet = False, as
 
     Nothing is downloaded. Writes config.json, record.json and report.html to equipoise-demo/.
     """
-    from ..run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
+    from ..runs.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
 
     config = RunConfig(command="demo", version=__version__, data="built in", width=_WIDTH, title=_TITLE)
     folder = RunFolder(out or RunFolder.default("demo"), config, overwrite=overwrite)

@@ -131,7 +131,7 @@ class _Folder:
 
     def write(self, record: str, table: str) -> None:
         """Config, record and table, each whole or not at all."""
-        from ..files import replace_file  # noqa: PLC0415 - not for --help
+        from ..runs.files import replace_file  # noqa: PLC0415 - not for --help
 
         self.path.mkdir(exist_ok=True)
         card = {"written_by": "equipoise reproduce", "format": 1, "question": self.question}

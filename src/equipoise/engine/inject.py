@@ -35,6 +35,8 @@ class _Inject(torch.autograd.Function):
                 "backward, so the stored gradients are those of other parameters. Call backward before "
                 "optimizer.step()."
             )
+        if upstream.device.type == "cpu" and upstream.item() == 1.0:  # as after a plain `loss.backward()`: no copy
+            return (None, None, *[None] * ctx.count, *gradients)
         scaled = tuple(gradient * upstream.to(gradient.device, gradient.dtype) for gradient in gradients)
         return (None, None, *[None] * ctx.count, *scaled)
 

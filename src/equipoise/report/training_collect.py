@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from ..noop import SMALL_SHARE, notices
+from ..runs.noop import SMALL_SHARE, notices
+from ..runs.training_record import Notice, StepLine, TrainingRecord
 from ..solve import Status
-from ..training_record import Notice, StepLine, TrainingRecord
 from .text import clean, count, joined, percent, plural, shorten
 from .training_figures import line_styles, training_panels
 

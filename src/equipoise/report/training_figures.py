@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
-from ..training_record import MOST_PAIRED, GradientLine, StepLine, TrainingRecord
+from ..runs.training_record import MOST_PAIRED, GradientLine, StepLine, TrainingRecord
 from .figures import Panel
 from .text import clean, shorten
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..training_record import Notice, TrainingRecord
+from ..runs.training_record import Notice, TrainingRecord
 from .html import _environment, _plotly, _policy
 from .markdown import _escape_markdown
 from .training_collect import collect_training

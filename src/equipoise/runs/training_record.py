@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .errors import RunFolderError
+from ..errors import RunFolderError
 
 __all__ = ["GradientLine", "Notice", "StepLine", "TrainingConfig", "TrainingRecord", "read_lines"]
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .errors import RunFolderError
+from ..errors import RunFolderError
+from ..verdict import AuditRecord
 from .files import TEMPORARY, locked, replace_file
 from .record_json import records_from_json, records_to_json
 from .run_config import RunConfig, differences
-from .verdict import AuditRecord
 
 __all__ = [
     "RunConfig",

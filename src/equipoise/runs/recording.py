@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._version import __version__
-from .balancer import Balancer
-from .errors import RunFolderError, SettingError
+from .._version import __version__
+from ..balancer import Balancer
+from ..errors import RunFolderError, SettingError
+from ..losses import read_losses
+from ..methods.base import GramianMethod, JacobianMethod
+from ..records import StepRecord
 from .gradient_probe import MOST_BYTES, describe_gradients, measure_gramian, numbers
-from .losses import read_losses
-from .methods.base import GramianMethod, JacobianMethod
 from .noop import identical_runs, notices
-from .records import StepRecord
 from .training_folder import LineFile, check_folder, read_neighbours, read_training, write_config
 from .training_record import GradientLine, Kind, Notice, Numbers, StepLine, TrainingConfig
 
@@ -44,7 +44,8 @@ def record(
 
     Call it once, before the loop; the loop itself stays as it is. At step 1 and every `every` steps one line is
     added to ``records.jsonl``: losses raw and weighted, weights, status, counts, seconds, and the tasks' gradients
-    where they are known. What is wrong with a run (see `equipoise.noop`) is said once, by the logger ``equipoise``.
+    where they are known. What is wrong with a run (see `equipoise.runs.noop`) is said once, by the logger
+    ``equipoise``.
 
     Methods on gradients have the gradients at hand. For loss methods they are measured, at step 1 and every
     `gradients` steps, by one backward pass a task over the losses' graph.

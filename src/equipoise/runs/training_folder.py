@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .errors import RunFolderError
+from ..errors import RunFolderError
 from .files import TEMPORARY, replace_file
 from .training_record import StepLine, TrainingConfig, TrainingRecord, read_lines
 

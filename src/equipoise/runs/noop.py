@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .solve import Status
+from ..solve import Status
 from .training_record import Notice, StepLine, TrainingConfig, TrainingRecord
 
 __all__ = ["identical_runs", "notices"]

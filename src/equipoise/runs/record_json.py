@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .verdict import AuditRecord
+from ..verdict import AuditRecord
 
 __all__ = ["records_from_json", "records_to_json"]
 

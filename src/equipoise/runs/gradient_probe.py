@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .engine.graph import leaves_behind, tensor_hooks_off
-from .engine.jacobian import Jacobian
+from ..engine.graph import leaves_behind, tensor_hooks_off
+from ..engine.jacobian import Jacobian
 from .training_record import MOST_PAIRED, GradientLine
 
 __all__ = ["MOST_BYTES", "describe_gradients", "measure_gramian", "numbers"]
