@@ -12,7 +12,7 @@ __all__ = ["Losses", "are_alike", "mean_of", "mean_of_some", "numbers_of", "read
 Losses = Mapping[str, Tensor | None] | Sequence[Tensor | None]
 """What users hand over: scalars by task name or in task order, None for an absent task."""
 
-_BY_HAND = 64  # above that nobody writes a sum by hand, and one operation is faster
+_BY_HAND = 8  # above that nobody writes a sum by hand, and one operation is faster
 
 
 def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool) -> tuple[list[int], list[Tensor]]:
@@ -99,7 +99,7 @@ def numbers_of(losses: Sequence[Tensor]) -> Tensor:
 
 
 def mean_of(losses: Sequence[Tensor]) -> Tensor:
-    """The mean of some scalars; up to 64 are added in order, as one writes it by hand: ``(l1 + l2 + l3) / 3``."""
+    """The mean of some scalars; up to 8 are added in order, as one writes it by hand: ``(l1 + l2 + l3) / 3``."""
     with torch.no_grad():
         if len(losses) > _BY_HAND and are_alike(losses):
             return torch.stack(list(losses)).mean()

@@ -10,7 +10,7 @@ import torch
 import equipoise as eq
 from equipoise.errors import LawViolation
 from equipoise.laws import check_method, families, laws
-from equipoise.methods.base import Answer, GramianMethod
+from equipoise.methods.base import Answer, GramianMethod, StateTensor
 
 SIZES = (1, 2, 3, 5, 10, 50)
 
@@ -121,3 +121,50 @@ def test_every_family_has_the_property_in_its_name(k):
     if k > 3:
         assert np.linalg.matrix_rank(by_name["rank-deficient"]) < k
         assert np.linalg.cond(by_name["ill"]) == pytest.approx(1e3, rel=1e-6)
+
+
+@dataclass(frozen=True)
+class Careless(GramianMethod):
+    """Does what `fault` names."""
+
+    source: ClassVar[str] = "invented"
+    cost: ClassVar[str] = "none"
+    state_tensors: ClassVar[tuple[StateTensor, ...]] = (StateTensor("seen"),)
+
+    fault: str = "none"
+
+    def init(self, k, n=0):
+        return {"seen": torch.zeros(k, dtype=torch.float64)}
+
+    def weights(self, gramian, state, step):
+        weights = torch.full((len(gramian),), 1 / len(gramian), dtype=torch.float64)
+        if self.fault == "in place":
+            state["seen"].add_(1)
+        if self.fault == "no answer":
+            return weights
+        if self.fault == "shape":
+            return Answer(weights[:, None], state)
+        if self.fault == "nan":
+            return Answer(weights * torch.nan, state)
+        return Answer(weights, {} if self.fault == "lost" else state)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("in place", "changed its state 'seen' in place"),
+        ("no answer", r"returned Tensor; return Answer\(value, state\)"),
+        ("shape", r"a tensor of shape \(4,\) is needed"),
+        ("nan", "not finite on an ordinary input"),
+        ("lost", r"returned the state \[\]; declared are \['seen'\]"),
+    ],
+)
+def test_the_examination_names_what_breaks_the_contract(fault, message):
+    check_method(Careless(), sizes=(2,))
+    with pytest.raises(LawViolation, match=message):
+        check_method(Careless(fault), sizes=(2,))
+
+
+def test_a_class_in_place_of_an_instance_is_refused():
+    with pytest.raises(eq.errors.SettingError, match=r"give an instance: MGDA\(\)"):
+        check_method(eq.MGDA)

@@ -22,6 +22,7 @@ from .products import Products
 __all__ = ["LinearRows", "triangular_factor"]
 
 _BUFFER = 1 << 19  # float64 numbers converted at a time: 4 MiB stays near the processor
+_STRETCH = 1 << 15  # numbers mixed at a time
 _COLUMNS = 256  # but at least so many columns, or the products become too thin
 _BAND = 64  # rows of the triangular factor multiplied at a time; the zeros below it are skipped
 
@@ -85,8 +86,9 @@ class LinearRows:
         wide = torch.promote_types(self.inputs.dtype, torch.float32)
         inputs, fan_out = self.inputs.to(wide), present[0][1].shape[1]
         out = torch.empty(self.parameter.shape, dtype=wide, device=inputs.device)
-        for start in range(0, fan_out, _COLUMNS // 2):  # in stretches, so that little is held beside the rows
-            columns = slice(start, start + _COLUMNS // 2)
+        width = max(_COLUMNS // 2, _STRETCH // len(inputs))
+        for start in range(0, fan_out, width):  # in stretches, so that little is held beside the rows
+            columns = slice(start, start + width)
             total = present[0][1][:, columns].to(wide) * scalars[present[0][0]]
             for row, delta in present[1:]:
                 total.add_(delta[:, columns].to(wide), alpha=scalars[row])

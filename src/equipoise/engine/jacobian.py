@@ -89,6 +89,9 @@ class Jacobian:
                 continue
             wide = block.to_dense() if block.is_sparse and not sparse else block
             wide = wide.to(torch.promote_types(block.dtype, torch.float32))
+            if isinstance(scalar, float) and total is not None and not sparse:
+                total.add_(wide, alpha=scalar)
+                continue
             term = wide * (scalar.to(wide) if isinstance(scalar, Tensor) else scalar)
             total = term if total is None else total.add_(term)
         if total is None:

@@ -139,7 +139,8 @@ class JointRows:
         touched = torch.zeros_like(self.owner, dtype=torch.bool)
         for gradient in gradients:
             if gradient is not None:
-                touched |= gradient.reshape(len(gradient), -1).abs().amax(dim=1).ne(0)
+                flat = gradient.reshape(len(gradient), -1)
+                touched |= flat.amax(dim=1).ne(0) | flat.amin(dim=1).ne(0)  # as many bytes are read, none written
         if bool((touched & (self.owner >= 0)).any()):
             return False
         rows = torch.nonzero(touched).ravel()

@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..errors import EquipoiseWarning, LawViolation
-from ..methods.base import Method
+from ..errors import EquipoiseWarning, LawViolation, SettingError
+from ..methods.base import Answer, GramianMethod, JacobianMethod, LossMethod, Method, Step
+from ..types import Tasks
 from .cases import Case, families
 from .law import laws
 
@@ -63,8 +64,11 @@ def check_method(method: Method, *, sizes: Iterable[int] = (1, 2, 3, 5, 10), see
         >>> check_method(MGDA(), sizes=(2, 3)).states["no_conflict"]
         {2: 'claimed', 3: 'claimed'}
     """
-    failures = list(_contract(method))
+    if not isinstance(method, Method):
+        hint = f"; give an instance: {method.__name__}()" if isinstance(method, type) else ""
+        raise SettingError(f"`check_method` examines a method; got {method!r}{hint}.")
     sizes, checks = tuple(sizes), 0
+    failures = list(_contract(method)) or list(_one_step(method, min(4, max(sizes))))
     unknown = (set(method.refutes()) | set().union(*(method.claims(k) for k in sizes))) - set(laws)
     if unknown:
         failures.append(f"{method!r} names unknown laws {sorted(unknown)}; known are {sorted(laws)}.")
@@ -131,3 +135,37 @@ def _contract(method: Method) -> Iterable[str]:
             if any(state[name].shape[axis] != k for axis in tensor.task_axes):
                 shape = tuple(state[name].shape)
                 yield f"{method!r}: state '{name}' has shape {shape} for k={k}, task axes {tensor.task_axes}."
+
+
+def _one_step(method: Method, k: int) -> Iterable[str]:
+    """What a method hands back on one ordinary input: an Answer of the right shapes, and the old state untouched."""
+    case = next(families(k, scales=(1.0,)))
+    state = method.init(*case.jacobian.shape)
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    step = Step(Tasks(tuple(f"task{i}" for i in range(k))), torch.from_numpy(case.losses))
+    rows = torch.from_numpy(case.jacobian)
+    shape: tuple[int, ...]
+    if isinstance(method, LossMethod):
+        answer, shape = method.scalar(torch.from_numpy(case.losses).requires_grad_(), state, step), ()
+    elif isinstance(method, GramianMethod):
+        answer, shape = method.weights(rows @ rows.T, state, step), (k,)
+    elif isinstance(method, JacobianMethod):
+        answer, shape = method.direction(rows, state, step), (rows.shape[1],)
+    else:
+        yield f"{method!r} is of no known kind: subclass LossMethod, GramianMethod or JacobianMethod."
+        return
+    if not isinstance(answer, Answer):
+        yield f"{method!r} returned {type(answer).__name__}; return Answer(value, state)."
+        return
+    if not isinstance(answer.value, torch.Tensor) or tuple(answer.value.shape) != shape:
+        found = tuple(answer.value.shape) if hasattr(answer.value, "shape") else type(answer.value).__name__
+        yield f"{method!r} returned a value of {found}; a tensor of shape {shape} is needed."
+    elif not torch.isfinite(answer.value).all():
+        yield f"{method!r} returned a value that is not finite on an ordinary input."
+    if set(answer.state) != set(before):
+        yield f"{method!r} returned the state {sorted(answer.state)}; declared are {sorted(before)}."
+    for name, tensor in before.items():
+        if not torch.equal(state[name].nan_to_num(), tensor.nan_to_num()):
+            yield f"{method!r} changed its state '{name}' in place; return a new tensor."
+        if name in answer.state and answer.state[name].shape != tensor.shape:
+            yield f"{method!r} changed the shape of its state '{name}' to {tuple(answer.state[name].shape)}."
