@@ -154,7 +154,7 @@ class Careless(GramianMethod):
     [
         ("in place", "changed its state 'seen' in place"),
         ("no answer", r"returned Tensor; return Answer\(value, state\)"),
-        ("shape", r"a tensor of shape \(4,\) is needed"),
+        ("shape", r"a tensor of shape \(2,\) is needed"),
         ("nan", "not finite on an ordinary input"),
         ("lost", r"returned the state \[\]; declared are \['seen'\]"),
     ],
