@@ -44,7 +44,8 @@ class KeptIterates:
     holds in expectation without convexity.
 
     Past `cap` entries the two of least credit become one: their credit-weighted parameters and losses (for ``"sample"``
-    one of the two, drawn by credit, with the credit of both). All three invariants stay true of the entries.
+    one of the two, drawn by credit, with the credit of both). All three invariants stay
+    true of the entries, the third of ``"sample"`` in expectation.
 
     Args:
         rule: ``"ada"``; ``"mean"`` (every iterate counts one: one running mean); ``"sample"``; ``"count"`` (a dropped
