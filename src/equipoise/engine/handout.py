@@ -42,8 +42,12 @@ def through_losses(held: Sequence[tuple[int, Tensor, float]], weights: Tensor, f
     losses, rows = [loss for _, loss, _ in held], [row for row, _, _ in held]
     first = losses[0]
     if are_alike(losses):  # one target instead of k, and one node of autograd
-        shares = torch.tensor([share for _, _, share in held], dtype=weights.dtype, device=first.device)
-        return [(torch.stack(losses), (weights.to(first.device)[rows] * shares * factor).to(first.dtype))]
+        chosen = weights.to(first.device)
+        if rows != list(range(len(chosen))):
+            chosen = chosen[rows]
+        if factor != 1 or any(share != 1 for _, _, share in held):
+            chosen = chosen * torch.tensor([share * factor for _, _, share in held], dtype=chosen.dtype).to(chosen)
+        return [(torch.stack(losses), chosen.to(first.dtype))]
     scaled = (weights.to(first.device) * factor).unbind()
     return [(loss, (scaled[row] * share).to(loss).reshape(loss.shape)) for row, loss, share in held]
 
