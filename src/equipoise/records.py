@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from .diagnostics import GradientDiagnosis, diagnose_gradients
 from .solve import Status
 from .types import Tasks
 
@@ -66,6 +67,16 @@ class StepRecord:
     def left_out(self) -> tuple[str, ...]:
         """Tasks whose gradient was exactly zero."""
         return tuple(self.tasks[i] for i in self.outcome.left_out)
+
+    @property
+    def diagnosis(self) -> GradientDiagnosis | None:
+        """What `diagnose_gradients` says of this step's Gramian and losses; computed when read. None for loss methods.
+
+        Shares of the update need weights: ``eq.diagnose_gradients(last.gramian, last.raw_losses, last.weights)``.
+        """
+        if self.gramian is None:
+            return None
+        return diagnose_gradients(self.gramian.cpu(), None if self.raw_losses is None else self.raw_losses.cpu())
 
     @property
     def cosines(self) -> Tensor | None:

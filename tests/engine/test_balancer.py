@@ -336,6 +336,10 @@ def test_last_tells_what_happened():
     assert balancer.last.status is eq.solve.Status.SOLVED
     assert balancer.last.certificate < 1e-12
     assert balancer.counts == {"SOLVED": 1}
+    found = balancer.last.diagnosis
+    wanted = eq.diagnose_gradients(balancer.last.gramian, list(balancer.last.losses.values()))
+    assert found.conflicting_share == wanted.conflicting_share
+    torch.testing.assert_close(torch.from_numpy(found.cosines), balancer.last.cosines)
 
 
 # ---------------------------------------------------------------------------------------------------- refusals
