@@ -27,7 +27,7 @@ from .engine.inspection import (
 )
 from .engine.passes import Plan
 from .errors import ClockError, SettingError
-from .losses import Losses, mean_of, mean_of_some, numbers_of, read_losses, read_same_tasks
+from .losses import Losses, mean_of, mean_of_some, numbers_of, read_losses, read_same_tasks, stacked
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 from .records import StepRecord
@@ -151,7 +151,7 @@ class Balancer(Saved, Copyable):
 
     def fix_tasks(self, names: tuple[str, ...]) -> None:
         """Settles the task names and starts the method's state; the first call and loading do it too."""
-        Tasks(names)  # refuses doubled names
+        self._everyone = Tasks(names)  # refuses doubled names
         late = isinstance(self.method, JacobianMethod) or self.settings.granularity != "model"
         state = {} if late else self.method.init(len(names), 0)
         trained = {tensor.name for tensor in self.method.state_tensors if tensor.trained}
@@ -205,31 +205,40 @@ class Balancer(Saved, Copyable):
         others = [None if part is None else read_same_tasks(part, names, present) for part in (second, third)]
         if others[1] is not None and others[0] is None:
             raise SettingError("`third` was given without `second`: two batches are `losses` and `second`.")
-        if self.tasks is None:
+        first = self.tasks is None
+        if first:
             self.fix_tasks(names)
         began = time.perf_counter()
-        numbers = numbers_of(values)
-        step = Step(Tasks(names, tuple(present)), numbers, preference)
-        batch = Batch(values, held, retain_graph, *others)
-        state = self._current_state(values[0].device)
-        rest = (step, state, self.tools, self.settings, self.carried)
-        with explained(), statistics_held(None if self.method.needs == "losses" else self.tools.model):
-            if self.accumulation is None:
-                balanced: Balanced | None = balance(self.method, batch, *rest)
-            else:
-                balanced = balance_last(self.method, batch, *rest, self.accumulation)
+        stack = stacked(values) if self.method.needs == "losses" and self.accumulation is None else None
+        numbers = numbers_of(values) if stack is None else stack.detach().double()
+        tasks = self._everyone if len(present) == len(names) else Tasks(names, tuple(present))
+        batch = Batch(values, held, retain_graph, others[0], others[1], stack)
+        try:
+            balanced = self._balance(batch, Step(tasks, numbers, preference))
+            first = False
+        finally:
+            if first:
+                self._forget_tasks()
         if balanced is None:
             return inject(mean_of(values), [], [])
-        self._after(step, balanced, time.perf_counter() - began)
-        value = mean_of_some(values, present, () if balanced.empty else balanced.tasks.present)
+        self._after(balanced, time.perf_counter() - began)
+        value = mean_of_some(values, tasks.present, () if balanced.empty else balanced.tasks.present)
         targets = [*balanced.targets, *self._trained_targets(balanced)]
         return inject(value, [target for target, _ in targets], [gradient for _, gradient in targets])
 
+    def _forget_tasks(self) -> None:
+        """Undoes a first call that was refused: names, state, and what its gradients told about the parameters."""
+        self.tasks, self.state = None, {}
+        self.set_up(self.__dict__["_model"], self._declared)
+
     def _current_state(self, device: torch.device) -> State:
-        return {name: tensor.to(device) for name, tensor in self.state.items()} | dict(self.trained)
+        state = {name: tensor.to(device) for name, tensor in self.state.items()}
+        return state | dict(self.trained) if self.method.trains else state
 
     def _trained_targets(self, balanced: Balanced) -> list[tuple[Tensor, Tensor]]:
         found = {} if balanced.weighed is None else balanced.weighed.trained
+        if not found:
+            return []
         return [
             (self.trained[name], gradient.to(self.trained[name]) * balanced.factor) for name, gradient in found.items()
         ]
@@ -280,27 +289,32 @@ class Balancer(Saved, Copyable):
 
     # ------------------------------------------------------------------------------------------------ one step
 
-    def _after(self, step: Step, balanced: Balanced, seconds: float) -> None:
+    def _balance(self, batch: Batch, step: Step) -> Balanced | None:
+        """None within `accumulate`, before the last micro-batch."""
+        rest = (step, self._current_state(batch.losses[0].device), self.tools, self.settings, self.carried)
+        if self.accumulation is None and self.method.needs == "losses":
+            return balance(self.method, batch, *rest)
+        with explained(), statistics_held(None if self.method.needs == "losses" else self.tools.model):
+            if self.accumulation is None:
+                return balance(self.method, batch, *rest)
+            return balance_last(self.method, batch, *rest, self.accumulation)
+
+    def _after(self, balanced: Balanced, seconds: float) -> None:
         for name in balanced.skipped:
             self.counts[f"skipped {name}"] += 1
-        self.plan, self.carried = balanced.plan, balanced.carried
-        if balanced.weighed is None:
+        weighed = balanced.weighed
+        # none of these is a module or a parameter, which nn.Module.__setattr__ would look for each time
+        now: dict[str, object] = {"plan": balanced.plan, "carried": balanced.carried, "steps": self.steps + 1}
+        if weighed is None:
             self.counts["propagated" if self.settings.nonfinite == "propagate" else "empty"] += 1
         else:
-            self.state = {
-                name: tensor.detach() for name, tensor in balanced.weighed.state.items() if name not in self.trained
-            }
-            self.counts["reused" if balanced.reused else balanced.weighed.status.name] += 1
-            self.last = StepRecord(
-                balanced.tasks,
-                balanced.losses,
-                balanced.weighed,
-                balanced.gramian,
-                seconds,
-                balanced.groups,
-                balanced.reused,
+            state = {name: tensor.detach() for name, tensor in weighed.state.items()}
+            now["state"] = {name: state[name] for name in state if name not in self.trained} if self.trained else state
+            self.counts["reused" if balanced.reused else weighed.status.name] += 1
+            now["last"] = StepRecord(
+                balanced.tasks, balanced.losses, weighed, balanced.gramian, seconds, balanced.groups, balanced.reused
             )
-        self.steps += 1
+        vars(self).update(now)
         if isinstance(self.steps_per_epoch, int) and self.steps % self.steps_per_epoch == 0:
             self.end_epoch()
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .errors import LossError, TaskError, listed
 
-__all__ = ["Losses", "are_alike", "mean_of", "mean_of_some", "numbers_of", "read_losses", "read_same_tasks"]
+__all__ = ["Losses", "are_alike", "mean_of", "mean_of_some", "numbers_of", "read_losses", "read_same_tasks", "stacked"]
 
 Losses = Mapping[str, Tensor | None] | Sequence[Tensor | None]
 """What users hand over: scalars by task name or in task order, None for an absent task."""
@@ -59,11 +59,21 @@ def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool)
     present = [number for number, loss in enumerate(ordered) if loss is not None]
     if not present:
         raise TaskError("every task is absent from this step; skip the step instead.")
-    complaints = [_complaint(names[i], ordered[i], differentiable) for i in present]
-    complaints = [complaint for complaint in complaints if complaint]
+    complaints = [
+        _complaint(names[i], ordered[i], differentiable) for i in present if not _is_fine(ordered[i], differentiable)
+    ]
     if complaints:
         raise LossError(" ".join(complaints))
     return present, [loss for loss in ordered if loss is not None]
+
+
+def _is_fine(loss: object, differentiable: bool) -> bool:
+    return (
+        isinstance(loss, Tensor)
+        and loss.numel() == 1
+        and loss.is_floating_point()
+        and (loss.requires_grad or not differentiable)
+    )
 
 
 def _complaint(name: str, loss: object, differentiable: bool) -> str:
@@ -76,18 +86,21 @@ def _complaint(name: str, loss: object, differentiable: bool) -> str:
         )
     if not loss.is_floating_point():
         return f"task '{name}': a loss must be a real floating-point number; it is {loss.dtype}."
-    if differentiable and not loss.requires_grad:
-        return (
-            f"task '{name}' has no grad_fn: was it built with torch.tensor(...), detached, or computed under no_grad? "
-            "No parameter would learn from it."
-        )
-    return ""
+    return (
+        f"task '{name}' has no grad_fn: was it built with torch.tensor(...), detached, or computed under no_grad? "
+        "No parameter would learn from it."
+    )
 
 
 def are_alike(losses: Sequence[Tensor]) -> bool:
     """Whether scalars have no axis, one type and one device, so that one operation stacks them all."""
-    first = losses[0]
-    return all(loss.dim() == 0 and loss.dtype == first.dtype and loss.device == first.device for loss in losses)
+    dtype, device = losses[0].dtype, losses[0].device
+    return all(loss.dim() == 0 and loss.dtype == dtype and loss.device == device for loss in losses)
+
+
+def stacked(losses: Sequence[Tensor]) -> Tensor | None:
+    """Some scalars as one tensor (k,) with their graph; None where they are not alike and cannot be."""
+    return torch.stack(list(losses)) if are_alike(losses) else None
 
 
 def numbers_of(losses: Sequence[Tensor]) -> Tensor:
@@ -101,11 +114,13 @@ def numbers_of(losses: Sequence[Tensor]) -> Tensor:
 def mean_of(losses: Sequence[Tensor]) -> Tensor:
     """The mean of some scalars; up to 8 are added in order, as one writes it by hand: ``(l1 + l2 + l3) / 3``."""
     with torch.no_grad():
-        if len(losses) > _BY_HAND and are_alike(losses):
+        alike = are_alike(losses)
+        if len(losses) > _BY_HAND and alike:
             return torch.stack(list(losses)).mean()
-        total = losses[0].reshape(())
-        for loss in losses[1:]:
-            total = total + loss.reshape(()).to(total.device)
+        device = losses[0].device
+        total, *others = losses if alike else [loss.reshape(()).to(device) for loss in losses]
+        for loss in others:
+            total = total + loss
         return torch.div(total, len(losses))
 
 
@@ -117,6 +132,8 @@ def mean_of_some(losses: Sequence[Tensor], tasks: Sequence[int], chosen: Sequenc
         tasks: Their numbers.
         chosen: Numbers of the tasks that count.
     """
+    if tasks == chosen:
+        return mean_of(losses)
     inside = set(chosen)
     kept = [loss for task, loss in zip(tasks, losses, strict=True) if task in inside]
     return mean_of(kept) if kept else torch.zeros_like(losses[0].detach().reshape(()))

@@ -10,7 +10,7 @@ from .solve import Status
 from .types import Tasks
 
 if TYPE_CHECKING:
-    from .methods.run import Weighed
+    from .methods.run import Directed, Weighed
 
 __all__ = ["StepRecord"]
 
@@ -31,7 +31,7 @@ class StepRecord:
 
     present: Tasks
     raw_losses: Tensor | None
-    outcome: "Weighed"
+    outcome: "Weighed | Directed"
     gramian: Tensor | None
     seconds: float
     groups: tuple[str, ...] = ()
@@ -49,8 +49,11 @@ class StepRecord:
         return dict(zip(self.tasks, numbers, strict=True))
 
     @property
-    def weights(self) -> Tensor:
-        """(k,): direction = weights @ jacobian. With ``granularity=`` (groups, k): one row for each of `groups`."""
+    def weights(self) -> Tensor | None:
+        """(k,): direction = weights @ jacobian. With ``granularity=`` (groups, k): one row for each of `groups`.
+
+        None for methods on the Jacobian (GradDrop, MoCo, ...): they return a direction, and there are no such weights.
+        """
         return self.outcome.weights
 
     @property
@@ -72,7 +75,8 @@ class StepRecord:
     def diagnosis(self) -> GradientDiagnosis | None:
         """What `diagnose_gradients` says of this step's Gramian and losses; computed when read. None for loss methods.
 
-        Shares of the update need weights: ``eq.diagnose_gradients(last.gramian, last.raw_losses, last.weights)``.
+        Shares of the update need weights: ``eq.diagnose_gradients(last.gramian, last.raw_losses, last.weights)``. There
+        are none where `weights` is None.
         """
         if self.gramian is None:
             return None

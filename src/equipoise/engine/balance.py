@@ -7,7 +7,7 @@ import torch
 
 from ..errors import NonFiniteError
 from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method, State, Step
-from ..methods.run import Weighed, run_gramian_method, run_loss_method, run_method
+from ..methods.run import Directed, run_gramian_method, run_loss_method, run_method
 from .approximations.features import warn_of_no_common_sample
 from .approximations.modes import Every, Features
 from .approximations.reuse import remembered, reusable, weights_again
@@ -56,9 +56,11 @@ def balance(
         NonFiniteError: With ``nonfinite="raise"``.
     """
     assert step.losses is not None
-    now = Now(method, batch.held if held is None else held, batch, step, state, tools, settings, carried)
-    nothing = now.outcome([], Plan("none", "no task is finite", 0), carried)
+    now = Now(method, batch, step, state, tools, settings, carried, accumulated=held)
     bad = [row for row, value in enumerate(step.losses.tolist()) if not math.isfinite(value)]
+    if isinstance(method, LossMethod) and not bad:
+        return _by_losses(method, now)
+    nothing = now.outcome([], Plan("none", "no task is finite", 0), carried)
     if bad and settings.nonfinite == "propagate":
         leaves = leaves_behind([loss for _, loss, _ in now.held] or batch.losses)
         return nothing._replace(targets=nothing_finite(leaves or (found.source.parameters() if found else [])))
@@ -88,7 +90,13 @@ def _by_losses(method: LossMethod, now: Now) -> Balanced:
     assert now.step.losses is not None
     weighed = run_loss_method(method, now.step.losses, now.state, now.step)
     plan = Plan("losses", f"{type(method).__name__} looks at losses alone", 0)
-    return now.outcome(through_losses(now.held, weighed.weights, now.factor), plan, now.carried, weighed=weighed)
+    stack = now.batch.stack
+    if stack is None:
+        targets = through_losses(now.held, weighed.weights, now.factor)
+    else:
+        weights = weighed.weights if now.factor == 1 else weighed.weights * now.factor
+        targets = [(stack, weights.to(stack))]
+    return now.outcome(targets, plan, now.carried, weighed=weighed)
 
 
 def _by_gradients(method: GramianMethod | JacobianMethod, now: Now, found: Found) -> Balanced:
@@ -103,9 +111,11 @@ def _by_gradients(method: GramianMethod | JacobianMethod, now: Now, found: Found
         warn_of_no_common_sample(found.gramian)
     if isinstance(method, JacobianMethod):
         assert isinstance(source, Gradients)
-        shared, weighed, carried = _by_jacobian(method, now, source, carried, unscale)
-        targets = shared + head_gradients(source.own, head_weights(weighed, settings.heads) * (now.factor * unscale))
-        return now.outcome(targets, source.plan, carried, weighed=weighed, gramian=found.gramian)
+        shared, directed, carried = _by_jacobian(method, now, source, carried, unscale)
+        k = len(now.step.tasks.present)
+        heads = torch.full((k,), now.factor * unscale / k, dtype=torch.float64)  # their own gradients, as heads="own"
+        targets = shared + head_gradients(source.own, heads)
+        return now.outcome(targets, source.plan, carried, weighed=directed, gramian=found.gramian)
     if settings.granularity != "model":
         assert isinstance(source, Gradients)
         grouped = run_by_group(
@@ -129,17 +139,15 @@ def _by_gradients(method: GramianMethod | JacobianMethod, now: Now, found: Found
 
 def _by_jacobian(
     method: JacobianMethod, now: Now, source: Gradients, carried: Carried, unscale: float
-) -> tuple[Targets, Weighed, Carried]:
+) -> tuple[Targets, Directed, Carried]:
     ownership, parameters = now.tools.ownership, source.shared.parameters
     layout = extended(carried.layout, parameters, ownership)
     flat = laid_out(source.shared, layout, ownership) * unscale
     state = grown(method, now.state, len(now.step.tasks.names), flat.shape[1])
     outcome = run_method(method, flat, state, now.step)
-    k = len(now.step.tasks.present)
-    equal = torch.full((k,), 1 / k, dtype=torch.float64)
-    weighed = Weighed(equal, outcome.state, outcome.status, outcome.certificate)
+    directed = Directed(outcome.state, outcome.status, outcome.certificate)
     targets = taken_apart(outcome.direction * now.factor, parameters, layout, ownership)
-    return targets, weighed, replace(carried, layout=layout)
+    return targets, directed, replace(carried, layout=layout)
 
 
 def _with_old_weights(old: Reused, now: Now) -> Balanced:

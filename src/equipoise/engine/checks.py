@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import EquipoiseError, SettingError, listed
 from ..methods import LinearScalarization
-from ..methods.base import GramianMethod, LossMethod, Method
+from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method
 from .approximations.modes import Exact, Sketch, refuse_mode
 from .find import Settings
 
@@ -52,6 +52,9 @@ def check_settings(method: object, tasks: object, model: object, given: Mapping[
         wrong.append(f"memory_limit={limit!r} (bytes, positive; float('inf') for no limit; None for what is free)")
     if isinstance(method, LossMethod) and given["heads"] == "own":
         wrong.append("heads='own' (a loss method weights every parameter; leave it out)")
+    if isinstance(method, JacobianMethod) and given["heads"] == "weighted":
+        name = type(method).__name__
+        wrong.append(f"heads='weighted' ({name} gives a direction, not one weight a task; leave it out)")
     wrong += [complaint for complaint in [refuse_mode(given["gradients"], method)] if complaint]
     if given["granularity"] in {"module", "tensor"}:
         wrong += _granular(method, model, given)

@@ -68,6 +68,7 @@ class Batch:
         retain_graph: Whether the graph is needed after the step.
         second: The same tasks on another batch, for methods that sample twice.
         third: On one more.
+        stack: The losses as one tensor (k,) with their graph, where that is at hand.
     """
 
     losses: list[Tensor]
@@ -75,6 +76,7 @@ class Batch:
     retain_graph: bool = False
     second: list[Tensor] | None = None
     third: list[Tensor] | None = None
+    stack: Tensor | None = None
 
     @property
     def held(self) -> Held:

@@ -1,6 +1,6 @@
 """What a step looks at, what comes of it, and the checks and ways common to all kinds of methods."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..errors import NonFiniteError
 from ..methods.base import Method, State, Step
-from ..methods.run import Weighed
+from ..methods.run import Directed, Weighed
 from ..types import Tasks
 from .approximations.features import FeatureSource
 from .carried import Carried
@@ -43,7 +43,7 @@ class Balanced(NamedTuple):
     tasks: Tasks
     losses: Tensor | None
     carried: Carried
-    weighed: Weighed | None = None
+    weighed: Weighed | Directed | None = None
     gramian: Tensor | None = None
     skipped: tuple[str, ...] = ()
     factor: float = 1.0
@@ -58,17 +58,26 @@ class Balanced(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Now:
-    """What every part of a step looks at."""
+    """What every part of a step looks at.
+
+    Attributes:
+        accumulated: The losses of all micro-batches, where several make a step.
+    """
 
     method: Method
-    held: Held
     batch: Batch
     step: Step
     state: State
     tools: Tools
     settings: Settings
     carried: Carried
-    skipped: tuple[str, ...] = field(default=())
+    skipped: tuple[str, ...] = ()
+    accumulated: Held | None = None
+
+    @property
+    def held(self) -> Held:
+        """The losses that weights go through: those of the batch, or of all micro-batches."""
+        return self.batch.held if self.accumulated is None else self.accumulated
 
     @property
     def factor(self) -> float:
@@ -85,12 +94,14 @@ class Now:
         ]
         return replace(
             self,
-            held=[(place[row], loss, share) for row, loss, share in self.held if row in place],
-            batch=replace(batch, losses=chosen[0] or [], second=chosen[1], third=chosen[2]),
+            batch=replace(batch, losses=chosen[0] or [], second=chosen[1], third=chosen[2], stack=None),
             step=replace(
                 step, tasks=step.tasks.only(rows), losses=None if losses is None else losses[rows], count=len(rows)
             ),
             skipped=self.skipped + names,
+            accumulated=None
+            if self.accumulated is None
+            else [(place[row], loss, share) for row, loss, share in self.accumulated if row in place],
         )
 
     def outcome(self, targets: Targets, plan: Plan, carried: Carried, **more: object) -> Balanced:

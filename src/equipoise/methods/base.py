@@ -2,7 +2,7 @@
 
 Three kinds, by what they consume:
 
-* `LossMethod`: losses -> one scalar to differentiate,
+* `LossMethod`: losses -> one scalar to differentiate (`WeightedSum` where it is a sum with weights held fixed),
 * `GramianMethod`: Gramian (and losses, preference) -> weights,
 * `JacobianMethod`: Jacobian -> direction.
 
@@ -15,98 +15,29 @@ trains it.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ..errors import ClockError
-from ..solve import Status
-from ..types import Preference, Tasks
+from ..types import Preference
+from .contract import Answer, CounterExample, Heads, Needs, State, StateTensor, Step
 
 __all__ = [
     "Answer",
     "CounterExample",
     "GramianMethod",
+    "Heads",
     "JacobianMethod",
     "LossMethod",
     "Method",
+    "Needs",
     "State",
     "StateTensor",
     "Step",
+    "WeightedSum",
 ]
-
-State = Mapping[str, Tensor]
-"""Everything that a method remembers: name -> tensor, as declared in `Method.state_tensors`."""
-
-Needs = Literal["losses", "gramian", "jacobian", "features"]
-"""What the engine must compute. ``features``: the Gramian of the gradients at the shared representation."""
-
-Heads = Literal["own", "weighted"]
-Merge = Literal["same", "mean", "sum", "min", "max"]
-
-
-@dataclass(frozen=True)
-class StateTensor:
-    """Declares one tensor of a method's state.
-
-    Attributes:
-        name: Key in the state.
-        task_axes: Axes whose length is the number of tasks. Entries of a task that is absent from a step are
-            neither shown to the method nor changed.
-        merge: How the tensors of several ranks become one. ``same``: they are equal by construction.
-        trained: Whether the user's optimizer trains it (it is then an `nn.Parameter` of the Balancer).
-    """
-
-    name: str
-    task_axes: tuple[int, ...] = (0,)
-    merge: Merge = "same"
-    trained: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """What a method sees of one step besides its main argument.
-
-    Attributes:
-        tasks: Names, and which tasks the rows belong to.
-        losses: (k,), detached, float64; None where only arrays were given.
-        preference: What was asked for, or None.
-        count: Number of tasks present in the step, those with a zero gradient included: means divide by it.
-        factor: (k, k) with factor.T @ factor = G, from a QR of the Jacobian where that was at hand: keeps the digits
-            that squaring loses. None where only G is known.
-        cross_gramian: (k, k) inner products of the gradients of two independent batches, or None.
-    """
-
-    tasks: Tasks
-    losses: Tensor | None = None
-    preference: Preference | None = None
-    count: int = 0
-    factor: Tensor | None = None
-    cross_gramian: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        if not self.count:
-            object.__setattr__(self, "count", len(self.tasks.present))
-
-
-class Answer(NamedTuple):
-    """What a method returns.
-
-    Attributes:
-        value: Scalar of a loss method, weights (k,) of a Gramian method, direction (n,) of a Jacobian method.
-        state: The state after this step.
-        status: What became of the solve; recorded and counted by name.
-        certificate: Relative residual of the solve, 0 where there is none.
-        trained: Gradients of trained state tensors, by name, for a Gramian method that has some (IMTL); those of a
-            loss method are taken by differentiating its scalar.
-    """
-
-    value: Tensor
-    state: State
-    status: Status = Status.SOLVED
-    certificate: float = 0.0
-    trained: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -188,21 +119,9 @@ class Method(ABC):
         """The p in: scaling every loss by c > 0 scales the direction by c^p. None where there is no such p."""
         return None
 
-    def refutes(self) -> Mapping[str, "CounterExample"]:
+    def refutes(self) -> Mapping[str, CounterExample]:
         """Laws that these settings break, each with an input that shows it."""
         return {}
-
-
-class CounterExample(NamedTuple):
-    """An input on which a method breaks a law.
-
-    Attributes:
-        jacobian: Rows of numbers, (k, n).
-        losses: (k,), or None for ones.
-    """
-
-    jacobian: tuple[tuple[float, ...], ...]
-    losses: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -224,6 +143,58 @@ class LossMethod(Method):
         Returns:
             The scalar, differentiable in `losses` and in trained state, and the new state, detached.
         """
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        r"""The weights that the scalar implies, :math:`a_i = \partial \phi / \partial L_i`.
+
+        Differentiates `scalar`. A method may give the derivative in closed form instead, which is several times faster;
+        `check_method` compares the two.
+
+        Args:
+            losses: (k,) of the present tasks, float64, detached.
+            state: Restricted to the present tasks.
+            step: Names and preference.
+
+        Returns:
+            Weights (k,), float64, the same new state, and in ``trained`` the slope of each trained state tensor.
+        """
+        names = [tensor.name for tensor in self.state_tensors if tensor.trained]
+        trained = {name: state[name].detach().requires_grad_() for name in names}
+        with torch.enable_grad():
+            leaf = losses.detach().requires_grad_()
+            answer = self.scalar(leaf, {**state, **trained}, step)
+            wanted = [leaf, *trained.values()]
+            found = torch.autograd.grad(answer.value, wanted, allow_unused=True, materialize_grads=True)
+        after = {name: tensor.detach() for name, tensor in answer.state.items()}
+        return Answer(found[0], after, answer.status, answer.certificate, dict(zip(trained, found[1:], strict=True)))
+
+
+@dataclass(frozen=True)
+class WeightedSum(LossMethod):
+    r"""A loss method whose scalar is :math:`\sum_i a_i L_i` with weights a that are not differentiated.
+
+    No derivative has to be taken. The laws below are those of weights that
+    sum to 1; a method whose weights do not, or that treats tasks differently, says so itself.
+    """
+
+    @abstractmethod
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        """The weights of the tasks (k,), float64, and the new state. Arguments as in `LossMethod`."""
+
+    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+        answer = self.implied_weights(losses.detach(), state, step)
+        return answer._replace(value=(answer.value * losses).sum())
+
+    def claims(self, k: int) -> frozenset[str]:
+        laws = {"simplex", "permutation", "unanimity", "single"}
+        laws |= set() if self.degree() is None else {"degree"}
+        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
+
+    def degree(self) -> float | None:
+        return 1.0
+
+    def refutes(self) -> Mapping[str, CounterExample]:
+        return {"no_conflict": CounterExample(((1.0,), (-50.0,)))}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Running a method on numbers: the one place where policies for absent tasks and zero gradients are kept."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,10 +10,11 @@ from torch import Tensor
 from ..errors import LossError, PreferenceError, StateError, TaskError, listed
 from ..solve import Status
 from ..types import Preference
-from .base import GramianMethod, JacobianMethod, LossMethod, Method, State, Step
+from .base import Answer, GramianMethod, JacobianMethod, LossMethod, Method, State, Step
 from .state import restore, restrict
 
 __all__ = [
+    "Directed",
     "Outcome",
     "Weighed",
     "refuse_preference",
@@ -34,7 +35,6 @@ class Weighed(NamedTuple):
         certificate: Of the solve.
         left_out: Rows that were taken out of the problem because their gradient is exactly zero.
         trained: Gradients of trained state tensors, by name.
-        criterion: The scalar that a loss method descends, or None.
     """
 
     weights: Tensor
@@ -43,7 +43,26 @@ class Weighed(NamedTuple):
     certificate: float = 0.0
     left_out: tuple[int, ...] = ()
     trained: Mapping[str, Tensor] = {}
-    criterion: Tensor | None = None
+
+
+class Directed(NamedTuple):
+    """What a Jacobian method made of one step, beside the direction: in the place of `Weighed`.
+
+    Attributes:
+        state: After the step, all tasks.
+        status: What became of the solve.
+        certificate: Of the solve.
+        weights: None: the direction is not made of one weight a task.
+        left_out: Of no row.
+        trained: Nothing.
+    """
+
+    state: State
+    status: Status
+    certificate: float
+    weights: None = None
+    left_out: tuple[int, ...] = ()
+    trained: Mapping[str, Tensor] = {}
 
 
 class Outcome(NamedTuple):
@@ -65,7 +84,7 @@ class Outcome(NamedTuple):
 
 
 def run_loss_method(method: LossMethod, losses: Tensor, state: State, step: Step) -> Weighed:
-    r"""Weights implied by a loss method: the gradient of its scalar, :math:`a_i = \partial \phi / \partial L_i`.
+    r"""Weights implied by a loss method, :math:`a_i = \partial \phi / \partial L_i` with phi its scalar.
 
     Args:
         method: The method.
@@ -76,24 +95,9 @@ def run_loss_method(method: LossMethod, losses: Tensor, state: State, step: Step
     Returns:
         Weights, new state, and the gradients of trained tensors (in their own type).
     """
-    names = [tensor.name for tensor in method.state_tensors if tensor.trained]
-    trained = {name: state[name].detach().requires_grad_() for name in names}
-    small = restrict(method, {**state, **trained}, step.tasks.present)
-    with torch.enable_grad():
-        leaf = losses.detach().double().requires_grad_()
-        answer = method.scalar(leaf, small, step)
-        wanted = [leaf, *trained.values()]
-        gradients = torch.autograd.grad(answer.value, wanted, allow_unused=True, materialize_grads=True)
-    moved = {name: tensor.detach() for name, tensor in answer.state.items()}
-    kept = {name: state[name] for name in names}  # trained tensors are the optimizer's to change
-    return Weighed(
-        gradients[0],
-        {**restore(method, state, moved, step.tasks.present), **kept},
-        answer.status,
-        answer.certificate,
-        trained=dict(zip(trained, gradients[1:], strict=True)),
-        criterion=answer.value.detach(),
-    )
+    present = step.tasks.present
+    answer = method.implied_weights(losses.detach().double(), restrict(method, state, present), step)
+    return _put_back(method, state, present, answer, answer.value)
 
 
 def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, step: Step) -> Weighed:
@@ -127,22 +131,29 @@ def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, ste
     if not whole:
         found = torch.zeros(len(rows), dtype=gramian.dtype, device=gramian.device)
         found[kept] = answer.value
-    after = restore(method, state, answer.state, tasks.present)
+    left_out = () if whole else tuple(i for i in rows if i not in kept)
+    return _put_back(method, state, tasks.present, answer, found)._replace(left_out=left_out)
+
+
+def _put_back(method: Method, state: State, present: Sequence[int], answer: Answer, weights: Tensor) -> Weighed:
+    """An answer to the tasks at `present` as one for all tasks; trained tensors are the optimizer's to change."""
+    after = restore(method, state, answer.state, present)
+    if not method.trains:
+        return Weighed(weights, after, answer.status, answer.certificate)
     still = _gradients(method, state)  # a task that is absent or left out trains nothing in this step
     missing = still.keys() - answer.trained.keys()
     if missing:
         raise StateError(
-            f"{method!r} declares {listed(sorted(missing))} as trained, so its `weights` must return the gradient: "
+            f"{method!r} declares {listed(sorted(missing))} as trained, so its answer must hold their gradients: "
             "Answer(..., trained={name: gradient})."
         )
     slopes = {name: answer.trained[name].to(still[name]) for name in still}
-    gradients = restore(method, {**state, **still}, {**answer.state, **slopes}, tasks.present)
+    gradients = restore(method, {**state, **still}, {**answer.state, **slopes}, present)
     return Weighed(
-        found,
-        {**after, **{name: state[name] for name in still}},  # trained tensors are the optimizer's to change
+        weights,
+        {**after, **{name: state[name] for name in still}},
         answer.status,
         answer.certificate,
-        left_out=() if whole else tuple(i for i in rows if i not in kept),
         trained={name: gradients[name] for name in still},
     )
 

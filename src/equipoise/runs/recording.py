@@ -203,7 +203,7 @@ class Recorder:
         groups = 0
         if outcome is not None:
             rows = outcome.present.present
-            factors = None if isinstance(balancer.method, JacobianMethod) else outcome.weights.detach().cpu().numpy()
+            factors = None if outcome.weights is None else outcome.weights.detach().cpu().numpy()
             if factors is not None and factors.ndim > 1:  # granularity=: one row a group, and no single update
                 groups, factors = len(factors), factors.mean(axis=0)
             values = np.zeros(0) if outcome.raw_losses is None else outcome.raw_losses.cpu().numpy()

@@ -1,13 +1,25 @@
 """Short runs of a loss method on written-down losses."""
 
+from typing import NamedTuple
+
 import torch
 
 import equipoise as eq
 from equipoise.methods.base import State, Step
-from equipoise.methods.run import Weighed, run_loss_method
+from equipoise.methods.run import run_loss_method
+from equipoise.methods.state import restrict
 from equipoise.types import Tasks
 
 NAMES = ("a", "b", "c", "d", "e", "f", "g", "h")
+
+
+class Seen(NamedTuple):
+    """What a step gives: implied weights, the state after it, slopes of trained state, and the scalar itself."""
+
+    weights: torch.Tensor
+    state: State
+    trained: State
+    criterion: torch.Tensor
 
 
 def step_of(k: int, present: tuple[int, ...] = ()) -> Step:
@@ -16,12 +28,15 @@ def step_of(k: int, present: tuple[int, ...] = ()) -> Step:
 
 def weigh(
     method: eq.methods.LossMethod, losses: list[float], state: State | None = None, present: tuple[int, ...] = ()
-) -> Weighed:
+) -> Seen:
     """One step. `losses` are those of all tasks; the absent ones' are not shown to the method."""
     k = len(losses)
     step = step_of(k, present)
     shown = torch.tensor([losses[i] for i in step.tasks.present], dtype=torch.float64)
-    return run_loss_method(method, shown, method.init(k) if state is None else state, step)
+    before = method.init(k) if state is None else state
+    weighed = run_loss_method(method, shown, before, step)
+    scalar = method.scalar(shown, restrict(method, before, step.tasks.present), step).value.detach()
+    return Seen(weighed.weights, weighed.state, weighed.trained, scalar)
 
 
 def play(
@@ -30,7 +45,7 @@ def play(
     *,
     presents: list[tuple[int, ...]] | None = None,
     epoch_ends: tuple[int, ...] = (),
-) -> list[Weighed]:
+) -> list[Seen]:
     """All steps; the epoch ends after the steps numbered in `epoch_ends`."""
     state, found = method.init(len(history[0])), []
     for number, losses in enumerate(history):

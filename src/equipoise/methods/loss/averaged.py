@@ -134,3 +134,6 @@ class Averaged(LossMethod):
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
         return self.method.scalar(losses, state, step)
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        return self.method.implied_weights(losses, state, step)

@@ -74,9 +74,19 @@ class COSMOS(LossMethod):
         return {} if self.weights is not None else {"no_conflict": CounterExample(((1.0,), (-5.0,)))}
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
-        everyone = len(losses) if self.weights is None else len(step.tasks.names)
-        preference = preference_factors(self.weights, step.tasks, losses) / everyone
+        preference = self._preference(losses, step)
         mean = (preference * losses).sum()
         length = preference.norm() * torch.linalg.vector_norm(losses)
         cosine = torch.where(length > 0, mean / torch.where(length > 0, length, 1.0), 0.0)
         return Answer(mean - self.c * cosine, state)
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        preference = self._preference(losses, step)
+        size, length = losses.norm(), preference.norm()
+        unit, ray = losses / torch.where(size > 0, size, 1.0), preference / torch.where(length > 0, length, 1.0)
+        slope = (ray - (ray @ unit) * unit) / torch.where(size > 0, size, torch.inf)  # of the cosine
+        return Answer(preference - self.c * slope, state)
+
+    def _preference(self, losses: Tensor, step: Step) -> Tensor:
+        everyone = len(losses) if self.weights is None else len(step.tasks.names)
+        return preference_factors(self.weights, step.tasks, losses) / everyone

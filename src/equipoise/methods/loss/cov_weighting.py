@@ -1,13 +1,12 @@
 """Weights from the coefficient of variation: a loss that still moves still has something to teach."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from ..base import Answer, State, StateTensor, Step, WeightedSum
 from .domain import refuse_negative_losses
 from .shares import proportional_shares
 
@@ -15,7 +14,7 @@ __all__ = ["CoVWeighting"]
 
 
 @dataclass(frozen=True)
-class CoVWeighting(LossMethod):
+class CoVWeighting(WeightedSum):
     r"""Weights in proportion to how much each loss ratio varies, relative to its mean.
 
     .. math:: a_i \propto \frac{\sigma(\ell_i)}{\mu(\ell_i)}, \qquad
@@ -56,21 +55,9 @@ class CoVWeighting(LossMethod):
         del n
         return {tensor.name: torch.zeros(k, dtype=torch.float64) for tensor in self.state_tensors}
 
-    def claims(self, k: int) -> frozenset[str]:
-        laws = {"simplex", "permutation", "unanimity", "degree", "single"}
-        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
-
-    def degree(self) -> float:
-        return 1.0
-
-    def refutes(self) -> Mapping[str, CounterExample]:
-        return {"no_conflict": CounterExample(((1.0,), (-5.0,)))}
-
-    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         refuse_negative_losses(losses, step.tasks, "CoVWeighting", "LinearScalarization", why="compares loss ratios")
-        now = losses.detach()
-        usable = state["mean_loss"] > 0
-        ratio = torch.where(usable, now / torch.where(usable, state["mean_loss"], 1.0), 1.0)
+        ratio = torch.where(state["mean_loss"] > 0, losses / state["mean_loss"], 1.0)
         count = state["count"] + 1
         deviation = ratio - state["mean_ratio"]
         mean_ratio = state["mean_ratio"] + deviation / count
@@ -78,8 +65,8 @@ class CoVWeighting(LossMethod):
         variation = (spread / count).sqrt() / mean_ratio
         after = {
             "count": count,
-            "mean_loss": state["mean_loss"] + (now - state["mean_loss"]) / count,
+            "mean_loss": state["mean_loss"] + (losses - state["mean_loss"]) / count,
             "mean_ratio": mean_ratio,
             "spread": spread,
         }
-        return Answer((proportional_shares(variation, count > 1) * losses).sum(), after)
+        return Answer(proportional_shares(variation, count > 1), after)

@@ -8,19 +8,19 @@ from ...types import Tasks
 __all__ = ["refuse_losses", "refuse_negative_losses", "refuse_nonpositive"]
 
 
-def refuse_losses(bad: Tensor, losses: Tensor, tasks: Tasks, rule: str, instead: str) -> None:
+def refuse_losses(fine: Tensor, losses: Tensor, tasks: Tasks, rule: str, instead: str) -> None:
     """Raises `LossError` where any loss breaks a rule, naming every task that does.
 
     Args:
-        bad: (k,) of truth values: which losses break it.
+        fine: (k,) of truth values: which losses keep it (NaN keeps none).
         losses: (k,) of the present tasks.
         tasks: Names.
         rule: What must hold, as a clause: "X compares ratios, so no loss may be negative".
         instead: What to type instead.
     """
-    if bad.any():
-        names = [name for name, is_bad in zip(tasks.here, bad.tolist(), strict=True) if is_bad]
-        raise LossError(f"{rule}; those of {listed(names)} are {losses.detach()[bad].tolist()}. Use {instead}.")
+    if not fine.all():
+        names = [name for name, is_fine in zip(tasks.here, fine.tolist(), strict=True) if not is_fine]
+        raise LossError(f"{rule}; those of {listed(names)} are {losses.detach()[~fine].tolist()}. Use {instead}.")
 
 
 def refuse_nonpositive(
@@ -43,10 +43,10 @@ def refuse_nonpositive(
         [0.0]. Use LinearScalarization.
     """
     rule = f"{where} {why}, so every loss must be positive"
-    refuse_losses(~(losses.detach() > 0), losses, tasks, rule, instead)
+    refuse_losses(losses > 0, losses, tasks, rule, instead)
 
 
 def refuse_negative_losses(losses: Tensor, tasks: Tasks, where: str, instead: str, *, why: str) -> None:
     """Raises `LossError` naming every task whose loss is negative; zero is allowed. Arguments as above."""
     rule = f"{where} {why}, so no loss may be negative"
-    refuse_losses(~(losses.detach() >= 0), losses, tasks, rule, instead)
+    refuse_losses(losses >= 0, losses, tasks, rule, instead)

@@ -1,6 +1,5 @@
 """Dynamic weight average: a task whose loss falls slowly gets more weight."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...errors import LossError, SettingError
-from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from ..base import Answer, State, StateTensor, Step, WeightedSum
 
 __all__ = ["DWA"]
 
@@ -16,7 +15,7 @@ _LARGEST = torch.finfo(torch.float64).max / 4
 
 
 @dataclass(frozen=True)
-class DWA(LossMethod):
+class DWA(WeightedSum):
     r"""Weights from the ratio of the last two epochs' mean losses.
 
     .. math:: a = \operatorname{softmax}(r / T), \qquad r_i = \bar L_i(e - 1) / \bar L_i(e - 2)
@@ -72,23 +71,13 @@ class DWA(LossMethod):
         names = [tensor.name for tensor in self.state_tensors]
         return {name: torch.zeros(k, dtype=torch.float64) for name in names}
 
-    def claims(self, k: int) -> frozenset[str]:
-        laws = {"simplex", "permutation", "unanimity", "degree", "single"}
-        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
-
-    def degree(self) -> float:
-        return 1.0
-
-    def refutes(self) -> Mapping[str, CounterExample]:
-        return {"no_conflict": CounterExample(((3.0, 0.0), (-1.0, 1.0)))}
-
-    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         del step
         known = (state["epochs"] >= 2) & (state["earlier"] > 0)
         ratio = torch.where(known, state["last"] / state["earlier"], 1.0)
         weights = torch.softmax((ratio / self.T).clamp(max=_LARGEST), dim=0)  # two infinities would make NaN
-        state = {**state, "total": state["total"] + losses.detach(), "count": state["count"] + 1}
-        return Answer((weights * losses).sum(), state)
+        state = {**state, "total": state["total"] + losses, "count": state["count"] + 1}
+        return Answer(weights, state)
 
     def end_epoch(self, state: State) -> State:
         seen = state["count"] > 0

@@ -101,22 +101,27 @@ class FAMO(LossMethod):
         return {"no_conflict": CounterExample(((3.0, 0.0), (-1.0, 1.0)))}
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
-        lowest = torch.zeros_like(losses.detach())
+        answer = self.implied_weights(losses.detach(), state, step)
+        distances = losses - answer.state["lowest"] + self.floor
+        # the weights times the distances, held constant, are z / c
+        return answer._replace(value=(answer.value * distances.detach() * distances.log()).sum())
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        lowest = torch.zeros_like(losses)
         if self.min_losses is not None:
             lowest = step.tasks.vector(self.min_losses, "min_losses").to(losses)
         distances = losses - lowest + self.floor
         refuse_losses(
-            ~(distances.detach() > 0),
+            distances > 0,
             losses,
             step.tasks,
             "FAMO takes logarithms of the losses above `min_losses` (0 by default), so every loss must lie above it",
             "a lower `min_losses`, or LinearScalarization",
         )
-        now = distances.detach().log()
+        now = distances.log()
         state = self._moved(state, now)
-        shares = torch.softmax(state["logits"], dim=0)
-        scale = (shares / distances.detach()).sum()
-        return Answer((shares * distances.log()).sum() / scale, {**state, "before": now, "lowest": lowest})
+        slopes = torch.softmax(state["logits"], dim=0) / distances
+        return Answer(slopes / slopes.sum(), {**state, "before": now, "lowest": lowest})
 
     def observe(self, losses: Tensor, state: State) -> State:
         distances = losses - state["lowest"] + self.floor

@@ -62,3 +62,7 @@ class GeometricLoss(LossMethod):
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
         refuse_nonpositive(losses, step.tasks, "GeometricLoss", "LinearScalarization, which takes losses of any sign")
         return Answer(losses.log().mean().exp(), state)
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        value = self.scalar(losses, state, step).value
+        return Answer(value / len(losses) / losses, state)

@@ -79,6 +79,13 @@ class HypervolumeLoss(LossMethod):
         }
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+        return Answer(-self._room(losses, step).log().sum(), state)
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        return Answer(1 / self._room(losses, step), state)
+
+    def _room(self, losses: Tensor, step: Step) -> Tensor:
+        """(k,): how far each loss lies below the reference."""
         if self.reference is None:
             reference = self.slack * losses.detach().amax()
             rule = "HypervolumeLoss() puts its reference above the largest loss, which must be positive"
@@ -87,5 +94,5 @@ class HypervolumeLoss(LossMethod):
             rule = "HypervolumeLoss(reference) needs every loss below its reference"
         room = reference - losses
         instead = "a higher `reference`, or LinearScalarization"
-        refuse_losses(~(room.detach() > 0), losses, step.tasks, rule, instead)
-        return Answer(-room.log().sum(), state)
+        refuse_losses(room > 0, losses, step.tasks, rule, instead)
+        return room

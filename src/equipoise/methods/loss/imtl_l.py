@@ -65,8 +65,16 @@ class IMTLL(LossMethod):
         }
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
-        refuse_negative_losses(
-            losses, step.tasks, "IMTLL", "LinearScalarization", why="learns a scale for which scale times loss is 1"
-        )
+        _refuse_negative(losses, step)
         log_scale = state["log_scale"].to(losses.dtype)
         return Answer((log_scale.exp() * losses - log_scale).sum(), state)
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        _refuse_negative(losses, step)
+        scales = state["log_scale"].detach().to(losses.dtype).exp()
+        return Answer(scales, state, trained={"log_scale": scales * losses - 1})
+
+
+def _refuse_negative(losses: Tensor, step: Step) -> None:
+    why = "learns a scale for which scale times loss is 1"
+    refuse_negative_losses(losses, step.tasks, "IMTLL", "LinearScalarization", why=why)

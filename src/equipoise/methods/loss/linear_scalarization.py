@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ...errors import SettingError
 from ...types import PerTask, Preference, Tasks, freeze_per_task
-from ..base import Answer, CounterExample, LossMethod, State, Step
+from ..base import Answer, CounterExample, State, Step, WeightedSum
 
 __all__ = ["LinearScalarization", "counted", "preference_factors", "refuse_negative"]
 
 
 @dataclass(frozen=True)
-class LinearScalarization(LossMethod, Preference):
+class LinearScalarization(WeightedSum, Preference):
     r"""The weighted sum of the losses.
 
     .. math:: \sum_{i=1}^k w_i L_i
@@ -54,22 +54,16 @@ class LinearScalarization(LossMethod, Preference):
     def claims(self, k: int) -> frozenset[str]:
         if self.weights is not None:
             return frozenset({"degree"})
-        laws = {"simplex", "permutation", "unanimity", "degree", "single"}
-        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
-
-    def degree(self) -> float:
-        return 1.0
+        return super().claims(k)
 
     def refutes(self) -> Mapping[str, CounterExample]:
-        if self.weights is not None:
-            return {}
-        return {"no_conflict": CounterExample(((3.0, 0.0), (-1.0, 1.0)))}
+        return {} if self.weights is not None else super().refutes()
 
-    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         if self.weights is None:
-            return Answer(losses.sum() / len(losses), state)
+            return Answer(torch.full_like(losses, 1 / len(losses)), state)
         weights = step.tasks.vector(self.weights, "weights").to(losses)
-        return Answer((weights * losses).sum(), state)
+        return Answer(weights, state)
 
 
 def refuse_negative(weights: PerTask | None, where: str) -> None:

@@ -10,14 +10,14 @@ from torch import Tensor
 from ...errors import SettingError
 from ...solve.simplex import project_to_simplex
 from ...types import PerTask, freeze_per_task
-from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from ..base import Answer, CounterExample, State, StateTensor, Step, WeightedSum
 from .linear_scalarization import preference_factors, refuse_negative
 
 __all__ = ["OMDTchebycheff"]
 
 
 @dataclass(frozen=True)
-class OMDTchebycheff(LossMethod):
+class OMDTchebycheff(WeightedSum):
     r"""Online mirror descent on the Tchebycheff criterion.
 
     The step at time t descends :math:`\sum_i \lambda_i k w_i L_i` with the OLD dual weights; then
@@ -79,24 +79,27 @@ class OMDTchebycheff(LossMethod):
     def claims(self, k: int) -> frozenset[str]:
         if self.weights is not None:
             return frozenset()
-        laws = {"simplex", "permutation", "unanimity", "single"}
-        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
+        return super().claims(k)
+
+    def degree(self) -> None:
+        return None
 
     def refutes(self) -> Mapping[str, CounterExample]:
-        return {} if self.weights is not None else {"no_conflict": CounterExample(((3.0, 0.0), (-1.0, 1.0)))}
+        return {} if self.weights is not None else super().refutes()
 
-    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
-        terms = preference_factors(self.weights, step.tasks, losses) * losses
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        factors = preference_factors(self.weights, step.tasks, losses)
         dual = state["dual"]
+        climbed = dual + self.step_size * (factors * losses)
         if self.dual == "exponentiated":
             share = torch.logsumexp(dual, dim=0)  # log of the present tasks' part of the simplex
             current = (dual - share).exp()
-            climbed = dual + self.step_size * terms.detach()
             after = climbed - torch.logsumexp(climbed, dim=0) + share
         else:
             mass = dual.sum()
             # a present group that has lost all its weight starts again from equal shares
             current = torch.where(mass > 0, dual / mass, torch.full_like(dual, 1 / len(dual)))
-            moved = (dual + self.step_size * terms.detach()).cpu().numpy()
-            after = torch.from_numpy(project_to_simplex(moved, float(mass))).to(dual) if mass > 0 else dual
-        return Answer((current * terms).sum(), {"dual": after})
+            after = dual
+            if mass > 0:
+                after = torch.from_numpy(project_to_simplex(climbed.cpu().numpy(), float(mass))).to(dual)
+        return Answer(current * factors, {"dual": after})

@@ -83,6 +83,17 @@ class PNorm(LossMethod):
         return refuted if self.p == 1 else refuted | {"simplex": pair, "unanimity": pair}
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+        _, parts, unit, nothing = self._parts(losses, step)
+        norm = parts.pow(self.p).sum().pow(1 / self.p)
+        return Answer(unit * norm - nothing * norm.detach(), state)
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        weights, parts, _, _ = self._parts(losses, step)
+        total = parts.pow(self.p).sum()
+        return Answer(weights * total.pow(1 / self.p - 1) * parts.pow(self.p - 1), state)
+
+    def _parts(self, losses: Tensor, step: Step) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weights, the weighted losses in units of the largest, that unit, and whether all are zero."""
         refuse_negative_losses(losses, step.tasks, "PNorm", "LinearScalarization", why="takes powers")
         weights = torch.full_like(losses.detach(), 1 / len(losses))
         if self.weights is not None:
@@ -91,5 +102,4 @@ class PNorm(LossMethod):
         largest = terms.detach().amax()
         nothing = largest == 0  # then every term counts as one, which has a gradient
         unit = torch.where(nothing, 1.0, largest)
-        norm = (terms / unit + nothing).pow(self.p).sum().pow(1 / self.p)
-        return Answer(unit * norm - nothing * norm.detach(), state)
+        return weights, terms / unit + nothing, unit, nothing

@@ -87,6 +87,17 @@ class PBI(LossMethod):
         return {"simplex": pair, "unanimity": pair, "no_conflict": CounterExample(((1.0,), (-5.0,)))}
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+        along, aside, _, state = self._parts(losses, state, step)
+        return Answer(along + self.theta * torch.linalg.vector_norm(aside), state)
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        _, aside, ray, state = self._parts(losses, state, step)
+        length = aside.norm()
+        outward = aside / torch.where(length > 0, length, 1.0)
+        return Answer(ray + self.theta * (outward - (outward @ ray) * ray), state)
+
+    def _parts(self, losses: Tensor, state: State, step: Step) -> tuple[Tensor, Tensor, Tensor, State]:
+        """How far the losses lie along the ray (a number) and beside it (k,); the ray, of length 1; the new state."""
         above, state = measure_from_ideal(losses, self.ideal, 0.0, state, step)
         ray = preference_factors(self.weights, step.tasks, losses)
         length = ray.norm()
@@ -95,5 +106,4 @@ class PBI(LossMethod):
         aside = above - along * ray
         near = aside.detach().norm() <= _ROUNDING * above.detach().norm()
         # a residual of pure rounding has a direction that means nothing
-        distance = torch.linalg.vector_norm(torch.where(near, torch.zeros_like(aside), aside))
-        return Answer(along + self.theta * distance, state)
+        return along, torch.where(near, torch.zeros_like(aside), aside), ray, state

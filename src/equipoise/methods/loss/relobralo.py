@@ -1,6 +1,5 @@
 """Relative loss balancing with random lookback: progress since the last step, and now and then since the first."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError
-from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from ..base import Answer, State, StateTensor, Step, WeightedSum
 from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
 from .domain import refuse_negative_losses
 
@@ -18,7 +17,7 @@ _LARGEST = torch.finfo(torch.float64).max / 4
 
 
 @dataclass(frozen=True)
-class ReLoBRaLo(LossMethod):
+class ReLoBRaLo(WeightedSum):
     r"""Weights from relative progress, smoothed, with random looks back to the first step.
 
     .. math:: b(t; u) = \operatorname{softmax}_i \frac{L_i(t)}{T L_i(u)}, \qquad
@@ -81,30 +80,18 @@ class ReLoBRaLo(LossMethod):
         even = torch.full((k,), 1 / k, dtype=torch.float64)
         return {"initial": unseen, "last": unseen.clone(), "weights": even, **initial_random(self.seed)}
 
-    def claims(self, k: int) -> frozenset[str]:
-        laws = {"simplex", "permutation", "unanimity", "degree", "single"}
-        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
-
-    def degree(self) -> float:
-        return 1.0
-
-    def refutes(self) -> Mapping[str, CounterExample]:
-        return {"no_conflict": CounterExample(((1.0,), (-50.0,)))}
-
-    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         refuse_negative_losses(losses, step.tasks, "ReLoBRaLo", "LinearScalarization", why="compares loss ratios")
-        now = losses.detach()
         generator, state = generator_of(state)
         keep = bool(generator.random() < self.rho)
-        initial = torch.where(state["initial"].isnan(), now, state["initial"])
+        initial = torch.where(state["initial"].isnan(), losses, state["initial"])
         mass = state["weights"].sum()
-        even = torch.full_like(now, 1 / len(now))
-        own = torch.where(mass > 0, state["weights"] / torch.where(mass > 0, mass, 1.0), even)
-        history = own if keep else self._balance(now, initial)
-        weights = self.alpha * history + (1 - self.alpha) * self._balance(now, state["last"])
+        own = torch.where(mass > 0, state["weights"] / mass, 1 / len(losses))
+        history = own if keep else self._balance(losses, initial)
+        weights = self.alpha * history + (1 - self.alpha) * self._balance(losses, state["last"])
         weights = weights / weights.sum()  # rounding must not pile up over a long run
-        after = {**state, "initial": initial, "last": now, "weights": weights * mass}
-        return Answer((weights * losses).sum(), after)
+        after = {**state, "initial": initial, "last": losses, "weights": weights * mass}
+        return Answer(weights, after)
 
     def _balance(self, now: Tensor, then: Tensor) -> Tensor:
         ratio = torch.where(then > 0, now / then, 1.0)  # NaN, a task not seen before, is not above 0

@@ -1,6 +1,5 @@
 """Random loss weighting: new weights every step, a baseline that is hard to beat."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError, listed
-from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from ..base import Answer, State, StateTensor, Step, WeightedSum
 from ..random_weights import Distribution, random_weights
 from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
 
@@ -16,7 +15,7 @@ __all__ = ["RLW"]
 
 
 @dataclass(frozen=True)
-class RLW(LossMethod):
+class RLW(WeightedSum):
     r"""Weights drawn anew at every step.
 
     .. math:: \sum_i a_i L_i, \qquad a = f(z), \quad z \sim p
@@ -78,17 +77,10 @@ class RLW(LossMethod):
         return initial_random(self.seed)
 
     def claims(self, k: int) -> frozenset[str]:
-        laws = {"simplex", "unanimity", "degree", "single"}
-        return frozenset(laws | {"no_conflict", "permutation"} if k == 1 else laws)
+        return super().claims(k) if k == 1 else super().claims(k) - {"permutation"}
 
-    def degree(self) -> float:
-        return 1.0
-
-    def refutes(self) -> Mapping[str, CounterExample]:
-        return {"no_conflict": CounterExample(((1.0,), (-5.0,)))}  # opposite: any direction but 0 hurts one of them
-
-    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         del step
         generator, state = generator_of(state)
         weights = random_weights(self.distribution, len(losses), generator, normalize=self.normalize)
-        return Answer((torch.from_numpy(weights).to(losses) * losses).sum(), state)
+        return Answer(torch.from_numpy(weights).to(losses), state)

@@ -63,3 +63,7 @@ class ScaleInvariant(LossMethod):
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
         refuse_nonpositive(losses, step.tasks, "ScaleInvariant", "LinearScalarization, which takes losses of any sign")
         return Answer(losses.log().mean(), state)
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        refuse_nonpositive(losses, step.tasks, "ScaleInvariant", "LinearScalarization, which takes losses of any sign")
+        return Answer(1 / len(losses) / losses, state)

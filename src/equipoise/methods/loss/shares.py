@@ -24,5 +24,5 @@ def proportional_shares(values: Tensor, known: Tensor) -> Tensor:
     kept = torch.where(known, values, 0.0)
     total = kept.sum()
     rest = known.sum() * even
-    shared = torch.where(total > 0, kept / torch.where(total > 0, total, 1.0) * rest, even)
+    shared = torch.where(total > 0, kept / total * rest, even)
     return torch.where(known, shared, even)

@@ -1,6 +1,5 @@
 """Weights from the losses' fluctuations, a free estimate of the gradient norms."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,14 +7,14 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError
-from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from ..base import Answer, State, StateTensor, Step, WeightedSum
 from .shares import proportional_shares
 
 __all__ = ["SLAW"]
 
 
 @dataclass(frozen=True)
-class SLAW(LossMethod):
+class SLAW(WeightedSum):
     r"""Scaled loss approximate weighting: the inverse standard deviation of each loss over the recent steps.
 
     .. math:: a_i \propto 1/s_i, \qquad s_i = \sqrt{m_{2,i} - m_{1,i}^2}
@@ -69,25 +68,15 @@ class SLAW(LossMethod):
         del n
         return {tensor.name: torch.zeros(k, dtype=torch.float64) for tensor in self.state_tensors}
 
-    def claims(self, k: int) -> frozenset[str]:
-        laws = {"simplex", "permutation", "unanimity", "degree", "single"}
-        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
-
-    def degree(self) -> float:
-        return 1.0
-
-    def refutes(self) -> Mapping[str, CounterExample]:
-        return {"no_conflict": CounterExample(((1.0,), (-50.0,)))}
-
-    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         del step
         count = state["count"] + 1
         share = (1 - self.beta) / (1 - self.beta**count)  # of this step in the mean
-        deviation = losses.detach() - state["mean"]
+        deviation = losses - state["mean"]
         mean = state["mean"] + share * deviation
         variance = (1 - share) * (state["variance"] + share * deviation**2)
         spread = torch.maximum(variance.sqrt(), self.floor * mean.abs())
         known = (count > 1) & (spread > 0)
         smallest = torch.where(known, spread, torch.inf).amin()
         weights = proportional_shares(smallest / torch.where(known, spread, 1.0), known)
-        return Answer((weights * losses).sum(), {"count": count, "mean": mean, "variance": variance})
+        return Answer(weights, {"count": count, "mean": mean, "variance": variance})

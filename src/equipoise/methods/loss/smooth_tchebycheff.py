@@ -153,11 +153,32 @@ class SmoothTchebycheff(LossMethod):
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
         factors = preference_factors(self.weights, step.tasks, losses)
-        return (
-            self._log(losses, factors, state, step) if self.form == "log" else self._plain(losses, factors, state, step)
-        )
+        if self.form == "log":
+            logs, nadir, balanced, state = self._log(losses, factors, state, step)
+            soft = self.mu * torch.logsumexp((logs - nadir.log()) / self.mu, dim=0)
+            taking_part = counted(factors)
+            mean = torch.where(taking_part, logs, 0.0).sum() / taking_part.sum()
+            return Answer(torch.where(balanced, soft, mean), state)
+        terms, mu, state = self._plain(losses, factors, state, step)
+        # mu = 0 needs all losses zero: the soft maximum is then the hard one
+        soft = mu * torch.logsumexp(terms / torch.where(mu > 0, mu, 1.0), dim=0)
+        return Answer(torch.where(mu > 0, soft, terms.amax()), state)
 
-    def _plain(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> Answer:
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        factors = preference_factors(self.weights, step.tasks, losses)
+        if self.form == "log":
+            logs, nadir, balanced, state = self._log(losses, factors, state, step)
+            taking_part = counted(factors).to(losses)
+            even = taking_part / taking_part.sum()
+            shares = torch.where(balanced, torch.softmax((logs - nadir.log()) / self.mu, dim=0), even)
+            return Answer(shares / losses, state)
+        terms, mu, state = self._plain(losses, factors, state, step)
+        largest = (terms == terms.amax()).to(losses)
+        soft = torch.softmax(terms / mu, dim=0)
+        return Answer(factors * torch.where(mu > 0, soft, largest / largest.sum()), state)
+
+    def _plain(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> tuple[Tensor, Tensor, State]:
+        """The terms of the maximum (-inf for a task of weight 0), its softness, and the new state."""
         above, state = measure_from_ideal(losses, self.ideal, self.utopia, state, step)
         sizes = factors * losses.detach()
         lowest, highest = torch.minimum(state["lowest"], sizes), torch.maximum(state["highest"], sizes)
@@ -167,21 +188,17 @@ class SmoothTchebycheff(LossMethod):
         if self.relative:
             span = (highest - lowest).amax()
             mu = mu * torch.where(span > 0, span, sizes.abs().amax())
-        terms = torch.where(counted(factors), factors * above, -torch.inf)
-        # mu = 0 needs all losses zero: the soft maximum is then the hard one
-        soft = mu * torch.logsumexp(terms / torch.where(mu > 0, mu, 1.0), dim=0)
-        return Answer(torch.where(mu > 0, soft, terms.amax()), state)
+        return torch.where(counted(factors), factors * above, -torch.inf), mu, state
 
-    def _log(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> Answer:
+    def _log(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> tuple[Tensor, Tensor, Tensor, State]:
+        """Logarithms (-inf for a task of weight 0), the nadir, whether the warm-up is over, and the new state."""
         refuse_nonpositive(losses, step.tasks, "SmoothTchebycheff(form='log')", "form='plain'")
         state = {**state, "total": state["total"] + losses.detach(), "count": state["count"] + 1}
         taking_part = counted(factors)
         logs = torch.where(taking_part, losses.log() + torch.where(taking_part, factors, 1.0).log(), -torch.inf)
         # a task that never appeared in the nadir's epoch has none yet: it stays at its own size
         nadir = torch.where(state["nadir"].isnan(), losses.detach(), state["nadir"])
-        balanced = self.mu * torch.logsumexp((logs - nadir.log()) / self.mu, dim=0)
-        mean = torch.where(taking_part, logs, 0.0).sum() / taking_part.sum()
-        return Answer(torch.where(state["epoch"] > self.warmup, balanced, mean), state)
+        return logs, nadir, state["epoch"] > self.warmup, state
 
     def end_epoch(self, state: State) -> State:
         measured = (state["epoch"] == self.warmup) | state["nadir"].isnan() & (state["epoch"] > self.warmup)

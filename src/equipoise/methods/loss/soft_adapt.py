@@ -1,6 +1,5 @@
 """Weights from the losses' slopes: a task whose loss rises gets more."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,14 +7,14 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError
-from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from ..base import Answer, State, StateTensor, Step, WeightedSum
 from .domain import refuse_negative_losses
 
 __all__ = ["SoftAdapt"]
 
 
 @dataclass(frozen=True)
-class SoftAdapt(LossMethod):
+class SoftAdapt(WeightedSum):
     r"""A softmax of the losses' last changes.
 
     .. math:: a = \operatorname{softmax}(\beta s), \qquad s_i = L_i(t) - L_i(t-1)
@@ -64,27 +63,18 @@ class SoftAdapt(LossMethod):
         del n
         return {"last": torch.full((k,), torch.nan, dtype=torch.float64)}
 
-    def claims(self, k: int) -> frozenset[str]:
-        laws = {"simplex", "permutation", "unanimity", "single"}
-        laws |= {"degree"} if self.normalized else set()
-        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
-
     def degree(self) -> float | None:
         return 1.0 if self.normalized else None
 
-    def refutes(self) -> Mapping[str, CounterExample]:
-        return {"no_conflict": CounterExample(((1.0,), (-50.0,)))}
-
-    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
-        now = losses.detach()
-        slopes = torch.where(state["last"].isnan(), 0.0, now - state["last"])
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        slopes = torch.where(state["last"].isnan(), 0.0, losses - state["last"])
         if self.normalized:
             size = slopes.abs().sum()
-            slopes = slopes / torch.where(size > 0, size, 1.0)
+            slopes = torch.where(size > 0, slopes / size, 0.0)
         scores = self.beta * slopes
         if self.loss_weighted:
             refuse_negative_losses(
                 losses, step.tasks, "SoftAdapt(loss_weighted=True)", "loss_weighted=False", why="weighs by the losses"
             )
-            scores = torch.where((now > 0).any(), scores + now.log(), scores)
-        return Answer((torch.softmax(scores, dim=0) * losses).sum(), {"last": now})
+            scores = torch.where((losses > 0).any(), scores + losses.log(), scores)
+        return Answer(torch.softmax(scores, dim=0), {"last": losses})

@@ -95,9 +95,18 @@ class Tchebycheff(LossMethod, Preference):
         return {"no_conflict": CounterExample(((1.0, 0.0), (-1.0, 1.0)), losses=(2.0, 1.0))}
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+        _, terms, candidates, state = self._terms(losses, state, step)
+        return Answer(candidates.amax() + self.augmented * terms.sum(), state)
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        factors, _, candidates, state = self._terms(losses, state, step)
+        largest = (candidates == candidates.amax()).to(losses)
+        return Answer(factors * (largest / largest.sum() + self.augmented), state)  # ties share alike, as in autograd
+
+    def _terms(self, losses: Tensor, state: State, step: Step) -> tuple[Tensor, Tensor, Tensor, State]:
+        """Factors k w, terms k w (L - z), those that may be the largest (the others -inf), and the new state."""
         above, state = measure_from_ideal(losses, self.ideal, self.utopia, state, step)
         factors = preference_factors(self.weights, step.tasks, losses)
         terms = factors * above
-        # a task of weight 0 would be the largest where all terms are negative; amax shares its gradient over ties
-        largest = torch.where(counted(factors), terms, -torch.inf).amax()
-        return Answer(largest + self.augmented * terms.sum(), state)
+        # a task of weight 0 would be the largest where all terms are negative
+        return factors, terms, torch.where(counted(factors), terms, -torch.inf), state

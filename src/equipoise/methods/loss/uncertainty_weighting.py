@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -99,18 +100,26 @@ class UncertaintyWeighting(LossMethod):
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
         log_variance = state["log_variance"].to(losses.dtype)
-        kinds = self._kinds_of(step)
-        factor = torch.tensor([0.5 if kind == "regression" else 1.0 for kind in kinds]).to(losses)
-        own = torch.tensor([kind == "likelihood" for kind in kinds], device=losses.device)
+        factor, own = self._factors(losses, step)
+        scaled = factor * torch.exp(-log_variance) * losses + log_variance / 2
+        return Answer(torch.where(own, losses, scaled).sum(), state)
+
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
+        factor, own = self._factors(losses, step)
+        weights = torch.where(own, 1.0, factor * torch.exp(-state["log_variance"].detach().to(losses.dtype)))
+        return Answer(weights, state, trained={"log_variance": torch.where(own, 0.0, 0.5 - weights * losses)})
+
+    def _factors(self, losses: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """(k,) one half for regression, else 1; (k,) which losses hold their variance themselves."""
+        factor, own = (constant.to(losses.device) for constant in _constants(tuple(self._kinds_of(step))))
         refuse_losses(
-            ~own & ~(losses.detach() >= 0),
+            own | (losses >= 0),
             losses,
             step.tasks,
             "UncertaintyWeighting divides by a variance that it learns, so no loss may be negative",
             "kinds={task: 'likelihood'} for a log-likelihood, or LinearScalarization",
         )
-        scaled = factor * torch.exp(-log_variance) * losses + log_variance / 2
-        return Answer(torch.where(own, losses, scaled).sum(), state)
+        return factor, own
 
     def _kinds_of(self, step: Step) -> list[str]:
         if isinstance(self.kinds, str):
@@ -123,6 +132,12 @@ class UncertaintyWeighting(LossMethod):
                 f"The tasks are {listed(step.tasks.names)}."
             )
         return [table[name] for name in step.tasks.here]
+
+
+@lru_cache(maxsize=32)
+def _constants(kinds: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    factor = [0.5 if kind == "regression" else 1.0 for kind in kinds]
+    return torch.tensor(factor, dtype=torch.float64), torch.tensor([kind == "likelihood" for kind in kinds])
 
 
 def scaled_cross_entropy(logits: Tensor, target: Tensor, log_variance: Tensor) -> Tensor:

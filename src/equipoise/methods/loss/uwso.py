@@ -1,6 +1,5 @@
 """Soft-optimal uncertainty weighting: a softmax of the inverse losses."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError
-from ..base import Answer, CounterExample, LossMethod, State, Step
+from ..base import Answer, State, Step, WeightedSum
 from .domain import refuse_nonpositive
 
 __all__ = ["UWSO"]
@@ -17,7 +16,7 @@ _LARGEST = torch.finfo(torch.float64).max / 4
 
 
 @dataclass(frozen=True)
-class UWSO(LossMethod):
+class UWSO(WeightedSum):
     r"""The closed-form optimum of uncertainty weighting, 1/L, passed through a softmax.
 
     .. math:: \sum_i a_i L_i, \qquad a = \operatorname{softmax}\bigl((1/L) / T\bigr)\ \text{held constant}
@@ -55,15 +54,11 @@ class UWSO(LossMethod):
         if not self.T > 0:
             raise SettingError(f"`T` is a temperature and must be positive; got {self.T}.")
 
-    def claims(self, k: int) -> frozenset[str]:
-        laws = {"simplex", "permutation", "unanimity", "single"}
-        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
+    def degree(self) -> None:
+        return None
 
-    def refutes(self) -> Mapping[str, CounterExample]:
-        return {"no_conflict": CounterExample(((3.0, 0.0), (-1.0, 1.0)))}
-
-    def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
+    def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         refuse_nonpositive(losses, step.tasks, "UWSO", "LinearScalarization", why="divides by the losses")
         # two infinities would make NaN: the largest number stands for both
-        scores = (1 / losses.detach() / self.T).clamp(max=_LARGEST)
-        return Answer((torch.softmax(scores, dim=0) * losses).sum(), state)
+        scores = (1 / losses / self.T).clamp(max=_LARGEST)
+        return Answer(torch.softmax(scores, dim=0), state)
