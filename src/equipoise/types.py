@@ -20,6 +20,7 @@ carries over. k tasks, n shared parameters, B batch, K models, q shared width.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -138,25 +139,31 @@ class Tasks:
         Raises:
             TaskError: Names that do not fit, or a sequence of another length.
         """
-        frozen = freeze_per_task(values, argument) or ()
-        table = {entry[0]: entry[1] for entry in frozen if isinstance(entry, tuple)}
-        if table:
-            missing = [name for name in self.names if name not in table]
-            unknown = [name for name in table if name not in self.names]
-            if missing or unknown:
-                raise TaskError(
-                    f"`{argument}` must name every task once; missing: {listed(missing) or 'none'}; "
-                    f"unknown: {listed(unknown) or 'none'}. The tasks are {listed(self.names)}."
-                )
-            ordered = [table[name] for name in self.names]
-        else:
-            ordered = [entry for entry in frozen if not isinstance(entry, tuple)]
-            if len(ordered) != len(self.names):
-                raise TaskError(
-                    f"`{argument}` must hold one number for each of the {len(self.names)} tasks "
-                    f"({listed(self.names)}); got {len(ordered)}."
-                )
-        return torch.tensor([ordered[i] for i in self.present], dtype=torch.float64)
+        frozen = values if isinstance(values, tuple) else freeze_per_task(values, argument) or ()
+        return _vector(self, frozen, argument).clone()
+
+
+@lru_cache(maxsize=64)  # asked in every step, and names are compared by text
+def _vector(tasks: Tasks, values: TaskValues, argument: str) -> Tensor:
+    frozen = freeze_per_task(values, argument) or ()
+    names, table = set(tasks.names), {entry[0]: entry[1] for entry in frozen if isinstance(entry, tuple)}
+    if table:
+        missing = [name for name in tasks.names if name not in table]
+        unknown = [name for name in table if name not in names]
+        if missing or unknown:
+            raise TaskError(
+                f"`{argument}` must name every task once; missing: {listed(missing) or 'none'}; "
+                f"unknown: {listed(unknown) or 'none'}. The tasks are {listed(tasks.names)}."
+            )
+        ordered = [table[name] for name in tasks.names]
+    else:
+        ordered = [entry for entry in frozen if not isinstance(entry, tuple)]
+        if len(ordered) != len(tasks.names):
+            raise TaskError(
+                f"`{argument}` must hold one number for each of the {len(tasks.names)} tasks "
+                f"({listed(tasks.names)}); got {len(ordered)}."
+            )
+    return torch.tensor([ordered[i] for i in tasks.present], dtype=torch.float64)
 
 
 @dataclass(frozen=True)

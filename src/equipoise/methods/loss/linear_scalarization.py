@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -84,16 +85,21 @@ def preference_factors(weights: PerTask | None, tasks: Tasks, like: Tensor) -> T
         like: Gives dtype and device.
 
     Returns:
-        (k,) factors of the present tasks.
+        (k,) factors of the present tasks; made once for the same tasks, so never change them in place.
     """
-    if weights is None:
-        return torch.ones_like(like)
-    everyone = Tasks(tasks.names).vector(weights, "weights")
-    factors = tasks.vector(weights, "weights") / everyone.sum() * len(everyone)
-    return factors.to(like)
+    return _factors(weights, tasks)[0].to(like)
 
 
-def counted(factors: Tensor) -> Tensor:
-    """Which tasks take part in a maximum: those of positive weight; all of them where there is none."""
+def counted(weights: PerTask | None, tasks: Tasks, like: Tensor) -> Tensor:
+    """(k,) which tasks take part in a maximum: those of positive weight; all of them where there is none."""
+    return _factors(weights, tasks)[1].to(like.device)
+
+
+@lru_cache(maxsize=64)
+def _factors(weights: PerTask | None, tasks: Tasks) -> tuple[Tensor, Tensor]:
+    factors = torch.ones(len(tasks.present), dtype=torch.float64)
+    if weights is not None:
+        everyone = Tasks(tasks.names).vector(weights, "weights")
+        factors = tasks.vector(weights, "weights") / everyone.sum() * len(everyone)
     positive = factors > 0
-    return positive | ~positive.any()
+    return factors, positive | ~positive.any()

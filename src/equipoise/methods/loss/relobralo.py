@@ -88,7 +88,7 @@ class ReLoBRaLo(WeightedSum):
         mass = state["weights"].sum()
         own = torch.where(mass > 0, state["weights"] / mass, 1 / len(losses))
         history = own if keep else self._balance(losses, initial)
-        weights = self.alpha * history + (1 - self.alpha) * self._balance(losses, state["last"])
+        weights = torch.lerp(self._balance(losses, state["last"]), history, self.alpha)
         weights = weights / weights.sum()  # rounding must not pile up over a long run
         after = {**state, "initial": initial, "last": losses, "weights": weights * mass}
         return Answer(weights, after)

@@ -156,7 +156,7 @@ class SmoothTchebycheff(LossMethod):
         if self.form == "log":
             logs, nadir, balanced, state = self._log(losses, factors, state, step)
             soft = self.mu * torch.logsumexp((logs - nadir.log()) / self.mu, dim=0)
-            taking_part = counted(factors)
+            taking_part = counted(self.weights, step.tasks, losses)
             mean = torch.where(taking_part, logs, 0.0).sum() / taking_part.sum()
             return Answer(torch.where(balanced, soft, mean), state)
         terms, mu, state = self._plain(losses, factors, state, step)
@@ -168,7 +168,7 @@ class SmoothTchebycheff(LossMethod):
         factors = preference_factors(self.weights, step.tasks, losses)
         if self.form == "log":
             logs, nadir, balanced, state = self._log(losses, factors, state, step)
-            taking_part = counted(factors).to(losses)
+            taking_part = counted(self.weights, step.tasks, losses).to(losses)
             even = taking_part / taking_part.sum()
             shares = torch.where(balanced, torch.softmax((logs - nadir.log()) / self.mu, dim=0), even)
             return Answer(shares / losses, state)
@@ -188,13 +188,13 @@ class SmoothTchebycheff(LossMethod):
         if self.relative:
             span = (highest - lowest).amax()
             mu = mu * torch.where(span > 0, span, sizes.abs().amax())
-        return torch.where(counted(factors), factors * above, -torch.inf), mu, state
+        return torch.where(counted(self.weights, step.tasks, losses), factors * above, -torch.inf), mu, state
 
     def _log(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> tuple[Tensor, Tensor, Tensor, State]:
         """Logarithms (-inf for a task of weight 0), the nadir, whether the warm-up is over, and the new state."""
         refuse_nonpositive(losses, step.tasks, "SmoothTchebycheff(form='log')", "form='plain'")
         state = {**state, "total": state["total"] + losses.detach(), "count": state["count"] + 1}
-        taking_part = counted(factors)
+        taking_part = counted(self.weights, step.tasks, losses)
         logs = torch.where(taking_part, losses.log() + torch.where(taking_part, factors, 1.0).log(), -torch.inf)
         # a task that never appeared in the nadir's epoch has none yet: it stays at its own size
         nadir = torch.where(state["nadir"].isnan(), losses.detach(), state["nadir"])

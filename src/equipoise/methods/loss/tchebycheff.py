@@ -109,4 +109,4 @@ class Tchebycheff(LossMethod, Preference):
         factors = preference_factors(self.weights, step.tasks, losses)
         terms = factors * above
         # a task of weight 0 would be the largest where all terms are negative
-        return factors, terms, torch.where(counted(factors), terms, -torch.inf), state
+        return factors, terms, torch.where(counted(self.weights, step.tasks, losses), terms, -torch.inf), state
