@@ -11,7 +11,6 @@ To run it on CIFAR-10, point ``CIFAR10_PATH`` to the folder ``cifar-10-batches-b
 """
 
 import os
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,6 +21,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import equipoise as eq
+from equipoise.data.cifar10 import read_cifar10
 
 torch.set_num_threads(1)
 ANGLES = (0, 60, 120, 180)
@@ -39,15 +39,14 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return found.images / 16, found.target
 
 
-def cifar10(folder: Path, rows: int = 6_000) -> tuple[np.ndarray, np.ndarray]:
-    """Grey images (rows, 16, 16) in [0, 1] and labels, from the binary version: a label and 3 x 32 x 32 bytes a row."""
-    table = np.fromfile(folder / "data_batch_1.bin", dtype=np.uint8).reshape(-1, 3073)[:rows]
-    grey = table[:, 1:].reshape(-1, 3, 32, 32).mean(axis=1) / 255
-    return grey.reshape(-1, 16, 2, 16, 2).mean(axis=(2, 4)), table[:, 0].astype(np.int64)
+def cifar10(folder: str) -> tuple[np.ndarray, np.ndarray]:
+    """The first 6,000 photographs as grey images (6000, 16, 16) in [0, 1], and labels."""
+    images, labels = read_cifar10(folder, rows=6_000)
+    return images.mean(axis=1).reshape(-1, 16, 2, 16, 2).mean(axis=(2, 4)) / 255, labels
 
 
 path = os.environ.get("CIFAR10_PATH")
-images, labels = cifar10(Path(path)) if path else digits()
+images, labels = cifar10(path) if path else digits()
 turned = torch.tensor(
     np.stack([rotate(images, angle, axes=(1, 2), reshape=False, order=1) for angle in ANGLES]), dtype=torch.float32
 ).flatten(2)

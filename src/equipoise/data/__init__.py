@@ -8,9 +8,11 @@
 
 | file | what it becomes |
 |---|---|
-| ``.csv`` ``.tsv`` ``.txt`` (also ``.gz``) | the separator, decimal commas and the encoding are found and
-said | | ``.arff`` (also ``.gz``) | dense or sparse; numeric, nominal and text attributes |
+| ``.csv`` ``.tsv`` ``.txt`` (also ``.gz``) | the separator, decimal commas and the encoding are found and said |
+| ``.arff`` (also ``.gz``) | dense or sparse; numeric, nominal and text attributes |
 | ``.mat`` | numeric matrices side by side; SARCOS is recognised |
+
+Images: `equipoise.data.cifar10.read_cifar10` reads a folder of the binary CIFAR-10.
 
 Importing this is cheap: pandas, SciPy and scikit-learn are imported where a table is read. Nothing is
 downloaded.
