@@ -17,6 +17,7 @@ from .base import (
     State,
     StateTensor,
     Step,
+    WeightedSum,
 )
 from .gramian import *  # noqa: F403
 from .jacobian import *  # noqa: F403
@@ -45,6 +46,7 @@ __all__ = [
     "State",
     "StateTensor",
     "Step",
+    "WeightedSum",
     "direction",
     "scaled_cross_entropy",
     "table",
