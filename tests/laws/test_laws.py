@@ -1,7 +1,7 @@
 """Every method x every law it claims x every input family; and the counter-example of each law it refutes."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -35,6 +35,8 @@ with warnings.catch_warnings():
         *(eq.RGW(how) for how in ("uniform", "truncated normal", "random normal", "dirichlet", "one-hot", "subset")),
         eq.GradVac(beta=0.0),
         eq.GradVac(beta=0.5, seed=7),
+        eq.NashMTL(max_norm=None, every=3),
+        eq.DBMTL(beta=0.0),
         eq.AlignedMTL(scale="median"),
         eq.AlignedMTL(scale="rmse"),
         eq.GradDrop(leak=0.5),
@@ -124,6 +126,66 @@ def test_every_family_has_the_property_in_its_name(k):
 
 
 @dataclass(frozen=True)
+class Stale(GramianMethod):
+    """Faultless as long as the gradients do not change: it compares them with those of its first step.
+
+    `late`: uses the weights of the step before, made for other gradients. `unit`: weighs by how much the norms have
+    changed, in the unit of a loss. `order`: gives what changed to the first task. `hidden`: keeps norms outside its
+    state.
+    """
+
+    source: ClassVar[str] = "invented"
+    cost: ClassVar[str] = "none"
+    state_tensors: ClassVar[tuple[StateTensor, ...]] = (StateTensor("held"), StateTensor("norms"), StateTensor("seen"))
+    drawer: ClassVar[dict[int, torch.Tensor]] = {}
+
+    fault: str = "late"
+
+    def init(self, k, n=0):
+        return {name: torch.zeros(k, dtype=torch.float64) for name in ("held", "norms", "seen")}
+
+    def degree(self):
+        return 1.0
+
+    def claims(self, k):
+        return frozenset({"permutation", "degree"} | ({"no_conflict"} if self.fault == "late" else set()))
+
+    def weights(self, gramian, state, step):
+        norms, seen = gramian.diagonal().sqrt(), state["seen"] > 0
+        first = torch.where(seen, state["norms"], norms)
+        answer = eq.MGDA().weights(gramian, {}, step).value
+        if self.fault == "late":
+            weights = torch.where(seen, state["held"], answer) if seen.all() else answer
+        elif self.fault == "unit":
+            weights = torch.softmax(first - norms, 0)
+        elif self.fault == "order":
+            weights = answer + (first - norms).abs() / norms * torch.eye(len(norms), dtype=torch.float64)[0]
+        else:
+            last = self.drawer[0] if seen.any() else norms
+            weights = answer * (1 + (last.max() / norms.max()).log().abs())
+            self.drawer[0] = norms
+        return Answer(weights, {"held": answer, "norms": first, "seen": state["seen"] + 1})
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("late", "breaks `no_conflict` on .*, other gradients before: <g_"),
+        ("unit", "breaks `degree` on .*, other gradients before: directions differ"),
+        ("order", "breaks `permutation` on .*, other gradients before: directions differ"),
+        ("hidden", "gives another direction when it goes on from its saved state after step 1"),
+    ],
+)
+def test_faults_that_one_jacobian_repeated_does_not_show_are_caught(fault, message):
+    method = Stale(fault)
+    for name in method.claims(3):
+        for case in families(3):
+            laws[name].check(method, replace(case, earlier=()))  # one Jacobian repeated: nothing to see
+    with pytest.raises(LawViolation, match=message):
+        check_method(method, sizes=(3,))
+
+
+@dataclass(frozen=True)
 class Careless(GramianMethod):
     """Does what `fault` names."""
 
@@ -146,6 +208,8 @@ class Careless(GramianMethod):
             return Answer(weights[:, None], state)
         if self.fault == "nan":
             return Answer(weights * torch.nan, state)
+        if self.fault == "chance":
+            return Answer(weights * torch.rand(1, dtype=torch.float64), state)
         return Answer(weights, {} if self.fault == "lost" else state)
 
 
@@ -156,6 +220,7 @@ class Careless(GramianMethod):
         ("no answer", r"returned Tensor; return Answer\(value, state\)"),
         ("shape", r"a tensor of shape \(2,\) is needed"),
         ("nan", "not finite on an ordinary input"),
+        ("chance", "another direction when the same run is made again: what it draws on must be its state"),
         ("lost", r"returned the state \[\]; declared are \['seen'\]"),
     ],
 )

@@ -172,6 +172,8 @@ def test_what_cannot_be_rotated_is_refused():
         RotoGrad({}, 3)
     with pytest.raises(TaskError, match=r"'a\.b'"):
         RotoGrad({"a.b": nn.Identity()}, 3)
+    with pytest.raises(TaskError, match="got 'type'"):
+        RotoGrad({"type": nn.Identity(), "b": nn.Identity()}, 3)
     with pytest.raises(SettingError, match="at least 1; got 0"):
         RotoGrad({"a": nn.Identity()}, 0)
     with pytest.raises(SettingError, match=r"width dim=3.*\(2, 4\)"):

@@ -16,7 +16,8 @@ set.
 
 import numpy as np
 
-from .raw import Card, RawTable, frame_of, values_sha256
+from .bundled import bundled_table
+from .raw import Card, RawTable
 
 __all__ = ["CARD", "read_diabetes"]
 
@@ -42,13 +43,5 @@ def read_diabetes() -> RawTable:
     order += [bunch.feature_names.index(task) for task in CARD.tasks[:2]]
     values = np.column_stack([bunch.data[:, order], bunch.target])
     names = [*(bunch.feature_names[position] for position in order), CARD.tasks[2]]
-    return RawTable(
-        frame_of({name: values[:, position] for position, name in enumerate(names)}),
-        name=CARD.name,
-        source=CARD.origin,
-        declared=CARD.tasks,
-        units=dict(zip(CARD.tasks, CARD.units, strict=True)),
-        steps=("Body mass (bmi) and blood pressure (bp), inputs where the set was published, are tasks here.",),
-        warnings=CARD.doubts(values),
-        sha256=values_sha256(values),
-    )
+    step = "Body mass (bmi) and blood pressure (bp), inputs where the set was published, are tasks here."
+    return bundled_table(CARD, names, values, step)

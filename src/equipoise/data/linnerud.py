@@ -13,7 +13,8 @@
 
 import numpy as np
 
-from .raw import Card, RawTable, frame_of, values_sha256
+from .bundled import bundled_table
+from .raw import Card, RawTable
 
 __all__ = ["CARD", "read_linnerud"]
 
@@ -37,13 +38,5 @@ def read_linnerud() -> RawTable:
     bunch = load_linnerud()
     values = np.hstack([bunch.data, bunch.target])
     names = (*bunch.feature_names, *bunch.target_names)
-    return RawTable(
-        frame_of({name: values[:, position] for position, name in enumerate(names)}),
-        name=CARD.name,
-        source=CARD.origin,
-        declared=CARD.tasks,
-        units=dict(zip(CARD.tasks, CARD.units, strict=True)),
-        steps=("Units are not stated by the source: the values read as pounds, inches and beats a minute.",),
-        warnings=CARD.doubts(values),
-        sha256=values_sha256(values),
-    )
+    step = "Units are not stated by the source: the values read as pounds, inches and beats a minute."
+    return bundled_table(CARD, names, values, step)

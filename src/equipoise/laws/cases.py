@@ -20,11 +20,13 @@ class Case:
         name: Family, k and scale; enough to find it again together with the seed.
         jacobian: (k, n), float64.
         losses: (k,), positive.
+        earlier: Jacobians of two steps before this one, for methods with memory; none for a stored counter-example.
     """
 
     name: str
     jacobian: Matrix
     losses: Matrix
+    earlier: tuple[Matrix, ...] = ()
 
 
 def _columns(k: int) -> int:
@@ -101,6 +103,9 @@ nearly 0), ``nearly opposite`` (cosines near -1), ``imbalanced`` (norms over 6 d
 def families(k: int, *, seed: int = 0, scales: tuple[float, ...] = (1e-8, 1.0, 1e8)) -> Iterator[Case]:
     """Every family at every scale, for k tasks.
 
+    The earlier Jacobians are another draw of the same family, three times as large, and one of the next family, a fifth
+    as large.
+
     Args:
         k: Tasks, at least 1.
         seed: Of the draws; the same seed gives the same numbers.
@@ -113,8 +118,12 @@ def families(k: int, *, seed: int = 0, scales: tuple[float, ...] = (1e-8, 1.0, 1
         >>> len(list(families(3)))
         27
     """
-    for number, (name, make) in enumerate(_FAMILIES.items()):
+    makers = list(_FAMILIES.values())
+    for number, name in enumerate(_FAMILIES):
+        make, follower = makers[number], makers[(number + 1) % len(makers)]
         draw = np.random.default_rng([seed, k, number])
         jacobian, losses = make(k, draw), draw.uniform(0.5, 2.0, size=k)
+        earlier = 3.0 * make(k, draw), 0.2 * follower(k, draw)
         for scale in scales:
-            yield Case(f"{name}, k={k}, scale {scale:g}, seed {seed}", scale * jacobian, losses)
+            past = tuple(scale * rows for rows in earlier)
+            yield Case(f"{name}, k={k}, scale {scale:g}, seed {seed}", scale * jacobian, losses, past)

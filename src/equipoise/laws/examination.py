@@ -9,16 +9,20 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import EquipoiseWarning, LawViolation, SettingError
-from ..methods.base import Answer, GramianMethod, JacobianMethod, LossMethod, Method, Step
+from ..methods.base import Answer, GramianMethod, JacobianMethod, LossMethod, Method, State, Step
+from ..methods.run import Outcome
+from ..methods.state import restrict
 from ..types import Tasks
 from .cases import Case, families
 from .law import laws
+from .trials import Moment, Trial, play, trials
 
 __all__ = ["Examination", "check_method"]
 
-State = Literal["claimed", "refuted", "not claimed"]
+Claim = Literal["claimed", "refuted", "not claimed"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Examination:
     """
 
     method: str
-    states: dict[str, dict[int, State]]
+    states: dict[str, dict[int, Claim]]
     checks: int
 
     def __str__(self) -> str:
@@ -57,7 +61,8 @@ def check_method(method: Method, *, sizes: Iterable[int] = (1, 2, 3, 5, 10), see
         LawViolation: With every law that is broken, the input it breaks on, and by how much.
 
     Cost:
-        27 inputs for each size; about a second for the default sizes.
+        27 inputs for each size, each two runs of three steps for a method with memory; one to three seconds for the
+        default sizes.
 
     Example:
         >>> from equipoise.methods import MGDA
@@ -68,11 +73,11 @@ def check_method(method: Method, *, sizes: Iterable[int] = (1, 2, 3, 5, 10), see
         hint = f"; give an instance: {method.__name__}()" if isinstance(method, type) else ""
         raise SettingError(f"`check_method` examines a method; got {method!r}{hint}.")
     sizes, checks = tuple(sizes), 0
-    failures = list(_contract(method)) or list(_one_step(method, min(4, max(sizes))))
+    failures = list(_contract(method)) or list(_run(method, min(4, max(sizes))))
     unknown = (set(method.refutes()) | set().union(*(method.claims(k) for k in sizes))) - set(laws)
     if unknown:
         failures.append(f"{method!r} names unknown laws {sorted(unknown)}; known are {sorted(laws)}.")
-    states: dict[str, dict[int, State]] = {name: {} for name in laws}
+    states: dict[str, dict[int, Claim]] = {name: {} for name in laws}
     for k in sizes:
         cases = list(families(k, seed=seed))
         for name, law in laws.items():
@@ -137,16 +142,45 @@ def _contract(method: Method) -> Iterable[str]:
                 yield f"{method!r}: state '{name}' has shape {shape} for k={k}, task axes {tensor.task_axes}."
 
 
-def _one_step(method: Method, k: int) -> Iterable[str]:
-    """What a method hands back on one ordinary input: an Answer of the right shapes, and the old state untouched."""
+def _run(method: Method, k: int) -> Iterable[str]:
+    """What a method hands back in a short run of ordinary inputs: Answers of the right shapes, memory in the state."""
     case = next(families(k, scales=(1.0,)))
-    state = method.init(*case.jacobian.shape)
+    *_, trial = trials(method, case)
+    names = tuple(f"task{i}" for i in range(k))
+    state, twin = method.init(*case.jacobian.shape), copy.deepcopy(method)
+    for jacobian, losses, present in trial.moments:
+        here = np.flatnonzero(present).tolist()
+        step = Step(Tasks(names, tuple(here)), torch.from_numpy(losses[here]))
+        problems = list(_one_step(method, torch.from_numpy(jacobian[here]), restrict(method, state, here), step))
+        if problems:
+            yield from problems
+            return
+        state = play(method, Trial("", (Moment(jacobian, losses, present),)), state)[-1].state
+    first = play(method, trial)
+    again, elsewhere = play(method, trial), play(twin, trial)
+    if not all(_equal(one, other) for one, other in zip([*first, *first], [*again, *elsewhere], strict=True)):
+        yield f"{method!r} gives another direction when the same run is made again: what it draws on must be its state."
+        return
+    for number in range(1, len(first)):
+        rest = Trial("", trial.moments[number:])
+        saved = {name: tensor.clone() for name, tensor in first[number - 1].state.items()}
+        resumed = play(copy.deepcopy(method), rest, saved)
+        if not all(_equal(one, other) for one, other in zip(first[number:], resumed, strict=True)):
+            yield f"{method!r} gives another direction when it goes on from its saved state after step {number}."
+            return
+
+
+def _equal(one: Outcome, other: Outcome) -> bool:
+    return torch.equal(one.direction, other.direction)
+
+
+def _one_step(method: Method, rows: Tensor, state: State, step: Step) -> Iterable[str]:
+    k = len(rows)
     before = {name: tensor.clone() for name, tensor in state.items()}
-    step = Step(Tasks(tuple(f"task{i}" for i in range(k))), torch.from_numpy(case.losses))
-    rows = torch.from_numpy(case.jacobian)
+    assert step.losses is not None
     shape: tuple[int, ...]
     if isinstance(method, LossMethod):
-        answer, shape = method.scalar(torch.from_numpy(case.losses).requires_grad_(), state, step), ()
+        answer, shape = method.scalar(step.losses.clone().requires_grad_(), state, step), ()
     elif isinstance(method, GramianMethod):
         answer, shape = method.weights(rows @ rows.T, state, step), (k,)
     elif isinstance(method, JacobianMethod):

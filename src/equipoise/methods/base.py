@@ -50,6 +50,7 @@ class Method(ABC):
         cost: Per step, beyond what `needs` costs, in words.
         state_tensors: Declaration of the state; empty for a method without memory.
         honours: Kinds of preference that the method can follow.
+        on_layer: Whether it is defined on the gradients of one layer (``layer=``), which is then no approximation.
     """
 
     needs: ClassVar[Needs]
@@ -58,6 +59,7 @@ class Method(ABC):
     cost: ClassVar[str]
     state_tensors: ClassVar[tuple[StateTensor, ...]] = ()
     honours: ClassVar[tuple[type[Preference], ...]] = ()
+    on_layer: ClassVar[bool] = False
 
     @property
     def per_epoch(self) -> bool:

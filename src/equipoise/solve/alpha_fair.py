@@ -13,7 +13,8 @@ __all__ = ["alpha_fair_weights"]
 _EPS = float(np.finfo(np.float64).eps)
 _LIMIT = 200
 _CLOSE = 1e-8  # below this residual, a step that does not help was made by rounding
-_FASTEST = 8.0  # an entry shrinks at most by e^-8 a step
+_FASTEST = 8.0  # an entry shrinks at most by e^-8 a step, or to its square where it is smaller already
+_LARGEST = 300.0  # logarithms beyond which a number counts as this large or small
 
 Array = NDArray[np.float64]
 
@@ -67,29 +68,33 @@ def alpha_fair_weights(gramian: Array, alpha: float = 1.0, *, checked: bool = Fa
     power = 1 / alpha
     logs = np.log(norms)
     unit = float(logs.sum()) / len(logs)
-    pulls, residual, steps = _newton(cosines, (power - 1) * (logs - unit), power)
-    weights = pulls * np.exp(-(logs - unit) - unit * (2 / (1 + power)))
+    log_pulls, residual, steps = _newton(cosines, (power - 1) * (logs - unit), power)
+    weights = np.exp(log_pulls - (logs - unit) - unit * (2 / (1 + power)))
     return Solution(weights, Status.SOLVED if residual <= _CLOSE else Status.ITERATION_LIMIT, residual, steps)
 
 
 def _newton(cosines: Array, log_prices: Array, power: float) -> tuple[Array, float, int]:
-    """Solves C y = u, log u + p log y = log kappa. Returns y, the largest error of a cosine, and the steps."""
+    """Solves C y = u, log u + p log y = log kappa. Returns log y, the largest error of a cosine, and the steps.
+
+    Both unknowns are kept as logarithms: kappa overflows for a small alpha, and for a large one y underflows.
+    """
     k = len(cosines)
-    prices = np.exp(log_prices)
-    pulls = np.exp(log_prices / (1 + power))  # the solution of orthogonal gradients, then times the best factor
+    logs = log_prices / (1 + power)  # the solution of orthogonal gradients, then times the best factor
+    pulls = _raised(logs)
     energy = max(float(pulls @ cosines @ pulls), k * _EPS * float(pulls @ pulls))
-    pulls *= (float(prices @ pulls ** (1 - power)) / energy) ** (1 / (1 + power))
-    supply = prices * pulls**-power
-    best, least = pulls, np.inf
+    logs = logs + np.log(float((pulls * _raised(log_prices - power * logs)).sum()) / energy) / (1 + power)
+    log_supply = log_prices - power * logs
+    best, least = logs, np.inf
     for step in range(1, _LIMIT + 1):
+        pulls, supply = _raised(logs), _raised(log_supply)
         products = cosines @ pulls
         length = max(float(pulls @ products), k * _EPS * float(pulls @ pulls)) ** 0.5
-        residual = float(np.abs(products - prices * pulls**-power).max()) / length
+        residual = float(np.abs(products - _raised(log_prices - power * logs)).max()) / length
         if residual < least:
-            best, least = pulls, residual
+            best, least = logs, residual
         elif residual < _CLOSE:
             return best, least, step
-        lag = log_prices - np.log(supply) - power * np.log(pulls)
+        lag = log_prices - log_supply - power * logs
         weight = supply * pulls
         system = pulls[:, None] * cosines * pulls
         system.ravel()[:: k + 1] += power * weight
@@ -99,14 +104,19 @@ def _newton(cosines: Array, log_prices: Array, power: float) -> tuple[Array, flo
             return best, least, step
         change = scale * solved[0]  # of y, relative
         last = float(np.abs(change).max()) <= 1e-9  # quadratic: the next error is below rounding
-        pulls = _moved(pulls, change)
-        supply = _moved(supply, lag - power * change)
+        logs = logs + _grown(change, np.maximum(_FASTEST, -logs))
+        log_supply = log_supply + _grown(lag - power * change, np.full(k, _FASTEST))
         if last:
-            residual = float(np.abs(cosines @ pulls - prices * pulls**-power).max()) / length
-            return (pulls, residual, step) if residual <= least else (best, least, step)
+            residual = float(np.abs(cosines @ _raised(logs) - _raised(log_prices - power * logs)).max()) / length
+            return (logs, residual, step) if residual <= least else (best, least, step)
     return best, least, _LIMIT
 
 
-def _moved(values: Array, change: Array) -> Array:
-    factors: Array = np.where(change > 0, 1 + change, np.exp(np.clip(change, -_FASTEST, 0.0)))
-    return values * factors
+def _raised(logs: Array) -> Array:
+    raised: Array = np.exp(np.clip(logs, -_LARGEST, _LARGEST))
+    return raised
+
+
+def _grown(change: Array, fastest: Array) -> Array:
+    """What the logarithm of an entry grows by: one that grows moves in its value, one that shrinks in its logarithm."""
+    return np.where(change > 0, np.log1p(np.maximum(change, 0.0)), np.maximum(change, -fastest))

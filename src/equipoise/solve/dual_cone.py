@@ -62,7 +62,7 @@ def project_on_dual_cone(gramian: Array, points: Array, *, checked: bool = False
     kernel = Complementarity(cosines)
     multipliers, solved, unique, exchanges = kernel.solve_many(offsets)
     slacks = multipliers @ cosines + offsets
-    residual = max(float(np.where(multipliers > 0, np.abs(slacks), -slacks).max()), 0.0)
+    residual = max(0.0, float(np.where(multipliers > 0, np.abs(slacks), -slacks).max()))
     base = np.add.reduce(points, axis=0)
     weights = base + (sizes @ multipliers) / norms
     status = Status.SOLVED

@@ -67,7 +67,7 @@ def frank_wolfe(gramian: Vector) -> Iterator[Vector]:
 
 
 def averaging(gramian: Vector) -> Iterator[Vector]:
-    r"""The same vertices with the step 1/(t+1): a is the mean of all vertices visited.
+    r"""The same rule for the vertex with the step 1/(t+1): a is the mean of the start and all vertices visited.
 
     .. math:: a \leftarrow a + \frac{1}{t + 1} (e_{i} - a), \qquad i = \arg\min_j (G a)_j, \quad t = 1, 2, \dots
 

@@ -7,7 +7,7 @@ from .complementarity import Complementarity
 from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .level_path import LevelPath
-from .min_norm import hull_holds_zero
+from .min_norm import hull_holds_zero, min_norm_point
 from .solution import Solution, Status
 
 __all__ = ["pulled_min_norm"]
@@ -67,6 +67,8 @@ def pulled_min_norm(gramian: Array, pull: float, *, checked: bool = False) -> So
     else:
         value, _, unique = found
     weights = inverse * value
+    if not weights.sum() > 0:  # norms some twenty decades apart: the path's unit drowns the shortest gradients
+        return _of_shifted(matrix, pull)
     weights /= weights.sum()
     pulls = weights / inverse
     products = cosines @ (pulls + mean)
@@ -78,3 +80,11 @@ def pulled_min_norm(gramian: Array, pull: float, *, checked: bool = False) -> So
     if not ended and gap > 1e-10:
         status = Status.ITERATION_LIMIT
     return Solution(weights if shortest is None else shortest, status, gap)
+
+
+def _of_shifted(matrix: Array, pull: float) -> Solution:
+    """As the min-norm problem of the shifted gradients, which has fewer digits."""
+    largest = float(matrix.diagonal().max())
+    sums = matrix.mean(axis=1) / largest
+    shifted = matrix / largest + pull * (sums[:, None] + sums) + pull * pull * float(sums.mean())
+    return min_norm_point(shifted, checked=True)

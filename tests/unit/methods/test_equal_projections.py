@@ -38,6 +38,13 @@ def test_imtlg_weights_sum_to_one_and_a_negative_projection_is_said():
     assert (np.array(OUTWEIGHED) @ found.direction.numpy() < 0).all()
 
 
+def test_a_negative_projection_is_said_of_dependent_gradients_too():
+    rows = np.array([*OUTWEIGHED, OUTWEIGHED[2]])
+    found = take(eq.IMTLG(), rows)
+    assert (rows @ found.direction.numpy() < 0).all()
+    assert found.status is Status.NEGATIVE_PROJECTION
+
+
 def test_weights_that_sum_to_zero_have_no_normalisation():
     # b / |g| = (1, 1, -c) with the third norm tuned so that the sum vanishes
     third = np.array([0.7, 0.7, 0.1])
@@ -62,6 +69,24 @@ def test_dependent_gradients_are_reported_with_how_unequal_the_projections_are()
     found = take(eq.ConFIG(), [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     assert found.status is Status.RANK_DEFICIENT
     assert found.certificate > 0.1
+
+
+def test_nearly_dependent_gradients_give_a_direction_with_equal_projections_or_say_why_not():
+    draw, solved = np.random.default_rng(5), 0
+    for _ in range(300):
+        k = int(draw.integers(2, 5))
+        rows, distance = draw.normal(size=(k, 6)), 10.0 ** draw.uniform(-7, 0)
+        rows[-1] = draw.normal(size=k - 1) @ rows[:-1] + distance * rows[-1]
+        found = take(eq.ConFIG(), rows)
+        if found.status is not Status.SOLVED:
+            assert found.status is not Status.NO_SOLUTION or not found.direction.any()
+            continue
+        solved += 1
+        direction = found.direction.numpy()
+        assert direction.any()
+        projections = rows @ direction / np.linalg.norm(rows, axis=1) / np.linalg.norm(direction)
+        np.testing.assert_allclose(projections, projections.mean(), atol=1e-6)
+    assert solved > 200
 
 
 def test_config_has_the_direction_of_the_pseudo_inverse_and_the_length_it_is_asked_for():

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import equipoise as eq
 from equipoise.errors import SettingError
@@ -63,3 +65,22 @@ def test_without_a_solution_the_direction_is_zero():
 def test_alpha_outside_its_range_is_refused(alpha):
     with pytest.raises(SettingError, match="`alpha` must be positive"):
         eq.FairGrad(alpha)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 0.01, 0.1, 10.0, 100.0, 1e4])
+@given(k=st.integers(2, 5), seed=st.integers(0, 10_000), decades=st.floats(-6, 6))
+@settings(max_examples=15, deadline=None)
+def test_the_equation_holds_for_extreme_fairness_and_norms_far_apart(alpha, k, seed, decades):
+    rows = gradients(k, seed) * np.logspace(0, decades, k)[:, None]
+    found = take(eq.FairGrad(alpha), rows)
+    assert found.status is Status.SOLVED
+    weights, direction = found.weights.numpy(), found.direction.numpy()
+    assert np.isfinite(direction).all()
+    assert found.certificate < 1e-8
+    falls = rows @ direction
+    shown = weights > 1e-290  # the others underflow
+    wanted = np.exp(-np.log(np.maximum(weights, 1e-290)) / alpha)
+    sizes = np.linalg.norm(rows, axis=1) * np.linalg.norm(direction)
+    assert shown.any()
+    assert (np.abs(falls - wanted) <= 1e-7 * sizes)[shown].all()
+    assert (falls > -1e-7 * sizes).all()

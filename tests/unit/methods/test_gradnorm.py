@@ -86,9 +86,17 @@ def test_losses_without_a_rate_are_refused_by_name():
 
 
 def test_settings_outside_their_range_are_refused():
-    for wrong in ({"alpha": -1.0}, {"lr": 0.0}):
+    for wrong in ({"alpha": -1.0}, {"lr": 0.0}, {"alpha": float("inf")}, {"lr": float("inf")}):
         with pytest.raises(SettingError):
             eq.GradNorm(**wrong)
+
+
+def test_steps_of_the_weights_grow_with_the_gradients_so_there_is_no_degree():
+    rows, losses = [gradients(3, t) for t in range(3)], [[1.0, 1.0, 1.0], [0.9, 0.5, 0.2], [0.8, 0.4, 0.1]]
+    plain, tenfold = run(eq.GradNorm(), rows, losses)[-1], run(eq.GradNorm(), [10 * r for r in rows], losses)[-1]
+    ratio = (tenfold.direction / plain.direction).numpy()
+    assert ratio.std() > 0.1
+    assert eq.GradNorm().degree() is None
 
 
 def test_heads_are_weighted_as_published():

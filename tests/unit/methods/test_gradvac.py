@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import equipoise as eq
 from equipoise.errors import SettingError
+from equipoise.solve import Status
 
 from .matrices import gradients, run, take
 
@@ -75,6 +76,28 @@ def test_opposite_gradients_cancel_and_stay_finite():
     for outcome in run(eq.GradVac(beta=0.5), [rows] * 30):
         assert np.isfinite(outcome.direction.numpy()).all()
         assert np.isfinite(outcome.state["targets"].numpy()).all()
+
+
+@given(seed=st.integers(0, 10_000), longer=st.floats(0.1, 3.0))
+@settings(max_examples=20, deadline=None)
+def test_what_is_left_of_a_cancelled_gradient_is_no_angle(seed, longer):
+    # the second gradient is opposite to the first, so that p_1 becomes zero to rounding; what rounding leaves has some
+    # angle to the third gradient, another one in other coordinates, and must not enter the targets
+    draw = np.random.default_rng(seed)
+    turn, _ = np.linalg.qr(draw.normal(size=(7, 7)))
+    history = [gradients(3, seed + t, columns=7) for t in range(3)]
+    for rows in history:
+        rows[1] = -longer * rows[0]
+    plain, turned = run(eq.GradVac(beta=0.3), history), run(eq.GradVac(beta=0.3), [rows @ turn for rows in history])
+    for one, other in zip(plain, turned, strict=True):
+        np.testing.assert_allclose(one.state["targets"], other.state["targets"], atol=1e-6)
+        np.testing.assert_allclose(one.weights, other.weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", [eq.GradVac(), eq.PCGrad(), eq.AlignedMTL()], ids=repr)
+def test_a_stationary_point_is_reported(method):
+    assert take(method, [[1.0, 0.0, 0.0], [-2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).status is Status.STATIONARY
+    assert take(method, [[1.0, 0.0], [-1.0, 1.0]]).status is Status.SOLVED
 
 
 def test_absent_and_finished_tasks_keep_their_targets():

@@ -121,14 +121,34 @@ def test_tracked_leaves_a_finished_task_out_and_says_when_all_are():
     assert stopped.direction.tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("method", [eq.Tracked(), eq.Tracked(eq.InverseNorm()), eq.MoCo(), eq.DBMTL()], ids=repr)
+def test_a_task_that_finishes_neither_stops_nor_pulls_the_others(method):
+    # its followed gradient fades by halves: as a row of the problem it would stop MGDA, as a unit vector pull DB-MTL
+    rows = np.array([[3.0, 4.0, 0.0], [0.0, 0.0, 5.0]])
+    finished = np.array([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
+    found = run(method, [rows, rows, *[finished] * 20])
+    share = 0.5 if isinstance(method, eq.DBMTL) else 1.0  # means still count a finished task
+    for outcome in found[2:]:
+        np.testing.assert_allclose(outcome.direction, share * rows[0], rtol=1e-12)
+    assert float(found[-1].state["tracked"][1].norm()) < 1.0  # the memory follows the formula all the same
+
+
+@pytest.mark.parametrize("method", [eq.Tracked(), eq.MoCo(), eq.DBMTL()], ids=repr)
+def test_gradients_that_are_all_zero_stop_the_step_and_say_so(method):
+    found = run(method, [gradients(2, 0, columns=3), np.zeros((2, 3))])[-1]
+    assert found.status is Status.STATIONARY
+    assert not found.direction.any()
+
+
 def test_what_cannot_be_tracked_is_refused_by_name():
-    for inner in (eq.MGDAUB(), eq.LinearScalarization(), eq.MoCo()):
+    for inner in (eq.MGDAUB(), eq.LinearScalarization(), eq.MoCo(), eq.MoDo(), eq.SDMGrad(sampling="double")):
         with pytest.raises(SettingError, match=f"`Tracked` needs.*got {type(inner).__name__}"):
             eq.Tracked(inner)
     with pytest.raises(SettingError, match="`beta`"):
         eq.Tracked(eq.MGDA(), beta=0.0)
     with pytest.raises(SettingError, match=r"`beta`.*`gamma`.*`rho`.*`schedule`"):
-        eq.MoCo(beta=2.0, gamma=0.0, rho=-1.0, schedule="never")
+        eq.MoCo(beta=2.0, gamma=float("inf"), rho=float("inf"), schedule="never")
+    eq.Tracked(eq.SDMGrad())  # of one batch
 
 
 @given(k=st.integers(1, 6), seed=st.integers(0, 10_000), beta=st.sampled_from([0.0, 0.5, 0.9]))

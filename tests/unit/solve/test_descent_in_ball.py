@@ -110,3 +110,16 @@ def test_a_pull_of_zero_is_the_min_norm_point():
             rtol=1e-7,
             atol=1e-10 * np.linalg.norm(rows, axis=1).min(),
         )
+
+
+@given(k=st.integers(2, 5), seed=st.integers(0, 10**6), pull=st.sampled_from([0.3, 1e3]))
+@settings(max_examples=40, deadline=None)
+def test_norms_thirty_decades_apart_leave_the_pulled_point_finite_and_no_vertex_shorter(k, seed, pull):
+    draw = np.random.default_rng(seed)
+    rows = draw.normal(size=(k, 6)) * 10.0 ** draw.uniform(-15, 15, size=(k, 1))
+    found = pulled_min_norm(rows @ rows.T, pull)
+    assert np.isfinite(found.value).all()
+    assert found.value.sum() == pytest.approx(1, abs=1e-12)
+    shifted = rows + pull * rows.mean(axis=0)
+    length = np.linalg.norm(found.value @ shifted)
+    assert length <= np.linalg.norm(shifted, axis=1).min() * (1 + 1e-9)

@@ -8,19 +8,20 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError, listed
-from ...solve import Solution
+from ...solve import Status
 from ...solve.alignment import aligned_weights
-from ...types import PerTask, freeze_per_task
-from ..base import Answer, CounterExample, GramianMethod, State, Step
-from ..loss.linear_scalarization import preference_factors, refuse_negative
+from ...solve.equilibrate import equilibrate
+from ...solve.min_norm import hull_holds_zero
+from ..base import Answer, CounterExample, State, Step
+from .weighted_mean import FromWeightedMean
 
-__all__ = ["AlignedMTL", "AlignedScale", "align", "check_aligned_settings"]
+__all__ = ["AlignedMTL", "AlignedScale"]
 
 AlignedScale = Literal["min", "median", "rmse"]
 
 
 @dataclass(frozen=True)
-class AlignedMTL(GramianMethod):
+class AlignedMTL(FromWeightedMean):
     r"""The weighted mean of the nearest orthogonal, equally long gradients.
 
     .. math:: G = V S V^\top, \qquad a = \sqrt{s}\, V S^{-1/2} V^\top w, \qquad d = J^\top a
@@ -36,7 +37,8 @@ class AlignedMTL(GramianMethod):
     Degenerate:
         Singular values below `rank_tolerance` times the largest are dropped, status ``RANK_DEFICIENT``; identical
         gradients give that gradient. A zero gradient is left out, and the mean still counts it. Multiplying one loss
-        changes the direction: the formula is not made independent of it. k = 1: the gradient.
+        changes the direction: the formula is not made independent of it. A stationary point: the formula, status
+        ``STATIONARY``. k = 1: the gradient.
     Accuracy:
         1e-8 where the Jacobian's triangular factor is known, 1e-6 from a Gramian alone (both for a condition number
         of J up to 1e4): squaring costs half the digits.
@@ -60,22 +62,18 @@ class AlignedMTL(GramianMethod):
     source: ClassVar[str] = "Senushkin et al. (2023), arXiv:2305.19000"
     cost: ClassVar[str] = "O(k^3) on the CPU"
 
-    task_weights: PerTask | None = None
     scale: AlignedScale = "min"
     rank_tolerance: float = 1e-7
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "task_weights", freeze_per_task(self.task_weights, "task_weights"))
-        check_aligned_settings(self.task_weights, self.scale, self.rank_tolerance)
+        super().__post_init__()
+        if self.scale not in get_args(AlignedScale):
+            raise SettingError(f"`scale` must be one of {listed(get_args(AlignedScale))}; got {self.scale!r}.")
+        if not 0 <= self.rank_tolerance < 1:
+            raise SettingError(f"`rank_tolerance` must lie in [0, 1); got {self.rank_tolerance}.")
 
     def claims(self, k: int) -> frozenset[str]:
-        laws = {"degree"}
-        if self.task_weights is None:
-            laws |= {"permutation", "unanimity", "single"} | ({"no_conflict"} if k == 1 else set())
-        return frozenset(laws)
-
-    def degree(self) -> float:
-        return 1.0
+        return super().claims(k) | ({"no_conflict"} if k == 1 and self.task_weights is None else set())
 
     def refutes(self) -> Mapping[str, CounterExample]:
         if self.task_weights is not None:
@@ -87,34 +85,14 @@ class AlignedMTL(GramianMethod):
         }
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        solution = align(gramian, step, self.task_weights, self.scale, self.rank_tolerance)
-        return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
-
-
-def check_aligned_settings(task_weights: PerTask | None, scale: str, rank_tolerance: float) -> None:
-    """Raises `SettingError` unless the settings lie in their range."""
-    refuse_negative(task_weights, "AlignedMTL(task_weights)")
-    if scale not in get_args(AlignedScale):
-        raise SettingError(f"`scale` must be one of {listed(get_args(AlignedScale))}; got {scale!r}.")
-    if not 0 <= rank_tolerance < 1:
-        raise SettingError(f"`rank_tolerance` must lie in [0, 1); got {rank_tolerance}.")
-
-
-def align(
-    gramian: Tensor, step: Step, task_weights: PerTask | None, scale: AlignedScale, rank_tolerance: float
-) -> Solution:
-    """Aligned weights for the tasks of a step.
-
-    Args:
-        gramian: (k, k), on the CPU.
-        step: Its factor is used where there is one; means divide by its count.
-        task_weights: As in `AlignedMTL`.
-        scale: As in `AlignedMTL`.
-        rank_tolerance: As in `AlignedMTL`.
-
-    Returns:
-        Weights (k,).
-    """
-    shares = preference_factors(task_weights, step.tasks, gramian.diagonal()) / step.count
-    factor = None if step.factor is None else step.factor.cpu().double().numpy()
-    return aligned_weights(gramian.numpy(), shares.numpy(), factor=factor, scale=scale, rank_tolerance=rank_tolerance)
+        solution = aligned_weights(
+            gramian.numpy(),
+            self.shares(step),
+            factor=None if step.factor is None else step.factor.cpu().double().numpy(),
+            scale=self.scale,
+            rank_tolerance=self.rank_tolerance,
+        )
+        status = solution.status
+        if status is Status.RANK_DEFICIENT and hull_holds_zero(equilibrate(gramian.numpy())[0]):
+            status = Status.STATIONARY
+        return Answer(torch.from_numpy(solution.value), state, status, solution.certificate)

@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from ...types import PerTask, freeze_per_task
-from ..base import Answer, GramianMethod, Needs, State, Step
-from .aligned_mtl import AlignedScale, align, check_aligned_settings
-from .mgda_ub import warn_of_separate_samples
+from ..base import Answer, Needs, State, Step
+from .aligned_mtl import AlignedMTL
+from .feature_gradients import warn_of_separate_samples
 
 __all__ = ["AlignedMTLUB"]
 
 
 @dataclass(frozen=True)
-class AlignedMTLUB(GramianMethod):
+class AlignedMTLUB(AlignedMTL):
     r"""The alignment of `AlignedMTL`, computed from the feature gradients.
 
     .. math:: G_Z = V S V^\top, \qquad a = \sqrt{s}\, V S^{-1/2} V^\top w, \qquad d = J^\top a
@@ -50,23 +48,9 @@ class AlignedMTLUB(GramianMethod):
     source: ClassVar[str] = "Senushkin et al. (2023), arXiv:2305.19000"
     cost: ClassVar[str] = "O(k^3) on the CPU; one backward pass through the trunk"
 
-    task_weights: PerTask | None = None
-    scale: AlignedScale = "min"
-    rank_tolerance: float = 1e-7
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "task_weights", freeze_per_task(self.task_weights, "task_weights"))
-        check_aligned_settings(self.task_weights, self.scale, self.rank_tolerance)
-
     def claims(self, k: int) -> frozenset[str]:
-        del k
-        laws = {"degree"}
-        return frozenset(laws | {"permutation", "unanimity", "single"} if self.task_weights is None else laws)
-
-    def degree(self) -> float:
-        return 1.0
+        return super().claims(k) - {"no_conflict"}
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        warn_of_separate_samples(gramian, "AlignedMTLUB")
-        solution = align(gramian, step, self.task_weights, self.scale, self.rank_tolerance)
-        return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
+        warn_of_separate_samples(gramian, self)
+        return super().weights(gramian, state, step)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError, listed
+from ...solve import Status
 from ...solve.equal_projection import equal_projection
 from ...solve.equilibrate import equilibrate
 from ..base import Answer, CounterExample, GramianMethod, State, Step
@@ -37,8 +38,9 @@ class ConFIG(GramianMethod):
         ``"mean"``: the mean gradient projected on v; ``c * J`` gives ``c * d`` but for ``"unit"``, which gives d.
     Degenerate:
         Independent gradients: d opposes no task. Dependent ones: the pseudo-inverse, status ``RANK_DEFICIENT``, and d
-        may oppose some; opposite ones cancel, d = 0. A stationary point: status ``STATIONARY``. A zero gradient is left
-        out, and the mean still counts it. k = 1: the gradient (``"unit"``: its direction).
+        may oppose some; opposite ones cancel, d = 0. Unit gradients that cancel to rounding elsewhere: d = 0, status
+        ``NO_SOLUTION``. A stationary point: status ``STATIONARY``. A zero gradient is left out, and the mean still
+        counts it. k = 1: the gradient (``"unit"``: its direction).
     Cost:
         O(k^3) on the CPU: 0.03 ms for k = 10, 0.1 ms for k = 100.
     Source:
@@ -92,8 +94,9 @@ class ConFIG(GramianMethod):
         pulls = solution.value
         projections = cosines @ pulls
         square = float(pulls @ projections)
-        if square <= 64 * len(norms) * _EPS * float(np.abs(pulls).sum()) ** 2:
-            return Answer(torch.zeros(len(norms), dtype=torch.float64), state, solution.status, solution.certificate)
+        if square <= 4 * len(norms) * _EPS * float(np.abs(pulls).sum()) ** 2:  # what is left was made by rounding
+            status = Status.STATIONARY if solution.status is Status.STATIONARY else Status.NO_SOLUTION
+            return Answer(torch.zeros(len(norms), dtype=torch.float64), state, status, solution.certificate)
         sizes = {
             "mean": float(norms @ projections) / square**0.5 / step.count,
             "smallest": float(norms.min()),

@@ -52,6 +52,7 @@ class GradNorm(GramianMethod):
     """
 
     heads: ClassVar[Heads] = "weighted"
+    on_layer: ClassVar[bool] = True
     source: ClassVar[str] = "Chen et al. (2018), arXiv:1711.02257"
     cost: ClassVar[str] = "O(k) on the CPU"
     state_tensors: ClassVar[tuple[StateTensor, ...]] = (StateTensor("task_weights"), StateTensor("first"))
@@ -60,10 +61,10 @@ class GradNorm(GramianMethod):
     lr: float = 0.025
 
     def __post_init__(self) -> None:
-        if not self.alpha >= 0:
-            raise SettingError(f"`alpha` must be at least 0; got {self.alpha}.")
-        if not self.lr > 0:
-            raise SettingError(f"`lr` must be positive; got {self.lr}.")
+        if not 0 <= self.alpha < float("inf"):
+            raise SettingError(f"`alpha` must be at least 0 and finite; got {self.alpha}.")
+        if not 0 < self.lr < float("inf"):
+            raise SettingError(f"`lr` must be positive and finite; got {self.lr}.")
 
     @property
     def leaves_out_zero_gradients(self) -> bool:
@@ -76,10 +77,7 @@ class GradNorm(GramianMethod):
 
     def claims(self, k: int) -> frozenset[str]:
         laws = {"simplex", "unanimity", "single"}
-        return frozenset(laws | {"permutation", "no_conflict", "degree"} if k == 1 else laws)
-
-    def degree(self) -> float | None:
-        return 1.0
+        return frozenset(laws | {"permutation", "no_conflict"} if k == 1 else laws)
 
     def refutes(self) -> Mapping[str, CounterExample]:
         return {"no_conflict": CounterExample(((9.0, 0.0), (-1.0, 1.0)))}
@@ -106,4 +104,5 @@ class GradNorm(GramianMethod):
         sides = torch.sign(pulls - pulls.mean() * rates**self.alpha)
         moved = (current - self.lr / k * norms * sides).clamp(min=0.0)
         moved = moved / moved.sum() if moved.any() else current
-        return Answer(current, {"task_weights": moved * mass, "first": first})
+        after = {"task_weights": moved * mass, "first": first}
+        return Answer(current, {name: tensor.to(state[name]) for name, tensor in after.items()})

@@ -9,13 +9,17 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError
+from ...solve import Status
 from ...solve.equilibrate import equilibrate
+from ...solve.min_norm import hull_holds_zero
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
 from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
+from .visits import visits
 
 __all__ = ["GradVac"]
 
 _ALMOST_ONE = 1 - 1e-12
+_CANCELLED = 64 * float(np.finfo(np.float64).eps)  # a square below k times this, of its terms' size, is rounding
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class GradVac(GramianMethod):
         The mean of the corrected gradients; without correction it is the mean gradient.
     Degenerate:
         A zero gradient is left out, and the mean still counts it; its targets stay. A p_i that has become zero stays
-        so. Targets above 1 - 1e-12 count as that. k = 1: the gradient.
+        so, and moves no target. Targets above 1 - 1e-12 count as that. A stationary point: the formula, status
+        ``STATIONARY``. k = 1: the gradient.
     Cost:
         O(k^3), vectorised over tasks, on the CPU: 0.3 ms for k = 10, 2 ms for k = 50.
     Source:
@@ -94,12 +99,12 @@ class GradVac(GramianMethod):
         targets = state["targets"].cpu().numpy().copy()
         k = len(norms)
         rows = np.arange(k)
-        orders = np.array([generator.permutation(np.delete(rows, i)) for i in rows], dtype=np.intp).reshape(k, k - 1)
         turned = np.eye(k)  # row i: p_i / |g_i| in coefficients on the unit gradients
-        for visited in orders.T:  # every task visits its next partner at once: rows of p and t do not touch each other
-            lengths = np.sqrt(np.maximum(((turned @ cosines) * turned).sum(axis=1), 0.0))
+        for visited in visits(generator, k):
+            squares = ((turned @ cosines) * turned).sum(axis=1)
             overlaps = (turned * cosines[visited]).sum(axis=1)
-            live = lengths > 0
+            live = squares > _CANCELLED * k * np.abs(turned).sum(axis=1) ** 2
+            lengths = np.sqrt(np.where(live, squares, 0.0))
             found = np.clip(np.divide(overlaps, lengths, out=np.zeros(k), where=live), -1.0, 1.0)
             goal = np.minimum(targets[rows, visited], _ALMOST_ONE)
             pull = lengths * (goal * np.sqrt((1 - found**2) / (1 - goal**2)) - found)
@@ -107,5 +112,6 @@ class GradVac(GramianMethod):
             moved = (1 - self.beta) * targets[rows, visited] + self.beta * found
             targets[rows, visited] = np.where(live, moved, targets[rows, visited])
         weights = norms @ turned / norms / step.count
-        state = {**state, "targets": torch.from_numpy(targets)}
-        return Answer(torch.from_numpy(weights), state)
+        state = {**state, "targets": torch.from_numpy(targets).to(state["targets"])}
+        status = Status.STATIONARY if hull_holds_zero(cosines) else Status.SOLVED
+        return Answer(torch.from_numpy(weights), state, status)

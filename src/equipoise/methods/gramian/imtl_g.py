@@ -34,8 +34,9 @@ class IMTLG(GramianMethod):
         positive number; for k >= 3 its sign may.
     Degenerate:
         The common projection s can be negative for k >= 3, in about 1 to 7 % of badly scaled cases at k = 10: along d
-        every loss then rises; status ``NEGATIVE_PROJECTION``. Dependent gradients: the pseudo-inverse, status
-        ``RANK_DEFICIENT``; the projections are then unequal by the certificate. Weights that cannot be normalised
+        every loss then rises; status ``NEGATIVE_PROJECTION``. Dependent gradients: the pseudo-inverse; the projections
+        are then unequal by the certificate, status ``RANK_DEFICIENT`` unless all are negative. Weights that cannot be
+        normalised
         because they sum to zero: d = 0, status ``NO_SOLUTION``. A stationary point: status ``STATIONARY``. A zero
         gradient is left out. k = 1: the gradient.
     Cost:
@@ -75,6 +76,6 @@ class IMTLG(GramianMethod):
         if abs(total) <= _VANISHED * float(np.abs(weights).sum()) or not total:
             status = Status.STATIONARY if status is Status.STATIONARY else Status.NO_SOLUTION
             return Answer(torch.zeros(len(norms), dtype=torch.float64), state, status, solution.certificate)
-        if total < 0 and status is Status.SOLVED:
+        if total < 0 and (cosines @ solution.value > 0).all():
             status = Status.NEGATIVE_PROJECTION
         return Answer(torch.from_numpy(weights / total), state, status, solution.certificate)

@@ -6,15 +6,15 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import LossError, SettingError, listed
-from ...solve import Solution
 from ...solve.min_norm import min_norm_point
 from ...solve.min_norm_routes import min_norm_by
 from ..base import Answer, CounterExample, GramianMethod, State, Step
 
-__all__ = ["MGDA", "Normalize", "Solver", "Zero", "check_mgda_settings", "solve_mgda"]
+__all__ = ["MGDA", "Normalize", "Solver", "Zero"]
 
 Normalize = Literal["none", "l2", "loss", "loss+"]
 Solver = Literal["exact", "frank-wolfe", "averaging", "smooth", "softmax"]
@@ -71,7 +71,13 @@ class MGDA(GramianMethod):
     solver: Solver = "exact"
 
     def __post_init__(self) -> None:
-        check_mgda_settings(self.zero, self.normalize, self.solver)
+        wrong = [
+            f"`{name}` must be one of {listed(get_args(kind))}; got {getattr(self, name)!r}."
+            for name, kind in (("zero", Zero), ("normalize", Normalize), ("solver", Solver))
+            if getattr(self, name) not in get_args(kind)
+        ]
+        if wrong:
+            raise SettingError(" ".join(wrong))
 
     @property
     def leaves_out_zero_gradients(self) -> bool:
@@ -90,7 +96,7 @@ class MGDA(GramianMethod):
 
     def refutes(self) -> Mapping[str, CounterExample]:
         table = {
-            "none": {"task_scale": CounterExample(((1.0, 0.0), (0.0, 1.0)))},
+            "none": {"task_scale": CounterExample(((1.0, 0.0), (-0.5, 1.0)))},
             "l2": {"no_conflict": CounterExample(((1.0, 0.0), (-9.0, 3.0)))},
             "loss": {"no_conflict": CounterExample(((1.0, 0.0), (-9.0, 3.0)), losses=(1.0, 9.0))},
             "loss+": {"no_conflict": CounterExample(((1.0, 0.0), (-9.0, 3.0)))},
@@ -98,52 +104,28 @@ class MGDA(GramianMethod):
         return table[self.normalize]
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        solution = solve_mgda(gramian, step, self.normalize, self.solver)
+        matrix = gramian.numpy()
+        divisors = self._divisors(matrix, step)
+        scaled = matrix / divisors[:, None] / divisors[None, :]
+        solution = min_norm_point(scaled) if self.solver == "exact" else min_norm_by(self.solver, scaled)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
 
-
-def check_mgda_settings(zero: str, normalize: str, solver: str) -> None:
-    """Raises `SettingError` with every setting that is not one of its kind."""
-    asked = {"zero": (zero, Zero), "normalize": (normalize, Normalize), "solver": (solver, Solver)}
-    wrong = [
-        f"`{name}` must be one of {listed(get_args(kind))}; got {value!r}."
-        for name, (value, kind) in asked.items()
-        if value not in get_args(kind)
-    ]
-    if wrong:
-        raise SettingError(" ".join(wrong))
-
-
-def solve_mgda(gramian: Tensor, step: Step, normalize: Normalize, solver: Solver) -> Solution:
-    """Weights of the min-norm point of the normalized gradients.
-
-    Args:
-        gramian: (k, k), on the CPU.
-        step: Its losses are used by ``"loss"`` and ``"loss+"``.
-        normalize: As in `MGDA`.
-        solver: As in `MGDA`.
-
-    Returns:
-        Weights (k,) and their certificate, both for the normalized problem.
-
-    Raises:
-        LossError: A loss is needed and missing or not positive.
-    """
-    matrix = gramian.numpy()
-    divisor = np.ones(len(matrix))
-    if normalize in ("l2", "loss+"):
-        norms = np.sqrt(np.diagonal(matrix))
-        divisor = np.where(norms > 0, norms, 1.0)  # a zero gradient stays zero
-    if normalize in ("loss", "loss+"):
+    def _divisors(self, matrix: NDArray[np.float64], step: Step) -> NDArray[np.float64]:
+        """What `normalize` divides each gradient by, (k,)."""
+        divisors = np.ones(len(matrix))
+        if self.normalize in ("l2", "loss+"):
+            norms = np.sqrt(np.diagonal(matrix))
+            divisors = np.where(norms > 0, norms, 1.0)  # a zero gradient stays zero
+        if self.normalize in ("l2", "none"):
+            return divisors
+        asked = f"{type(self).__name__}(normalize={self.normalize!r})"
         if step.losses is None:
-            raise LossError(f"MGDA(normalize={normalize!r}) divides by the losses; give `losses`.")
-        losses = step.losses.cpu().numpy()
+            raise LossError(f"{asked} divides by the losses; give `losses`.")
+        losses: NDArray[np.float64] = step.losses.cpu().numpy()
         wrong = [f"{name} = {value:g}" for name, value in zip(step.tasks.here, losses, strict=True) if not value > 0]
         if wrong:
             raise LossError(
-                f"MGDA(normalize={normalize!r}) divides by the losses, so they must be positive; got "
-                f"{', '.join(wrong)}. Use normalize='l2' or 'none'."
+                f"{asked} divides by the losses, so they must be positive; got {', '.join(wrong)}. Use normalize='l2' "
+                "or 'none'."
             )
-        divisor = divisor * losses
-    scaled = matrix / divisor[:, None] / divisor[None, :]
-    return min_norm_point(scaled) if solver == "exact" else min_norm_by(solver, scaled)
+        return divisors * losses

@@ -1,21 +1,19 @@
 """MGDA on the gradients at the shared representation: one backward pass less deep, an upper bound only."""
 
-import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from ...errors import EquipoiseWarning
-from ..base import Answer, GramianMethod, Needs, State, Step
-from .mgda import Normalize, Solver, Zero, check_mgda_settings, solve_mgda
+from ..base import Answer, Needs, State, Step
+from .feature_gradients import warn_of_separate_samples
+from .mgda import MGDA
 
-__all__ = ["MGDAUB", "warn_of_separate_samples"]
+__all__ = ["MGDAUB"]
 
 
 @dataclass(frozen=True)
-class MGDAUB(GramianMethod):
+class MGDAUB(MGDA):
     r"""The min-norm point of the feature gradients.
 
     .. math:: a = \arg\min_{a \in \Delta} a^\top G_Z\, a, \qquad
@@ -58,38 +56,9 @@ class MGDAUB(GramianMethod):
     source: ClassVar[str] = "Sener & Koltun (2018), arXiv:1810.04650"
     cost: ClassVar[str] = "O(k^3) on the CPU; one backward pass through the trunk"
 
-    zero: Zero = "leave out"
-    normalize: Normalize = "none"
-    solver: Solver = "exact"
-
-    def __post_init__(self) -> None:
-        check_mgda_settings(self.zero, self.normalize, self.solver)
-
-    @property
-    def leaves_out_zero_gradients(self) -> bool:
-        return self.zero == "leave out"
-
     def claims(self, k: int) -> frozenset[str]:
-        del k
-        laws = {"simplex", "unanimity", "single"}
-        return frozenset(laws | {"permutation", "degree"} if self.solver == "exact" else laws)
-
-    def degree(self) -> float:
-        return 1.0
+        return super().claims(k) - {"no_conflict", "stationary"}
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        warn_of_separate_samples(gramian, "MGDAUB")
-        solution = solve_mgda(gramian, step, self.normalize, self.solver)
-        return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
-
-
-def warn_of_separate_samples(gramian: Tensor, method: str) -> None:
-    """Warns where the Gramian of feature gradients is diagonal: the tasks share no sample."""
-    if len(gramian) > 1 and not (gramian - gramian.diagonal().diag()).any():
-        warnings.warn(
-            f"{method} works on feature gradients of single samples, and these tasks have no sample in common: their "
-            "Gramian is diagonal, so the weights depend on the norms alone. Use the method on parameter gradients "
-            f"instead: {method.removesuffix('UB')}.",
-            EquipoiseWarning,
-            stacklevel=2,
-        )
+        warn_of_separate_samples(gramian, self)
+        return super().weights(gramian, state, step)

@@ -1,47 +1,15 @@
 """Weights that follow the min-norm problem by one unbiased step at a time."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from ...errors import SettingError
-from ...solve.simplex import project_to_simplex
 from ..base import Answer, GramianMethod, State, StateTensor, Step
+from .dual_weights import DUAL_STATE, simplex_step, uniform_dual
 
-__all__ = ["MoDo", "simplex_step", "uniform_dual"]
-
-
-def uniform_dual(k: int) -> State:
-    """The state of a point of the simplex before the first step."""
-    return {"dual": torch.full((k,), 1 / k, dtype=torch.float64)}
-
-
-def simplex_step(state: State, slope: Callable[[Tensor], Tensor], step_size: float) -> tuple[Tensor, State]:
-    """One projected gradient step of the present tasks' part of a remembered point of the simplex.
-
-    Args:
-        state: Holds ``dual``, (k,), of the present tasks; absent ones keep their part.
-        slope: Gradient at shares of sum 1.
-        step_size: Positive.
-
-    Returns:
-        The present tasks' shares after the step, sum 1, and the state. A present group that has lost all its weight
-        moves from equal shares and gets none.
-
-    Example:
-        >>> shares, _ = simplex_step(uniform_dual(2), lambda a: torch.tensor([0.0, 1.0]), 0.4)
-        >>> shares
-        tensor([0.7000, 0.3000], dtype=torch.float64)
-    """
-    dual = state["dual"]
-    mass = dual.sum()
-    shares = dual / mass if mass > 0 else torch.full_like(dual, 1 / len(dual))
-    moved = shares - step_size * slope(shares)
-    after = torch.from_numpy(project_to_simplex((moved - moved.max()).numpy()))
-    return after, {**state, "dual": after * mass}
+__all__ = ["MoDo"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +48,7 @@ class MoDo(GramianMethod):
     source: ClassVar[str] = "Chen et al. (2023), arXiv:2305.20057"
     cost: ClassVar[str] = "O(k^2) and a second batch"
     samples_twice: ClassVar[bool] = True
-    state_tensors: ClassVar[tuple[StateTensor, ...]] = (StateTensor("dual"),)
+    state_tensors: ClassVar[tuple[StateTensor, ...]] = DUAL_STATE
 
     gamma: float = 0.1
     rho: float = 0.1

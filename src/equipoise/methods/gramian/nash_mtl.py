@@ -42,8 +42,8 @@ class NashMTL(GramianMethod):
 
     Args:
         max_norm: m > 0, the largest |d|; None for no clip.
-        every: The weights are computed at every n-th step and kept in between; the clip is applied at each. A task
-            that was absent then, or a step without solution, is made up for at the next step.
+        every: The weights are computed at every n-th step and kept in between, where d may oppose a task; the clip is
+            applied at each. A task that was absent then, or a step without solution, is made up for at the next step.
 
     Example:
         >>> import equipoise as eq
@@ -61,7 +61,7 @@ class NashMTL(GramianMethod):
     def __post_init__(self) -> None:
         if self.max_norm is not None and not 0 < self.max_norm < float("inf"):
             raise SettingError(f"`max_norm` must be positive and finite, or None for no clip; got {self.max_norm}.")
-        if not isinstance(self.every, int) or self.every < 1:
+        if not isinstance(self.every, int) or isinstance(self.every, bool) or self.every < 1:
             raise SettingError(f"`every` must be a whole number of steps, at least 1; got {self.every!r}.")
 
     def init(self, k: int, n: int = 0) -> State:
@@ -70,7 +70,8 @@ class NashMTL(GramianMethod):
 
     def claims(self, k: int) -> frozenset[str]:
         del k
-        return frozenset({"permutation", "degree", "no_conflict", "task_scale"})
+        laws = {"permutation", "degree", "task_scale"}
+        return frozenset(laws | {"no_conflict"} if self.every == 1 else laws)  # kept weights belong to other gradients
 
     def degree(self) -> float:
         return 0.0
@@ -81,12 +82,12 @@ class NashMTL(GramianMethod):
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
         del step
-        found, status, certificate = state["weights"], Status.SOLVED, 0.0
+        found, status, certificate = state["weights"].cpu(), Status.SOLVED, 0.0
         count = int(state["step"])
         if count % self.every == 0 or not bool((found > 0).all()):
             solution = alpha_fair_weights(gramian.numpy(), checked=True)
             found, status, certificate = torch.from_numpy(solution.value), solution.status, solution.certificate
-        after = {"weights": found, "step": state["step"] + 1}
+        after = {"weights": found.to(state["weights"]), "step": state["step"] + 1}
         if self.max_norm is not None:
             length = float((found @ gramian @ found).clamp_min(0.0)) ** 0.5
             found = found * (self.max_norm / length) if length > self.max_norm else found

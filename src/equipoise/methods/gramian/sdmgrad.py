@@ -10,7 +10,7 @@ from torch import Tensor
 from ...errors import SettingError, listed
 from ...solve.pulled_min_norm import pulled_min_norm
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
-from .modo import simplex_step, uniform_dual
+from .dual_weights import DUAL_STATE, simplex_step, uniform_dual
 
 __all__ = ["SDMGrad", "Sampling"]
 
@@ -57,8 +57,7 @@ class SDMGrad(GramianMethod):
 
     source: ClassVar[str] = "Xiao et al. (2023), arXiv:2305.18409"
     cost: ClassVar[str] = "O(k^3) on the CPU; sampling='double': O(k^2) and a second batch"
-    samples_twice: ClassVar[bool] = True
-    state_tensors: ClassVar[tuple[StateTensor, ...]] = (StateTensor("dual"),)
+    state_tensors: ClassVar[tuple[StateTensor, ...]] = DUAL_STATE
 
     lam: float = 0.3
     sampling: Sampling = "single"
@@ -71,6 +70,7 @@ class SDMGrad(GramianMethod):
             raise SettingError(f"`sampling` must be one of {listed(get_args(Sampling))}; got {self.sampling!r}.")
         if not 0 < self.step_size < float("inf"):
             raise SettingError(f"`step_size` must be positive and finite; got {self.step_size}.")
+        object.__setattr__(self, "samples_twice", self.sampling == "double")  # a second batch would else go unused
 
     def init(self, k: int, n: int = 0) -> State:
         del n
@@ -93,14 +93,11 @@ class SDMGrad(GramianMethod):
         return found
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        k, pull = len(gramian), self.lam * len(gramian) / step.count
-        if self.sampling == "single":
-            solution = pulled_min_norm(gramian.numpy(), pull, checked=True)
-            inner, status, certificate = torch.from_numpy(solution.value), solution.status, solution.certificate
-            after = state
-        else:
+        pull = self.lam / step.count  # lambda g_0 in weights: a row that was left out counts in the mean
+        if self.sampling == "double":
             cross = gramian if step.cross_gramian is None else step.cross_gramian
-            inner, after = simplex_step(state, lambda a: cross @ (a + pull / k), self.step_size)
-            _, _, _, status, certificate = *Answer(inner, after)[:2], None, *Answer(inner, after)[2:4]
-        weights = (inner + pull / k) / (1 + self.lam)
-        return Answer(weights, after, status, certificate)
+            inner, after = simplex_step(state, lambda a: cross @ (a + pull), self.step_size)
+            return Answer((inner + pull) / (1 + self.lam), after)
+        solution = pulled_min_norm(gramian.numpy(), pull * len(gramian), checked=True)
+        weights = (torch.from_numpy(solution.value) + pull) / (1 + self.lam)
+        return Answer(weights, state, solution.status, solution.certificate)

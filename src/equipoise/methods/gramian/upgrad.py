@@ -9,16 +9,14 @@ import torch
 from torch import Tensor
 
 from ...solve.dual_cone import project_on_dual_cone
-from ...types import PerTask, freeze_per_task
-from ..base import Answer, CounterExample, GramianMethod, State, Step
-from ..loss.linear_scalarization import refuse_negative
-from .dual_proj import mean_shares
+from ..base import Answer, CounterExample, State, Step
+from .weighted_mean import FromWeightedMean
 
 __all__ = ["UPGrad"]
 
 
 @dataclass(frozen=True)
-class UPGrad(GramianMethod):
+class UPGrad(FromWeightedMean):
     r"""Unconflicting projection of gradients.
 
     .. math:: d = \sum_i w_i\, \pi(g_i), \qquad \pi(x) = \arg\min_{y} \{|y - x| : J y \ge 0\}
@@ -52,19 +50,8 @@ class UPGrad(GramianMethod):
     source: ClassVar[str] = "Quinton & Rey (2024), arXiv:2406.16232"
     cost: ClassVar[str] = "O(k^4) on the CPU"
 
-    task_weights: PerTask | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "task_weights", freeze_per_task(self.task_weights, "task_weights"))
-        refuse_negative(self.task_weights, "UPGrad(task_weights)")
-
     def claims(self, k: int) -> frozenset[str]:
-        del k
-        laws = {"degree", "no_conflict", "linear_under_scaling"}
-        return frozenset(laws | {"permutation", "unanimity", "single"} if self.task_weights is None else laws)
-
-    def degree(self) -> float:
-        return 1.0
+        return super().claims(k) | {"no_conflict", "linear_under_scaling"}
 
     def refutes(self) -> Mapping[str, CounterExample]:
         if self.task_weights is not None:
@@ -76,6 +63,5 @@ class UPGrad(GramianMethod):
         }
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        shares = mean_shares(self.task_weights, step)
-        solution = project_on_dual_cone(gramian.numpy(), np.diag(shares), checked=True)
+        solution = project_on_dual_cone(gramian.numpy(), np.diag(self.shares(step)), checked=True)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)

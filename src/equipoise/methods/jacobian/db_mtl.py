@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...errors import LossError, SettingError
+from ...solve import Status
 from ..base import Answer, CounterExample, JacobianMethod, State, StateTensor, Step
 from .tracking import TRACKING_STATE, initial_tracking, track
 
@@ -29,8 +30,9 @@ class DBMTL(JacobianMethod):
         Of degree 0: multiplying any loss by a positive number changes nothing. The length is that of relative
         gradients g / L, so a learning rate tuned for the mean loss L carries over as lr * L.
     Degenerate:
-        A task's first relative gradient is its first y. A zero gradient has the relative gradient 0, whatever its loss;
-        a task whose y is zero adds nothing. k = 1: y, a running mean of g / L.
+        A task's first relative gradient is its first y. An exactly zero gradient has the relative gradient 0, whatever
+        its loss: y fades, and the task adds nothing in this step (else its y would pull at full length for ever). All
+        gradients zero: d = 0, status ``STATIONARY``. k = 1: y, a running mean of g / L.
     Errors:
         `LossError` where a loss with a gradient is not positive.
     Cost:
@@ -64,7 +66,7 @@ class DBMTL(JacobianMethod):
 
     def claims(self, k: int) -> frozenset[str]:
         laws = {"permutation", "degree", "task_scale"}
-        return frozenset(laws | {"no_conflict"} if k == 1 else laws)
+        return frozenset(laws | {"no_conflict"} if k == 1 and self.beta == 0 else laws)  # y may oppose a new gradient
 
     def degree(self) -> float:
         return 0.0
@@ -85,6 +87,7 @@ class DBMTL(JacobianMethod):
         relative = jacobian / torch.where(live, losses, 1.0)[:, None]
         state = track(state, relative, 1 - self.beta)
         followed = state["tracked"].to(jacobian)
-        norms = torch.linalg.vector_norm(followed, dim=1)
+        norms = torch.where(live, torch.linalg.vector_norm(followed, dim=1), 0.0)
         stretch = torch.where(norms > 0, norms.max() / torch.where(norms > 0, norms, 1.0), 0.0)
-        return Answer(stretch @ followed / step.count, state)
+        status = Status.SOLVED if live.any() else Status.STATIONARY
+        return Answer(stretch @ followed / step.count, state, status)

@@ -41,7 +41,7 @@ class ExcessMTL(JacobianMethod):
         their code adds 1e-7 to S, which depends on the unit.
 
     Args:
-        step_size: eta, > 0.
+        step_size: eta, positive and finite.
 
     Example:
         >>> import equipoise as eq
@@ -61,8 +61,8 @@ class ExcessMTL(JacobianMethod):
     step_size: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.step_size > 0:
-            raise SettingError(f"`step_size` must be positive; got {self.step_size}.")
+        if not 0 < self.step_size < float("inf"):
+            raise SettingError(f"`step_size` must be positive and finite; got {self.step_size}.")
 
     def init(self, k: int, n: int = 0) -> State:
         return {

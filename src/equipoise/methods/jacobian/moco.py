@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError, listed
-from ...solve.simplex import project_to_simplex
+from ...solve import Status
 from ..base import Answer, CounterExample, JacobianMethod, State, StateTensor, Step
-from .tracking import TRACKING_STATE, initial_tracking, track
+from ..gramian.dual_weights import DUAL_STATE, simplex_step, uniform_dual
+from .tracking import TRACKING_STATE, initial_tracking, live_rows, track
 
 __all__ = ["MoCo"]
 
@@ -35,8 +36,9 @@ class MoCo(JacobianMethod):
         gamma near .1 / s^2. Far above that the weights jump between vertices and follow rounding, so that not even
         the order of the tasks is without effect: no law is claimed.
     Degenerate:
-        A task's first gradient is its first y. An absent task keeps y and its share of lambda; a finished one (zero
-        gradient) lets its y fade. k = 1: y, a running mean of the gradient.
+        A task's first gradient is its first y. An absent task keeps y and its share of lambda; one of exactly zero
+        gradient lets its y fade, keeps its share and is left out of the step. All gradients zero: d = 0, status
+        ``STATIONARY``. k = 1: y, a running mean of the gradient.
     Cost:
         8 k n bytes of memory; O(k^2 n) a step, and one copy of a (k, k) matrix to the CPU.
     Source:
@@ -60,7 +62,7 @@ class MoCo(JacobianMethod):
     by_coordinate: ClassVar[bool] = False
     state_tensors: ClassVar[tuple[StateTensor, ...]] = (
         *TRACKING_STATE,
-        StateTensor("dual"),
+        *DUAL_STATE,
         StateTensor("step", task_axes=()),
     )
 
@@ -73,21 +75,17 @@ class MoCo(JacobianMethod):
         wrong = []
         if not 0 < self.beta <= 1:
             wrong.append(f"`beta` must lie in (0, 1]; got {self.beta}.")
-        if not self.gamma > 0:
-            wrong.append(f"`gamma` must be positive; got {self.gamma}.")
-        if not self.rho >= 0:
-            wrong.append(f"`rho` must be at least 0; got {self.rho}.")
+        if not 0 < self.gamma < float("inf"):
+            wrong.append(f"`gamma` must be positive and finite; got {self.gamma}.")
+        if not 0 <= self.rho < float("inf"):
+            wrong.append(f"`rho` must be at least 0 and finite; got {self.rho}.")
         if self.schedule not in get_args(Schedule):
             wrong.append(f"`schedule` must be one of {listed(get_args(Schedule))}; got {self.schedule!r}.")
         if wrong:
             raise SettingError(" ".join(wrong))
 
     def init(self, k: int, n: int = 0) -> State:
-        return {
-            **initial_tracking(k, n),
-            "dual": torch.full((k,), 1 / k, dtype=torch.float64),
-            "step": torch.zeros((), dtype=torch.int64),
-        }
+        return {**initial_tracking(k, n), **uniform_dual(k), "step": torch.zeros((), dtype=torch.int64)}
 
     def refutes(self) -> Mapping[str, CounterExample]:
         if self.gamma > 1:
@@ -99,14 +97,14 @@ class MoCo(JacobianMethod):
     def direction(self, jacobian: Tensor, state: State, step: Step) -> Answer:
         del step
         slower = float(state["step"] + 1) ** -0.5 if self.schedule == "decaying" else 1.0
-        state = track(state, jacobian, self.beta * slower)
-        followed = state["tracked"].to(jacobian.device)
+        state = {**track(state, jacobian, self.beta * slower), "step": state["step"] + 1}
+        rows = live_rows(jacobian)
+        if not rows:
+            return Answer(torch.zeros_like(jacobian[0]), state, Status.STATIONARY)
+        followed = state["tracked"].to(jacobian.device)[rows]
         gramian = (followed @ followed.T).cpu()
-        dual = state["dual"].cpu()
-        mass = float(dual.sum())
-        # absent tasks keep their share of lambda; a present group without any starts again from equal shares
-        current = dual / mass if mass > 0 else torch.full_like(dual, 1 / len(dual))
-        slope = gramian @ current + self.rho * current
-        moved = torch.from_numpy(project_to_simplex((current - self.gamma * slower * slope).numpy()))
-        after = {**state, "dual": (moved * mass).to(state["dual"]), "step": state["step"] + 1}
-        return Answer(moved.to(followed) @ followed, after)
+        part = {"dual": state["dual"][rows]}
+        shares, moved = simplex_step(part, lambda dual: gramian @ dual + self.rho * dual, self.gamma * slower)
+        dual = state["dual"].clone()
+        dual[rows] = moved["dual"]
+        return Answer(shares.to(followed) @ followed, {**state, "dual": dual})

@@ -9,16 +9,15 @@ from torch import Tensor
 from ...errors import SettingError
 from ...solve import Status
 from ..base import Answer, GramianMethod, JacobianMethod, State, Step
-from ..gramian.mgda import MGDA
 from ..state import restore, restrict
-from ..wrappers.nested import inner_state, nest_declaration, nest_state
-from .tracking import TRACKING_STATE, initial_tracking, track
+from ..wrappers.nested import AroundMethod
+from .tracking import TRACKING_STATE, initial_tracking, live_rows, track
 
 __all__ = ["Tracked"]
 
 
 @dataclass(frozen=True)
-class Tracked(JacobianMethod):
+class Tracked(AroundMethod, JacobianMethod):
     r"""MoCo's tracking under any Gramian method.
 
     .. math:: y_i \leftarrow y_i - \beta (y_i - g_i), \qquad a = a(Y Y^\top), \qquad d = Y^\top a
@@ -31,8 +30,9 @@ class Tracked(JacobianMethod):
     Scale:
         The inner method's. What that guarantees, it guarantees for the tracked gradients.
     Degenerate:
-        A task absent from a step keeps its y; a finished one (zero gradient) lets it fade, and is left out once y is
-        exactly zero. Status and certificate are the inner method's. k = 1: the inner method of a running mean.
+        A task absent from a step keeps its y. One of exactly zero gradient lets its y fade, and where the inner method
+        leaves out zero gradients, it is left out of this step. Status and certificate are the inner method's. k = 1:
+        the inner method of a running mean.
     Errors:
         `SettingError` where the inner method is no method on the Gramian of the parameters' gradients, asks for two
         batches, or trains something.
@@ -47,7 +47,7 @@ class Tracked(JacobianMethod):
 
     Example:
         >>> import equipoise as eq
-        >>> eq.direction(Tracked(MGDA(), beta=0.5), [[2.0, 0.0], [0.0, 1.0]])  # the first step is MGDA's
+        >>> eq.direction(Tracked(eq.MGDA(), beta=0.5), [[2.0, 0.0], [0.0, 1.0]])  # the first step is MGDA's
         tensor([0.4000, 0.8000], dtype=torch.float64)
     """
 
@@ -55,33 +55,21 @@ class Tracked(JacobianMethod):
     cost: ClassVar[str] = "O(k^2 n) beyond the inner method; remembers k n numbers"
     by_coordinate: ClassVar[bool] = False
 
-    method: GramianMethod = MGDA()  # noqa: RUF009 - a value: frozen, hashable, without memory
     beta: float = 0.5
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, GramianMethod) or self.method.needs != "gramian" or self.method.trains:
+        inner = self.method
+        if not isinstance(inner, GramianMethod) or inner.needs != "gramian" or inner.trains or inner.samples_twice:
             raise SettingError(
-                "`Tracked` needs a method on the Gramian of the parameters' gradients that trains nothing, for example "
-                f"MGDA(); got {self.method!r}."
+                "`Tracked` needs a method that trains nothing, on the Gramian of the parameters' gradients of one "
+                f"batch, for example MGDA(); got {inner!r}."
             )
         if not 0 < self.beta <= 1:
             raise SettingError(f"`beta` must lie in (0, 1]; got {self.beta}.")
-        object.__setattr__(self, "state_tensors", (*TRACKING_STATE, *nest_declaration(self.method)))
-        for name in ("heads", "honours"):
-            object.__setattr__(self, name, getattr(self.method, name))
-
-    @property
-    def per_epoch(self) -> bool:
-        return self.method.per_epoch
+        self.settle(TRACKING_STATE, ("heads", "honours"))
 
     def init(self, k: int, n: int = 0) -> State:
-        return {**initial_tracking(k, n), **nest_state(self.method.init(k))}
-
-    def end_epoch(self, state: State) -> State:
-        return {**state, **nest_state(self.method.end_epoch(inner_state(self.method, state)))}
-
-    def observe(self, losses: Tensor, state: State) -> State:
-        return {**state, **nest_state(self.method.observe(losses, inner_state(self.method, state)))}
+        return {**initial_tracking(k, n), **self.nested(self.method.init(k))}
 
     def claims(self, k: int) -> frozenset[str]:
         return self.method.claims(k) & {"permutation"}
@@ -91,12 +79,10 @@ class Tracked(JacobianMethod):
         followed = state["tracked"].to(jacobian.device)
         gramian = followed @ followed.T
         gramian = gramian.cpu() if self.method.on_host else gramian
-        rows = list(range(len(gramian)))
-        if self.method.on_host and self.method.leaves_out_zero_gradients:
-            rows = [i for i in rows if gramian[i, i] > 0]
+        rows = live_rows(jacobian) if self.method.leaves_out_zero_gradients else list(range(len(gramian)))
         if not rows:
             return Answer(torch.zeros_like(followed[0]), state, Status.STATIONARY)
-        held = inner_state(self.method, state)
+        held = self.inner_state(state)
         inner = replace(
             step,
             tasks=step.tasks.only(rows),
@@ -105,5 +91,5 @@ class Tracked(JacobianMethod):
             cross_gramian=None,
         )
         answer = self.method.weights(gramian[rows][:, rows], restrict(self.method, held, rows), inner)
-        after = nest_state(restore(self.method, held, answer.state, rows))
+        after = self.nested(restore(self.method, held, answer.state, rows))
         return Answer(answer.value.to(followed) @ followed[rows], {**state, **after}, answer.status, answer.certificate)

@@ -76,11 +76,12 @@ class RotoGrad(nn.Module):
 
     def __init__(self, heads: Mapping[str, nn.Module], dim: int, *, scale: bool = True, rotate: bool = True) -> None:
         super().__init__()
-        refused = [name for name in heads if not name or "." in name]
+        # a module dictionary refuses dots and the names of its own methods
+        refused = [name for name in heads if not name or "." in name or hasattr(nn.ModuleDict(), name)]
         if not heads or refused:
             raise TaskError(
-                "`heads` must map at least one task name, not empty and without a dot, to a module; got "
-                f"{listed(refused) if heads else 'none'}."
+                "`heads` must map at least one task name, not empty, without a dot and no attribute of `nn.ModuleDict` "
+                f"(such as 'type'), to a module; got {listed(refused) if heads else 'none'}."
             )
         if dim < 1:
             raise SettingError(f"`dim` is the width of the features and must be at least 1; got {dim}.")

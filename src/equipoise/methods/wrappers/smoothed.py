@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError
+from ...solve import Status
 from ..base import Answer, GramianMethod, State, StateTensor, Step
-from ..gramian.mgda import MGDA
-from .nested import inner_state, nest_declaration, nest_state
+from .nested import AroundMethod
 
 __all__ = ["Smoothed"]
 
 
 @dataclass(frozen=True)
-class Smoothed(GramianMethod):
+class Smoothed(AroundMethod, GramianMethod):
     r"""An exponential moving average of another method's weights.
 
     .. math:: \bar a \leftarrow \alpha\, \bar a + (1 - \alpha)\, a(G), \qquad d = J^\top \bar a
@@ -23,14 +23,15 @@ class Smoothed(GramianMethod):
     weights are less so.
 
     Shapes:
-        gramian (k, k) -> weights (k,); state ``smoothed``, ``seen`` (k,), and the inner method's state with the prefix
-        ``inner_``.
+        gramian (k, k) -> weights (k,); state ``smoothed``, ``seen`` (k,), ``total``, the average of the weights' sum,
+        and the inner method's state with the prefix ``inner_``.
     Scale:
         The inner method's. Its guarantee of no conflict is lost: the averaged weights belong to other gradients.
     Degenerate:
         A task's average starts at its first weight. A task that is absent, or left out because its gradient is zero,
-        keeps its average and is not used; the weights of the others grow into its share over 1/(1 - alpha) steps.
-        Status and certificate are the inner method's.
+        keeps its average and is not used; the averages of those that take part are multiplied to the sum `total`
+        (unless one is negative), so that the length of a step does not depend on who joins or is missing. Where the
+        inner method has no solution, d = 0 and the averages stay. Status and certificate are the inner method's.
     Errors:
         `SettingError` where the inner method is no Gramian method, or trains something.
     Cost:
@@ -44,14 +45,13 @@ class Smoothed(GramianMethod):
 
     Example:
         >>> import equipoise as eq
-        >>> eq.direction(Smoothed(MGDA(), alpha=0.9), [[2.0, 0.0], [0.0, 1.0]])  # the first step is MGDA's
+        >>> eq.direction(Smoothed(eq.MGDA(), alpha=0.9), [[2.0, 0.0], [0.0, 1.0]])  # the first step is MGDA's
         tensor([0.4000, 0.8000], dtype=torch.float64)
     """
 
     source = "Zhou et al. (2022), CR-MOGM"
     cost = "O(k) beyond the inner method"
 
-    method: GramianMethod = MGDA()  # noqa: RUF009 - a value: frozen, hashable, without memory
     alpha: float = 0.9
 
     def __post_init__(self) -> None:
@@ -63,28 +63,20 @@ class Smoothed(GramianMethod):
             raise SettingError(f"`Smoothed` cannot hold {self.method!r}: an optimizer trains part of its state.")
         if not 0 <= self.alpha < 1:
             raise SettingError(f"`alpha` must lie in [0, 1); got {self.alpha}.")
-        declared = (StateTensor("smoothed"), StateTensor("seen"), *nest_declaration(self.method))
-        object.__setattr__(self, "state_tensors", declared)
-        for name in ("needs", "heads", "honours", "on_host"):  # what the engine asks is answered by the inner method
-            object.__setattr__(self, name, getattr(self.method, name))
+        own = (StateTensor("smoothed"), StateTensor("seen"), StateTensor("total", task_axes=()))
+        self.settle(own, ("needs", "heads", "honours", "on_host", "on_layer", "samples_twice"))
 
     @property
     def leaves_out_zero_gradients(self) -> bool:
         return self.method.leaves_out_zero_gradients
 
-    @property
-    def per_epoch(self) -> bool:
-        return self.method.per_epoch
-
     def init(self, k: int, n: int = 0) -> State:
-        own = {"smoothed": torch.zeros(k, dtype=torch.float64), "seen": torch.zeros(k, dtype=torch.int64)}
-        return {**own, **nest_state(self.method.init(k, n))}
-
-    def end_epoch(self, state: State) -> State:
-        return {**state, **nest_state(self.method.end_epoch(inner_state(self.method, state)))}
-
-    def observe(self, losses: Tensor, state: State) -> State:
-        return {**state, **nest_state(self.method.observe(losses, inner_state(self.method, state)))}
+        own = {
+            "smoothed": torch.zeros(k, dtype=torch.float64),
+            "seen": torch.zeros(k, dtype=torch.int64),
+            "total": torch.zeros((), dtype=torch.float64),
+        }
+        return {**own, **self.nested(self.method.init(k, n))}
 
     def claims(self, k: int) -> frozenset[str]:
         kept = {"simplex", "permutation", "unanimity", "single"}
@@ -95,8 +87,16 @@ class Smoothed(GramianMethod):
         return 1.0 if self.method.degree() == 1.0 else None
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        answer = self.method.weights(gramian, inner_state(self.method, state), step)
-        held, known = state["smoothed"].to(answer.value), (state["seen"] > 0).to(answer.value.device)
-        mixed = torch.where(known, self.alpha * held + (1 - self.alpha) * answer.value, answer.value)
-        after = {"smoothed": mixed, "seen": state["seen"] + 1, **nest_state(answer.state)}
-        return Answer(mixed, after, answer.status, answer.certificate)
+        answer = self.method.weights(gramian, self.inner_state(state), step)
+        state = {**state, **self.nested(answer.state)}
+        if answer.status is Status.NO_SOLUTION:
+            return answer._replace(state=state)
+        fresh, seen, total = answer.value, state["seen"], state["total"].to(answer.value)
+        held = torch.where((seen > 0).to(fresh.device), state["smoothed"].to(fresh), fresh)
+        held = torch.where(held.any(), held, fresh)  # those that take part may have averages of zero
+        sums = held.sum(), fresh.sum()
+        whole = (held >= 0).all() & (sums[0] > 0) & (total > 0)
+        held = held * torch.where(whole, total / sums[0], 1.0)
+        mixed = self.alpha * held + (1 - self.alpha) * fresh
+        after = torch.where(total != 0, self.alpha * total + (1 - self.alpha) * sums[1], sums[1])
+        return answer._replace(value=mixed, state={**state, "smoothed": mixed, "seen": seen + 1, "total": after})
