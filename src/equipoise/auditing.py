@@ -73,6 +73,7 @@ def audit(
     """
     from .data import Table, encode_frame, load  # noqa: PLC0415 - pandas
     from .linear import LinearProblem, width_summary  # noqa: PLC0415 - scipy
+    from .linear.audit_pictures import audit_pictures  # noqa: PLC0415 - scipy
     from .linear.audits import audit_problem  # noqa: PLC0415 - scipy
 
     _check_whole(seed=seed, bootstraps=0 if bootstraps is None else bootstraps)
@@ -96,7 +97,7 @@ def audit(
     # thousands of k x k problems: BLAS threads only wait for each other (5 times the CPU time on two cores)
     with threadpool_limits(1, user_api="blas"):
         verdicts = audit_problem(problem, widths, bootstraps=resamples, seed=seed, progress=progress)
-    return AuditRecord(
+    record = AuditRecord(
         title=title if title is not None else _title(table),
         command=command,
         data=_data_card(table, problem),
@@ -106,6 +107,7 @@ def audit(
         summary=width_summary(verdicts, max(1, problem.rank)) if width is None else "",
         versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     )
+    return record.model_copy(update={"pictures": audit_pictures(record)})
 
 
 def _check_whole(**settings: object) -> None:

@@ -4,7 +4,7 @@ A record is plain data (pydantic, nothing extra allowed): it is written to ``rec
 without the library that made it. Same record, same report, byte for byte.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -265,6 +265,22 @@ class DataCard(_Record):
     warnings: tuple[str, ...] = ()
 
 
+class Pictures(_Record):
+    """The pictures of an audit: each a plain record to draw, or a sentence that says why there is none.
+
+    Attributes:
+        spectrum: What each width captures.
+        conflict: Width -> the graph of tasks that the theorem's test looks at.
+        region: Width -> the surfaces of all models, where they meet, what weights reach.
+        gap: Width -> by how much a mixture beats balanced models, over the front.
+    """
+
+    spectrum: dict[str, Any] | str
+    conflict: dict[int, dict[str, Any] | str]
+    region: dict[int, dict[str, Any] | str]
+    gap: dict[int, dict[str, Any] | str]
+
+
 class AuditRecord(_Record):
     """Everything that a report of an audit shows.
 
@@ -278,6 +294,7 @@ class AuditRecord(_Record):
         smallest_width: Smallest width at which nothing is left to trade.
         summary: The widths at which things get easy, in sentences; "" where one width was asked for.
         versions: Package -> version.
+        pictures: What is drawn beside the front; None where nothing was arranged for drawing.
     """
 
     format: Literal[1] = 1
@@ -289,3 +306,4 @@ class AuditRecord(_Record):
     smallest_width: int
     summary: str = ""
     versions: dict[str, str]
+    pictures: Pictures | None = None

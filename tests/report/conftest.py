@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from equipoise.linear.audit_pictures import audit_pictures
 from equipoise.verdict import (
     About,
     AuditRecord,
@@ -135,7 +136,7 @@ def make_record(
     """A record with one verdict a status, at widths 1, 2, ..."""
     k = len(names)
     correlations = [[1.0 if i == j else (-0.2 if i + j == 1 else 0.31) for j in range(k)] for i in range(k)]
-    return AuditRecord(
+    record = AuditRecord(
         title=title,
         command=f"equipoise audit sarcos_inv_test.mat --targets '{','.join(names)}' --width 1",
         data=DataCard(
@@ -156,6 +157,7 @@ def make_record(
         smallest_width=k,
         versions={"equipoise": "0.1.0", "numpy": "2.4.0"},
     )  # fmt: skip
+    return record.model_copy(update={"pictures": audit_pictures(record)})
 
 
 @pytest.fixture(scope="session")

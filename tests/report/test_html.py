@@ -96,7 +96,10 @@ def test_plotly_is_inlined_once_however_many_figures_there_are(pages):
 def test_a_page_without_pictures_holds_no_script(record_of):
     record = record_of()
     bare = record.model_copy(
-        update={"verdicts": tuple(verdict.model_copy(update={"front": ()}) for verdict in record.verdicts)}
+        update={
+            "verdicts": tuple(verdict.model_copy(update={"front": ()}) for verdict in record.verdicts),
+            "pictures": None,
+        }
     )
     page = render_html(bare)
     assert "<script" not in page

@@ -6,6 +6,7 @@ predictable part, less the energy that the shared layer captures.
 """
 
 from .audits import audit_problem
+from .creases import Crease, crease_points, judge_creases
 from .descent import MGDAPath, mgda
 from .descent_ub import SharedGramians, UBPath, mgda_ub, shared_gramians, ub_descent_margin
 from .endings import EndPoint, EndPoints, end_points
@@ -18,7 +19,7 @@ from .runs import RunPoint, RunsAudit, audit_runs
 from .scalarization import Scalarized, scalarized, scalarized_model
 from .signs import condition
 from .streaming import SecondMoments
-from .surfaces import Crease, Surfaces, crease_points, judge_creases, surface_gradient, surface_points, surface_value
+from .surfaces import Surfaces, surface_gradient, surface_points, surface_value
 from .tchebycheff_points import TchebycheffPoint, tchebycheff
 from .weight_search import BestWeights, best_weights
 from .words import width_summary

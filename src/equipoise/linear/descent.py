@@ -11,7 +11,7 @@ from ..solve.solution import Status
 from .gramians import checked_gramian, checked_width, factor
 from .minmax import Array, checked_vector
 
-__all__ = ["MGDAPath", "mgda"]
+__all__ = ["MGDAPath", "mgda", "saddle_index", "start_basis"]
 
 SUFFICIENT = 0.25
 """Share of the promised decrease that every loss must show for a step to be taken."""
@@ -107,7 +107,7 @@ def mgda(
     if not tolerance > 0:
         raise SettingError(f"tolerance must be above 0; found {tolerance!r}")
     forward, back = factor(matrix)
-    shared = _start(forward, min(width, len(forward)), start, seed)
+    shared = start_basis(forward, min(width, len(forward)), start, seed)
     trace = max(float(np.trace(matrix)), float(np.finfo(np.float64).tiny))
     length = 0.5 / trace
     history = [base - _captured(forward, shared)]
@@ -143,7 +143,7 @@ def mgda(
         weights=weights,
         stationarity=stationarity,
         status=Status.STATIONARY if stationarity <= tolerance else Status.ITERATION_LIMIT,
-        saddle_index=_saddle_index(forward, shared, weights),
+        saddle_index=saddle_index(forward, shared, weights),
         steps=taken,
         history=np.array(history),
     )
@@ -153,8 +153,23 @@ def _captured(forward: Array, shared: Array) -> Array:
     return np.asarray(np.sum((shared.T @ forward) ** 2, axis=0), dtype=np.float64)
 
 
-def _start(forward: Array, width: int, start: ArrayLike | None, seed: int) -> Array:
-    """Orthonormal basis (r, q) of the first shared subspace."""
+def start_basis(forward: Array, width: int, start: ArrayLike | None, seed: int) -> Array:
+    """Orthonormal basis (r, q) of the subspace at which a descent begins.
+
+    Args:
+        forward: R (r, k), G = R^T R.
+        width: q <= r.
+        start: (k, m) directions as combinations of the tasks' predictions, their first q dimensions taken; None for
+            a uniformly random subspace.
+        seed: Of that.
+
+    Raises:
+        SettingError: Not finite, another shape, or fewer than q dimensions.
+
+    Example:
+        >>> start_basis(np.eye(2), 1, [[2.0], [0.0]], 0).round(9).tolist()
+        [[1.0], [0.0]]
+    """
     rank, tasks = forward.shape
     if start is None:
         drawn = np.random.default_rng(seed).standard_normal((rank, width))
@@ -172,8 +187,20 @@ def _start(forward: Array, width: int, start: ArrayLike | None, seed: int) -> Ar
     return np.asarray(left[:, :width], dtype=np.float64)
 
 
-def _saddle_index(forward: Array, shared: Array, weights: Array) -> int:
-    """Eigenvalues of the weighted energy outside the shared layer that exceed the least one inside."""
+def saddle_index(forward: Array, shared: Array, weights: Array) -> int:
+    """How many eigenvalues of the weighted energy R diag(w) R^T outside the shared layer exceed the least one inside.
+
+    0 where the layer is an optimum of this weighted sum; otherwise a stationary point of it is a saddle.
+
+    Args:
+        forward: R (r, k).
+        shared: (r, q) orthonormal.
+        weights: (k,) w >= 0.
+
+    Example:
+        >>> saddle_index(np.eye(2), np.array([[1.0], [0.0]]), np.array([1.0, 2.0]))
+        1
+    """
     energy = (forward * weights) @ forward.T
     if not shared.size or shared.shape[1] >= len(forward):
         return 0

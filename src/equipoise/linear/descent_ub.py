@@ -25,9 +25,7 @@ from numpy.typing import ArrayLike
 from ..errors import SettingError
 from ..solve.min_norm import min_norm_point
 from ..solve.solution import Status
-from .descent import MGDAPath
-from .descent import _saddle_index as saddle_index
-from .descent import _start as start_basis
+from .descent import MGDAPath, saddle_index, start_basis
 from .gramians import checked_gramian, checked_width, factor
 from .minmax import Array
 from .problem import LinearProblem

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, SettingError, listed
 from .gramians import checked_width, effective_rank
-from .problem import LinearProblem, _names
+from .problem import LinearProblem, task_names
 from .problem_notes import notes
 
 __all__ = ["problem_from_moments"]
@@ -94,7 +94,7 @@ def problem_from_moments(
             "moments of p inputs and k targets must have shapes (p, p), (p, k), (k, k), means (p,) and (k,); found "
             f"{C.shape}, {B.shape}, {S.shape}, {x.shape}, {y.shape}"
         )
-    names = _names(tasks, np.empty((0, len(y))))
+    names = task_names(tasks, np.empty((0, len(y))))
     if not all(np.isfinite(part).all() for part in (C, B, S, x, y)):
         raise DataError("moments must be finite; found NaN or inf: some row held one, or the sums overflowed")
     if rows < 2 or rows < len(y):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import SettingError
+from .exposure import exposing_weights
 from .fantope import best_mixture
 from .gramians import checked_gramian, checked_width, effective_rank
 from .grassmann import relax
@@ -175,12 +176,12 @@ class Support:
 
     Attributes:
         supported: Some weights have the point among their optima (``reachable`` in `reach`); None: undetermined.
-        exposed: These weights have no other optimum, so that training with them leads there. False where their
-            optimum is a set (an eigenvalue tie): a single training run then ends at an arbitrary member. Judged at the
-            supporting weights that were found; None unless supported.
+        exposed: Some weights have no other optimum, so that training with them leads there. False: every supporting
+            weights have others (an eigenvalue tie), and a single training run ends at an arbitrary one of them. Decided
+            over all supporting weights, by `exposure.exposing_weights`. None: not supported, or not decided.
         hit: Whether a weight of the sweep comes within `radius` of the point in every task; None without a sweep.
         nearest: Distance to the nearest optimum of the sweep: largest difference of a task, in units of diag(G).
-        weights: (k,) the supporting or separating weights.
+        weights: (k,) exposing weights if exposed, otherwise supporting or separating ones.
         eigengap: Relative eigengap at these weights.
         reach: The whole answer of `reach`.
     """
@@ -229,15 +230,11 @@ def support(
     target = checked_vector(captured, len(matrix), "captured")
     energy = np.where(np.diag(matrix) > 0, np.diag(matrix), np.inf)
     supported = {"reachable": True, "unreachable": False, "outside": False}.get(found.status)
-    point = optimum(matrix, found.weights, width)
-    exposed = None
-    if supported:
-        # the distance of a unique optimum goes as the root of the tolerance on its value
-        near = float(np.max(np.abs(point.captured - target) / energy)) <= 10 * np.sqrt(found.tolerance)
-        exposed = bool(near and not point.tied and point.unused == 0)
+    exposed, weights = exposing_weights(matrix, width, target, found) if supported else (None, found.weights)
+    point = optimum(matrix, weights, width)
     nearest, hit = np.inf, None
     if sweep is not None:
         tried = [optimum(matrix, checked_vector(row, len(matrix), "sweep"), width).captured for row in sweep]
         nearest = min((float(np.max(np.abs(row - target) / energy)) for row in tried), default=np.inf)
         hit = nearest <= radius
-    return Support(supported, exposed, hit, nearest, found.weights, point.eigengap, found)
+    return Support(supported, exposed, hit, nearest, weights, point.eigengap, found)

@@ -1,7 +1,7 @@
 """What the pictures of a linear problem show, as plain records: numbers and names, ready for JSON.
 
 Each record has ``figure`` (its kind) and ``tasks``; `equipoise.report` draws them with plotly, or matplotlib with the
-extra ``plots``. All losses are in shares of each task's variance.
+extra ``plots``. All losses are in shares of each task's variance. A problem is a `LinearProblem` or its `Shares`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SettingError, TaskError, listed
+from ..verdict import Condition
+from .creases import judge_creases
 from .front_points import weight_sweep
 from .gramians import checked_gramian, checked_width, correlations, factor
 from .minimal_mixtures import minimal_mixture
 from .problem import LinearProblem
 from .scalarization import optimum
 from .signs import condition
-from .solutions import in_shares
-from .surfaces import judge_creases, surface_points
+from .solutions import Shares, in_shares
+from .surfaces import surface_points
 from .tchebycheff_points import tchebycheff
 
 __all__ = ["conflict_record", "feasible_record", "gap_record", "spectrum_record"]
@@ -30,12 +32,16 @@ Record = dict[str, Any]
 DIGITS = 6
 
 
+def _shares(problem: LinearProblem | Shares) -> Shares:
+    return problem if isinstance(problem, Shares) else in_shares(problem)
+
+
 def _plain(values: Array) -> Any:
     return np.round(np.asarray(values, dtype=np.float64), DIGITS).tolist()
 
 
 def feasible_record(
-    problem: LinearProblem,
+    problem: LinearProblem | Shares,
     width: int,
     *,
     count: int = 1500,
@@ -50,7 +56,7 @@ def feasible_record(
         width: 1 or rank - 1.
         count: Models.
         creases: Points a crease; 0 for none.
-        sweep: Weights of the refined sweep.
+        sweep: Weights of the refined sweep; 0 for none.
         others: Name of a method -> (n, k) losses of its models, in shares of variance.
 
     Returns:
@@ -61,17 +67,17 @@ def feasible_record(
         TaskError: Another number of tasks.
         SettingError: A width without surfaces, or points of another shape.
     """
-    if len(problem.tasks) not in {2, 3}:
-        raise TaskError(f"the feasible region is drawn for two or three tasks; found {len(problem.tasks)}")
-    shares = in_shares(problem)
+    shares = _shares(problem)
+    if len(shares.tasks) not in {2, 3}:
+        raise TaskError(f"the feasible region is drawn for two or three tasks; found {len(shares.tasks)}")
     found = surface_points(shares.gramian, width, count)
     signs = {int(piece): _signs(pattern) for piece, pattern in zip(found.pieces, found.signs, strict=True)}
     judged = []
-    if creases and problem.rank == len(problem.tasks) == 3:
-        for crease in judge_creases(shares.gramian, width, creases):
+    if creases and shares.rank == len(shares.tasks) == 3:
+        for crease in judge_creases(shares.gramian, width, creases, leads=False):
             judged.append(
                 {
-                    "task": problem.tasks[crease.task],
+                    "task": shares.tasks[crease.flipped[0]],
                     "losses": _plain(shares.ceiling - crease.captured),
                     "optimal": crease.optimal.tolist() if crease.optimal is not None else [],
                     "unreachable": crease.unreachable.tolist(),
@@ -81,27 +87,27 @@ def feasible_record(
     named = {}
     for name, points in (others or {}).items():
         table = np.array(points, dtype=np.float64, ndmin=2)
-        if table.shape[1] != len(problem.tasks):
-            raise SettingError(f"others[{name!r}] must have {len(problem.tasks)} columns; found shape {table.shape}")
+        if table.shape[1] != len(shares.tasks):
+            raise SettingError(f"others[{name!r}] must have {len(shares.tasks)} columns; found shape {table.shape}")
         named[str(name)] = _plain(table)
     return {
         "figure": "feasible region",
-        "tasks": list(problem.tasks),
+        "tasks": list(shares.tasks),
         "width": checked_width(width),
         "models": {"losses": _plain(shares.ceiling - found.captured), "piece": found.pieces.tolist()},
         "pieces": {str(piece): signs[piece] for piece in sorted(signs)},
         "creases": judged,
-        "weighted": [_plain(losses) for _, losses in weight_sweep(shares, width, sweep)],
+        "weighted": [_plain(losses) for _, losses in weight_sweep(shares, width, sweep)] if sweep else [],
         "others": named,
         "separate": _plain(shares.unexplained),
     }
 
 
 def _signs(pattern: Array) -> str:
-    return " ".join("+" if sign > 0 else "-" if sign < 0 else "0" for sign in pattern)
+    return " ".join("+" if sign > 0 else "−" if sign < 0 else "0" for sign in pattern)
 
 
-def gap_record(problem: LinearProblem, width: int, *, directions: int = 91) -> Record:
+def gap_record(problem: LinearProblem | Shares, width: int, *, directions: int = 91) -> Record:
     """By how much a mixture improves every task at once, over the front of single models.
 
     Args:
@@ -115,10 +121,10 @@ def gap_record(problem: LinearProblem, width: int, *, directions: int = 91) -> R
     Raises:
         TaskError: Another number of tasks.
     """
-    tasks = len(problem.tasks)
+    shares = _shares(problem)
+    tasks = len(shares.tasks)
     if tasks not in {2, 3}:
         raise TaskError(f"the gap over the front is drawn for two or three tasks; found {tasks}")
-    shares = in_shares(problem)
     size = 3
     while (size - 1 if tasks == 2 else (size - 1) * (size - 2) // 2) < directions:
         size += 1
@@ -140,7 +146,7 @@ def gap_record(problem: LinearProblem, width: int, *, directions: int = 91) -> R
         models.append(members)
     return {
         "figure": "gap over the front",
-        "tasks": list(problem.tasks),
+        "tasks": list(shares.tasks),
         "width": checked_width(width),
         "weights": weights,
         "losses": losses,
@@ -149,7 +155,15 @@ def gap_record(problem: LinearProblem, width: int, *, directions: int = 91) -> R
     }
 
 
-def conflict_record(gramian: ArrayLike, width: int, tasks: Sequence[str], *, least: float = 0.02) -> Record:
+def conflict_record(
+    gramian: ArrayLike,
+    width: int,
+    tasks: Sequence[str],
+    *,
+    least: float = 0.02,
+    most: int = 60,
+    known: Condition | None = None,
+) -> Record:
     """The signed graph that the theorem's condition looks at: tasks, correlations (or those of the inverse), conflict.
 
     Args:
@@ -157,23 +171,29 @@ def conflict_record(gramian: ArrayLike, width: int, tasks: Sequence[str], *, lea
         width: 1 for the correlations, otherwise the inverse where it exists.
         tasks: k names.
         least: Weaker edges are left out of the record, unless they are on the cycle.
+        most: Edges kept, the strongest; `least` rises to that.
+        known: The outcome of `condition`, where it is at hand.
 
     Returns:
         ``edges`` (from, to, correlation, on_cycle), ``cycle``, ``margin``, ``status``, ``matrix`` (words).
     """
     matrix, width = checked_gramian(gramian), checked_width(width)
     names = [str(task) for task in tasks]
-    found = condition(matrix, width, tasks=names)
+    found = known or condition(matrix, width, tasks=names)
     related, words = correlations(matrix), "correlations of the predictions"
     if width > 1 and "inverse" in found.test:
-        inverse = np.linalg.inv(related)
+        present = np.flatnonzero(related.diagonal())
+        inverse = np.zeros_like(related)
+        inverse[np.ix_(present, present)] = np.linalg.inv(related[np.ix_(present, present)])
         related, words = correlations((inverse + inverse.T) / 2), "correlations of the inverse"
+    sizes = np.sort(np.abs(related[np.triu_indices(len(names), 1)]))[::-1]
+    least = max(least, float(sizes[most])) if len(sizes) > most else least
     around = {frozenset(pair) for pair in zip(found.cycle, (*found.cycle[1:], *found.cycle[:1]), strict=True)}
     edges = [
         {"from": names[i], "to": names[j], "correlation": round(float(related[i, j]), DIGITS), "on_cycle": on}
         for i in range(len(names))
         for j in range(i + 1, len(names))
-        if (on := frozenset((names[i], names[j])) in around) or abs(related[i, j]) >= least
+        if (on := frozenset((names[i], names[j])) in around) or abs(related[i, j]) > least
     ]
     return {
         "figure": "conflict graph",
@@ -188,24 +208,24 @@ def conflict_record(gramian: ArrayLike, width: int, tasks: Sequence[str], *, lea
     }
 
 
-def spectrum_record(problem: LinearProblem) -> Record:
+def spectrum_record(problem: LinearProblem | Shares) -> Record:
     """What each width captures: of the sum (best possible) and of each task at equal weights per unit of variance.
 
     Returns:
         ``widths`` (1 to rank), ``total`` (share of the predictable variance of all tasks that the best layer of this
         width captures), ``captured`` (widths, k) shares of each task's predictable variance, ``separate`` (k,) losses.
     """
-    shares = in_shares(problem)
+    shares = _shares(problem)
     forward, _ = factor(shares.gramian)
     sizes = np.linalg.svd(forward, compute_uv=False) ** 2
     energy = np.where(shares.predictable, shares.gramian.diagonal(), np.inf)
-    even = np.ones(len(problem.tasks))
+    even = np.ones(len(shares.tasks))
     captured = [optimum(shares.gramian, even, width).captured / energy for width in range(1, len(sizes) + 1)]
     if not len(sizes):
-        raise SettingError(f"nothing can be predicted of {listed(problem.tasks)}: there is no spectrum")
+        raise SettingError(f"nothing can be predicted of {listed(shares.tasks)}: there is no spectrum")
     return {
         "figure": "spectrum",
-        "tasks": list(problem.tasks),
+        "tasks": list(shares.tasks),
         "widths": list(range(1, len(sizes) + 1)),
         "total": _plain(np.cumsum(sizes) / sizes.sum()),
         "captured": [_plain(row) for row in captured],

@@ -16,7 +16,7 @@ from .gramians import checked_width, effective_rank
 from .problem_notes import notes
 from .real_numbers import real_numbers
 
-__all__ = ["LinearProblem"]
+__all__ = ["LinearProblem", "task_names"]
 
 Array = NDArray[np.float64]
 
@@ -118,7 +118,7 @@ class LinearProblem:
         if width is not None:
             width = checked_width(width)
         raw_inputs, raw_targets = _numeric(X, "X", "inputs"), _numeric(Y, "Y", "targets")
-        names = _names(tasks if tasks is not None else getattr(Y, "columns", None), raw_targets)
+        names = task_names(tasks if tasks is not None else getattr(Y, "columns", None), raw_targets)
         _check(raw_inputs, raw_targets, names, getattr(X, "columns", None), scale)
         warnings: list[str] = []
         inputs, targets = _prepared(raw_inputs, raw_targets, center, scale, warnings)
@@ -205,7 +205,16 @@ def _numeric(values: ArrayLike, name: str, what: str) -> Array:
     return table
 
 
-def _names(tasks: Any, Y: Array) -> tuple[str, ...]:
+def task_names(tasks: Any, Y: Array) -> tuple[str, ...]:
+    """Names of the k columns of Y, checked; ``task0``, ``task1``, ... where `tasks` is None.
+
+    Raises:
+        TaskError: A single string, another number of names, doubled names, or fewer than two.
+
+    Example:
+        >>> task_names(None, np.empty((0, 2)))
+        ('task0', 'task1')
+    """
     count = Y.shape[1]
     if isinstance(tasks, str):
         raise TaskError(f"tasks must be a sequence of names; found {tasks!r}. Pass a list of {count} names")

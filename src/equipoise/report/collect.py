@@ -22,6 +22,7 @@ from .captions import (
 )
 from .figures import figures, marks_present
 from .glossary import glossary
+from .palette import legend_mark
 from .text import clean, count, joined, plural, share, signed
 
 __all__ = ["collect"]
@@ -133,7 +134,7 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "threshold": share(verdict.effect.threshold, 2),
         "summary": _summary(verdict),
         "caption": front_caption(verdict, names),
-        "legend": marks_present(verdict),
+        "legend": [legend_mark(mark) for mark in marks_present(verdict)],
         "panels": [
             panel | {"id": f"{anchor}-figure-{number}"} for number, panel in enumerate(figures(verdict, names), start=1)
         ],

@@ -1,22 +1,18 @@
 """The pictures: a verdict in, plotly figures as plain dicts out.
 
-Two tasks: one panel. Three: a panel a pair, and the triangle of weights. More: parallel coordinates. Colours are
-those of the page and are left as words (``ink``, ``blue``) and filled in by the page's script, so that a figure follows
-light and dark. Everything is drawn by plotly's SVG traces: its WebGL ones compile code at run time, which the page's
-content security policy forbids.
+Two tasks: one panel. Three: a panel a pair, and the triangle of weights. More: parallel coordinates.
 """
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
 
 from ..verdict import FrontPoint, Verdict
 from .palette import MARKS, Mark, mark_of
-from .text import clean, share, shorten
+from .plot_parts import Figure, Panel, color_bar, hover_text, make_axis, make_layout, rounded, safe_name, triangle_axes
+from .text import clean, share
 
-__all__ = ["Panel", "Point", "figures", "marks_present"]
+__all__ = ["Point", "figures", "marks_present"]
 
-Figure = dict[str, Any]
 Point = tuple[Mark, FrontPoint]
 
 CLOUD_LIMIT = 600
@@ -25,16 +21,6 @@ CLOUD_LIMIT = 600
 
 _LEVEL_LETTERS = 60
 """Most letters of task names that stand side by side below parallel coordinates."""
-
-
-class Panel(TypedDict):
-    """One picture: a name, what is seen in words, a line below it, and the plotly figure."""
-
-    name: str
-    alt: str
-    note: str
-    shape: str
-    figure: Figure
 
 
 def figures(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
@@ -75,20 +61,13 @@ def _thinned(points: list[Point]) -> list[Point]:
     return kept
 
 
-def _safe(name: str, length: int = 22) -> str:
-    """A name in plotly's text, which would read ``<b>`` and ``<a href>`` as markup."""
-    text = shorten(clean(name), length)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def _hover(mark: Mark, point: FrontPoint, tasks: Sequence[str]) -> str:
-    lines = [f"<b>{mark.words}</b>"]
-    lines += [f"{_safe(name, 40)}: {share(loss)}" for name, loss in zip(tasks, point.losses, strict=True)]
+    more = []
     if point.weights is not None:
-        lines.append("weights: " + " : ".join(f"{weight:.4f}" for weight in point.weights))
+        more.append("weights: " + " : ".join(f"{weight:.4f}" for weight in point.weights))
     if mark.name == "hidden":
-        lines.append(f"a mixture is better on every task by {share(point.gap)}")
-    return "<br>".join(lines)
+        more.append(f"a mixture is better on every task by {share(point.gap)}")
+    return hover_text(mark.words, zip(tasks, map(share, point.losses), strict=True), *more)
 
 
 def _marker(mark: Mark) -> Figure:
@@ -96,33 +75,6 @@ def _marker(mark: Mark) -> Figure:
     if mark.cloud:
         return marker | {"opacity": 0.55 if mark.name == "any" else 0.85}
     return marker | {"line": {"color": "page", "width": 1.5}}
-
-
-def _axis(title: str, **more: object) -> Figure:
-    axis: Figure = {
-        "title": {"text": title, "standoff": 8},
-        "gridcolor": "grid",
-        "linecolor": "grid",
-        "zeroline": False,
-        "exponentformat": "none",
-        "nticks": 6,
-        "automargin": True,
-    }
-    return axis | more
-
-
-def _layout(**more: object) -> Figure:
-    layout: Figure = {
-        "font": {"color": "ink", "size": 13},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 56, "r": 16, "t": 12, "b": 52},
-        "showlegend": False,
-        "hovermode": "closest",
-        "dragmode": False,
-        "hoverlabel": {"align": "left", "bgcolor": "page", "bordercolor": "grid", "font": {"color": "ink"}},
-    }
-    return layout | more
 
 
 def _pair(points: Sequence[Point], tasks: Sequence[str], i: int, j: int) -> Panel:
@@ -133,17 +85,17 @@ def _pair(points: Sequence[Point], tasks: Sequence[str], i: int, j: int) -> Pane
             {
                 "type": "scatter",
                 "mode": "markers",
-                "x": [_rounded(p.losses[i]) for p in order],
-                "y": [_rounded(p.losses[j]) for p in order],
+                "x": [rounded(p.losses[i]) for p in order],
+                "y": [rounded(p.losses[j]) for p in order],
                 "marker": _marker(mark),
                 "hoverinfo": "text",
                 "hovertext": [_hover(mark, p, tasks) for p in order],
             }
         )
     first, second = clean(tasks[i]), clean(tasks[j])
-    layout = _layout(
-        xaxis=_axis(f"{_safe(tasks[i])}, loss", range=_range(points, i)),
-        yaxis=_axis(f"{_safe(tasks[j])}, loss", range=_range(points, j)),
+    layout = make_layout(
+        xaxis=make_axis(f"{safe_name(tasks[i])}, loss", range=_range(points, i)),
+        yaxis=make_axis(f"{safe_name(tasks[j])}, loss", range=_range(points, j)),
     )
     alt = (
         f"Scatter plot. Across: loss of {first}; upwards: loss of {second}; both in shares of variance, lower is "
@@ -164,7 +116,7 @@ def _range(points: Sequence[Point], task: int) -> list[float]:
     values = told or [point.losses[task] for _, point in points]
     low, high = min(values), max(values)
     margin = 0.08 * (high - low) or 0.05
-    return [_rounded(low - margin), _rounded(high + margin)]
+    return [rounded(low - margin), rounded(high + margin)]
 
 
 def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
@@ -174,35 +126,18 @@ def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
         return []
     traces = [_ternary(sums, [_hover(mark_of(p), p, tasks) for p in sums])]
     traces[0]["marker"] = {
-        "color": [_rounded(max(p.losses)) for p in sums],
+        "color": [rounded(max(p.losses)) for p in sums],
         "colorscale": "Cividis",
         "reversescale": True,
         "size": 6,
         "line": {"color": "faint", "width": 0.6},
-        "colorbar": {
-            "title": {"text": "worst task", "side": "top", "font": {"size": 12}},
-            "orientation": "h",
-            "thickness": 10,
-            "len": 0.7,
-            "y": -0.22,
-            "yanchor": "top",
-            "outlinewidth": 0,
-            "nticks": 5,
-        },
+        "colorbar": color_bar("worst task"),
     }
     for mark, group in _grouped(points):
         weighted = [p for p in group if p.weights is not None]
         if mark.cloud or not weighted:
             continue
         traces.append(_ternary(weighted, [_hover(mark, p, tasks) for p in weighted]) | {"marker": _marker(mark)})
-    corner = {"gridcolor": "grid", "linecolor": "grid", "nticks": 5, "showticklabels": False, "ticks": "", "min": 0}
-    axes = {
-        side: corner | {"title": {"text": _safe(name, 16)}}
-        for side, name in zip(("aaxis", "baxis", "caxis"), tasks, strict=True)
-    }
-    layout = _layout(
-        ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}, margin={"l": 48, "r": 48, "t": 40, "b": 84}
-    )
     best = min(sums, key=lambda p: max(p.losses))
     alt = (
         "Triangle of weights: each corner gives all weight to one task; colour shows the loss of the worst task. "
@@ -210,13 +145,13 @@ def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
         f"{share(max(max(p.losses) for p in sums))}."
     )
     note = "The weights tried: each corner gives all weight to one task, the middle is equal weights."
-    figure = {"data": traces, "layout": layout}
+    figure = {"data": traces, "layout": triangle_axes(tasks)}
     return [{"name": "Weights", "alt": alt, "note": note, "shape": "square", "figure": figure}]
 
 
 def _ternary(points: Sequence[FrontPoint], hover: list[str]) -> Figure:
     weights = [p.weights or () for p in points]
-    sides = {side: [_rounded(w[index]) for w in weights] for index, side in enumerate("abc")}
+    sides = {side: [rounded(w[index]) for w in weights] for index, side in enumerate("abc")}
     return {"type": "scatterternary", "mode": "markers", **sides, "hoverinfo": "text", "hovertext": hover}
 
 
@@ -230,7 +165,7 @@ def _parallel(points: Sequence[Point], tasks: Sequence[str]) -> Panel:
         hover: list[str | None] = []
         for point in group:
             across += [*positions, None]
-            upwards += [*map(_rounded, point.losses), None]
+            upwards += [*map(rounded, point.losses), None]
             hover += [*[_hover(mark, point, tasks)] * len(tasks), None]
         trace: Figure = {"type": "scatter", "x": across, "y": upwards}
         if mark.cloud:
@@ -243,11 +178,11 @@ def _parallel(points: Sequence[Point], tasks: Sequence[str]) -> Panel:
         traces.append(trace)
     names: Mapping[str, object] = {
         "tickvals": positions,
-        "ticktext": [_safe(name, 14) for name in tasks],
+        "ticktext": [safe_name(name, 14) for name in tasks],
         "tickangle": -35 if sum(min(len(name), 14) for name in tasks) > _LEVEL_LETTERS else 0,
         "range": [-0.3, len(tasks) - 0.7],
     }
-    layout = _layout(xaxis=_axis("", **names), yaxis=_axis("loss, share of variance", rangemode="tozero"))
+    layout = make_layout(xaxis=make_axis("", **names), yaxis=make_axis("loss, share of variance", rangemode="tozero"))
     alt = (
         "Parallel coordinates: one line a model, one position a task; height is the loss in shares of variance, "
         f"lower is better. {_seen(points, tasks, tuple(positions))}"
@@ -275,8 +210,3 @@ def _seen(points: Sequence[Point], tasks: Sequence[str], shown: tuple[int, ...])
             values = ", ".join(f"{clean(tasks[i])} {share(point.losses[i])}" for i in shown)
             told.append(f"{mark.words}: {values}")
     return f"Marked: {'; '.join(told)}." if told else "No single point is marked."
-
-
-def _rounded(value: float) -> float:
-    """Six digits: far below a pixel, and half the page's size."""
-    return float(f"{value:.6g}")

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .figures import Figure, Panel
 from .linear_figures import linear_panels, standalone
+from .plot_parts import Figure, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +17,7 @@ _MARKERS = {
     "circle": "o", "diamond": "D", "square": "s", "triangle-up": "^", "triangle-down": "v", "star": "*", "cross": "P",
     "x": "x", "pentagon": "p", "hexagram": "h",
 }  # fmt: skip
+_DASHES: dict[str, Any] = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (8, 3))}
 _HEIGHT = 0.8660254037844386
 """Of a triangle with sides of 1."""
 
@@ -44,7 +45,8 @@ def draw(record: Mapping[str, Any]) -> "Drawing":
         _draw_panel(figure.add_subplot(1, len(panels), number + 1), panel)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if panels[0]["figure"]["layout"]["showlegend"]:
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
+        once = dict(zip(labels, handles, strict=True))
+        figure.legend(list(once.values()), list(once), loc="outside lower center", ncols=4, fontsize=7)
     return figure
 
 
@@ -53,14 +55,23 @@ def _draw_panel(axes: "Axes", panel: Panel) -> None:
     ternary = "ternary" in filled["layout"]
     for trace in filled["data"]:
         if trace["type"] == "bar":
-            axes.bar(trace["x"], trace["y"], color=trace["marker"]["color"], label=trace["name"])
+            look = trace["marker"]
+            axes.bar(trace["x"], trace["y"], color=look["color"], alpha=look["opacity"], label=trace["name"])
         else:
             _draw_trace(axes, trace, ternary)
+    for words in filled["layout"].get("annotations", []):
+        look = {"facecolor": words["bgcolor"], "edgecolor": "none", "pad": 1}
+        color = words["font"]["color"]
+        axes.text(words["x"], words["y"], words["text"], ha="center", va="center", fontsize=8, color=color, bbox=look)
     axes.set_title(panel["name"], fontsize=10)
     for side, name in (("xaxis", axes.set_xlabel), ("yaxis", axes.set_ylabel)):
         axis = filled["layout"].get(side, {})
         name(axis.get("title", {}).get("text", ""))
-    if ternary or filled["layout"].get("xaxis", {}).get("visible") is False:
+    bare = filled["layout"].get("xaxis", {}).get("visible") is False
+    if bare:
+        axes.set_xlim(*filled["layout"]["xaxis"]["range"])
+        axes.set_ylim(*filled["layout"]["yaxis"]["range"])
+    if ternary or bare:
         axes.set_axis_off()
         axes.set_aspect("equal")
     if ternary:
@@ -79,7 +90,7 @@ def _draw_trace(axes: "Axes", trace: Figure, ternary: bool) -> None:
     label = trace.get("name")
     if "lines" in trace["mode"]:
         line = trace["line"]
-        style = "--" if line.get("dash") == "dash" else "-"
+        style = _DASHES[line.get("dash", "solid")]
         symbol = _MARKERS.get(trace["marker"]["symbol"], "o") if "markers" in trace["mode"] else None
         axes.plot(x, y, color=line["color"], linewidth=line["width"], linestyle=style, label=label, marker=symbol)
     elif "markers" in trace["mode"]:
@@ -94,8 +105,13 @@ def _draw_trace(axes: "Axes", trace: Figure, ternary: bool) -> None:
         if isinstance(color, list) and axes.figure is not None:
             axes.figure.colorbar(shown, ax=axes, label=marker["colorbar"]["title"]["text"], shrink=0.7)
     if "text" in trace["mode"]:
+        up, side = trace["textposition"].split()
+        align = {"left": "right", "right": "left", "center": "center"}[
+            side
+        ]  # plotly names the side, matplotlib the edge
+        shift = (0, {"top": 8, "middle": -3, "bottom": -14}[up])
         for across, upwards, words in zip(x, y, trace["text"], strict=True):
-            axes.annotate(words, (across, upwards), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=8)
+            axes.annotate(words, (across, upwards), xytext=shift, textcoords="offset points", ha=align, fontsize=8)
 
 
 def _draw_triangle(axes: "Axes", layout: Figure) -> None:

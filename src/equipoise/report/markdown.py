@@ -1,16 +1,16 @@
 """The report as Markdown, for issues, notebooks and terminals: the tables and sentences, no pictures."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
 
 from ..verdict import AuditRecord
 from .collect import collect
+from .page import template_environment
 
-__all__ = ["render_markdown"]
+__all__ = ["markdown_text", "render_markdown"]
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^\s*[#+=-]|^\s*\d+(?=[.)]))")
 
@@ -23,17 +23,14 @@ def render_markdown(record: AuditRecord | Sequence[AuditRecord], title: str | No
         title: Of the page; by default the record's own.
     """
     records = [record] if isinstance(record, AuditRecord) else list(record)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("equipoise.report"),
-        autoescape=True,
-        finalize=_escape_markdown,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    return markdown_text("report.md", collect(records, title))
+
+
+def markdown_text(template: str, page: Mapping[str, Any]) -> str:
+    """A template filled in, with markup of HTML and of Markdown disarmed in every value."""
+    environment = template_environment(finalize=_escape_markdown)
     environment.filters["literal"] = Markup
-    return environment.get_template("report.md").render(page=collect(records, title))
+    return environment.get_template(template).render(page=page)
 
 
 def _escape_markdown(value: Any) -> Any:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..verdict import FrontPoint
+from .plot_parts import LegendEntry, css_color
 
-__all__ = ["MARKS", "Mark", "mark_of"]
+__all__ = ["MARKS", "Mark", "legend_mark", "mark_of"]
 
 Symbol = Literal["circle", "circle-open", "x", "triangle-up", "diamond", "star", "cross", "square"]
 
@@ -68,3 +69,9 @@ def mark_of(point: FrontPoint) -> Mark:
     if point.kind == "one model":
         return _BY_NAME["hidden" if point.gap is not None and point.gap > _NUMERICAL_ZERO else "reachable"]
     return _BY_NAME[_BY_KIND[point.kind]]
+
+
+def legend_mark(mark: Mark) -> LegendEntry:
+    """The entry of a mark in a legend."""
+    symbol = "dot" if mark.cloud and mark.symbol == "circle" else mark.symbol
+    return {"words": mark.words, "symbol": symbol, "css": css_color(mark.color), "dash": ""}

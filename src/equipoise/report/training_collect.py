@@ -7,8 +7,9 @@ from typing import Any
 from ..runs.noop import SMALL_SHARE, notices
 from ..runs.training_record import Notice, StepLine, TrainingRecord
 from ..solve import Status
+from .plot_parts import legend_line, line_styles
 from .text import clean, count, joined, percent, plural, shorten
-from .training_figures import line_styles, training_panels
+from .training_figures import training_panels
 
 __all__ = ["collect_training"]
 
@@ -57,7 +58,7 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title
         ],
         "tasks": [_task(lines, task, name) for task, name in enumerate(names)],
         "has_weights": any(line.weights is not None for line in lines),
-        "styles": line_styles(config.tasks),
+        "legend": [legend_line(style["name"], style["color"], style["dash"]) for style in line_styles(config.tasks)],
         "panels": [panel | {"id": f"figure-{number}"} for number, panel in enumerate(training_panels(record), start=1)],
         "gradients": _gradients(record),
         "counts": _counts(lines),

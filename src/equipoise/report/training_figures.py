@@ -1,57 +1,36 @@
 """Pictures of a recorded training: numbers over steps, one line a task; above eight tasks, one row of a map each.
 
-Plain plotly dicts, as in :mod:`.figures`. Colours are the page's words where it has them; a line's dashes tell tasks
+Plain plotly dicts, as in :mod:`.plot_parts`. Colours are the page's words where it has them; a line's dashes tell tasks
 apart without colour.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict
 
 from ..runs.training_record import MOST_PAIRED, GradientLine, StepLine, TrainingRecord
-from .figures import Panel
-from .text import clean, shorten
+from .plot_parts import (
+    MOST_LINES,
+    Figure,
+    Panel,
+    line_styles,
+    make_axis,
+    make_layout,
+    pair_hover,
+    rounded,
+    safe_name,
+)
+from .text import clean
 
-__all__ = ["LineStyle", "line_styles", "training_panels"]
+__all__ = ["training_panels"]
 
-Figure = dict[str, Any]
 Value = float | None
 Values = Sequence[Value]
 
-MOST_LINES = 8
-"""Most tasks drawn as lines."""
 MOST_POINTS = 400
 """Most points of a line; more would not be seen."""
-_COLORS = ("blue", "vermillion", "green", "#b5609a", "#d19000", "sky", "ink", "faint")
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid", "dash", "dot")
-_SVG_DASHES = {"solid": "", "dash": "6 3", "dot": "2 3", "dashdot": "6 3 2 3", "longdash": "10 4"}
-
-
-class LineStyle(TypedDict):
-    """How a task is drawn: a colour of the page or a code, plotly's dash and SVG's."""
-
-    name: str
-    color: str
-    css: str
-    dash: str
-    svg: str
-
-
-def line_styles(tasks: Sequence[str]) -> list[LineStyle]:
-    """One style a task; none above `MOST_LINES`, where maps are drawn instead."""
-    if len(tasks) > MOST_LINES:
-        return []
-    return [
-        {
-            "name": clean(name),
-            "color": color,
-            "css": color if color.startswith("#") else f"var(--{color})",
-            "dash": dash,
-            "svg": _SVG_DASHES[dash],
-        }
-        for name, color, dash in zip(tasks, _COLORS, _DASHES, strict=False)
-    ]
+_PAIRS = ("blue", "vermillion", "green", "purple", "orange", "sky")
+_PAIR_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid")
 
 
 def training_panels(record: TrainingRecord) -> list[Panel]:
@@ -110,9 +89,9 @@ def _over_steps(
         for style, row in zip(line_styles(tasks), rows, strict=True)
     ]
     scale: dict[str, object] = {"type": "log", "dtick": _decades(present)} if wide else {}
-    layout = _layout(
-        xaxis=_axis("step", rangemode="tozero"),
-        yaxis=_axis(f"{unit}, log scale" if wide else unit, **scale, **axis, **(_ZERO if zero else {})),
+    layout = make_layout(
+        xaxis=make_axis("step", rangemode="tozero"),
+        yaxis=make_axis(f"{unit}, log scale" if wide else unit, **_POWERS, **scale, **axis, **(_ZERO if zero else {})),
     )
     return _panel(name, alt, "", {"data": traces, "layout": layout})
 
@@ -137,9 +116,10 @@ def _pairs(lines: Sequence[StepLine], tasks: Sequence[str]) -> Panel | None:
     if not any(value is not None for row in rows for _, value in row):
         return None
     traces = [
-        _line(label, row, color, dash) for label, row, color, dash in zip(names, rows, _COLORS, _DASHES, strict=False)
+        _line(label, row, color, dash)
+        for label, row, color, dash in zip(names, rows, _PAIRS, _PAIR_DASHES, strict=False)
     ]
-    layout = _layout(xaxis=_axis("step", rangemode="tozero"), yaxis=_axis(unit, **axis))
+    layout = make_layout(xaxis=make_axis("step", rangemode="tozero"), yaxis=make_axis(unit, **_POWERS, **axis))
     if len(names) > 1:
         layout |= {
             "showlegend": True,
@@ -156,12 +136,12 @@ def _map(
     def shown(value: Value) -> Value:
         if value is None:
             return None
-        return _rounded(math.log10(value) if log else value)
+        return rounded(math.log10(value) if log else value)
 
     trace: Figure = {
         "type": "heatmap",
         "x": [step for step, _ in rows[0]],
-        "y": [f"{number + 1}. {_safe(task, 20)}" for number, task in enumerate(tasks)],
+        "y": [f"{number + 1}. {safe_name(task, 20)}" for number, task in enumerate(tasks)],
         "z": [[shown(value) for _, value in row] for row in rows],
         "colorscale": "Cividis",
         "hoverongaps": False,
@@ -172,7 +152,7 @@ def _map(
             "title": {"text": f"{unit}, log10" if log else unit, "side": "right"},
         },
     }
-    layout = _layout(xaxis=_axis("step"), yaxis=_axis("", autorange="reversed", nticks=min(len(tasks), 20)))
+    layout = make_layout(xaxis=make_axis("step"), yaxis=make_axis("", autorange="reversed", nticks=min(len(tasks), 20)))
     return _panel(name, alt, "One row a task; gaps are absent tasks.", {"data": [trace], "layout": layout}, "wide")
 
 
@@ -180,13 +160,13 @@ def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) ->
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(row) <= 40 else "lines",
-        "name": _safe(name, 44),
+        "name": safe_name(name, 44),
         "x": [step for step, _ in row],
-        "y": [None if value is None else _rounded(value) for _, value in row],
+        "y": [None if value is None else rounded(value) for _, value in row],
         "line": {"color": color, "dash": dash, "width": 2},
         "marker": {"color": color, "size": 4},
         "connectgaps": True,
-        "hovertemplate": "%{fullData.name}<br>step %{x}: %{y:.4g}<extra></extra>",
+        "hovertemplate": pair_hover("step %{x}", "%{y:.4g}"),
     }
 
 
@@ -210,41 +190,5 @@ def _decades(values: Sequence[float]) -> int:
     return max(1, math.ceil(math.log10(max(values) / min(values)) / 6))
 
 
+_POWERS: Figure = {"exponentformat": "power"}
 _ZERO: Figure = {"zeroline": True, "zerolinecolor": "faint", "zerolinewidth": 1}
-
-
-def _axis(title: str, **more: object) -> Figure:
-    axis: Figure = {
-        "title": {"text": title, "standoff": 8},
-        "gridcolor": "grid",
-        "linecolor": "grid",
-        "zeroline": False,
-        "exponentformat": "power",
-        "nticks": 6,
-        "automargin": True,
-    }
-    return axis | more
-
-
-def _layout(**more: object) -> Figure:
-    layout: Figure = {
-        "font": {"color": "ink", "size": 13},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 56, "r": 16, "t": 8, "b": 48},
-        "showlegend": False,
-        "hovermode": "closest",
-        "dragmode": False,
-        "hoverlabel": {"align": "left", "bgcolor": "page", "bordercolor": "grid", "font": {"color": "ink"}},
-    }
-    return layout | more
-
-
-def _safe(name: str, length: int) -> str:
-    """A name in plotly's text, which would read ``<b>`` and ``<a href>`` as markup, and ``%{x}`` as a variable."""
-    text = shorten(clean(name), length)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ..runs.training_record import Notice, TrainingRecord
-from .html import _environment, _plotly, _policy
-from .markdown import _escape_markdown
+from .markdown import markdown_text
+from .page import render_page
 from .training_collect import collect_training
 
 __all__ = ["render_training_console", "render_training_html", "render_training_markdown"]
@@ -26,31 +24,12 @@ def render_training_html(record: TrainingRecord, found: Sequence[Notice] = (), t
         title: Of the page.
     """
     page = collect_training(record, found, title)
-    environment = _environment()
-    loader = environment.loader
-    assert loader is not None
-    sources = {name: loader.get_source(environment, name)[0] for name in ("report.css", "training.css", "report.js")}
-    scripts = [_plotly(), sources["report.js"]] if page["panels"] else []
-    return environment.get_template("training.html").render(
-        page=page,
-        style=Markup(sources["report.css"] + sources["training.css"]),  # noqa: S704 - our own files
-        scripts=[Markup(text) for text in scripts],  # noqa: S704 - our own file and plotly's
-        policy=_policy(scripts),
-    )
+    return render_page("training.html", page, drawn=bool(page["panels"]), styles=("report.css", "training.css"))
 
 
 def render_training_markdown(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> str:
     """The same as Markdown: sentences and tables, no pictures."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("equipoise.report"),
-        autoescape=True,
-        finalize=_escape_markdown,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("training.md").render(page=collect_training(record, found, title))
+    return markdown_text("training.md", collect_training(record, found, title))
 
 
 def render_training_console(record: TrainingRecord, found: Sequence[Notice] = ()) -> RenderableType:

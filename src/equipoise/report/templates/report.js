@@ -1,7 +1,7 @@
 "use strict";
 // Draws every figure of the page with the page's own colours, and again when light turns to dark.
 (function () {
-  var THEME = { ink: 1, faint: 1, grid: 1, page: 1, blue: 1, sky: 1, vermillion: 1, green: 1 };
+  var THEME = { ink: 1, faint: 1, grid: 1, page: 1, blue: 1, sky: 1, vermillion: 1, green: 1, purple: 1, orange: 1 };
 
   // Replaces the words for page colours, in colour keys only: a task may be named "ink".
   function themed(value, key, colors) {

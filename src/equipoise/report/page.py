@@ -1,0 +1,77 @@
+"""What every page of a report shares: one self-contained HTML file from a template and a plain dict.
+
+The page loads nothing: styles, script, figures and plotly are inline, and a content security policy forbids every
+fetch. Only the two scripts written here may run, named by their hash, so a name that slipped through the escaping
+still could not act.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+__all__ = ["render_page", "template_environment"]
+
+
+def render_page(template: str, page: Mapping[str, Any], *, drawn: bool, styles: Sequence[str] = ("report.css",)) -> str:
+    """A page as HTML text. Same dict, same text: it holds no date and no random name.
+
+    Args:
+        template: Extends ``page.html``.
+        page: What it shows, everything formatted.
+        drawn: Whether it holds figures; without any it holds no script.
+        styles: Style sheets, later ones win.
+    """
+    environment = template_environment()
+    environment.filters["inline_json"] = _inline_json
+    loader = environment.loader
+    assert loader is not None
+    scripts = [_plotly(), loader.get_source(environment, "report.js")[0]] if drawn else []
+    return environment.get_template(template).render(
+        page=page,
+        style=Markup("".join(loader.get_source(environment, name)[0] for name in styles)),  # noqa: S704 - our own files
+        scripts=[Markup(text) for text in scripts],  # noqa: S704 - our own file and plotly's
+        policy=_policy(scripts),
+    )
+
+
+def template_environment(**more: Any) -> jinja2.Environment:
+    """Templates of this package: everything escaped, nothing undefined."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("equipoise.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **more,
+    )
+
+
+def _inline_json(value: Any) -> Markup:
+    """JSON that may stand in a script element: no ``<``, ``>`` or ``&``, ASCII only, NaN refused."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - escaped above
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _plotly() -> str:
+    """Plotly's own script, unchanged but for what would end the element early."""
+    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - 5 MB, needed only where there are figures
+
+    text: str = get_plotlyjs()
+    return text.replace("</script", "<\\/script")
