@@ -88,6 +88,24 @@ def test_the_examination_catches_a_method_that_breaks(name):
         check_method(Liar(), sizes=(1, 3))
 
 
+@dataclass(frozen=True)
+class Hasty(eq.IMTLL):
+    factor: float = 1.0
+    slope: float = 1.0
+
+    def implied_weights(self, losses, state, step):
+        answer = super().implied_weights(losses, state, step)
+        slopes = {name: self.slope * slope for name, slope in answer.trained.items()}
+        return answer._replace(value=self.factor * answer.value, trained=slopes)
+
+
+@pytest.mark.parametrize(("wrong", "what"), [({"factor": 1.001}, "weights"), ({"slope": -1.0}, "slope of log_scale")])
+def test_the_examination_catches_weights_that_are_not_the_derivative_of_the_scalar(wrong, what):
+    check_method(Hasty(), sizes=(1, 3))
+    with pytest.raises(LawViolation, match=f"gives the {what}.*the derivative of `scalar` is"):
+        check_method(Hasty(**wrong), sizes=(1, 3))
+
+
 class Modest(eq.LinearScalarization):
     """Refutes a law by an input on which the law holds."""
 

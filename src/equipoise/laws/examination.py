@@ -22,6 +22,9 @@ from .trials import Moment, Trial, play, trials
 
 __all__ = ["Examination", "check_method"]
 
+_CLOSE = 1e-5
+"""Trained state may be float32, so its slopes are."""
+
 Claim = Literal["claimed", "refuted", "not claimed"]
 
 
@@ -174,6 +177,22 @@ def _equal(one: Outcome, other: Outcome) -> bool:
     return torch.equal(one.direction, other.direction)
 
 
+def _derivative(method: LossMethod, losses: Tensor, state: State, step: Step) -> Iterable[str]:
+    """Whether weights given in closed form are the derivative of the scalar, and so for trained state."""
+    given, slow = method.implied_weights(losses, state, step), LossMethod.implied_weights(method, losses, state, step)
+    pairs = {"weights": (given.value, slow.value)}
+    pairs |= {
+        f"slope of {name}": (given.trained.get(name, torch.zeros(0)), slow.trained[name]) for name in slow.trained
+    }
+    for what, (found, wanted) in pairs.items():
+        close = found.shape == wanted.shape and torch.allclose(found.to(wanted), wanted, rtol=_CLOSE, atol=_CLOSE)
+        if not close:
+            yield (
+                f"{method!r}.implied_weights gives the {what} {found.tolist()}; the derivative of `scalar` is "
+                f"{wanted.tolist()}. Leave implied_weights out to have it taken."
+            )
+
+
 def _one_step(method: Method, rows: Tensor, state: State, step: Step) -> Iterable[str]:
     k = len(rows)
     before = {name: tensor.clone() for name, tensor in state.items()}
@@ -181,6 +200,7 @@ def _one_step(method: Method, rows: Tensor, state: State, step: Step) -> Iterabl
     shape: tuple[int, ...]
     if isinstance(method, LossMethod):
         answer, shape = method.scalar(step.losses.clone().requires_grad_(), state, step), ()
+        yield from _derivative(method, step.losses, state, step)
     elif isinstance(method, GramianMethod):
         answer, shape = method.weights(rows @ rows.T, state, step), (k,)
     elif isinstance(method, JacobianMethod):
