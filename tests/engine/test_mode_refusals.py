@@ -79,7 +79,7 @@ def test_the_first_step_is_refused_where_gradients_do_not_fit():
     model, (x, y) = TwoPart(), batch()
     before = torch.random.get_rng_state()
     balancer = eq.Balancer(eq.MoCo(), memory_limit=1000)
-    with pytest.raises(eq.errors.EquipoiseError, match=r"need about 2\.\d KiB.*memory_limit is 1000 bytes.*Sketch"):
+    with pytest.raises(eq.errors.EquipoiseError, match=r"need about 20\.\d KiB.*memory_limit is 1000 bytes.*Sketch"):
         step(balancer, model, x, y)
     assert balancer.steps == 0
     assert torch.equal(before, torch.random.get_rng_state())

@@ -9,7 +9,7 @@ from torch import nn
 import equipoise as eq
 from equipoise.engine import Ownership
 from equipoise.engine.passes import differentiate
-from equipoise.engine.separable import JointRows
+from equipoise.engine.separable import JointRows, SeparableRows
 
 from .problems import dense_gradients
 
@@ -223,3 +223,59 @@ def test_a_balancer_uses_it_and_says_so():
     direction = eq.direction(eq.MGDA(), jacobian)
     found = torch.cat([p.grad.flatten() for n, p in model.named_parameters() if n.startswith("trunk")])
     torch.testing.assert_close(found, direction, rtol=1e-10, atol=1e-12)
+
+
+def parted(rows, fan_in, fan_out, k, seed=0):
+    """Rows of one layer in float32, task i mod k, the last two rows of nobody."""
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(rows, fan_in, generator=generator)
+    delta = torch.randn(rows, fan_out, generator=generator)
+    owner = torch.arange(rows) % k
+    owner[-2:] = -1
+    return SeparableRows(torch.zeros(fan_out, fan_in), inputs, delta, owner, k, True)
+
+
+def exact_products(part):
+    """From weight gradients formed in float64, slow and obvious."""
+    formed = []
+    for task in range(part.count):
+        mine = [row for row in range(len(part.owner)) if int(part.owner[row]) == task]
+        formed.append((part.inputs[mine].double().T @ part.delta[mine].double()).flatten())
+    rows = torch.stack(formed)
+    return rows @ rows.T
+
+
+@pytest.mark.parametrize(("rows", "k"), [(7, 2), (96, 3), (97, 5), (250, 10)])
+def test_products_of_rows_are_exact_in_float64_and_bounded_in_float32(rows, k):
+    part = parted(rows, 300, 200, k)
+    wanted = exact_products(part)
+    sizes = wanted.diagonal().sqrt()
+    scale = sizes[:, None] * sizes
+    assert float(((part.gramian() - wanted).abs() / scale).max()) < 1e-12
+    rounded = part.rounded()
+    assert rounded is not None
+    found, errors = rounded
+    assert float(((found - wanted).abs() / scale).max()) <= float(errors.max()) < 1e-4
+    assert torch.equal(found, found.T)
+
+
+def test_nan_in_the_rows_of_one_task_stays_with_it():
+    part = parted(60, 50, 40, 3)
+    part.delta[1, 0] = torch.nan  # a row of task 1
+    assert torch.isfinite(part.gramian().diagonal()).tolist() == [True, False, True]
+    part.delta[1, 0] = torch.inf
+    assert torch.isfinite(part.gramian().diagonal()).tolist() == [True, False, True]
+
+
+def test_a_balancer_leaves_out_the_one_task_whose_rows_give_nan():
+    torch.manual_seed(0)
+    trunk, heads = nn.Sequential(nn.Linear(8, 16), nn.Tanh()), [nn.Linear(16, 1) for _ in range(3)]
+    features = trunk(torch.randn(12, 8))
+    losses = {str(i): head(features[i::3]).square().mean() for i, head in enumerate(heads)}
+    losses["1"] = losses["1"] + (features[1::3] - features[1::3]).sum().sqrt()  # finite, its gradient is not
+    balancer = eq.Balancer(eq.MGDA(), nonfinite="skip")
+    balancer(losses, features=features).backward()
+    assert balancer.plan.engine == "separable"
+    assert balancer.counts["skipped 1"] == 1
+    assert balancer.counts["skipped 0"] == balancer.counts["skipped 2"] == 0
+    assert all(bool(torch.isfinite(parameter.grad).all()) for parameter in trunk.parameters())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol
 
@@ -105,6 +106,11 @@ class Accumulation:
         wide = block.to(torch.promote_types(block.dtype, torch.float32)) * unscale
         sums[task] = sums[task] + wide if task in sums else wide
 
+    def _bytes(self) -> int:
+        """Of the sums."""
+        held = [total for sums in self._sums.values() for total in sums.values()] + list(self._sketches.values())
+        return sum(total.numel() * total.element_size() for total in held)
+
     def tasks(self, names: tuple[str, ...]) -> Tasks:
         """The tasks that were present in some micro-batch."""
         return Tasks(names, tuple(sorted(self._counts)))
@@ -123,7 +129,11 @@ class Accumulation:
         if self._plan is None:
             return None
         tasks = sorted(self._counts)
-        plan = Plan(self._plan.engine, f"{self.steps} micro-batches; {self._plan.reason}", self._plan.passes)
+        plan = replace(
+            self._plan,
+            reason=f"{self.steps} micro-batches; {self._plan.reason}",
+            memory=None if self._plan.memory is None else self._plan.memory + self._bytes(),
+        )
         means = {
             key: {task: total / self._counts[task] for task, total in sums.items()} for key, sums in self._sums.items()
         }

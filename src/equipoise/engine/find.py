@@ -15,7 +15,8 @@ from .approximations.last_layer import of_layer
 from .approximations.modes import Every, Exact, Features, LastLayer, Mode, Sketch
 from .approximations.sketch import Signs, sketched
 from .approximations.source import Source
-from .graph import leaves_behind
+from .foresee import Foresight
+from .graph import Graph, leaves_behind, read_graph
 from .handout import nonfinite_heads
 from .inspection import inspect_graph
 from .memory import estimate, refuse_above
@@ -50,12 +51,17 @@ class Tools:
         model: The user's, or None.
         signs: Of the sketch.
         measured: Numbers of tasks for which the memory needed was looked at.
+        foresight: Says what a step will cost.
     """
 
     ownership: Ownership
     model: nn.Module | None = None
     signs: Signs = field(default_factory=lambda: Signs(0))
     measured: set[int] = field(default_factory=set)
+    foresight: Foresight = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.foresight = Foresight(self.ownership)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +138,8 @@ def find(
     Returns:
         The gradients; `Found.power` is 0 without float16, and where no scale gave finite numbers.
     """
-    facts = inspect_graph(losses)
+    graph = read_graph(losses)
+    facts = inspect_graph(losses, graph)
     if facts.reentrant:
         raise InputError(
             "the losses' graph holds activations checkpointed with use_reentrant=True, which gives gradients to "
@@ -140,12 +147,13 @@ def find(
         )
     jacobian = jacobian or isinstance(method, JacobianMethod)
     if jacobian or not isinstance(settings.gradients, Exact | Every):  # exact products look for room themselves
-        _refuse_what_does_not_fit(losses, step, tools, settings)
+        _refuse_what_does_not_fit(method, losses, batch, step, tools, settings)
     power = power if facts.half else 0
     while True:
         keep = batch.retain_graph or settings.mode == "recompute" or power > 0
         scaled = [_wide(loss) * 2.0**power for loss in losses] if power else list(losses)
-        source = _source(method, scaled, batch.features, step, tools, settings, keep, jacobian)
+        known = None if power else graph
+        source = _source(method, scaled, known, batch.features, step, tools, settings, keep, jacobian)
         gramian = source.gramian()
         fine = bool(torch.isfinite(gramian.diagonal()).all()) and not (power and nonfinite_heads(source.own))
         if fine or not power:
@@ -153,14 +161,17 @@ def find(
         power = max(power - 4, 0)
 
 
-def _refuse_what_does_not_fit(losses: Sequence[Tensor], step: Step, tools: Tools, settings: Settings) -> None:
+def _refuse_what_does_not_fit(
+    method: Method, losses: Sequence[Tensor], batch: Batch, step: Step, tools: Tools, settings: Settings
+) -> None:
     """Once for each number of tasks: before the first step nothing has been allocated yet."""
     k = len(losses)
     if k not in tools.measured:
         leaves = leaves_behind(losses)
         tools.ownership.meet(leaves, complete=k == len(step.tasks.names))
-        needed = estimate(settings.gradients, k, leaves, tools.ownership)
-        refuse_above(settings.memory_limit, needed, k, settings.gradients, losses[0].device)
+        mode, flat = settings.gradients, isinstance(method, JacobianMethod)
+        needed = estimate(mode, k, leaves, tools.ownership, features=batch.features, flat=flat)
+        refuse_above(settings.memory_limit, needed, k, mode, losses[0].device, flat=flat)
         tools.measured.add(k)
 
 
@@ -171,6 +182,7 @@ def _wide(loss: Tensor) -> Tensor:
 def _source(
     method: Method,
     losses: Sequence[Tensor],
+    graph: Graph | None,
     features: Sequence[Tensor],
     step: Step,
     tools: Tools,
@@ -179,20 +191,23 @@ def _source(
     jacobian: bool,
 ) -> Source:
     mode, tasks, ownership = settings.gradients, step.tasks.present, tools.ownership
-    complete = len(tasks) == len(step.tasks.names)
+    complete, limit = len(tasks) == len(step.tasks.names), settings.memory_limit
     if isinstance(mode, Features) or method.needs == "features":
         if not features:
             who = repr(mode) if isinstance(mode, Features) else repr(method)
             raise SettingError(f"{who} works on representation gradients: call balancer(losses, features=...).")
-        source = at_features(losses, features, ownership, complete=complete, retain_graph=keep)
-        if isinstance(mode, Features):
-            return source
-        return replace(source, plan=replace(source.plan, reason="the method is defined on gradients at the features"))
-    if isinstance(mode, Sketch):
-        return sketched(losses, tasks, ownership, tools.signs, mode.s, complete=complete)
-    if isinstance(mode, LastLayer):
-        return of_layer(losses, tasks, ownership, mode.parameters, complete=complete)
-    limit = settings.memory_limit
+        plan = tools.foresight.approximate(Features(), losses, features, limit, complete=complete, graph=graph)
+        at = at_features(losses, features, ownership, complete=complete, retain_graph=keep, graph=graph)
+        defined = "the method is defined on gradients at the features"
+        return replace(at, plan=replace(plan, reason=at.plan.reason if isinstance(mode, Features) else defined))
+    if isinstance(mode, Sketch | LastLayer):
+        plan = tools.foresight.approximate(mode, losses, features, limit, complete=complete, graph=graph)
+        source = (
+            sketched(losses, tasks, ownership, tools.signs, mode.s, complete=complete)
+            if isinstance(mode, Sketch)
+            else of_layer(losses, tasks, ownership, mode.parameters, complete=complete, defined=method.on_layer)
+        )
+        return replace(source, plan=replace(plan, reason=source.plan.reason))
     return differentiate(
         losses,
         tasks,
@@ -202,4 +217,6 @@ def _source(
         retain_graph=keep,
         jacobian=jacobian,
         memory=None if limit is None else int(min(limit, sys.maxsize)),
+        graph=graph,
+        announce=tools.foresight.exact(method, losses, limit, recompute=settings.mode == "recompute", graph=graph),
     )

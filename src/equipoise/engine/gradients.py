@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from ..errors import EquipoiseError
+from .ghost import LinearRows
 from .jacobian import Jacobian
 from .ownership import Ownership
 from .planning import Plan
+from .rounding import can_be_trusted
+from .separable import SeparableRows
 
 __all__ = ["Gradients", "Own", "Part"]
 
@@ -78,10 +81,22 @@ class Gradients:
         raise EquipoiseError("the Jacobian was never formed: ask for it with differentiate(..., jacobian=True).")
 
     def gramian(self) -> Tensor:
-        """(k, k) inner products over the shared parameters, float64."""
+        """(k, k) inner products over the shared parameters, float64.
+
+        Linear layers with many rows are first multiplied in their own precision, and once more in float64 where the
+        result is too badly conditioned for that (`can_be_trusted`).
+        """
+        rounded = [part.rounded() if isinstance(part, LinearRows | SeparableRows) else None for part in self.parts]
+        terms = [part.gramian() if found is None else found[0] for part, found in zip(self.parts, rounded, strict=True)]
+        errors = [found[1] for found in rounded if found is not None]
+        if errors and not can_be_trusted(self._sum(terms), errors):
+            both = zip(self.parts, terms, rounded, strict=True)
+            terms = [term if found is None else part.gramian() for part, term, found in both]
+        return self._sum(terms)
+
+    def _sum(self, terms: Sequence[Tensor]) -> Tensor:
         total = torch.zeros(self.count, self.count, dtype=torch.float64)
-        for number, part in enumerate(self.parts):
-            term = part.gramian()
+        for number, term in enumerate(terms):
             total = term if number == 0 else total + term.to(total.device)
         return total
 

@@ -70,7 +70,12 @@ def head_pass(
 
 
 def feature_gradients(
-    losses: Sequence[Tensor], features: Sequence[Tensor], ownership: Ownership, *, complete: bool
+    losses: Sequence[Tensor],
+    features: Sequence[Tensor],
+    ownership: Ownership,
+    *,
+    complete: bool,
+    graph: Graph | None = None,
 ) -> tuple[Jacobian, Own, list[Tensor]]:
     """Gradients at the features alone, for methods that weigh by them.
 
@@ -79,12 +84,13 @@ def feature_gradients(
         features: Tensors between trunk and heads.
         ownership: Gives names.
         complete: Whether all tasks are present.
+        graph: That of the losses, where it was read already.
 
     Returns:
         The Jacobian with respect to the features (kept per sample), head gradients as in `Gradients.own`, and the
         parameters behind the features.
     """
-    leaves = list(read_graph(losses).leaves.values())
+    leaves = list((read_graph(losses) if graph is None else graph).leaves.values())
     ownership.meet(leaves, complete=complete)
     with tensor_hooks_off(leaves):
         trunk, heads, obstacle = split(losses, features, leaves, ownership)

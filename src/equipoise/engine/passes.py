@@ -1,6 +1,6 @@
 """Per-task gradients by reverse mode: the fewest passes that are exact."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +13,7 @@ from .heads import feature_gradients, head_pass, split
 from .jacobian import Jacobian
 from .linear_sites import LinearSite
 from .ownership import Ownership
-from .planning import LayerPlan, Plan, choose_sites, memory_limit, predict
+from .planning import LayerPlan, Plan, choose_sites, memory_limit, predict, predict_sequential
 from .rank import MixedRows, find_dependence
 from .rowwise import RowwiseTrunk, read_rowwise
 from .separable import JointRows, collect
@@ -38,6 +38,7 @@ class _Step:
     jacobian: bool
     memory: int | None
     allow: Collection[str]
+    announce: Callable[[Plan], Plan]
 
 
 def differentiate(
@@ -51,6 +52,8 @@ def differentiate(
     jacobian: bool = False,
     memory: int | None = None,
     allow: Collection[str] = EXACT_ENGINES,
+    graph: Graph | None = None,
+    announce: Callable[[Plan], Plan] = lambda plan: plan,
 ) -> Gradients:
     """Gradients of each loss with respect to every parameter behind it, by the engine that is cheapest and exact.
 
@@ -72,6 +75,8 @@ def differentiate(
         jacobian: Whether `Gradients.shared` is wanted: then every gradient is formed and kept.
         memory: Bytes that per-task gradients may take; four fifths of what is free if None.
         allow: Some of `EXACT_ENGINES`.
+        graph: That of the losses, where it was read already.
+        announce: Shown the plan before the passes through shared parameters; gives back the one to keep.
 
     Returns:
         The gradients; parameters that no task uses do not appear. `Gradients.plan` says which engine was taken, why,
@@ -82,10 +87,10 @@ def differentiate(
         InputError: A feature has no graph.
         SettingError: No engine fits into `memory`.
     """
-    graph = read_graph(losses)
+    graph = read_graph(losses) if graph is None else graph
     leaves = list(graph.leaves.values())
     ownership.meet(leaves, complete=complete)
-    step = _Step(losses, tasks, ownership, graph, retain_graph, jacobian, memory, () if jacobian else allow)
+    step = _Step(losses, tasks, ownership, graph, retain_graph, jacobian, memory, () if jacobian else allow, announce)
     with tensor_hooks_off(leaves):
         if not features:
             return _sequential(step, "no features given")
@@ -112,13 +117,15 @@ def _sequential(step: _Step, reason: str) -> Gradients:
     limit = memory_limit(step.memory, needed, step.losses[0].device)
     if needed > limit and not step.jacobian:
         everything = [*leaves, *(site.parameter for site in sites)]
+        step.announce(_streaming_plan(step, step.graph, "in pieces", k, needed, limit))
         found = stream(step.graph, sources, everything, sites, step.tasks, step.ownership, limit, backward)
         return Gradients(
             [found.rows], found.own, _streaming_plan(step, step.graph, found.how, found.passes, needed, found.memory), k
         )
+    cost = predict_sequential(step.graph, step.losses, sites)
+    plan = step.announce(Plan("sequential", reason, k, cost, needed, layers))
     passes = run_passes(sources, leaves, sites, retain_graph=step.retain_graph)
     parts, own = sort_rows(leaves, passes.rows, passes.parts, step.tasks, step.ownership)
-    plan = Plan("sequential", reason, k, predict(step.graph, step.graph.nodes, k, sites), needed, layers)
     return Gradients(parts, own, plan, k)
 
 
@@ -184,6 +191,7 @@ def _through_trunk(
             with tensor_hooks_off([*features, *parameters]):
                 return list(_plain(used, parameters)) if used else [None] * len(parameters)
 
+        step.announce(_streaming_plan(step, trunk, "in pieces", len(sources), needed, limit))
         found = stream(trunk, sources, behind, sites, tasks, step.ownership, limit, backward)
         parts, more = [found.rows], found.own
         plan = _streaming_plan(step, trunk, found.how, found.passes, needed, found.memory)
@@ -193,12 +201,12 @@ def _through_trunk(
                 row.clear()  # each pass frees its own gradients
         keep, batched = step.retain_graph or dependence is not None, takes_batches(trunk)
         watch = [] if dependence is None else trunk.activations()
+        cost = predict(step.graph, trunk.nodes, len(sources), sites)
+        plan = step.announce(Plan("two-phase", reason, len(sources), cost, needed, layers))
         passes = run_passes(sources, leaves, sites, retain_graph=keep, batched=batched, watch=watch)
         if passes.hooked:  # it need not be linear
             return _through_trunk(replace(step, allow=("ghost",)), features, trunk, all_rows, own, reason)
         parts, more = sort_rows(leaves, passes.rows, passes.parts, tasks, step.ownership)
-        cost = predict(step.graph, trunk.nodes, len(sources), sites)
-        plan = Plan("two-phase", reason, len(sources), cost, needed, layers)
     if dependence is not None:
         parts = [MixedRows(part, dependence.coefficients) for part in parts]
     return Gradients(parts, own + more, plan, k)
@@ -211,6 +219,11 @@ def _separable(
     read = read_rowwise(step.graph, trunk, features)
     if not isinstance(read, RowwiseTrunk):
         return None, f"; tasks own their rows, but {read}"
+    held = joint.count * sum(b.numel() * b.element_size() for b in trunk.leaves.values() if b.dim() < 2)
+    held += sum(site.rows * site.fan_out * site.parameter.element_size() for site in read.weights)
+    reason = "every row of the batch belongs to one task, and the trunk treats rows by themselves"
+    before = predict(step.graph, trunk.nodes, 1, ())
+    said = step.announce(Plan("separable", reason, 1, before, held))
     found = collect(read, trunk.activations(), features, joint)
     if found is None:
         return None, "; tasks own their rows, but a hook acts on an activation"
@@ -232,9 +245,9 @@ def _separable(
     work = predict(step.graph, trunk.nodes, 1, (), products=sum(part.multiplications() for part in weights))
     plan = Plan(
         "separable",
-        "every row of the batch belongs to one task, and the trunk treats rows by themselves",
+        reason,
         1,
-        work,
+        said.cost if said.cost is None or work is None or before is None else said.cost + work - before,
         held + kept,
         tuple(layer for layer in layers if layer.parameters),
     )

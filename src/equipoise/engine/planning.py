@@ -1,7 +1,7 @@
 """Which engine for which parameters, at what predicted cost, and why."""
 
-import os
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +10,22 @@ from torch.autograd.graph import GradientEdge, Node
 
 from .graph import Graph, shape_at
 from .linear_sites import LinearSite, find_linear_site
+from .sizes import free_bytes, in_words
 
-__all__ = ["LayerPlan", "Plan", "choose_sites", "memory_limit", "multiplications", "predict"]
+__all__ = [
+    "LayerPlan",
+    "Plan",
+    "choose_sites",
+    "memory_limit",
+    "multiplications",
+    "predict",
+    "predict_sequential",
+    "visits",
+]
 
 _DOUBLE = 2  # a float64 product takes twice the time of a float32 one
 _TRIANGLE = 0.65  # of a full product, for a triangular factor multiplied in bands
+_MULTIPLYING = ("AddmmBackward", "MmBackward", "ConvolutionBackward", "ScaledDotProduct")
 _ASK = 256 << 20  # below so many bytes nobody asks how much memory there is
 
 
@@ -41,8 +52,8 @@ class Plan:
     """How the gradients were computed.
 
     Attributes:
-        engine: ``losses`` (no pass of ours), ``sequential``, ``two-phase``, ``separable``, ``streaming`` or
-            ``features``.
+        engine: ``losses`` (no pass of ours), ``sequential``, ``two-phase``, ``separable``, ``streaming``,
+            ``features``, ``sketch``, ``last layer`` or ``reused``.
         reason: Why this one.
         passes: Backward passes through the shared parameters before the user's own.
         cost: Predicted time in plain steps (forward and backward of the sum of the losses), counting multiplications;
@@ -61,11 +72,13 @@ class Plan:
     def __str__(self) -> str:
         """The plan as a few lines of text."""
         cost = "unknown" if self.cost is None else f"{self.cost:.1f} plain steps"
-        memory = "unknown" if self.memory is None else _bytes(self.memory)
+        memory = "unknown" if self.memory is None else in_words(self.memory)
         lines = [f"{self.engine}: {self.reason}", f"  passes {self.passes}, predicted cost {cost}, rows {memory}"]
         for layer in self.layers:
             shown = ", ".join(layer.parameters[:3]) + (", ..." if len(layer.parameters) > 3 else "")
-            lines.append(f"  {layer.engine}: {shown} ({len(layer.parameters)}), {layer.reason}, {_bytes(layer.memory)}")
+            lines.append(
+                f"  {layer.engine}: {shown} ({len(layer.parameters)}), {layer.reason}, {in_words(layer.memory)}"
+            )
         return "\n".join(lines)
 
 
@@ -89,7 +102,8 @@ def choose_sites(graph: Graph, leaves: Sequence[Tensor], k: int) -> tuple[list[L
     for leaf in leaves:
         found = find_linear_site(graph, leaf)
         if isinstance(found, str):
-            direct.setdefault(found, []).append(leaf)
+            cast = found == "used by ToCopyBackward0"  # what autograd calls a cast
+            direct.setdefault("cast or moved before use (autocast)" if cast else found, []).append(leaf)
         elif k < 2 or found.rows >= found.fan_in or _ghost(found, k) >= _direct(found, k):
             reason = "few tasks" if k < 3 else "many rows"
             direct.setdefault(f"{reason}: its weight gradients are cheaper than its products", []).append(leaf)
@@ -111,8 +125,10 @@ def _direct(site: LinearSite, k: int) -> float:
 
 def multiplications(node: Node) -> float:
     """Multiply-adds of a node's forward; 0 for nodes that do not multiply matrices, or are not known."""
-    name, shape = node.name(), shape_at(GradientEdge(node, 0))
-    size = 1.0
+    name = node.name()
+    if not name.startswith(_MULTIPLYING):
+        return 0.0
+    shape, size = shape_at(GradientEdge(node, 0)), 1.0
     for extent in shape:
         size *= extent
     if name in {"AddmmBackward0", "MmBackward0"}:
@@ -122,9 +138,7 @@ def multiplications(node: Node) -> float:
         weight = [parent for parent, _ in node.next_functions][1]
         leaf = getattr(weight, "variable", None)
         return 0.0 if leaf is None or not shape else size * leaf.numel() / leaf.shape[0]
-    if name.startswith("ScaledDotProduct"):
-        return 2 * size * float(shape[-2]) if len(shape) > 1 else 0.0
-    return 0.0
+    return 2 * size * float(shape[-2]) if name.startswith("ScaledDotProduct") and len(shape) > 1 else 0.0
 
 
 def predict(
@@ -149,15 +163,95 @@ def predict(
     Returns:
         Multiplications of the step over those of a plain one; None where there are none.
     """
-    whole = sum(multiplications(node) for node in graph.nodes)
-    if whole == 0:
+    sizes = {node: size for node in graph.nodes if (size := multiplications(node))}
+    if not sizes:
         return None
-    inner = sum(multiplications(node) for node in shared)
-    ghosts = {site.node for site in sites}
-    formed = sum(multiplications(node) for node in shared if node not in ghosts)
+    whole, inner = sum(sizes.values()), sum(sizes.get(node, 0.0) for node in shared)
+    formed = inner - sum(sizes.get(site.node, 0.0) for site in sites)
     work = whole + 2 * (whole - inner) + passes * (inner + formed) + 2 * again * inner + products
     work += sum(_ghost(site, passes) for site in sites)
     return work / (3 * whole)
+
+
+def predict_sequential(
+    graph: Graph,
+    losses: Sequence[Tensor],
+    sites: Sequence[LinearSite] = (),
+    *,
+    wanted: Collection[Tensor] | None = None,
+    again: float = 0.0,
+) -> float | None:
+    """Predicted time of a step with one pass a loss, in plain steps.
+
+    A pass goes only where its loss leads, so a head counts once and the trunk k times.
+
+    Args:
+        graph: Of all losses.
+        losses: Where the passes start.
+        sites: Layers of the ghost engine.
+        wanted: Parameters whose gradients the passes ask for; all of them if None.
+        again: Further backward passes through everything.
+
+    Returns:
+        Multiplications of the step over those of a plain one; None where there are none.
+    """
+    sizes = {node: size for node in graph.nodes if (size := multiplications(node))}
+    whole = sum(sizes.values())
+    if not sizes:
+        return None
+    counts = visits(graph, losses)
+    accumulators = {graph.accumulators[id(leaf)] for leaf in wanted or () if id(leaf) in graph.accumulators}
+    leading = set(graph.nodes) if wanted is None else _leading_to(graph, accumulators)
+    ghosts = {site.node: site for site in sites}
+    work = whole + 2 * again * whole
+    for node, size in sizes.items():
+        if node not in leading:
+            continue
+        below = [parent for parent, _ in node.next_functions if parent in leading]
+        onward = wanted is None or any(_turned(parent) not in accumulators for parent in below)
+        formed = wanted is None or any(_turned(parent) in accumulators for parent in below)
+        work += counts[node] * size * (onward + (formed and node not in ghosts))
+        if node in ghosts:
+            work += _ghost(ghosts[node], counts[node])
+    return work / (3 * whole)
+
+
+def visits(graph: Graph, losses: Sequence[Tensor]) -> dict[Node, int]:
+    """From how many of the losses each node is reached. Cost: a few operations a node, on integers of k bits."""
+    reached: dict[Node, int] = dict.fromkeys(graph.nodes, 0)
+    for number, loss in enumerate(losses):
+        if loss.grad_fn is not None:
+            reached[loss.grad_fn] |= 1 << number
+    waiting = {node: len(users) for node, users in graph.consumers.items()}
+    ready = [node for node in graph.nodes if node not in waiting]
+    while ready:
+        node = ready.pop()
+        mine = reached[node]
+        for parent, _ in node.next_functions:
+            if parent is not None:
+                reached[parent] |= mine
+                waiting[parent] -= 1
+                if not waiting[parent]:
+                    ready.append(parent)
+    return {node: found.bit_count() for node, found in reached.items()}
+
+
+def _leading_to(graph: Graph, accumulators: Collection[Node]) -> set[Node]:
+    """Nodes from which one of the accumulators is reached, those themselves among them."""
+    found, stack = set(accumulators), list(accumulators)
+    while stack:
+        for consumer, _ in graph.consumers.get(stack.pop(), ()):
+            if consumer not in found:
+                found.add(consumer)
+                stack.append(consumer)
+    return found
+
+
+def _turned(node: Node) -> Node:
+    """What lies behind nodes that only turn or cast a leaf; the node itself where nothing does."""
+    while len(node.next_functions) == 1 and node.next_functions[0][0] is not None:
+        node = node.next_functions[0][0]
+    return node
 
 
 def memory_limit(limit: int | None, needed: int, device: torch.device) -> int:
@@ -166,12 +260,5 @@ def memory_limit(limit: int | None, needed: int, device: torch.device) -> int:
         return limit
     if needed < _ASK:
         return needed
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * 0.8)
-    if device.type == "cpu" and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.8)
-    return needed
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 2**20:.1f} MiB" if count >= 1 << 20 else f"{count / 1024:.1f} KiB"
+    free = free_bytes(device)
+    return needed if math.isinf(free) else int(0.8 * free)

@@ -31,17 +31,19 @@ def sort_rows(
         ownership: Decides.
 
     Returns:
-        Parts over shared parameters, and the rows of the others.
+        Parts over shared parameters, and the rows of the others. Cost: a look at each gradient that came back, and k
+        for each shared parameter.
     """
-    for leaf in leaves:
-        ownership.reach(leaf, [(task, row.get(id(leaf))) for task, row in zip(tasks, rows, strict=True)])
-    used = [leaf for leaf in leaves if any(row.get(id(leaf)) is not None for row in rows)]
-    shared = [leaf for leaf in used if ownership.is_shared(leaf)]
-    own: Own = []
+    found: dict[int, list[tuple[int, Tensor]]] = {id(leaf): [] for leaf in leaves}
+    for number, row in enumerate(rows):  # once over what came back, not once for each leaf: k heads are k leaves
+        for key, block in row.items():
+            if block is not None and key in found:
+                found[key].append((number, block))
+    used = [leaf for leaf in leaves if found[id(leaf)]]
     for leaf in used:
-        if not ownership.is_shared(leaf):
-            blocks = [(number, row.get(id(leaf))) for number, row in enumerate(rows)]
-            own.append((leaf, [(number, block) for number, block in blocks if block is not None]))
+        ownership.reach(leaf, [(tasks[number], block) for number, block in found[id(leaf)]])
+    shared = [leaf for leaf in used if ownership.is_shared(leaf)]
+    own: Own = [(leaf, found[id(leaf)]) for leaf in used if not ownership.is_shared(leaf)]
     parts: list[Part] = []
     if shared:
         parts.append(Jacobian(shared, [[row.get(id(leaf)) for leaf in shared] for row in rows]))
@@ -55,5 +57,7 @@ def sort_rows(
             parts.append(layer)
         else:
             formed = [(number, layer.row(number)) for number in range(len(tasks))]
-            own.append((leaf, [(number, block) for number, block in formed if block is not None]))
-    return parts, [(leaf, found) for leaf, found in own if found]
+            blocks = [(number, block) for number, block in formed if block is not None]
+            if blocks:
+                own.append((leaf, blocks))
+    return parts, own

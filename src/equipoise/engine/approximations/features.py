@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...errors import EquipoiseWarning
-from ..graph import tensor_hooks_off
+from ..graph import Graph, tensor_hooks_off
 from ..handout import Targets
 from ..jacobian import Jacobian
 from ..ownership import Ownership
@@ -85,6 +85,7 @@ def at_features(
     *,
     complete: bool,
     retain_graph: bool,
+    graph: Graph | None = None,
 ) -> FeatureSource:
     """Gradients at the features.
 
@@ -94,11 +95,12 @@ def at_features(
         ownership: Gives names.
         complete: Whether all tasks are present.
         retain_graph: Whether the graph is needed afterwards.
+        graph: That of the losses, where it was read already.
 
     Raises:
         InputError: A shared parameter does not lie behind the features.
     """
-    jacobian, own, trunk = feature_gradients(losses, features, ownership, complete=complete)
+    jacobian, own, trunk = feature_gradients(losses, features, ownership, complete=complete, graph=graph)
     plan = Plan("features", "APPROXIMATION: weights from the gradients at the features, an upper bound", 1)
     return FeatureSource(features, jacobian, trunk, own, plan, retain_graph)
 

@@ -64,6 +64,7 @@ def of_layer(
     layer: Sequence[Tensor],
     *,
     complete: bool,
+    defined: bool = False,
 ) -> LayerSource:
     """One pass a loss, down to the layer. The graph is kept for the weighted backward.
 
@@ -76,6 +77,7 @@ def of_layer(
         ownership: Decides what is shared; is told what came back.
         layer: The layer's parameters.
         complete: Whether all tasks are present.
+        defined: Whether the method is defined on these gradients, so that nothing is approximated.
 
     Raises:
         InputError: No present task reaches the layer.
@@ -108,6 +110,7 @@ def of_layer(
             if kept:
                 own.append((leaf, kept))
     shown = ", ".join(ownership.name(parameter) for parameter in used[:3])
-    reason = f"the Gramian of {len(used)} parameters only ({shown}): APPROXIMATION unless the method is defined on them"
+    label = "the method is defined on the gradients of one layer" if defined else "APPROXIMATION: one layer's gradients"
+    reason = f"{label}: {len(used)} parameters ({shown})"
     jacobian = Jacobian(used, [row[: len(used)] for row in rows])
     return LayerSource(jacobian, own, leaves, Plan("last layer", reason, len(losses)))

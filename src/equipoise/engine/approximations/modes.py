@@ -136,10 +136,10 @@ class Sketch(Mode):
 
 @dataclass(frozen=True, eq=False)
 class LastLayer(Mode):
-    """APPROXIMATION for most methods: the Gramian of the gradients of some parameters only, then one weighted backward.
+    """APPROXIMATION, but for GradNorm: the Gramian of some parameters' gradients only, then one weighted backward.
 
-    GradNorm is defined on such a layer (``layer=`` of the Balancer); for a method on the whole trunk's gradients the
-    weights are those of another matrix.
+    GradNorm is defined on such a layer (``layer=`` of the Balancer), and `Balancer.plan` says so; for a method on the
+    whole trunk's gradients the weights are those of another matrix.
 
     Error:
         Whatever the chosen layer leaves out. Cosine for the last of three layers, same model as in `Features`: 0.93

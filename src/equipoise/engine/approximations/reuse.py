@@ -48,4 +48,5 @@ def weights_again(reused: Reused, state: State) -> tuple[Tensor, Tensor, Plan, W
     weights = torch.tensor(reused.weights, dtype=torch.float64)
     heads = torch.tensor(reused.heads, dtype=torch.float64)
     reason = f"APPROXIMATION: weights of {reused.age - 1} steps ago (gradients=Every)"
-    return weights, heads, Plan("reused", reason, 0), Weighed(weights, state)
+    # a plain step; with heads of their own, those are passed through once more
+    return weights, heads, Plan("reused", reason, 0, 1.0, 0), Weighed(weights, state)
