@@ -1,18 +1,51 @@
 """Reading what users hand over as losses, and refusing it by name."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from .errors import LossError, TaskError, listed
+from .errors import LossError, SettingError, TaskError, listed
 
-__all__ = ["Losses", "are_alike", "mean_of", "mean_of_some", "numbers_of", "read_losses", "read_same_tasks", "stacked"]
+__all__ = [
+    "Losses",
+    "are_alike",
+    "check_names",
+    "mean_of",
+    "mean_of_some",
+    "names_in",
+    "numbers_of",
+    "read_losses",
+    "read_others",
+    "stacked",
+]
 
 Losses = Mapping[str, Tensor | None] | Sequence[Tensor | None]
 """What users hand over: scalars by task name or in task order, None for an absent task."""
 
 _BY_HAND = 8  # above that nobody writes a sum by hand, and one operation is faster
+
+
+def names_in(losses: Losses) -> tuple[str, ...]:
+    """The names that a first call gives to its tasks: its own, or ``task0``, ``task1``, ... for a sequence."""
+    if isinstance(losses, Mapping):
+        return tuple(losses)
+    return tuple(f"task{number}" for number in range(len(losses))) if isinstance(losses, Sequence) else ()
+
+
+def check_names(tasks: Sequence[str]) -> tuple[str, ...]:
+    """Task names as they were given.
+
+    Raises:
+        TaskError: One string in place of a sequence of names, or names that are no strings.
+    """
+    if isinstance(tasks, str):
+        raise TaskError(f"`tasks` must be a sequence of names; got the one string {tasks!r}: write ({tasks!r},).")
+    odd = [name for name in tasks if not isinstance(name, str)]
+    if odd:
+        raise TaskError(f"task names must be strings, which are saved and shown; got {', '.join(map(repr, odd))}.")
+    return tuple(tasks)
 
 
 def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool) -> tuple[list[int], list[Tensor]]:
@@ -39,14 +72,12 @@ def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool)
         raise TaskError("`losses` is empty; at least one task is needed.")
     if isinstance(losses, Mapping):
         known = set(names)
-        missing, unknown = (
-            [name for name in names if name not in losses],
-            [name for name in losses if name not in known],
-        )
-        if missing or unknown:
+        if losses.keys() != known:
+            missing = [name for name in names if name not in losses]
+            unknown = [name for name in losses if name not in known]
             raise TaskError(
                 f"the tasks are {listed(names)}; missing: {listed(missing) or 'none'}; unknown: "
-                f"{listed(unknown) or 'none'}. A task without labels in this step is passed as None."
+                f"{listed(unknown) or 'none'}. {_way_out(names, losses)}"
             )
         ordered = [losses[name] for name in names]
     else:
@@ -59,12 +90,19 @@ def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool)
     present = [number for number, loss in enumerate(ordered) if loss is not None]
     if not present:
         raise TaskError("every task is absent from this step; skip the step instead.")
-    complaints = [
-        _complaint(names[i], ordered[i], differentiable) for i in present if not _is_fine(ordered[i], differentiable)
-    ]
-    if complaints:
-        raise LossError(" ".join(complaints))
-    return present, [loss for loss in ordered if loss is not None]
+    if len(present) < len(ordered):
+        ordered = [ordered[number] for number in present]
+    bad = [row for row, loss in enumerate(ordered) if not _is_fine(loss, differentiable)]
+    if bad:
+        raise LossError(" ".join(_complaint(names[present[row]], ordered[row], differentiable) for row in bad))
+    return present, cast("list[Tensor]", ordered)
+
+
+def _way_out(names: tuple[str, ...], losses: Mapping[str, object]) -> str:
+    if names == tuple(f"task{number}" for number in range(len(names))) and not losses.keys() & set(names):
+        given = repr(tuple(losses))
+        return f"The first call gave a sequence: go on in that order, or build the Balancer with tasks={given}."
+    return "A task without labels in this step is passed as None."
 
 
 def _is_fine(loss: object, differentiable: bool) -> bool:
@@ -111,12 +149,17 @@ def numbers_of(losses: Sequence[Tensor]) -> Tensor:
         return torch.stack([loss.reshape(()).to(losses[0].device).double() for loss in losses])
 
 
-def mean_of(losses: Sequence[Tensor]) -> Tensor:
-    """The mean of some scalars; up to 8 are added in order, as one writes it by hand: ``(l1 + l2 + l3) / 3``."""
+def mean_of(losses: Sequence[Tensor], stack: Tensor | None = None) -> Tensor:
+    """The mean of some scalars; up to 8 are added in order, as one writes it by hand: ``(l1 + l2 + l3) / 3``.
+
+    Args:
+        losses: The scalars.
+        stack: The same as one tensor, where that is at hand.
+    """
     with torch.no_grad():
-        alike = are_alike(losses)
+        alike = stack is not None or are_alike(losses)
         if len(losses) > _BY_HAND and alike:
-            return torch.stack(list(losses)).mean()
+            return (torch.stack(list(losses)) if stack is None else stack).mean()
         device = losses[0].device
         total, *others = losses if alike else [loss.reshape(()).to(device) for loss in losses]
         for loss in others:
@@ -124,27 +167,42 @@ def mean_of(losses: Sequence[Tensor]) -> Tensor:
         return torch.div(total, len(losses))
 
 
-def mean_of_some(losses: Sequence[Tensor], tasks: Sequence[int], chosen: Sequence[int]) -> Tensor:
+def mean_of_some(
+    losses: Sequence[Tensor], tasks: Sequence[int], chosen: Sequence[int], stack: Tensor | None = None
+) -> Tensor:
     """The mean over the chosen tasks; zero where there is none.
 
     Args:
         losses: Of the present tasks.
         tasks: Their numbers.
         chosen: Numbers of the tasks that count.
+        stack: The losses as one tensor, where that is at hand.
     """
     if tasks == chosen:
-        return mean_of(losses)
+        return mean_of(losses, stack)
     inside = set(chosen)
     kept = [loss for task, loss in zip(tasks, losses, strict=True) if task in inside]
     return mean_of(kept) if kept else torch.zeros_like(losses[0].detach().reshape(()))
 
 
-def read_same_tasks(losses: Losses, names: tuple[str, ...], present: Sequence[int]) -> list[Tensor]:
-    """The losses of another batch, in task order.
+def read_others(
+    second: Losses | None, third: Losses | None, names: tuple[str, ...], present: Sequence[int]
+) -> tuple[list[Tensor] | None, list[Tensor] | None]:
+    """The losses of one or two other batches, in task order.
 
     Raises:
         TaskError: They are not of the tasks at `present`.
+        SettingError: A third batch without a second.
     """
+    if third is not None and second is None:
+        raise SettingError("`third` was given without `second`: two batches are `losses` and `second`.")
+    return (
+        None if second is None else _read_same_tasks(second, names, present),
+        None if third is None else _read_same_tasks(third, names, present),
+    )
+
+
+def _read_same_tasks(losses: Losses, names: tuple[str, ...], present: Sequence[int]) -> list[Tensor]:
     other, values = read_losses(losses, names, differentiable=True)
     if other != list(present):
         shown = [", ".join(f"'{names[i]}'" for i in part) for part in (present, other)]

@@ -69,7 +69,8 @@ def task_batches(
         raise SettingError("`loaders` must hold at least one loader, by task name.")
     if short not in ("cycle", "absent"):
         raise SettingError(f"`short` must be 'cycle' or 'absent'; got {short!r}.")
-    once = [name for name, loader in loaders.items() if iter(loader) is loader]
+    # asked of the type: iter(loader) would start a DataLoader's workers and draw its seed
+    once = [name for name, loader in loaders.items() if isinstance(loader, Iterator)]
     if short == "cycle" and once:
         raise SettingError(
             f"a loader that begins anew must be iterable more than once; {listed(once)} can be walked only once. Hand "
@@ -83,20 +84,25 @@ def _epoch(loaders: Mapping[str, Iterable[Any]], *, cycle: bool) -> Iterator[dic
     unfinished = set(loaders)
     first = True
     while True:
-        batches: dict[str, Any] = {}
-        for name, loader in loaders.items():
-            batch = next(running[name], _END)
-            if batch is _END:
-                if first:
-                    raise DataError(f"the loader of task '{name}' has no batch.")
-                unfinished.discard(name)
-                if cycle and unfinished:
-                    running[name] = iter(loader)
-                    batch = next(running[name])
-            batches[name] = None if batch is _END else batch
+        batches = {name: next(running[name], _END) for name in loaders}
+        ended = [name for name, batch in batches.items() if batch is _END]
+        if first and ended:
+            shown = "; ".join(f"'{name}' has no batch" for name in ended)
+            raise DataError(f"the loader of every task must have at least one batch; {shown}.")
+        unfinished.difference_update(ended)
         if not unfinished:
             return
         first = False
+        for name in ended:  # only now: a loader that ends with the last of them is not begun anew
+            batches[name] = None
+            if cycle:
+                running[name] = iter(loaders[name])
+                batches[name] = next(running[name], _END)
+                if batches[name] is _END:
+                    raise DataError(
+                        f"the loader of '{name}' has no batch when it is begun anew. Hand over one that can be "
+                        "iterated more than once, or use short='absent'."
+                    )
         yield batches
 
 

@@ -22,6 +22,8 @@ __all__ = ["Saved", "read_state", "state_keys", "write_state"]
 
 _ABOUT = "about"
 _STATE = "state_"
+_TRAINED = "trained."
+_ABOUT_KEYS = frozenset({"method", "tasks", "steps", "counts", "reached", "granularity", "carried"})
 
 
 def write_state(balancer: "Balancer", destination: dict[str, Any], prefix: str) -> None:
@@ -69,11 +71,11 @@ def read_state(balancer: "Balancer", state_dict: dict[str, Any], prefix: str) ->
 
     Raises:
         StateError: The state is of another method, other tasks or another granularity, or keys are missing or of
-            another shape. Nothing was changed.
+            another shape or type. Nothing was changed.
     """
     if prefix + _ABOUT not in state_dict:
         raise StateError(f"no Balancer was saved under '{prefix}': the key '{prefix}{_ABOUT}' is missing.")
-    about = json.loads(bytes(state_dict[prefix + _ABOUT].tolist()))
+    about = _read_about(state_dict[prefix + _ABOUT], prefix)
     if about["method"] != repr(balancer.method):
         raise StateError(f"the state was saved by {about['method']}; this Balancer has {balancer.method!r}.")
     if about["granularity"] != balancer.settings.granularity:
@@ -100,6 +102,27 @@ def read_state(balancer: "Balancer", state_dict: dict[str, Any], prefix: str) ->
     balancer.ownership.restore(about["reached"])
 
 
+def _read_about(encoded: Tensor, prefix: str) -> dict[str, Any]:
+    """What was written beside the tensors.
+
+    Raises:
+        StateError: It cannot be read, for example because every tensor was cast to another type.
+    """
+    try:
+        about: dict[str, Any] = json.loads(bytes(encoded.tolist()))
+        missing = _ABOUT_KEYS - about.keys()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StateError(
+            f"'{prefix}{_ABOUT}' must hold JSON as bytes (torch.uint8); it is {encoded.dtype} of shape "
+            f"{tuple(encoded.shape)} and cannot be read. Save and load the state dict as it is, without a cast."
+        ) from error
+    if missing:
+        raise StateError(
+            f"'{prefix}{_ABOUT}' must hold {listed(sorted(_ABOUT_KEYS))}; missing: {listed(sorted(missing))}."
+        )
+    return about
+
+
 def _names(balancer: "Balancer") -> list[str]:
     return [tensor.name for tensor in balancer.method.state_tensors if not tensor.trained]
 
@@ -111,19 +134,20 @@ def _collect(
     # the state of a Jacobian method starts with its first step, that of a group with the group's
     late = balancer.settings.granularity != "model" or isinstance(method, JacobianMethod)
     begun = bool(carried.groups or carried.layout) or not late
-    shapes = {name: tensor.shape for name, tensor in method.init(k, sum(size for _, size in carried.layout)).items()}
-    if carried.groups:
-        shapes = {name: torch.Size((len(carried.groups), *shape)) for name, shape in shapes.items()}
+    fresh = method.init(k, sum(size for _, size in carried.layout))
     state, wrong = {}, []
-    for name in _names(balancer):
-        key = prefix + _STATE + name
-        found = state_dict.get(key)
+    for declared in method.state_tensors:
+        key = prefix + (_TRAINED if declared.trained else _STATE) + declared.name
+        found, like = state_dict.get(key), fresh[declared.name]
+        shape = torch.Size((len(carried.groups), *like.shape)) if carried.groups else like.shape
         if found is None:
             wrong += [f"'{key}' is missing"] if begun else []
-        elif found.shape != shapes[name]:
-            wrong.append(f"'{key}' has shape {tuple(found.shape)} where {tuple(shapes[name])} is needed")
-        else:
-            state[name] = found.detach().clone()
+        elif found.shape != shape:
+            wrong.append(f"'{key}' has shape {tuple(found.shape)} where {tuple(shape)} is needed")
+        elif not declared.trained and found.dtype != like.dtype:
+            wrong.append(f"'{key}' is {found.dtype} where {like.dtype} is needed")
+        elif not declared.trained:
+            state[declared.name] = found.detach().clone()
     if wrong:
         raise StateError(f"the saved state does not fit {method!r} with {k} tasks: {'; '.join(wrong)}.")
     return state

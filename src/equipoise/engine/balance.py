@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 
@@ -15,11 +16,11 @@ from .carried import Carried, Reused
 from .find import Batch, Found, Held, Settings, Tools, find
 from .granular import run_by_group
 from .graph import leaves_behind
-from .handout import Targets, head_gradients, head_weights, nothing_finite, through_losses
+from .handout import Targets, all_finite, head_gradients, head_weights, nothing_finite, through_losses
 from .layout import extended, grown, laid_out, taken_apart
 from .passes import Gradients, Plan
 from .sampling import cross_gramian
-from .step import Balanced, Now, finite_only, hand_out, own_targets, skip_or_raise, without
+from .step import Balanced, Now, finite_only, hand_out, own_targets, skip_or_raise, weights_overflow, without
 
 __all__ = ["Balanced", "balance"]
 
@@ -57,16 +58,19 @@ def balance(
     """
     assert step.losses is not None
     now = Now(method, batch, step, state, tools, settings, carried, accumulated=held)
-    bad = [row for row, value in enumerate(step.losses.tolist()) if not math.isfinite(value)]
-    if isinstance(method, LossMethod) and not bad:
-        return _by_losses(method, now)
+    values = step.losses.tolist()
+    if all(map(math.isfinite, values)):
+        bad = []
+        if isinstance(method, LossMethod):
+            return _by_losses(method, now)
+    else:
+        bad = [row for row, value in enumerate(values) if not math.isfinite(value)]
     nothing = now.outcome([], Plan("none", "no task is finite", 0), carried)
     if bad and settings.nonfinite == "propagate":
         leaves = leaves_behind([loss for _, loss, _ in now.held] or batch.losses)
         return nothing._replace(targets=nothing_finite(leaves or (found.source.parameters() if found else [])))
     if bad:
-        values = step.losses[bad].tolist()
-        shown = [f"'{step.tasks.here[i]}': {value}" for i, value in zip(bad, values, strict=True)]
+        shown = [f"'{step.tasks.here[i]}': {values[i]}" for i in bad]
         names = skip_or_raise("loss", [step.tasks.here[i] for i in bad], shown, settings)
         kept = without(len(step.losses), bad)
         if not kept:
@@ -89,14 +93,24 @@ def balance(
 def _by_losses(method: LossMethod, now: Now) -> Balanced:
     assert now.step.losses is not None
     weighed = run_loss_method(method, now.step.losses, now.state, now.step)
-    plan = Plan("losses", f"{type(method).__name__} looks at losses alone", 0)
     stack = now.batch.stack
     if stack is None:
         targets = through_losses(now.held, weighed.weights, now.factor)
     else:
         weights = weighed.weights if now.factor == 1 else weighed.weights * now.factor
         targets = [(stack, weights.to(stack))]
+    plan = _plan_of_losses(type(method))
+    if not all_finite([gradient for _, gradient in targets], weighed.trained.values()):
+        if now.settings.nonfinite == "propagate":
+            leaves = leaves_behind([loss for _, loss, _ in now.held])
+            return now.outcome(nothing_finite(leaves), plan, now.carried)
+        raise weights_overflow(method, now, weighed)
     return now.outcome(targets, plan, now.carried, weighed=weighed)
+
+
+@lru_cache(maxsize=64)
+def _plan_of_losses(kind: type) -> Plan:
+    return Plan("losses", f"{kind.__name__} looks at losses alone", 0, 1.0, 0)
 
 
 def _by_gradients(method: GramianMethod | JacobianMethod, now: Now, found: Found) -> Balanced:
@@ -157,6 +171,17 @@ def _with_old_weights(old: Reused, now: Now) -> Balanced:
     return now.outcome(targets, plan, replace(now.carried, reused=old), weighed=weighed, reused=True)
 
 
+def _of_two(one: Plan, two: Plan, more: float) -> Plan:
+    """The plan of two batches; a plain step is that of one of them, and `more` of them come on top."""
+    return replace(
+        one,
+        reason=f"two batches for the weights; {one.reason}",
+        passes=one.passes + two.passes,
+        cost=None if one.cost is None or two.cost is None else one.cost + two.cost + more,
+        memory=None if one.memory is None or two.memory is None else one.memory + two.memory,
+    )
+
+
 def _by_second_batch(method: GramianMethod | JacobianMethod, now: Now) -> Balanced:
     batch, third = now.batch, now.batch.third
     assert batch.second is not None
@@ -180,8 +205,7 @@ def _by_second_batch(method: GramianMethod | JacobianMethod, now: Now) -> Balanc
     cross = cross_gramian(one.source.shared, two.source.shared) * 2.0 ** -(one.power + two.power)
     weighed = run_gramian_method(method, one.gramian, now.state, replace(now.step, cross_gramian=cross.cpu()))
     heads = head_weights(weighed, now.settings.heads)
-    passes = one.source.plan.passes + two.source.plan.passes
-    plan = Plan(one.source.plan.engine, f"two batches for the weights; {one.source.plan.reason}", passes)
+    plan = _of_two(one.source.plan, two.source.plan, 0.0 if third is None else 1.0)
     if third is None:
         targets = hand_out(now, one, weighed.weights, heads)
     else:

@@ -1,6 +1,7 @@
 """What is handed out: tensors, and the gradient that each is to receive."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from .passes import Own
 
 __all__ = [
     "Targets",
+    "all_finite",
     "factor_of",
     "head_gradients",
     "head_weights",
@@ -73,6 +75,15 @@ def head_gradients(own: Own, weights: Tensor) -> Targets:
             total = total + block.to(wide) * factors[number]
         targets.append((leaf, total.to(leaf.dtype)))
     return targets
+
+
+def all_finite(gradients: Sequence[Tensor], trained: Iterable[Tensor] = ()) -> bool:
+    """Whether no entry is NaN or inf."""
+    tensors = [*gradients, *trained]
+    if len(tensors) > 2 and are_alike(tensors):
+        tensors = [torch.stack(tensors)]
+    # a sum of finite numbers may overflow: only then each is looked at
+    return all(math.isfinite(entry.sum().item()) or bool(torch.isfinite(entry).all()) for entry in tensors)
 
 
 def nonfinite_heads(own: Own) -> dict[int, int]:

@@ -10,6 +10,8 @@ from .products import Products
 
 __all__ = ["Jacobian"]
 
+_FEW = 1 << 18  # numbers that are copied together: for so few, every single operation would cost more than its copy
+
 
 @dataclass(frozen=True, eq=False)
 class Jacobian:
@@ -45,7 +47,12 @@ class Jacobian:
         """Rows are copied side by side into a float64 buffer, small parameters together, and multiplied."""
         k = len(self.rows)
         products = Products(k, device)
-        width = Products.width(k, sum(self.parameters[number].numel() for number in numbers))
+        columns = sum(self.parameters[number].numel() for number in numbers)
+        dense = not any(block is not None and block.is_sparse for row in self.rows for block in row)
+        if k * columns <= _FEW and dense:
+            products.add(torch.stack([self._beside(row, numbers) for row in self.rows]).double())
+            return products.matrix()
+        width = Products.width(k, columns)
         buffer = torch.empty(k, width, dtype=torch.float64, device=device)
         filled = 0
         for number in numbers:
@@ -67,6 +74,16 @@ class Jacobian:
             products.add(buffer[:, :filled])
         return products.matrix()
 
+    def _beside(self, row: Sequence[Tensor | None], numbers: Sequence[int]) -> Tensor:
+        """Some blocks of a row, one after the other."""
+        pieces = [
+            torch.zeros(parameter.numel(), dtype=parameter.dtype, device=parameter.device)
+            if block is None
+            else block.reshape(-1)
+            for parameter, block in ((self.parameters[number], row[number]) for number in numbers)
+        ]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows.
 
@@ -78,9 +95,14 @@ class Jacobian:
             is; None where every row has None.
         """
         scalars: Sequence[float | Tensor] = weights.tolist() if weights.device.type == "cpu" else weights.unbind()
-        return [self._combine_one(number, scalars) for number in range(len(self.parameters))]
+        return [self._combine_one(number, weights, scalars) for number in range(len(self.parameters))]
 
-    def _combine_one(self, number: int, scalars: Sequence[float | Tensor]) -> Tensor | None:
+    def _combine_one(self, number: int, weights: Tensor, scalars: Sequence[float | Tensor]) -> Tensor | None:
+        parameter, blocks = self.parameters[number], [row[number] for row in self.rows]
+        if len(blocks) * parameter.numel() <= _FEW and not any(block is None or block.is_sparse for block in blocks):
+            together = torch.stack([block.reshape(-1) for block in blocks if block is not None])
+            together = together.to(torch.promote_types(together.dtype, torch.float32))
+            return (weights.to(together) @ together).to(parameter.dtype).reshape(parameter.shape)
         total: Tensor | None = None
         sparse = all(row[number] is None or row[number].is_sparse for row in self.rows)  # type: ignore[union-attr]
         for scalar, row in zip(scalars, self.rows, strict=True):

@@ -1,12 +1,13 @@
 """What a step looks at, what comes of it, and the checks and ways common to all kinds of methods."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..errors import NonFiniteError
+from ..errors import ClockError, NonFiniteError, listed
 from ..methods.base import Method, State, Step
 from ..methods.run import Directed, Weighed
 from ..types import Tasks
@@ -18,7 +19,17 @@ from .handout import Targets, factor_of, head_gradients, nonfinite_heads, nothin
 from .inspection import inspect_graph
 from .passes import Plan
 
-__all__ = ["Balanced", "Now", "finite_only", "hand_out", "own_targets", "skip_or_raise", "without"]
+__all__ = [
+    "Balanced",
+    "Now",
+    "finite_only",
+    "hand_out",
+    "own_targets",
+    "refuse_no_clock",
+    "skip_or_raise",
+    "weights_overflow",
+    "without",
+]
 
 
 class Balanced(NamedTuple):
@@ -118,6 +129,16 @@ class Now:
         )
 
 
+def refuse_no_clock(method: Method, steps_per_epoch: int | str | None) -> None:
+    """Raises `ClockError` where a method that moves per epoch would never be told of one."""
+    if method.per_epoch and steps_per_epoch is None:
+        raise ClockError(
+            f"{method!r} moves per epoch and needs to know when one ends. Build it with "
+            "eq.Balancer(..., steps_per_epoch=len(loader)), or steps_per_epoch='manual' and call "
+            "balancer.end_epoch() after each epoch."
+        )
+
+
 def hand_out(now: Now, found: Found, weights: Tensor, heads: Tensor) -> Targets:
     """The weighted sum on shared parameters, and each head's gradient at its own weight.
 
@@ -208,4 +229,33 @@ def skip_or_raise(what: str, names: list[str], shown: list[str], settings: Setti
     raise NonFiniteError(
         f"every {what} must be finite; {'; '.join(shown)}. Weights were not changed. Check these tasks' losses, or use "
         "eq.Balancer(..., nonfinite='skip') to leave such tasks out for a step and count it."
+    )
+
+
+def weights_overflow(method: Method, now: Now, weighed: Weighed) -> NonFiniteError:
+    """The error for finite losses whose weights are not, or are too large for the losses' type."""
+    assert now.step.losses is not None
+    types = {row: loss.dtype for row, loss, _ in now.held}
+    given = [(weight * now.factor).to(types[row]).item() for row, weight in enumerate(weighed.weights)]
+    shown = [
+        f"'{name}' (loss {value:.6g}): weight {weight} in {types[row]}"
+        for row, (name, value, weight) in enumerate(
+            zip(now.step.tasks.here, now.step.losses.tolist(), given, strict=True)
+        )
+        if not math.isfinite(weight)
+    ]
+    shown += [
+        f"'{now.step.tasks.names[task]}': gradient {slope} of its {name}"
+        for name, slopes in weighed.trained.items()
+        for task, slope in enumerate(slopes.tolist())
+        if not math.isfinite(slope)
+    ]
+    lost = [name for name in weighed.trained if not torch.isfinite(now.state[name]).all()]
+    cure = (
+        f"Its trained {listed(lost, quote='')} holds NaN or inf: lower its learning rate, and load an earlier state"
+        if lost
+        else "Bring the losses near 1, for example by dividing each by its first value, or hand them over in float32"
+    )
+    return NonFiniteError(
+        f"{method!r} must give every task a finite weight; found {'; '.join(shown)}. Nothing was changed. {cure}."
     )

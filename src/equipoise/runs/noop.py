@@ -69,7 +69,7 @@ def identical_runs(name: str, record: TrainingRecord, others: Mapping[str, Train
     found = []
     for other_name, other in others.items():
         theirs = {line.step: line.raw_losses for line in other.lines}
-        common = sorted(mine.keys() & theirs.keys())
+        common = sorted(step for step in mine.keys() & theirs.keys() if any(loss is not None for loss in mine[step]))
         same_question = other.config.tasks == record.config.tasks and other.config.method != record.config.method
         if not same_question or len(common) < LEAST_LINES or any(mine[step] != theirs[step] for step in common):
             continue
@@ -105,22 +105,29 @@ def _restarted(record: TrainingRecord) -> list[Notice]:
 def _failed(lines: Sequence[StepLine]) -> list[Notice]:
     counts = lines[-1].counts
     total = sum(number for status, number in counts.items() if not status.startswith("skipped "))
-    bad = {status: number for status, number in counts.items() if status in _NOT_OK}
+    bad = {status: number for status, number in counts.items() if status in _NOT_OK or status in _NOT_FINITE}
     if not total or sum(bad.values()) <= MOST_FAILED * total:
         return []
     listing = ", ".join(f"{status} {number:,}" for status, number in sorted(bad.items()))
+    lost = sum(bad.get(status, 0) for status in _NOT_FINITE)
     return [
         Notice(
             kind="failed solves",
             subject="",
             words=f"{sum(bad.values()):,} of {total:,} steps had no proper solution ({listing}): this run is degraded.",
-            remedy="Do not compare it with others before this is understood. Losses of very different size are the "
-            "most frequent cause: divide each by its first value.",
+            remedy="Do not compare it with others before this is understood. "
+            + (
+                "NaN or inf in losses or gradients is the most frequent cause: nothing was trained in those steps. "
+                "Lower the learning rate, or train in float32 or bfloat16."
+                if 2 * lost > sum(bad.values())
+                else "Losses of very different size are the most frequent cause: divide each by its first value."
+            ),
         )
     ]
 
 
 _NOT_OK = frozenset(status.name for status in Status if not status.ok)
+_NOT_FINITE = ("propagated", "empty")
 
 
 def _uniform(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
@@ -130,15 +137,46 @@ def _uniform(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
         return []
     largest = max(float(np.ptp(weights)) / max(abs(float(np.mean(weights))), 1e-300) for weights in weighted)
     if largest > UNIFORM:
-        return []
+        return _unmoved(config, lines)
     return [
         Notice(
             kind="uniform weights",
             subject="",
             words=f"All tasks had the same weight at each of the {len(weighted)} recorded steps up to step "
             f"{lines[-1].step:,}: so far {config.method} trained like equal weights.",
-            remedy="If the method moves per epoch, check that epochs are counted (balancer.end_epoch(), or "
+            remedy=_UNTRAINED
+            if _trains(config)
+            else "If the method moves per epoch, check that epochs are counted (balancer.end_epoch(), or "
             "steps_per_epoch=). Otherwise raise its step size, or use eq.LinearScalarization() and spare the rest.",
+        )
+    ]
+
+
+_UNTRAINED = (
+    "Check that the optimizer was given the method's parameters: optimizer.add_param_group({'params': "
+    "balancer.parameters(), 'weight_decay': 0.0}). If it was, raise their learning rate."
+)
+
+
+def _trains(config: TrainingConfig) -> bool:
+    """Whether the weights are trained parameters and nothing else, so that they move if anything does."""
+    return any(f"{name}(" in config.method for name in ("UncertaintyWeighting", "IMTLL"))
+
+
+def _unmoved(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
+    """Trained weights that differ between the tasks, but not between the steps."""
+    rows = [line.weights for line in lines if line.weights is not None]
+    tracks = [[w for w in column if w is not None] for column in zip(*rows, strict=True)]
+    moved = any(np.ptp(track) > UNIFORM * max(map(abs, track)) for track in tracks if track)
+    if moved or not _trains(config):
+        return []
+    return [
+        Notice(
+            kind="uniform weights",
+            subject="",
+            words=f"No task's weight has moved in the {len(rows)} recorded steps up to step {lines[-1].step:,}: so far "
+            f"{config.method} trained like a weighted sum.",
+            remedy=_UNTRAINED,
         )
     ]
 

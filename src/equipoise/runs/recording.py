@@ -127,7 +127,7 @@ class Recorder:
 
     def __call__(self, balancer: Balancer, arguments: tuple[Any, ...], keywords: dict[str, Any], _: object) -> None:
         """Looks at one call of the Balancer; writes a line where one is due."""
-        if balancer.steps == self._steps:  # under eval() or no_grad: not a step
+        if balancer.steps == self._steps and balancer.last is self._seen:  # under eval() or no_grad: not a step
             return
         self._steps = balancer.steps
         outcome = None if balancer.last is self._seen else balancer.last
@@ -243,6 +243,8 @@ class Recorder:
     def _measure(self, balancer: Balancer, losses: Any, rows: Sequence[int]) -> Tensor | None:
         present, values = read_losses(losses, balancer.tasks or (), differentiable=True)
         place = dict(zip(present, values, strict=True))
+        if not place.keys() >= set(rows):  # within `accumulate`: a task that the last micro-batch did not show
+            return None
         gramian = measure_gramian([place[row] for row in rows], balancer.ownership.fixed)
         if gramian is None and not self._told_unmeasured:
             self._told_unmeasured = True

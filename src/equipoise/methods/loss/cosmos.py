@@ -10,7 +10,9 @@ from torch import Tensor
 from ...errors import SettingError
 from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, Step
-from .linear_scalarization import preference_factors, refuse_negative
+from .domain import is_non_negative
+from .lengths import ROUNDING, direction_and_length
+from .linear_scalarization import preference_factors, preference_ray, refuse_negative
 
 __all__ = ["COSMOS"]
 
@@ -56,8 +58,8 @@ class COSMOS(LossMethod):
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", freeze_per_task(self.weights, "weights"))
         refuse_negative(self.weights, "COSMOS(weights)")
-        if not 0 <= self.c < torch.inf:
-            raise SettingError(f"`c` must be finite and at least 0; got {self.c}.")
+        if not is_non_negative(self.c):
+            raise SettingError(f"`c` must be finite and at least 0; got {self.c!r}.")
 
     def claims(self, k: int) -> frozenset[str]:
         laws = set() if self.degree() is None else {"degree"}
@@ -76,15 +78,15 @@ class COSMOS(LossMethod):
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
         preference = self._preference(losses, step)
         mean = (preference * losses).sum()
-        length = preference.norm() * torch.linalg.vector_norm(losses)
-        cosine = torch.where(length > 0, mean / torch.where(length > 0, length, 1.0), 0.0)
-        return Answer(mean - self.c * cosine, state)
+        ray, (unit, size) = preference_ray(self.weights, step.tasks, losses), direction_and_length(losses)
+        return Answer(mean - self.c * torch.where(size > 0, (ray * unit).sum(), 0.0), state)
 
     def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         preference = self._preference(losses, step)
-        size, length = losses.norm(), preference.norm()
-        unit, ray = losses / torch.where(size > 0, size, 1.0), preference / torch.where(length > 0, length, 1.0)
-        slope = (ray - (ray @ unit) * unit) / torch.where(size > 0, size, torch.inf)  # of the cosine
+        ray, (unit, size) = preference_ray(self.weights, step.tasks, losses), direction_and_length(losses)
+        aside = ray - (ray @ unit) * unit
+        # a residual of pure rounding has a direction that means nothing
+        slope = torch.where((aside.norm() > ROUNDING) & (size > 0), aside / size, 0.0)  # of the cosine
         return Answer(preference - self.c * slope, state)
 
     def _preference(self, losses: Tensor, step: Step) -> Tensor:

@@ -12,6 +12,8 @@ from .shares import proportional_shares
 
 __all__ = ["CoVWeighting"]
 
+_LARGEST = 1e150  # its square is finite
+
 
 @dataclass(frozen=True)
 class CoVWeighting(WeightedSum):
@@ -57,7 +59,7 @@ class CoVWeighting(WeightedSum):
 
     def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         refuse_negative_losses(losses, step.tasks, "CoVWeighting", "LinearScalarization", why="compares loss ratios")
-        ratio = torch.where(state["mean_loss"] > 0, losses / state["mean_loss"], 1.0)
+        ratio = torch.where(state["mean_loss"] > 0, losses / state["mean_loss"], 1.0).clamp(max=_LARGEST)
         count = state["count"] + 1
         deviation = ratio - state["mean_ratio"]
         mean_ratio = state["mean_ratio"] + deviation / count

@@ -1,11 +1,29 @@
-"""What loss methods ask of the values of the losses, said by task name before a logarithm or a ratio is taken."""
+"""What loss methods ask of their settings, and of the losses before a logarithm or a ratio is taken, by task name."""
+
+import math
+from numbers import Real
 
 from torch import Tensor
 
 from ...errors import LossError, listed
 from ...types import Tasks
 
-__all__ = ["refuse_losses", "refuse_negative_losses", "refuse_nonpositive"]
+__all__ = ["is_non_negative", "is_positive", "refuse_losses", "refuse_negative_losses", "refuse_nonpositive"]
+
+
+def is_positive(setting: object) -> bool:
+    """Whether a setting is a finite number above 0.
+
+    Example:
+        >>> is_positive(0.1), is_positive(0), is_positive(float("inf")), is_positive(float("nan")), is_positive("2")
+        (True, False, False, False, False)
+    """
+    return is_non_negative(setting) and setting != 0
+
+
+def is_non_negative(setting: object) -> bool:
+    """Whether a setting is a finite number of at least 0."""
+    return isinstance(setting, Real) and 0 <= float(setting) < math.inf
 
 
 def refuse_losses(fine: Tensor, losses: Tensor, tasks: Tasks, rule: str, instead: str) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...errors import LossError, SettingError
 from ..base import Answer, State, StateTensor, Step, WeightedSum
+from .domain import is_positive
 
 __all__ = ["DWA"]
 
@@ -59,8 +60,8 @@ class DWA(WeightedSum):
     T: float = 2.0
 
     def __post_init__(self) -> None:
-        if not self.T > 0:
-            raise SettingError(f"`T` is a temperature and must be positive; got {self.T}.")
+        if not is_positive(self.T):
+            raise SettingError(f"`T` is a temperature and must be positive and finite; got {self.T!r}.")
 
     @property
     def per_epoch(self) -> bool:

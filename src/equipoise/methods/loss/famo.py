@@ -10,7 +10,7 @@ from torch import Tensor
 from ...errors import LossError, SettingError
 from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
-from .domain import refuse_losses
+from .domain import is_non_negative, is_positive, refuse_losses
 
 __all__ = ["FAMO"]
 
@@ -75,10 +75,10 @@ class FAMO(LossMethod):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "min_losses", freeze_per_task(self.min_losses, "min_losses"))
-        if not (self.gamma >= 0 and self.lr > 0 and self.floor >= 0):
+        if not (is_non_negative(self.gamma) and is_positive(self.lr) and is_non_negative(self.floor)):
             raise SettingError(
-                f"`lr` must be positive, `gamma` and `floor` at least 0; got gamma={self.gamma}, lr={self.lr}, "
-                f"floor={self.floor}."
+                f"`lr` must be positive, `gamma` and `floor` at least 0, all finite; got gamma={self.gamma!r}, "
+                f"lr={self.lr!r}, floor={self.floor!r}."
             )
 
     def init(self, k: int, n: int = 0) -> State:
@@ -120,8 +120,8 @@ class FAMO(LossMethod):
         )
         now = distances.log()
         state = self._moved(state, now)
-        slopes = torch.softmax(state["logits"], dim=0) / distances
-        return Answer(slopes / slopes.sum(), {**state, "before": now, "lowest": lowest})
+        # z_i / D_i over their sum, through logarithms: 1 / D_i alone may overflow
+        return Answer(torch.softmax(state["logits"] - now, dim=0), {**state, "before": now, "lowest": lowest})
 
     def observe(self, losses: Tensor, state: State) -> State:
         distances = losses - state["lowest"] + self.floor
@@ -136,21 +136,22 @@ class FAMO(LossMethod):
         return {**state, "before": torch.full_like(state["before"], torch.nan)}
 
     def _moved(self, state: State, after: Tensor) -> State:
-        """One step of Adam on the logits of the tasks whose last step has not been observed yet."""
+        """The state with the logits moved of the tasks whose last step has not been observed yet."""
         known = ~state["before"].isnan()
-        logits = state["logits"]
-        powers = torch.where(known, (logits - torch.where(known, logits, -torch.inf).amax()).exp(), 0.0)
-        shares = powers / powers.sum().clamp(min=torch.finfo(powers.dtype).tiny)
-        fall = torch.where(known, state["before"] - after, 0.0)
+        if known.all():
+            return {**state, **self._adam(state, after)}
+        if not known.any():
+            return state
+        moved = self._adam({name: tensor[known] for name, tensor in state.items()}, after[known])
+        return {**state, **{name: state[name].masked_scatter(known, tensor) for name, tensor in moved.items()}}
+
+    def _adam(self, state: State, after: Tensor) -> State:
+        """One step of Adam on the logits."""
+        logits, moves = state["logits"], state["moves"] + 1
+        shares, fall = torch.softmax(logits, dim=0), state["before"] - after
         slope = shares * (fall - (shares * fall).sum()) + self.gamma * logits
-        moves = state["moves"] + 1
-        first = _BETA1 * state["first"] + (1 - _BETA1) * slope
-        second = _BETA2 * state["second"] + (1 - _BETA2) * slope**2
+        first = torch.lerp(state["first"], slope, 1 - _BETA1)
+        second = torch.lerp(state["second"], slope.square(), 1 - _BETA2)
         size = (second / (1 - _BETA2**moves)).sqrt() + _EPSILON
-        moved = {
-            "logits": logits - self.lr * first / (1 - _BETA1**moves) / size,
-            "first": first,
-            "second": second,
-            "moves": moves,
-        }
-        return {**state, **{name: torch.where(known, value, state[name]) for name, value in moved.items()}}
+        rate = self.lr / (1 - _BETA1**moves)
+        return {"logits": logits - rate * first / size, "first": first, "second": second, "moves": moves}

@@ -9,7 +9,7 @@ from torch import Tensor
 from ...errors import SettingError
 from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, Step
-from .domain import refuse_losses
+from .domain import is_positive, refuse_losses
 
 __all__ = ["HypervolumeLoss"]
 
@@ -57,8 +57,8 @@ class HypervolumeLoss(LossMethod):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reference", freeze_per_task(self.reference, "reference"))
-        if not self.slack > 1:
-            raise SettingError(f"`slack` must be larger than 1; got {self.slack}.")
+        if not (is_positive(self.slack) and self.slack > 1):
+            raise SettingError(f"`slack` must be larger than 1 and finite; got {self.slack!r}.")
 
     def claims(self, k: int) -> frozenset[str]:
         del k

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import LossError, NonFiniteError, SettingError, StateError, TaskError, listed
 from .batch_norm import keeps_modes, layers_with_statistics, reestimate_statistics
+from .kept_entries import Entry, copied, mixed, tensors_of
 
 __all__ = ["Dominance", "KeptIterates", "Losses", "Rule"]
 
@@ -19,13 +19,6 @@ Dominance = Literal["batch", "evaluation"]
 Losses = Mapping[str, Any] | Sequence[Any] | Tensor
 _ANSWER = 2**63  # no merge has this number
 _PREFIX = "value."
-
-
-@dataclass(frozen=True, eq=False)
-class _Entry:
-    losses: Tensor
-    values: dict[str, Tensor]
-    credit: float
 
 
 class KeptIterates:
@@ -100,7 +93,7 @@ class KeptIterates:
         self.device, self.evaluate, self.seed = device, evaluate, seed
         self.calls = self.iterates = self._draws = 0
         self.names: tuple[str, ...] = ()
-        self._entries: list[_Entry] = []
+        self._entries: list[Entry] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -137,14 +130,14 @@ class KeptIterates:
         found = self._read(losses)
         self.iterates += 1
         if self.rule == "mean" and self._entries:
-            self._entries = [_mixed(self._entries[0], _Entry(found, self._copy(model), 1.0))]
+            self._entries = [mixed(self._entries[0], Entry(found, copied(model, self.device), 1.0))]
             return
-        self._insert(found, 1.0, lambda: self._copy(model))
+        self._insert(found, 1.0, lambda: copied(model, self.device))
         while len(self._entries) > self.cap:
             least = sorted(range(len(self._entries)), key=lambda j: self._entries[j].credit)[:2]
             first, second = (self._entries[j] for j in sorted(least))
             self._entries = [entry for j, entry in enumerate(self._entries) if j not in least]
-            merged = self._one_of(first, second) if self.rule == "sample" else _mixed(first, second)
+            merged = self._one_of(first, second) if self.rule == "sample" else mixed(first, second)
             self._insert(merged.losses, merged.credit, lambda merged=merged: merged.values)  # type: ignore[misc]
 
     def answer(self) -> dict[str, Tensor]:
@@ -161,7 +154,7 @@ class KeptIterates:
             return dict(self._entries[int(drawn)].values)
         total = self._entries[0]
         for entry in self._entries[1:]:
-            total = _mixed(total, entry)
+            total = mixed(total, entry)
         return dict(total.values)
 
     def finalize(
@@ -182,7 +175,7 @@ class KeptIterates:
             SettingError: A loader is required.
             DataError: The loader is empty.
         """
-        answer, present = self.answer(), _tensors(model)
+        answer, present = self.answer(), tensors_of(model)
         differing = [
             name
             for name in sorted(answer.keys() | present.keys())
@@ -227,7 +220,7 @@ class KeptIterates:
         self.calls, self.iterates, self._draws = (int(count) for count in state["counts"])
         stacked = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
         self._entries = [
-            _Entry(
+            Entry(
                 state["losses"][j].clone(),
                 {name: value[j].to(self.device or value.device, copy=True) for name, value in stacked.items()},
                 float(credit),
@@ -243,27 +236,19 @@ class KeptIterates:
             part = credit if self.rule == "count" else credit / len(better)
             for j in better:
                 entry = self._entries[j]
-                self._entries[j] = _Entry(entry.losses, entry.values, entry.credit + part)
+                self._entries[j] = Entry(entry.losses, entry.values, entry.credit + part)
             return
         worse = set(torch.nonzero((losses <= known).all(1)).ravel().tolist()) if len(known) else set()
         credit += sum(self._entries[j].credit for j in worse)
         kept = [entry for j, entry in enumerate(self._entries) if j not in worse]
-        self._entries = [*kept, _Entry(losses, values(), credit)]
+        self._entries = [*kept, Entry(losses, values(), credit)]
 
-    def _one_of(self, first: _Entry, second: _Entry) -> _Entry:
+    def _one_of(self, first: Entry, second: Entry) -> Entry:
         total = first.credit + second.credit
         drawn = np.random.default_rng([self.seed, self._draws]).random()
         self._draws += 1
         chosen = first if drawn * total < first.credit else second
-        return _Entry(chosen.losses, chosen.values, total)
-
-    def _copy(self, model: nn.Module) -> dict[str, Tensor]:
-        """True copies: a state dict holds references to the live parameters."""
-        copies = {}
-        for name, value in _tensors(model).items():
-            dtype = torch.float32 if value.dtype in (torch.float16, torch.bfloat16) else value.dtype
-            copies[name] = value.to(device=self.device or value.device, dtype=dtype, copy=True)
-        return copies
+        return Entry(chosen.losses, chosen.values, total)
 
     def _read(self, losses: Losses | None) -> Tensor:
         if losses is None:
@@ -296,21 +281,3 @@ def check_settings(rule: str, cap: int, every: int, dominance: str) -> None:
     ]
     if wrong:
         raise SettingError(f"settings of Averaged are out of range: {'; '.join(wrong)}.")
-
-
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The model's state dict without entries that are no tensors; values alias the model."""
-    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-
-
-def _mixed(first: _Entry, second: _Entry) -> _Entry:
-    """The credit-weighted mean of two entries; of whole numbers, the second's."""
-    total = first.credit + second.credit
-    share = second.credit / total
-    values = {
-        name: value + share * (second.values[name] - value)
-        if value.is_floating_point() or value.is_complex()
-        else second.values[name]
-        for name, value in first.values.items()
-    }
-    return _Entry(first.losses + share * (second.losses - first.losses), values, total)

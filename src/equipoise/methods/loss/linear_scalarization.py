@@ -11,8 +11,9 @@ from torch import Tensor
 from ...errors import SettingError
 from ...types import PerTask, Preference, Tasks, freeze_per_task
 from ..base import Answer, CounterExample, State, Step, WeightedSum
+from .lengths import direction_and_length
 
-__all__ = ["LinearScalarization", "counted", "preference_factors", "refuse_negative"]
+__all__ = ["LinearScalarization", "counted", "preference_factors", "preference_ray", "refuse_negative"]
 
 
 @dataclass(frozen=True)
@@ -90,16 +91,21 @@ def preference_factors(weights: PerTask | None, tasks: Tasks, like: Tensor) -> T
     return _factors(weights, tasks)[0].to(like)
 
 
+def preference_ray(weights: PerTask | None, tasks: Tasks, like: Tensor) -> Tensor:
+    """(k,) the preference of the present tasks as a vector of length 1; zeros where none of them has any weight."""
+    return _factors(weights, tasks)[2].to(like)
+
+
 def counted(weights: PerTask | None, tasks: Tasks, like: Tensor) -> Tensor:
     """(k,) which tasks take part in a maximum: those of positive weight; all of them where there is none."""
     return _factors(weights, tasks)[1].to(like.device)
 
 
 @lru_cache(maxsize=64)
-def _factors(weights: PerTask | None, tasks: Tasks) -> tuple[Tensor, Tensor]:
+def _factors(weights: PerTask | None, tasks: Tasks) -> tuple[Tensor, Tensor, Tensor]:
     factors = torch.ones(len(tasks.present), dtype=torch.float64)
     if weights is not None:
         everyone = Tasks(tasks.names).vector(weights, "weights")
         factors = tasks.vector(weights, "weights") / everyone.sum() * len(everyone)
     positive = factors > 0
-    return factors, positive | ~positive.any()
+    return factors, positive | ~positive.any(), direction_and_length(factors)[0]

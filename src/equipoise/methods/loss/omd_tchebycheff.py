@@ -11,9 +11,13 @@ from ...errors import SettingError
 from ...solve.simplex import project_to_simplex
 from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, State, StateTensor, Step, WeightedSum
+from .domain import is_positive
 from .linear_scalarization import preference_factors, refuse_negative
 
 __all__ = ["OMDTchebycheff"]
+
+_LARGEST = 1e300
+_DUST = 64 * torch.finfo(torch.float64).eps
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,8 @@ class OMDTchebycheff(WeightedSum):
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", freeze_per_task(self.weights, "weights"))
         refuse_negative(self.weights, "OMDTchebycheff(weights)")
-        if not self.step_size > 0:
-            raise SettingError(f"`step_size` must be positive; got {self.step_size}.")
+        if not is_positive(self.step_size):
+            raise SettingError(f"`step_size` must be positive and finite; got {self.step_size!r}.")
         if self.dual not in ("exponentiated", "gradient"):
             raise SettingError(f"`dual` must be 'exponentiated' or 'gradient'; got {self.dual!r}.")
 
@@ -90,16 +94,15 @@ class OMDTchebycheff(WeightedSum):
     def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         factors = preference_factors(self.weights, step.tasks, losses)
         dual = state["dual"]
-        climbed = dual + self.step_size * (factors * losses)
+        climbed = (dual + self.step_size * (factors * losses)).clamp(-_LARGEST, _LARGEST)  # no inf, and so no NaN
         if self.dual == "exponentiated":
-            share = torch.logsumexp(dual, dim=0)  # log of the present tasks' part of the simplex
-            current = (dual - share).exp()
-            after = climbed - torch.logsumexp(climbed, dim=0) + share
+            current, after = torch.softmax(dual, dim=0), torch.log_softmax(climbed, dim=0)
+            if len(losses) < len(step.tasks.names):  # the present tasks' part of the simplex stays theirs
+                after = (after + torch.logsumexp(dual, dim=0)).clamp(min=-_LARGEST)
         else:
             mass = dual.sum()
-            # a present group that has lost all its weight starts again from equal shares
-            current = torch.where(mass > 0, dual / mass, torch.full_like(dual, 1 / len(dual)))
-            after = dual
-            if mass > 0:
+            current, after = torch.full_like(dual, 1 / len(dual)), dual
+            if mass > _DUST:  # a present group that has lost all its weight, up to rounding, has equal shares
+                current = dual / mass
                 after = torch.from_numpy(project_to_simplex(climbed.cpu().numpy(), float(mass))).to(dual)
         return Answer(current * factors, {"dual": after})

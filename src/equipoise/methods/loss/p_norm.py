@@ -10,7 +10,7 @@ from torch import Tensor
 from ...errors import SettingError
 from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, Step
-from .domain import refuse_negative_losses
+from .domain import is_positive, refuse_negative_losses
 from .linear_scalarization import refuse_negative
 
 __all__ = ["PNorm"]
@@ -33,7 +33,7 @@ class PNorm(LossMethod):
         Weights as written, 1/k by default: p = 1 is then the mean, and for equal losses L the value is k^(1/p - 1) L,
         down to L/k for large p. Divide the learning rate accordingly.
     Degenerate:
-        All losses zero: the gradient is taken as for equal losses. k = 1: w L.
+        All losses zero: the gradient is taken as where all w_i L_i are equal. k = 1: w L.
     Errors:
         `LossError` for a negative loss.
     Cost:
@@ -60,9 +60,9 @@ class PNorm(LossMethod):
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", freeze_per_task(self.weights, "weights"))
         refuse_negative(self.weights, "PNorm(weights)")
-        if not 1 <= self.p < torch.inf:
+        if not (is_positive(self.p) and self.p >= 1):
             raise SettingError(
-                f"`p` must be finite and at least 1; got {self.p}. For the largest loss use Tchebycheff."
+                f"`p` must be finite and at least 1; got {self.p!r}. For the largest loss use Tchebycheff."
             )
 
     def claims(self, k: int) -> frozenset[str]:

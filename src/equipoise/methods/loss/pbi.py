@@ -10,12 +10,12 @@ from torch import Tensor
 from ...errors import SettingError
 from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from .domain import is_non_negative
 from .ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
-from .linear_scalarization import preference_factors, refuse_negative
+from .lengths import ROUNDING, direction_and_length
+from .linear_scalarization import preference_ray, refuse_negative
 
 __all__ = ["PBI"]
-
-_ROUNDING = 64 * torch.finfo(torch.float64).eps
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class PBI(LossMethod):
         object.__setattr__(self, "weights", freeze_per_task(self.weights, "weights"))
         object.__setattr__(self, "ideal", freeze_ideal(self.ideal))
         refuse_negative(self.weights, "PBI(weights)")
-        if not 0 <= self.theta < torch.inf:
-            raise SettingError(f"`theta` must be finite and at least 0; got {self.theta}.")
+        if not is_non_negative(self.theta):
+            raise SettingError(f"`theta` must be finite and at least 0; got {self.theta!r}.")
 
     def init(self, k: int, n: int = 0) -> State:
         del n
@@ -88,22 +88,19 @@ class PBI(LossMethod):
 
     def scalar(self, losses: Tensor, state: State, step: Step) -> Answer:
         along, aside, _, state = self._parts(losses, state, step)
-        return Answer(along + self.theta * torch.linalg.vector_norm(aside), state)
+        return Answer(along + self.theta * direction_and_length(aside)[1], state)
 
     def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         _, aside, ray, state = self._parts(losses, state, step)
-        length = aside.norm()
-        outward = aside / torch.where(length > 0, length, 1.0)
+        outward = direction_and_length(aside)[0]
         return Answer(ray + self.theta * (outward - (outward @ ray) * ray), state)
 
     def _parts(self, losses: Tensor, state: State, step: Step) -> tuple[Tensor, Tensor, Tensor, State]:
         """How far the losses lie along the ray (a number) and beside it (k,); the ray, of length 1; the new state."""
         above, state = measure_from_ideal(losses, self.ideal, 0.0, state, step)
-        ray = preference_factors(self.weights, step.tasks, losses)
-        length = ray.norm()
-        ray = ray / torch.where(length > 0, length, 1.0)  # no weight among the present tasks: only the penalty is left
+        ray = preference_ray(self.weights, step.tasks, losses)  # zeros: only the penalty is left
         along = (ray * above).sum()
         aside = above - along * ray
-        near = aside.detach().norm() <= _ROUNDING * above.detach().norm()
+        near = aside.detach().abs().amax() <= ROUNDING * above.detach().abs().amax()
         # a residual of pure rounding has a direction that means nothing
         return along, torch.where(near, torch.zeros_like(aside), aside), ray, state

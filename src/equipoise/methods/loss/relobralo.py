@@ -9,7 +9,7 @@ from torch import Tensor
 from ...errors import SettingError
 from ..base import Answer, State, StateTensor, Step, WeightedSum
 from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
-from .domain import refuse_negative_losses
+from .domain import is_non_negative, is_positive, refuse_negative_losses
 
 __all__ = ["ReLoBRaLo"]
 
@@ -67,10 +67,11 @@ class ReLoBRaLo(WeightedSum):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.alpha <= 1 and 0 <= self.rho <= 1 and self.T > 0):
+        shares = all(is_non_negative(share) and share <= 1 for share in (self.alpha, self.rho))
+        if not (shares and is_positive(self.T)):
             raise SettingError(
-                f"`alpha` and `rho` must lie between 0 and 1, `T` be positive; got alpha={self.alpha}, "
-                f"rho={self.rho}, T={self.T}."
+                f"`alpha` and `rho` must lie between 0 and 1, `T` be positive and finite; got alpha={self.alpha!r}, "
+                f"rho={self.rho!r}, T={self.T!r}."
             )
         refuse_seed(self.seed)
 

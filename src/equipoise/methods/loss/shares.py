@@ -21,8 +21,11 @@ def proportional_shares(values: Tensor, known: Tensor) -> Tensor:
         tensor([0.5000, 0.1667, 0.3333])
     """
     even = 1 / len(values)
+    if known.all():
+        total = values.sum()
+        return values / total if total != 0 else torch.full_like(values, even)
     kept = torch.where(known, values, 0.0)
     total = kept.sum()
-    rest = known.sum() * even
+    rest = known.to(values.dtype).sum() * even  # a count of truth values is whole, and its product float32
     shared = torch.where(total > 0, kept / total * rest, even)
     return torch.where(known, shared, even)

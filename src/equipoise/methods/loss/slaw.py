@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...errors import SettingError
 from ..base import Answer, State, StateTensor, Step, WeightedSum
+from .domain import is_non_negative, is_positive
 from .shares import proportional_shares
 
 __all__ = ["SLAW"]
@@ -24,7 +25,7 @@ class SLAW(WeightedSum):
     weights are near those of `InverseNorm` at no backward pass. An approximation: mini-batch noise counts as movement.
 
     Shapes:
-        losses (k,) -> scalar; state ``count``, ``mean``, ``variance``: each (k,).
+        losses (k,) -> scalar; state ``count``, ``mean``, ``spread`` (s without its floor): each (k,).
     Scale:
         Weights sum to 1; multiplying a single loss by c divides its weight by c.
     Degenerate:
@@ -35,7 +36,7 @@ class SLAW(WeightedSum):
         O(k).
     Source:
         Crawshaw & Kosecka (2021), arXiv:2108.09218, eqs. 4 and 5. We differ: the moments are free of their start at
-        zero; the variance is updated as such (m2 - m1^2 loses all digits of a slow loss); the floor 1e-5 is relative
+        zero; s is updated as such (m2 - m1^2 loses all digits of a slow loss); the floor 1e-5 is relative
         to the mean loss, theirs absolute.
 
     Args:
@@ -51,17 +52,17 @@ class SLAW(WeightedSum):
     source: ClassVar[str] = "Crawshaw & Kosecka (2021), arXiv:2108.09218"
     cost: ClassVar[str] = "O(k)"
     state_tensors: ClassVar[tuple[StateTensor, ...]] = tuple(
-        StateTensor(name, merge="mean") for name in ("count", "mean", "variance")
+        StateTensor(name, merge="mean") for name in ("count", "mean", "spread")
     )
 
     beta: float = 0.99
     floor: float = 1e-5
 
     def __post_init__(self) -> None:
-        if not (0 < self.beta < 1 and self.floor >= 0):
+        if not (is_positive(self.beta) and self.beta < 1 and is_non_negative(self.floor)):
             raise SettingError(
-                f"`beta` must lie strictly between 0 and 1 and `floor` be at least 0; got beta={self.beta}, "
-                f"floor={self.floor}."
+                f"`beta` must lie strictly between 0 and 1, `floor` be at least 0 and finite; got beta={self.beta!r}, "
+                f"floor={self.floor!r}."
             )
 
     def init(self, k: int, n: int = 0) -> State:
@@ -74,9 +75,10 @@ class SLAW(WeightedSum):
         share = (1 - self.beta) / (1 - self.beta**count)  # of this step in the mean
         deviation = losses - state["mean"]
         mean = state["mean"] + share * deviation
-        variance = (1 - share) * (state["variance"] + share * deviation**2)
-        spread = torch.maximum(variance.sqrt(), self.floor * mean.abs())
+        # the root of (1 - share) (spread^2 + share deviation^2), without squares that over- or underflow
+        moved = (1 - share).sqrt() * torch.hypot(state["spread"], share.sqrt() * deviation)
+        spread = torch.maximum(moved, self.floor * mean.abs())
         known = (count > 1) & (spread > 0)
         smallest = torch.where(known, spread, torch.inf).amin()
         weights = proportional_shares(smallest / torch.where(known, spread, 1.0), known)
-        return Answer(weights, {"count": count, "mean": mean, "variance": variance})
+        return Answer(weights, {"count": count, "mean": mean, "spread": moved})

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...errors import EquipoiseWarning, SettingError
 from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
-from .domain import refuse_nonpositive
+from .domain import is_non_negative, is_positive, refuse_nonpositive
 from .ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
 from .linear_scalarization import counted, preference_factors, refuse_negative
 
@@ -23,8 +23,8 @@ class SmoothTchebycheff(LossMethod):
     r"""A smooth upper bound of the Tchebycheff criterion, in one of two forms.
 
     ``form="plain"``, with z as in `Tchebycheff`, w the preference and R the losses' range
-    (the largest span :math:`\max_t k w_i L_i - \min_t k w_i L_i` seen of any task; at the very first step the largest
-    :math:`|k w_i L_i|`):
+    (the largest span :math:`\max_t k w_i L_i - \min_t k w_i L_i` seen of any task in the step; at the very first
+    step the largest :math:`|k w_i L_i|`):
 
     .. math:: m \log \sum_i \exp\bigl(k w_i (L_i - z_i) / m\bigr), \qquad
               m = \mu_e R, \quad \mu_e = \mu\, (\mu_{\mathrm{final}} / \mu)^{\min(e / \mathrm{anneal}, 1)}
@@ -45,7 +45,8 @@ class SmoothTchebycheff(LossMethod):
         ``plain``: implied weights sum to 1 for equal preference. ``log``: sum of implied weight times loss is 1; the
         direction does not change with the losses' units.
     Degenerate:
-        R = 0 (all losses zero) is the hard maximum. k = 1: the loss (``plain``) or its log (``log``).
+        R = 0 (all losses zero) is the hard maximum. k = 1: the loss (``plain``) or its log (``log``). A step of which
+        only tasks of weight 0 are present has no gradient.
     Errors:
         `LossError` for a loss that is not positive in the ``log`` form; `ClockError` (from the Balancer) without
         an epoch clock, unless ``plain`` with ``mu == final_mu``.
@@ -101,11 +102,12 @@ class SmoothTchebycheff(LossMethod):
         refuse_negative(self.weights, "SmoothTchebycheff(weights)")
         if self.form not in ("plain", "log"):
             raise SettingError(f"`form` must be 'plain' or 'log'; got {self.form!r}.")
-        if not (self.mu > 0 and self.final_mu > 0 and self.anneal >= 1 and self.warmup >= 0 and self.utopia >= 0):
+        epochs = isinstance(self.anneal, int) and isinstance(self.warmup, int) and self.anneal >= 1 and self.warmup >= 0
+        if not (is_positive(self.mu) and is_positive(self.final_mu) and is_non_negative(self.utopia) and epochs):
             raise SettingError(
-                f"`mu`, `final_mu` must be positive, `anneal` at least 1, `warmup` and `utopia` at least 0; got mu="
-                f"{self.mu}, final_mu={self.final_mu}, anneal={self.anneal}, warmup={self.warmup}, "
-                f"utopia={self.utopia}."
+                "`mu`, `final_mu` must be positive, `utopia` at least 0, all finite; `anneal` a whole number of at "
+                f"least 1, `warmup` of at least 0; got mu={self.mu!r}, final_mu={self.final_mu!r}, "
+                f"utopia={self.utopia!r}, anneal={self.anneal!r}, warmup={self.warmup!r}."
             )
         if self.form == "log" and self.mu >= 1:
             warnings.warn(
@@ -156,13 +158,14 @@ class SmoothTchebycheff(LossMethod):
         if self.form == "log":
             logs, nadir, balanced, state = self._log(losses, factors, state, step)
             soft = self.mu * torch.logsumexp((logs - nadir.log()) / self.mu, dim=0)
-            taking_part = counted(self.weights, step.tasks, losses)
+            taking_part = factors > 0
+            if not taking_part.any():
+                return Answer((0 * losses).sum(), state)
             mean = torch.where(taking_part, logs, 0.0).sum() / taking_part.sum()
             return Answer(torch.where(balanced, soft, mean), state)
         terms, mu, state = self._plain(losses, factors, state, step)
         # mu = 0 needs all losses zero: the soft maximum is then the hard one
-        soft = mu * torch.logsumexp(terms / torch.where(mu > 0, mu, 1.0), dim=0)
-        return Answer(torch.where(mu > 0, soft, terms.amax()), state)
+        return Answer(mu * torch.logsumexp(terms / mu, dim=0) if mu > 0 else terms.amax(), state)
 
     def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         factors = preference_factors(self.weights, step.tasks, losses)
@@ -171,23 +174,24 @@ class SmoothTchebycheff(LossMethod):
             taking_part = counted(self.weights, step.tasks, losses).to(losses)
             even = taking_part / taking_part.sum()
             shares = torch.where(balanced, torch.softmax((logs - nadir.log()) / self.mu, dim=0), even)
-            return Answer(shares / losses, state)
+            # the last product is 1, but in a step where only tasks of weight 0 are present
+            return Answer(shares / losses * (factors > 0), state)
         terms, mu, state = self._plain(losses, factors, state, step)
-        largest = (terms == terms.amax()).to(losses)
-        soft = torch.softmax(terms / mu, dim=0)
-        return Answer(factors * torch.where(mu > 0, soft, largest / largest.sum()), state)
+        below = terms - terms.amax()  # before the division, which may overflow
+        if mu > 0:
+            return Answer(factors * torch.softmax(below / mu, dim=0), state)
+        largest = (below == 0).to(losses)
+        return Answer(factors * (largest / largest.sum()), state)
 
-    def _plain(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> tuple[Tensor, Tensor, State]:
+    def _plain(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> tuple[Tensor, float, State]:
         """The terms of the maximum (-inf for a task of weight 0), its softness, and the new state."""
         above, state = measure_from_ideal(losses, self.ideal, self.utopia, state, step)
         sizes = factors * losses.detach()
         lowest, highest = torch.minimum(state["lowest"], sizes), torch.maximum(state["highest"], sizes)
         state = {**state, "lowest": lowest, "highest": highest}
-        progress = (state["epoch"].to(losses) / self.anneal).clamp(max=1.0)
-        mu = self.mu * (self.final_mu / self.mu) ** progress
+        mu = float(self.mu * (self.final_mu / self.mu) ** min(int(state["epoch"]) / self.anneal, 1.0))
         if self.relative:
-            span = (highest - lowest).amax()
-            mu = mu * torch.where(span > 0, span, sizes.abs().amax())
+            mu *= float((highest - lowest).amax()) or float(sizes.abs().amax())
         return torch.where(counted(self.weights, step.tasks, losses), factors * above, -torch.inf), mu, state
 
     def _log(self, losses: Tensor, factors: Tensor, state: State, step: Step) -> tuple[Tensor, Tensor, Tensor, State]:
@@ -195,7 +199,7 @@ class SmoothTchebycheff(LossMethod):
         refuse_nonpositive(losses, step.tasks, "SmoothTchebycheff(form='log')", "form='plain'")
         state = {**state, "total": state["total"] + losses.detach(), "count": state["count"] + 1}
         taking_part = counted(self.weights, step.tasks, losses)
-        logs = torch.where(taking_part, losses.log() + torch.where(taking_part, factors, 1.0).log(), -torch.inf)
+        logs = torch.where(taking_part, losses.log() + torch.where(factors > 0, factors, 1.0).log(), -torch.inf)
         # a task that never appeared in the nadir's epoch has none yet: it stays at its own size
         nadir = torch.where(state["nadir"].isnan(), losses.detach(), state["nadir"])
         return logs, nadir, state["epoch"] > self.warmup, state

@@ -1,6 +1,8 @@
 """Weights from the losses' slopes: a task whose loss rises gets more."""
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar
 
 import torch
@@ -11,6 +13,8 @@ from ..base import Answer, State, StateTensor, Step, WeightedSum
 from .domain import refuse_negative_losses
 
 __all__ = ["SoftAdapt"]
+
+_LARGEST = torch.finfo(torch.float64).max / 4
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ class SoftAdapt(WeightedSum):
     loss_weighted: bool = False
 
     def __post_init__(self) -> None:
-        if not -torch.inf < self.beta < torch.inf:
-            raise SettingError(f"`beta` must be finite; got {self.beta}.")
+        if not (isinstance(self.beta, Real) and math.isfinite(self.beta)):
+            raise SettingError(f"`beta` must be finite; got {self.beta!r}.")
 
     def init(self, k: int, n: int = 0) -> State:
         del n
@@ -71,7 +75,7 @@ class SoftAdapt(WeightedSum):
         if self.normalized:
             size = slopes.abs().sum()
             slopes = torch.where(size > 0, slopes / size, 0.0)
-        scores = self.beta * slopes
+        scores = (self.beta * slopes).clamp(-_LARGEST, _LARGEST)  # two infinities would make NaN
         if self.loss_weighted:
             refuse_negative_losses(
                 losses, step.tasks, "SoftAdapt(loss_weighted=True)", "loss_weighted=False", why="weighs by the losses"

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...errors import SettingError
 from ...types import PerTask, Preference, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
+from .domain import is_non_negative
 from .ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
 from .linear_scalarization import counted, preference_factors, refuse_negative
 
@@ -69,9 +70,10 @@ class Tchebycheff(LossMethod, Preference):
         object.__setattr__(self, "weights", freeze_per_task(self.weights, "weights"))
         object.__setattr__(self, "ideal", freeze_ideal(self.ideal))
         refuse_negative(self.weights, "Tchebycheff(weights)")
-        if self.utopia < 0 or self.augmented < 0:
+        if not (is_non_negative(self.utopia) and is_non_negative(self.augmented)):
             raise SettingError(
-                f"`utopia` and `augmented` must be at least 0; got utopia={self.utopia}, augmented={self.augmented}."
+                f"`utopia` and `augmented` must be at least 0 and finite; got utopia={self.utopia!r}, "
+                f"augmented={self.augmented!r}."
             )
 
     def init(self, k: int, n: int = 0) -> State:

@@ -72,8 +72,8 @@ class UncertaintyWeighting(LossMethod):
             object.__setattr__(self, "kinds", kinds)
         named = [("every task", kinds)] if isinstance(kinds, str) else list(kinds)
         bad = [f"{name}: {kind!r}" for name, kind in named if kind not in get_args(Kind)]
-        if bad:
-            raise SettingError(f"`kinds` must be one of {listed(get_args(Kind))}; got {', '.join(bad)}.")
+        if bad or not named:
+            raise SettingError(f"`kinds` must be one of {listed(get_args(Kind))}; got {', '.join(bad) or kinds!r}.")
 
     def init(self, k: int, n: int = 0) -> State:
         del n
@@ -102,18 +102,21 @@ class UncertaintyWeighting(LossMethod):
         log_variance = state["log_variance"].to(losses.dtype)
         factor, own = self._factors(losses, step)
         scaled = factor * torch.exp(-log_variance) * losses + log_variance / 2
-        return Answer(torch.where(own, losses, scaled).sum(), state)
+        return Answer((scaled if own is None else torch.where(own, losses, scaled)).sum(), state)
 
     def implied_weights(self, losses: Tensor, state: State, step: Step) -> Answer:
         factor, own = self._factors(losses, step)
-        weights = torch.where(own, 1.0, factor * torch.exp(-state["log_variance"].detach().to(losses.dtype)))
-        return Answer(weights, state, trained={"log_variance": torch.where(own, 0.0, 0.5 - weights * losses)})
+        weights = factor * torch.exp(-state["log_variance"].detach().to(losses.dtype))
+        slopes = 0.5 - weights * losses
+        if own is not None:
+            weights, slopes = torch.where(own, 1.0, weights), torch.where(own, 0.0, slopes)
+        return Answer(weights, state, trained={"log_variance": slopes})
 
-    def _factors(self, losses: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """(k,) one half for regression, else 1; (k,) which losses hold their variance themselves."""
-        factor, own = (constant.to(losses.device) for constant in _constants(tuple(self._kinds_of(step))))
+    def _factors(self, losses: Tensor, step: Step) -> tuple[Tensor, Tensor | None]:
+        """(k,) one half for regression, else 1; (k,) which losses hold their variance themselves, None for none."""
+        factor, own = _constants(tuple(self._kinds_of(step)), losses.device)
         refuse_losses(
-            own | (losses >= 0),
+            losses >= 0 if own is None else own | (losses >= 0),
             losses,
             step.tasks,
             "UncertaintyWeighting divides by a variance that it learns, so no loss may be negative",
@@ -135,9 +138,10 @@ class UncertaintyWeighting(LossMethod):
 
 
 @lru_cache(maxsize=32)
-def _constants(kinds: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+def _constants(kinds: tuple[str, ...], device: torch.device) -> tuple[Tensor, Tensor | None]:
     factor = [0.5 if kind == "regression" else 1.0 for kind in kinds]
-    return torch.tensor(factor, dtype=torch.float64), torch.tensor([kind == "likelihood" for kind in kinds])
+    own = torch.tensor([kind == "likelihood" for kind in kinds], device=device) if "likelihood" in kinds else None
+    return torch.tensor(factor, dtype=torch.float64, device=device), own
 
 
 def scaled_cross_entropy(logits: Tensor, target: Tensor, log_variance: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...errors import SettingError
 from ..base import Answer, State, Step, WeightedSum
-from .domain import refuse_nonpositive
+from .domain import is_positive, refuse_nonpositive
 
 __all__ = ["UWSO"]
 
@@ -51,8 +51,8 @@ class UWSO(WeightedSum):
     T: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.T > 0:
-            raise SettingError(f"`T` is a temperature and must be positive; got {self.T}.")
+        if not is_positive(self.T):
+            raise SettingError(f"`T` is a temperature and must be positive and finite; got {self.T!r}.")
 
     def degree(self) -> None:
         return None
