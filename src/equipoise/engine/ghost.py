@@ -23,7 +23,7 @@ __all__ = ["LinearRows", "triangular_factor"]
 
 _BUFFER = 1 << 19  # float64 numbers converted at a time: 4 MiB stays near the processor
 _STRETCH = 1 << 15  # numbers mixed at a time
-_SHARE = 30  # but this part of what is held in any case, where that is more
+_SHARE = 40  # but this part of what is held in any case, where that is more
 _MIXED = 192  # and so many columns at least
 _COLUMNS = 256  # converted at least, or the products become too thin
 _BAND = 64  # rows of the triangular factor multiplied at a time; the zeros below it are skipped

@@ -104,6 +104,7 @@ def inject_weights(value: Tensor, losses: Tensor, weights: Tensor, *, constant: 
 def _refuse_second_derivative(upstream: Tensor) -> None:
     if torch.is_grad_enabled():
         raise EquipoiseError(
-            "backward(create_graph=True) asks for second derivatives, which would be wrong: this method's weights depend "
-            "on the losses and are not differentiated. Take them of the losses themselves, or use LinearScalarization."
+            "backward(create_graph=True) asks for second derivatives, and they would be wrong: this method's weights "
+            "depend on the losses and are not differentiated. Take them of the losses themselves, or use "
+            "LinearScalarization."
         )
