@@ -89,14 +89,16 @@ def all_finite(gradients: Sequence[Tensor], trained: Iterable[Tensor] = ()) -> b
 def nonfinite_heads(own: Own) -> dict[int, int]:
     """Rows whose gradient on a parameter of their own holds NaN or inf, each with the place of the first in `own`."""
     entries = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
+    entries = [entry for entry in entries if entry[2].numel()]
     if not entries:
         return {}
-    # the largest size is not finite exactly where some entry is not; one wait on the device for all of them
-    sizes = [block.abs().amax().to(entries[0][2].device, torch.float64) for _, _, block in entries if block.numel()]
-    flags = torch.isfinite(torch.stack(sizes)).tolist() if sizes else []
+    # NaN and inf make a sum NaN or inf, which reads each number once; one wait on the device for all of them
+    device = entries[0][2].device
+    sums = [block.sum(dtype=torch.promote_types(block.dtype, torch.float32)) for _, _, block in entries]
+    flags = torch.isfinite(torch.stack([total.to(device, torch.float64) for total in sums])).tolist()
     found: dict[int, int] = {}
-    for (row, place, _), fine in zip([entry for entry in entries if entry[2].numel()], flags, strict=True):
-        if not fine:
+    for (row, place, block), fine in zip(entries, flags, strict=True):
+        if not fine and not bool(torch.isfinite(block).all()):  # a sum of finite numbers may overflow
             found.setdefault(row, place)
     return found
 

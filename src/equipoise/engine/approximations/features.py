@@ -13,6 +13,7 @@ from ..handout import Targets
 from ..jacobian import Jacobian
 from ..ownership import Ownership
 from ..passes import Own, Plan, feature_gradients
+from ..rounding import can_be_trusted
 
 __all__ = ["FeatureSource", "at_features", "warn_of_no_common_sample"]
 
@@ -38,7 +39,15 @@ class FeatureSource:
     retain_graph: bool
 
     def gramian(self) -> Tensor:
-        """(k, k) inner products of the gradients at the features, float64."""
+        """(k, k) inner products of the gradients at the features, float64.
+
+        They stand in for others, so products in float32 will do, unless so badly conditioned a matrix comes of them
+        that weights would be rounding (`can_be_trusted`).
+        """
+        if all(feature.dtype == torch.float32 for feature in self.features):
+            found = self.at_features.gramian(torch.float32)
+            if can_be_trusted(found, [torch.full((len(found),), 2 * torch.finfo(torch.float32).eps)]):
+                return found
         return self.at_features.gramian()
 
     def combine(self, weights: Tensor) -> Targets:
