@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import equipoise as eq
 from equipoise.engine import Ownership
 from equipoise.engine.ghost import LinearRows
 from equipoise.engine.passes import differentiate
@@ -117,3 +118,24 @@ def test_products_that_torch_may_shorten_are_not_used():
         assert part.rounded() is None
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_float64_products_can_be_asked_for():
+    found = {}
+    for products in ("certified", "float64"):
+        trunk, losses, features = two_tasks(1.0)
+        balancer = eq.Balancer(eq.MGDA(), gradients=eq.Exact(products=products))
+        balancer(losses, features=features)
+        assert "ghost" in str(balancer.plan)
+        found[products] = balancer.last.gramian
+    trunk, losses, features = two_tasks(1.0)
+    tools = Ownership(trunk)
+    parts = differentiate(losses, [0, 1], tools, features=[features], retain_graph=True, allow=("ghost",)).parts
+    wanted = sum(exact_products(part) if isinstance(part, LinearRows) else part.gramian() for part in parts)
+    assert float(relative(found["float64"], wanted).max()) < 1e-10
+    assert 1e-10 < float(relative(found["certified"], wanted).max()) < 1e-6  # float32 was good enough, and was taken
+
+
+def test_other_words_for_products_are_refused():
+    with pytest.raises(eq.errors.SettingError, match="'certified' or 'float64'"):
+        eq.Exact(products="float16")

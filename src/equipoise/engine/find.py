@@ -21,7 +21,7 @@ from .handout import nonfinite_heads
 from .inspection import inspect_graph
 from .memory import estimate, refuse_above
 from .ownership import Ownership
-from .passes import differentiate
+from .passes import Gradients, differentiate
 
 __all__ = ["Batch", "Found", "Held", "Settings", "Tools", "find"]
 
@@ -154,7 +154,10 @@ def find(
         scaled = [_wide(loss) * 2.0**power for loss in losses] if power else list(losses)
         known = None if power else graph
         source = _source(method, scaled, known, batch.features, step, tools, settings, keep, jacobian)
-        gramian = source.gramian()
+        if isinstance(source, Gradients):
+            gramian = source.gramian(certified=settings.gradients != Exact(products="float64"))
+        else:
+            gramian = source.gramian()
         fine = bool(torch.isfinite(gramian.diagonal()).all()) and not (power and nonfinite_heads(source.own))
         if fine or not power:
             return Found(source, power, gramian * 4.0**-power)

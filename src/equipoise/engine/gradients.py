@@ -80,13 +80,17 @@ class Gradients:
             return Jacobian([], [[] for _ in range(self.count)])
         raise EquipoiseError("the Jacobian was never formed: ask for it with differentiate(..., jacobian=True).")
 
-    def gramian(self) -> Tensor:
+    def gramian(self, *, certified: bool = True) -> Tensor:
         """(k, k) inner products over the shared parameters, float64.
 
-        Linear layers with many rows are first multiplied in their own precision, and once more in float64 where the
-        result is too badly conditioned for that (`can_be_trusted`).
+        Args:
+            certified: Linear layers with many rows are first multiplied in their own precision, and once more in
+                float64 where the result is too badly conditioned for that (`can_be_trusted`). Else in float64 at once.
         """
-        rounded = [part.rounded() if isinstance(part, LinearRows | SeparableRows) else None for part in self.parts]
+        rounded = [
+            part.rounded() if certified and isinstance(part, LinearRows | SeparableRows) else None
+            for part in self.parts
+        ]
         terms = [part.gramian() if found is None else found[0] for part, found in zip(self.parts, rounded, strict=True)]
         errors = [found[1] for found in rounded if found is not None]
         if errors and not can_be_trusted(self._sum(terms), errors):
