@@ -65,3 +65,5 @@ def test_heads_get_their_own_gradients_at_the_scale_of_the_mean(method):
 def test_weighted_heads_are_refused_by_name(method):
     with pytest.raises(SettingError, match=rf"heads='weighted' \({by_name(method)} gives a direction, not one weight"):
         eq.Balancer(method, heads="weighted")
+    with pytest.raises(SettingError, match=r"mode='recompute' .*a Jacobian method gives a direction"):
+        eq.Balancer(method, mode="recompute")

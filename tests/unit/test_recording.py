@@ -380,3 +380,17 @@ def test_lines_with_other_numbers_of_tasks_are_refused(folder):
     fewer = TrainingConfig(**{**record.config.model_dump(), "tasks": ("one",)})
     with pytest.raises(RunFolderError, match="1 tasks"):
         read_lines(fewer, (folder / "records.jsonl").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [({}, "shared parameters"), ({"gradients": eq.Sketch(64)}, "sketch"), ({"layer": "trunk"}, "one layer")],
+)
+def test_a_line_says_where_gradients_were_taken(folder, settings, place):
+    loop = Loop(eq.MGDA())
+    if "layer" in settings:
+        settings = {"layer": loop.trunk[0]}
+    loop.balancer = eq.Balancer(eq.MGDA(), **settings)
+    eq.record(loop.balancer, folder, every=1)
+    loop.run(2)
+    assert {line["gradients"]["at"] for line in lines_of(folder)} == {place}

@@ -55,6 +55,10 @@ def check_settings(method: object, tasks: object, model: object, given: Mapping[
     if isinstance(method, JacobianMethod) and given["heads"] == "weighted":
         name = type(method).__name__
         wrong.append(f"heads='weighted' ({name} gives a direction, not one weight a task; leave it out)")
+    if isinstance(method, JacobianMethod) and given["mode"] == "recompute":
+        wrong.append(
+            "mode='recompute' (it differentiates a weighted sum, and a Jacobian method gives a direction; leave it out)"
+        )
     wrong += [complaint for complaint in [refuse_mode(given["gradients"], method)] if complaint]
     if given["granularity"] in {"module", "tensor"}:
         wrong += _granular(method, model, given)

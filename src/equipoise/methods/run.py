@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import LossError, PreferenceError, StateError, TaskError, listed
+from ..errors import LossError, NonFiniteError, PreferenceError, StateError, TaskError, listed
 from ..solve import Status
 from ..types import Preference
 from .base import Answer, GramianMethod, JacobianMethod, LossMethod, Method, State, Step
@@ -203,7 +203,15 @@ def weigh(method: Method, gramian: Tensor, state: State, step: Step) -> Weighed:
     if isinstance(method, LossMethod):
         if step.losses is None:
             raise LossError(f"{method!r} looks at losses; give `losses`.")
-        return run_loss_method(method, step.losses, state, step)
+        weighed = run_loss_method(method, step.losses, state, step)
+        bad = torch.nonzero(~torch.isfinite(weighed.weights)).ravel().tolist()
+        if bad:
+            shown = [f"'{step.tasks.here[i]}' (loss {float(step.losses[i]):.6g}): {weighed.weights[i]}" for i in bad]
+            raise NonFiniteError(
+                f"the weights of {method!r} must be finite; {'; '.join(shown)}. Bring the losses near 1, for example "
+                "by dividing each by its first value."
+            )
+        return weighed
     raise TaskError(
         f"{method!r} needs the Jacobian, which a Gramian does not hold; use eq.direction(method, jacobian)."
     )

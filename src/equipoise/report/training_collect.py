@@ -13,6 +13,12 @@ from .training_figures import training_panels
 
 __all__ = ["collect_training"]
 
+_PLACES = {
+    "shared parameters": "the parameters that at least two tasks reach",
+    "sketch": "a random sketch of the parameters that at least two tasks reach",
+    "features": "the features, not the parameters",
+    "one layer": "the parameters of one layer",
+}
 _TITLES = {
     "uniform weights": "The weights never moved",
     "identical runs": "Another run is the same",
@@ -145,12 +151,7 @@ def _gradients(record: TrainingRecord) -> str:
         if measured[0].measured == "by the record"
         else f"those that the method itself computed, at {plural(len(measured), 'recorded step')}"
     )
-    where = (
-        "the parameters that at least two tasks reach"
-        if measured[0].at == "shared parameters"
-        else "the features, not the parameters"
-    )
-    return f"Gradients are {how}, on {where}, of one mini-batch each."
+    return f"Gradients are {how}, on {_PLACES[measured[0].at]}, of one mini-batch each."
 
 
 def _counts(lines: Sequence[StepLine]) -> list[dict[str, str]]:

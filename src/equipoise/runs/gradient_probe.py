@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..engine.graph import leaves_behind, tensor_hooks_off
 from ..engine.jacobian import Jacobian
-from .training_record import MOST_PAIRED, GradientLine
+from .training_record import MOST_PAIRED, GradientLine, Place
 
 __all__ = ["MOST_BYTES", "describe_gradients", "measure_gramian", "numbers"]
 
@@ -64,7 +64,7 @@ def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) ->
 
 
 def describe_gradients(
-    gramian: Tensor, weights: NDArray[np.float64] | None, rows: Sequence[int], k: int, measured: bool, features: bool
+    gramian: Tensor, weights: NDArray[np.float64] | None, rows: Sequence[int], k: int, measured: bool, at: Place
 ) -> GradientLine:
     """A Gramian in the words of a record.
 
@@ -74,7 +74,7 @@ def describe_gradients(
         rows: Their positions among all tasks.
         k: Number of all tasks.
         measured: Whether the record measured it.
-        features: Whether it was taken at the features.
+        at: Where it was taken.
     """
     matrix = gramian.detach().cpu().numpy().astype(np.float64)
     norms = np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
@@ -93,7 +93,7 @@ def describe_gradients(
     whole[np.ix_(rows, rows)] = cosines
     upper = whole[np.triu_indices(k, 1)]
     return GradientLine(
-        at="features" if features else "shared parameters",
+        at=at,
         measured="by the record" if measured else "by the method",
         norms=numbers(norms, rows, k) or (),
         shares=shares,

@@ -21,11 +21,12 @@ from ..records import StepRecord
 from .gradient_probe import MOST_BYTES, describe_gradients, measure_gramian, numbers
 from .noop import identical_runs, notices
 from .training_folder import LineFile, check_folder, read_neighbours, read_training, write_config
-from .training_record import GradientLine, Kind, Notice, Numbers, StepLine, TrainingConfig
+from .training_record import GradientLine, Kind, Notice, Numbers, Place, StepLine, TrainingConfig
 
 __all__ = ["Recorder", "record"]
 
 _LOGGER = logging.getLogger("equipoise")
+_PLACES: dict[str, Place] = {"features": "features", "sketch": "sketch", "last layer": "one layer"}  # by engine
 _STEPS_PER_PASS = 150
 """A measurement is k backward passes and a Gramian, measured at 0.8 k steps: one in 150 k steps costs about 0.5 %."""
 _FIRST_WORD = 4
@@ -214,9 +215,9 @@ class Recorder:
             if gramian is None and self._measured and (self._steps == 1 or self._steps % self._measured == 0):
                 gramian, measured = self._measure(balancer, losses, rows), True
             if gramian is not None:
-                at_features = not measured and balancer.plan.engine == "features"
+                at: Place = "shared parameters" if measured else _PLACES.get(balancer.plan.engine, "shared parameters")
                 single = None if groups else factors
-                gradients = describe_gradients(gramian, single, rows, k, measured=measured, features=at_features)
+                gradients = describe_gradients(gramian, single, rows, k, measured=measured, at=at)
         line = StepLine(
             step=self._steps,
             seconds=round(now - self._began, 6),

@@ -13,6 +13,7 @@ from ..errors import RunFolderError
 __all__ = ["GradientLine", "Notice", "StepLine", "TrainingConfig", "TrainingRecord", "read_lines"]
 
 Kind = Literal["loss method", "Gramian method", "Jacobian method"]
+Place = Literal["shared parameters", "sketch", "features", "one layer"]
 Numbers = tuple[float | None, ...]
 """One entry a task, in the order of the configuration; None where the task was absent or the number is not finite."""
 
@@ -62,7 +63,7 @@ class GradientLine(_Record):
     """The tasks' gradients at one step, before weights unless said.
 
     Attributes:
-        at: Where they were taken: ``shared parameters`` or ``features``.
+        at: Where they were taken: ``shared parameters``, a ``sketch`` of these, ``features``, or ``one layer``.
         measured: ``by the method`` (free) or ``by the record`` (one backward pass a task).
         norms: Size of each task's gradient, in loss per unit of parameter.
         shares: Size of each task's weighted gradient over the sum of these sizes; sum 1. None without weights.
@@ -72,7 +73,7 @@ class GradientLine(_Record):
         conflicting: Share of the task pairs with a negative cosine; None where no pair has one.
     """
 
-    at: Literal["shared parameters", "features"]
+    at: Place
     measured: Literal["by the method", "by the record"]
     norms: Numbers
     shares: Numbers | None

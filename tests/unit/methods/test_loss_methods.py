@@ -242,7 +242,7 @@ def test_weights_must_name_every_task_and_be_a_non_negative_preference(kind):
         (lambda: eq.HypervolumeLoss(slack=1.0), "`slack` must be larger than 1"),
         (lambda: eq.ExcessMTL(step_size=0.0), "`step_size` must be positive"),
         (lambda: eq.Averaged(eq.MGDA()), "takes a loss method"),
-        (lambda: eq.Averaged(rule="best", cap=0), r"rule='best' \(one of .*cap=0 \(at least 1\)"),
+        (lambda: eq.Averaged(rule="best", cap=0), r"rule='best' \(one of .*cap=0 \(a whole number, at least 1\)"),
     ],
 )
 def test_settings_outside_their_range_are_refused_with_the_value(make, words):

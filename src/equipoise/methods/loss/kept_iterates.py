@@ -271,12 +271,16 @@ class KeptIterates:
         return found
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def check_settings(rule: str, cap: int, every: int, dominance: str) -> None:
     """Raises `SettingError` naming every setting outside its range."""
     wrong = [
         *([f"rule={rule!r} (one of {listed(get_args(Rule))})"] if rule not in get_args(Rule) else []),
-        *([f"cap={cap!r} (at least 1)"] if not cap >= 1 else []),
-        *([f"every={every!r} (at least 1)"] if not every >= 1 else []),
+        *([f"cap={cap!r} (a whole number, at least 1)"] if not _is_count(cap) else []),
+        *([f"every={every!r} (a whole number, at least 1)"] if not _is_count(every) else []),
         *([f"dominance={dominance!r} (one of {listed(get_args(Dominance))})"] * (dominance not in get_args(Dominance))),
     ]
     if wrong:
