@@ -14,6 +14,9 @@ __all__ = ["pulled_min_norm"]
 
 Array = NDArray[np.float64]
 
+_GRADED = 1e-6
+"""A gap of this part of the squared length is no rounding of the path's last equation."""
+
 
 def pulled_min_norm(gramian: Array, pull: float, *, checked: bool = False) -> Solution:
     r"""Weights of the shortest sum of a point of the gradients' convex hull and a multiple of the mean gradient.
@@ -70,9 +73,13 @@ def pulled_min_norm(gramian: Array, pull: float, *, checked: bool = False) -> So
     if not weights.sum() > 0:  # norms some twenty decades apart: the path's unit drowns the shortest gradients
         return _of_shifted(matrix, pull)
     weights /= weights.sum()
-    pulls = weights / inverse
-    products = cosines @ (pulls + mean)
-    gap = max(float(pulls @ products) - float((products / inverse).min()), 0.0) / float((pulls + mean).sum()) ** 2
+    gap, square = _gap(weights, cosines, inverse, mean)
+    if gap > _GRADED * square:  # norms some ten decades apart
+        other = _of_shifted(matrix, pull)
+        other_gap, _ = _gap(other.value, cosines, inverse, mean)
+        if other_gap < gap:
+            return other
+    gap /= float((weights / inverse + mean).sum()) ** 2
     shortest = None if unique else least_norm_weights(path.kernel, inverse, weights, np.zeros(k))
     status = Status.SOLVED if shortest is None else Status.RANK_DEFICIENT
     if hull_holds_zero(cosines):
@@ -80,6 +87,13 @@ def pulled_min_norm(gramian: Array, pull: float, *, checked: bool = False) -> So
     if not ended and gap > 1e-10:
         status = Status.ITERATION_LIMIT
     return Solution(weights if shortest is None else shortest, status, gap)
+
+
+def _gap(weights: Array, cosines: Array, inverse: Array, mean: Array) -> tuple[float, float]:
+    """Duality gap and squared length of the pulled point, in units of the shortest gradient."""
+    point = weights / inverse + mean
+    products = cosines @ point
+    return max(float(weights / inverse @ products) - float((products / inverse).min()), 0.0), float(point @ products)
 
 
 def _of_shifted(matrix: Array, pull: float) -> Solution:
