@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .data import Table
     from .linear import LinearProblem
 
-__all__ = ["RESAMPLES", "audit"]
+__all__ = ["RESAMPLES", "audit", "task_cards"]
 
 RESAMPLES = 200
 """Resamples of the rows where fewer than half are complete and no number was asked for."""
@@ -101,7 +101,7 @@ def audit(
         title=title if title is not None else _title(table),
         command=command,
         data=_data_card(table, problem),
-        tasks=_task_cards(table, problem),
+        tasks=task_cards(problem, table.units, table.kinds),
         verdicts=tuple(verdicts),
         smallest_width=max(1, problem.rank),
         summary=width_summary(verdicts, max(1, problem.rank)) if width is None else "",
@@ -154,7 +154,14 @@ def _doubts(problem: "LinearProblem") -> list[str]:
     return doubts
 
 
-def _task_cards(table: "Table", problem: "LinearProblem") -> tuple[TaskCard, ...]:
+def task_cards(problem: "LinearProblem", units: Sequence[str], kinds: Sequence[str]) -> tuple[TaskCard, ...]:
+    """One card a task of a linear problem.
+
+    Args:
+        problem: Fitted.
+        units: Of each target, or "".
+        kinds: ``regression`` or ``least squares on classes`` for each.
+    """
     size = np.sqrt(problem.gramian.diagonal())
     # A task of which nothing can be predicted has no direction: its correlations are shown as 0.
     scale = np.where(size > 0, size, np.inf)
@@ -163,11 +170,11 @@ def _task_cards(table: "Table", problem: "LinearProblem") -> tuple[TaskCard, ...
     return tuple(
         TaskCard(
             name=name,
-            unit=table.units[index],
-            kind=cast("Any", table.kinds[index]),
+            unit=units[index],
+            kind=cast("Any", kinds[index]),
             variance=float(problem.variance[index]),
             separate_loss=float(problem.unexplained[index] / problem.total[index]),
             correlations=tuple(map(float, correlations[index])),
         )
-        for index, name in enumerate(table.tasks)
+        for index, name in enumerate(problem.tasks)
     )

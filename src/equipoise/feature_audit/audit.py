@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..auditing import task_cards
 from ..errors import DataError, InputError
-from ..verdict import AuditRecord, DataCard, TaskCard, Verdict
+from ..verdict import AuditRecord, DataCard, Verdict
 from .features import Where, features_of
 from .targets import Columns, Targets
 
@@ -105,7 +106,7 @@ def audit_features(
         title=f"Features of {shown}: {len(problem.tasks)} tasks",
         command="",
         data=_data_card(problem, columns, shown, features),
-        tasks=_task_cards(problem, columns),
+        tasks=task_cards(problem, [""] * len(problem.tasks), columns.kinds),
         verdicts=tuple(_about_features(verdict, shown) for verdict in verdicts),
         smallest_width=max(1, problem.rank),
         versions={"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}},
@@ -163,22 +164,4 @@ def _data_card(problem: LinearProblem, columns: Columns, shown: str, where: Wher
             "Only second moments were kept, in float64, in one pass over the loader.",
         ),
         warnings=problem.warnings,
-    )
-
-
-def _task_cards(problem: LinearProblem, columns: Columns) -> tuple[TaskCard, ...]:
-    size = np.sqrt(problem.gramian.diagonal())
-    scale = np.where(size > 0, size, np.inf)
-    related = np.clip(problem.gramian / np.outer(scale, scale), -1.0, 1.0)
-    np.fill_diagonal(related, 1.0)
-    return tuple(
-        TaskCard(
-            name=task,
-            unit="",
-            kind=columns.kinds[i],
-            variance=float(problem.variance[i]),
-            separate_loss=float(problem.unexplained[i] / problem.total[i]),
-            correlations=tuple(map(float, related[i])),
-        )
-        for i, task in enumerate(problem.tasks)
     )
