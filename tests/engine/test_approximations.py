@@ -13,6 +13,7 @@ import equipoise as eq
 from equipoise.engine.approximations.sketch import Signs, fold
 from equipoise.errors import EquipoiseWarning, InputError, SettingError
 
+from .comparing import step
 from .problems import TwoPart, batch, dense_gradients
 
 MODES = {
@@ -21,20 +22,6 @@ MODES = {
     "Sketch": lambda model: eq.Sketch(16),
     "LastLayer": lambda model: eq.LastLayer(model.trunk[2]),
 }
-
-
-def gradients(model: nn.Module) -> dict:
-    return {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
-
-
-def step(balancer, model, x, y, absent=()):
-    model.zero_grad()
-    z = model.features(x)
-    losses = model.losses(z, y)
-    losses.update(dict.fromkeys(absent))
-    loss = balancer(losses, features=z)
-    loss.backward()
-    return loss
 
 
 def assert_is_the_combination(model, rows, weights, heads, scale=1.0):

@@ -4,31 +4,12 @@ import copy
 
 import pytest
 import torch
-from torch import nn
 
 import equipoise as eq
 from equipoise.errors import SettingError
 
+from .comparing import losses_of, trained
 from .problems import TwoPart, batch, dense_gradients
-
-
-def losses_of(model, x, y):
-    return model.losses(model.features(x), y)
-
-
-def gradients(model: nn.Module) -> dict:
-    return {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
-
-
-def trained(model, balancer, seeds):
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    for seed in seeds:
-        optimizer.zero_grad()
-        z = model.features(batch(seed=seed)[0])
-        balancer(model.losses(z, batch(seed=seed)[1]), features=z).backward()
-        optimizer.step()
-    return gradients(model)
-
 
 GROUPS = {
     "module": lambda name: name.rpartition(".")[0],

@@ -9,6 +9,7 @@ from torch import nn
 import equipoise as eq
 from equipoise.errors import SettingError, StateError
 
+from .comparing import step
 from .problems import TwoPart, batch
 
 MODES = {
@@ -17,16 +18,6 @@ MODES = {
     "Sketch": lambda model: eq.Sketch(16),
     "LastLayer": lambda model: eq.LastLayer(model.trunk[2]),
 }
-
-
-def step(balancer, model, x, y, absent=()):
-    model.zero_grad()
-    z = model.features(x)
-    losses = model.losses(z, y)
-    losses.update(dict.fromkeys(absent))
-    loss = balancer(losses, features=z)
-    loss.backward()
-    return loss
 
 
 @pytest.mark.parametrize(

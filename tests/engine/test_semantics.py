@@ -10,11 +10,8 @@ from torch.utils.checkpoint import checkpoint
 import equipoise as eq
 from equipoise.errors import EquipoiseError, InputError, SettingError
 
+from .comparing import gradients, losses_of
 from .problems import TwoPart, batch, dense_gradients, wanted
-
-
-def gradients(model: nn.Module) -> dict:
-    return {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
 
 
 def close(found: dict, target: dict, tolerance: float = 1e-12) -> None:
@@ -36,10 +33,6 @@ def expected(model, rows, method, heads="own"):
 def squares(heads, inputs, y):
     pairs = enumerate(zip(heads, inputs, strict=True))
     return {f"t{i}": (head(z)[:, 0] - y[:, i]).square().mean() for i, (head, z) in pairs}
-
-
-def losses_of(model, x, y):
-    return model.losses(model.features(x), y)
 
 
 # ----------------------------------------------------------------------------------------------------------- graphs

@@ -71,13 +71,12 @@ def pulled_min_norm(gramian: Array, pull: float, *, checked: bool = False) -> So
         value, _, unique = found
     weights = inverse * value
     if not weights.sum() > 0:  # norms some twenty decades apart: the path's unit drowns the shortest gradients
-        return _of_shifted(matrix, pull)
+        return _of_shifted(matrix, pull, cosines, inverse, mean)
     weights /= weights.sum()
     gap, square = _gap(weights, cosines, inverse, mean)
     if gap > _GRADED * square:  # norms some ten decades apart
-        other = _of_shifted(matrix, pull)
-        other_gap, _ = _gap(other.value, cosines, inverse, mean)
-        if other_gap < gap:
+        other = _of_shifted(matrix, pull, cosines, inverse, mean)
+        if _gap(other.value, cosines, inverse, mean)[0] < gap:
             return other
     gap /= float((weights / inverse + mean).sum()) ** 2
     shortest = None if unique else least_norm_weights(path.kernel, inverse, weights, np.zeros(k))
@@ -96,9 +95,12 @@ def _gap(weights: Array, cosines: Array, inverse: Array, mean: Array) -> tuple[f
     return max(float(weights / inverse @ products) - float((products / inverse).min()), 0.0), float(point @ products)
 
 
-def _of_shifted(matrix: Array, pull: float) -> Solution:
-    """As the min-norm problem of the shifted gradients, which has fewer digits."""
+def _of_shifted(matrix: Array, pull: float, cosines: Array, inverse: Array, mean: Array) -> Solution:
+    """As the min-norm problem of the shifted gradients, which has fewer digits; status and certificate are ours."""
     largest = float(matrix.diagonal().max())
     sums = matrix.mean(axis=1) / largest
     shifted = matrix / largest + pull * (sums[:, None] + sums) + pull * pull * float(sums.mean())
-    return min_norm_point(shifted, checked=True)
+    found = min_norm_point(shifted, checked=True)
+    gap, _ = _gap(found.value, cosines, inverse, mean)
+    status = Status.STATIONARY if hull_holds_zero(cosines) else found.status
+    return Solution(found.value, status, gap / float((found.value / inverse + mean).sum()) ** 2)

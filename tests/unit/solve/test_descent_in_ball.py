@@ -123,3 +123,11 @@ def test_norms_thirty_decades_apart_leave_the_pulled_point_finite_and_no_vertex_
     shifted = rows + pull * rows.mean(axis=0)
     length = np.linalg.norm(found.value @ shifted)
     assert length <= np.linalg.norm(shifted, axis=1).min() * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("decades", [0, 6, 12, 15])
+def test_opposite_gradients_are_stationary_however_far_apart_their_norms_lie(decades):
+    rows = np.array([[10.0**decades, 0.0, 0.0], [-(10.0**-decades), 0.0, 0.0], [0.0, 10.0**decades, 0.0]])
+    found = pulled_min_norm(rows @ rows.T, 0.3)
+    assert found.status is Status.STATIONARY
+    assert 0 <= found.certificate < 1e-9
