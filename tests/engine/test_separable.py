@@ -8,8 +8,9 @@ from torch import nn
 
 import equipoise as eq
 from equipoise.engine import Ownership
+from equipoise.engine.joint_rows import JointRows
 from equipoise.engine.passes import differentiate
-from equipoise.engine.separable import JointRows, SeparableRows
+from equipoise.engine.separable import SeparableRows
 
 from .problems import dense_gradients
 

@@ -13,7 +13,7 @@ from .ghost import LinearRows
 from .graph import Graph, is_accumulator
 from .linear_sites import LinearSite
 
-__all__ = ["Passes", "Source", "run_passes", "takes_batches"]
+__all__ = ["Passes", "Source", "arriving", "run_passes", "takes_batches"]
 
 Source = list[tuple[Tensor | GradientEdge, Tensor]]
 """Where a pass starts: outputs with their gradients."""
@@ -109,7 +109,7 @@ def run_passes(
         together = max(1, _AT_ONCE // max(site.rows for site in sites))
     first, second = len(leaves), len(leaves) + len(sites)
     brought: list[list[Tensor | None]] = []
-    with _arriving([site.node for site in sites]) as seen, _arriving(watch) as passed:
+    with arriving([site.node for site in sites]) as seen, arriving(watch) as passed:
         for start in range(0, len(sources), together):
             chunk = list(sources[start : start + together])
             keep = retain_graph or start + together < len(sources)
@@ -141,7 +141,7 @@ def run_passes(
 
 
 @contextmanager
-def _arriving(nodes: Sequence[Node]) -> Iterator[dict[int, Tensor]]:
+def arriving(nodes: Sequence[Node]) -> Iterator[dict[int, Tensor]]:
     """Notes the gradients that nodes are given: after hooks on activations, which `autograd.grad` may leave out.
 
     What is asked for at an edge is taken before such hooks where the pass goes on behind it, and after them where it

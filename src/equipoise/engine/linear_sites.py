@@ -10,7 +10,7 @@ from torch.autograd.graph import GradientEdge, Node
 
 from .graph import Graph
 
-__all__ = ["LinearSite", "find_linear_site"]
+__all__ = ["LinearSite", "find_linear_site", "is_turn", "obstacle_to_reading"]
 
 # node -> (position of the weight among its inputs, name under which the node keeps the other factor)
 _PRODUCTS: Mapping[str, tuple[int, str]] = {"AddmmBackward0": (2, "mat1"), "MmBackward0": (1, "self")}
@@ -65,7 +65,7 @@ def find_linear_site(graph: Graph, leaf: Tensor) -> LinearSite | str:
         return "not a dense matrix"
     users = graph.users(leaf)
     transposed = False
-    while len(users) == 1 and _transposes(users[0][0]):
+    while len(users) == 1 and is_turn(users[0][0]):
         transposed = not transposed
         users = graph.consumers.get(users[0][0], [])
     if len(users) != 1:
@@ -74,9 +74,11 @@ def find_linear_site(graph: Graph, leaf: Tensor) -> LinearSite | str:
     place, factor = _PRODUCTS.get(node.name(), (-1, ""))
     if position != place:
         return f"used by {node.name()}"
-    obstacle = _obstacle(node, factor)
+    obstacle = obstacle_to_reading(node, factor)
     if obstacle:
         return obstacle
+    if getattr(node, "_saved_alpha", 1) != 1:
+        return "scaled product"
     rows, fan_in = (int(size) for size in getattr(node, f"_saved_{factor}_sym_sizes"))
     fan_out = int(leaf.shape[0] if transposed else leaf.shape[1])
     if fan_in != int(leaf.shape[1] if transposed else leaf.shape[0]):
@@ -84,21 +86,21 @@ def find_linear_site(graph: Graph, leaf: Tensor) -> LinearSite | str:
     return LinearSite(leaf, node, rows, fan_in, fan_out, transposed)
 
 
-def _transposes(node: Node) -> bool:
+def is_turn(node: Node) -> bool:
+    """Whether a node transposes a matrix."""
     if node.name() == "TBackward0":
         return True
     return node.name() == "PermuteBackward0" and tuple(getattr(node, "_saved_dims", ())) == (1, 0)
 
 
-def _obstacle(node: Node, factor: str) -> str:
+def obstacle_to_reading(node: Node, factor: str) -> str:
+    """Why what a product keeps of its factors cannot be read as it stands; "" if it can."""
     saved: Any = getattr(node, f"_raw_saved_{factor}", None)
     if saved is None or not hasattr(saved, "unpack_hook"):
-        return "this torch does not show how the layer's input is kept"
+        return "this torch does not show how the layer's inputs are kept"
     if saved.unpack_hook is not None:  # reading it would run the checkpoint's forward again, or move data
-        return "its input is kept through saved-tensor hooks (activation checkpointing or offloading)"
-    if getattr(node, "_saved_alpha", 1) != 1:
-        return "scaled product"
+        return "an input is kept through saved-tensor hooks (activation checkpointing or offloading)"
     held = getattr(saved, "data", None)
     if isinstance(held, Tensor) and held.layout != torch.strided:
-        return "its input is sparse"
+        return "an input is sparse"
     return ""

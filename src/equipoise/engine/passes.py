@@ -9,14 +9,15 @@ from torch import Tensor
 from .backward import Source, run_passes, takes_batches
 from .gradients import Gradients, Own, Part
 from .graph import Graph, read_graph, tensor_hooks_off
-from .heads import feature_gradients, head_pass, split
+from .heads import differentiate_heads, feature_gradients, split
 from .jacobian import Jacobian
+from .joint_rows import JointRows
 from .linear_sites import LinearSite
 from .ownership import Ownership
 from .planning import LayerPlan, Plan, choose_sites, memory_limit, predict, predict_sequential
 from .rank import MixedRows, find_dependence
 from .rowwise import RowwiseTrunk, read_rowwise
-from .separable import JointRows, collect
+from .separable import collect
 from .sorting import sort_rows
 from .streaming import stream
 
@@ -94,10 +95,10 @@ def differentiate(
     with tensor_hooks_off(leaves):
         if not features:
             return _sequential(step, "no features given")
-        trunk, heads, obstacle = split(losses, features, leaves, ownership)
-        if obstacle:
-            return _sequential(step, f"not two-phase: {obstacle}")
-        return _two_phase(step, features, trunk, heads)
+        parts = split(losses, features, leaves, ownership)
+        if parts.obstacle:
+            return _sequential(step, f"not two-phase: {parts.obstacle}")
+        return _two_phase(step, features, parts.trunk, parts.heads)
 
 
 # ------------------------------------------------------------------------------------------------------ two orders
@@ -129,20 +130,12 @@ def _sequential(step: _Step, reason: str) -> Gradients:
     return Gradients(parts, own, plan, k)
 
 
-def _two_phase(step: _Step, features: Sequence[Tensor], trunk: Graph, heads: Sequence[Sequence[Tensor]]) -> Gradients:
+def _two_phase(step: _Step, features: Sequence[Tensor], trunk: Graph, heads: Sequence[Graph]) -> Gradients:
     k = len(step.losses)
-    rows: list[dict[int, Tensor | None]] = []
-    at_features: list[list[Tensor | None]] = []
-    rowwise = all(feature.dim() and len(feature) == len(features[0]) for feature in features)
-    joint = JointRows(features) if "separable" in step.allow and k > 1 and rowwise else None
-    for loss, head in zip(step.losses, heads, strict=True):
-        own_row, gradients = head_pass(loss, features, head)
-        rows.append(own_row)
-        if joint is not None and not joint.add(gradients):
-            at_features, joint = joint.apart(), None
-        if joint is None:
-            at_features.append(gradients)
-    every_head = list({id(leaf): leaf for head in heads for leaf in head}.values())
+    rows, at_features, joint = differentiate_heads(
+        step.losses, features, heads, step.graph, apart="separable" in step.allow and k > 1
+    )
+    every_head = list({key: leaf for head in heads for key, leaf in head.leaves.items()}.values())
     head_parts, own = sort_rows(every_head, rows, [], step.tasks, step.ownership)
     assert not head_parts, "shared parameters lie behind the features"
     del rows

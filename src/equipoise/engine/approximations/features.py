@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...errors import EquipoiseWarning
+from ..factors import FactoredRows
 from ..graph import Graph, tensor_hooks_off
 from ..handout import Targets
 from ..jacobian import Jacobian
@@ -32,7 +33,7 @@ class FeatureSource:
     """
 
     features: Sequence[Tensor]
-    at_features: Jacobian
+    at_features: Jacobian | FactoredRows
     trunk: Sequence[Tensor]
     own: Own
     plan: Plan
@@ -44,6 +45,8 @@ class FeatureSource:
         They stand in for others, so products in float32 will do, unless so badly conditioned a matrix comes of them
         that weights would be rounding (`can_be_trusted`).
         """
+        if isinstance(self.at_features, FactoredRows):  # in float64 at no cost
+            return self.at_features.gramian()
         if all(feature.dtype == torch.float32 for feature in self.features):
             found = self.at_features.gramian(torch.float32)
             if can_be_trusted(found, [torch.full((len(found),), 2 * torch.finfo(torch.float32).eps)]):
@@ -78,13 +81,12 @@ class FeatureSource:
     def first_nonfinite(self, row: int, ownership: Ownership) -> str:
         """Where the gradient of one task first holds NaN or inf."""
         del ownership
-        counts = [
-            (number, int((~torch.isfinite(block)).sum()), block.numel())
-            for number, block in enumerate(self.at_features.rows[row])
-            if block is not None
-        ]
-        shown = [f"{count} of {size} values at features number {number}" for number, count, size in counts if count]
-        return shown[0] if shown else "the products of gradients overflow float64"
+        spot = self.at_features.nonfinite(row)
+        if spot is None:
+            return "the products of gradients overflow float64"
+        feature, count, size = spot
+        number = next(n for n, other in enumerate(self.features) if other is feature)
+        return f"{count} of {size} values at features number {number}"
 
 
 def at_features(
