@@ -3,26 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Chosen", "ChosenRows", "Joined"]
-
-
-class Joined(NamedTuple):
-    """What all heads send back to one of the features, added up.
-
-    Attributes:
-        total: Of the feature's shape.
-        places: Rows of the feature (its axes but the last taken as one) that some head has a gradient for.
-        tasks: Whose it is, for each of these.
-    """
-
-    total: Tensor
-    places: Tensor
-    tasks: Tensor
+__all__ = ["Chosen", "ChosenRows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +57,19 @@ class ChosenRows:
         """For each feature the tasks that take it."""
         return [set() if chosen is None else set(chosen.tasks.tolist()) for chosen in self.chosen]
 
-    def joined(self, number: int) -> Joined | None:
-        """The sum at one of the features, and whose rows it is made of; None where no head takes it."""
+    def touched(self, number: int) -> tuple[Tensor, Tensor] | None:
+        """Rows of one of the features that are not zero, and whose each is; None where no head takes it."""
         chosen = self.chosen[number]
         if chosen is None:
             return None
         # two readings, and nothing is written; NaN counts
-        touched = torch.maximum(chosen.gradients.amax(dim=1), chosen.gradients.amin(dim=1).neg()) != 0
-        total = laid_out(chosen.gradients, chosen.rows, self.parameters[number])
-        return Joined(total, chosen.rows[touched], chosen.tasks[touched])
+        some = torch.maximum(chosen.gradients.amax(dim=1), chosen.gradients.amin(dim=1).neg()) != 0
+        return chosen.rows[some], chosen.tasks[some]
+
+    def total(self, number: int) -> Tensor | None:
+        """The sum of all tasks' gradients at one of the features."""
+        chosen = self.chosen[number]
+        return None if chosen is None else laid_out(chosen.gradients, chosen.rows, self.parameters[number])
 
 
 def laid_out(gradients: Tensor, rows: Tensor, feature: Tensor) -> Tensor:

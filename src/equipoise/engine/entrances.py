@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from .graph import Graph
+from .graph import Graph, has_hooks
 from .linear_sites import is_turn, obstacle_to_reading
 
 __all__ = ["Entrance", "find_entrances"]
@@ -59,12 +60,13 @@ def find_entrances(graph: Graph, heads: Sequence[Graph], features: Sequence[Tens
 
     Returns:
         Products only, or choices of rows only, each for one head. None where a feature is used in any other way, or by
-        a node of two heads, or where a hook on a feature waits for each head's gradient.
+        a node of two heads, or where hooks wait for what each head sends back.
     """
     places = [
         (node, position, number)
         for number, feature in enumerate(features)
         for node, position in graph.consumers.get(feature.grad_fn, ())  # type: ignore[arg-type]
+        if graph.below[node][position][1] == feature.output_nr
     ]
     if any(feature._backward_hooks or not feature.numel() for feature in features):
         return None
@@ -75,11 +77,14 @@ def find_entrances(graph: Graph, heads: Sequence[Graph], features: Sequence[Tens
                 heads_of[node].append(number)
     if any(len(numbers) != 1 for numbers in heads_of.values()):
         return None
+    if any(has_hooks(node) for node in heads_of):
+        return None
+    numbers = [torch.arange(prod(feature.shape[:-1]), device=feature.device) for feature in features]
     found = []
     for node, position, number in places:
         rows = None
         if not _multiplies(node, position, features[number]):
-            rows = _chosen(node, features[number])
+            rows = _chosen(node, numbers[number].view(features[number].shape[:-1]))
             if rows is None:
                 return None
         found.append(Entrance(node, number, heads_of[node][0], rows))
@@ -98,10 +103,13 @@ def _multiplies(node: Node, position: int, feature: Tensor) -> bool:
     return getattr(parent, "variable", None) is not None and not obstacle_to_reading(node, "mat2")
 
 
-def _chosen(node: Node, feature: Tensor) -> Tensor | None:
-    """Numbers of the rows that a node chooses of a feature; None where it does something else."""
+def _chosen(node: Node, numbers: Tensor) -> Tensor | None:
+    """Of the rows of a feature, numbered without its last axis, those that a node chooses; None if it does not."""
     name, held = node.name(), _Saved(node)
-    numbers = torch.arange(prod(feature.shape[:-1]), device=feature.device).view(feature.shape[:-1])
+    packed = "_raw_saved_indices" if name == "IndexBackward0" else "_raw_saved_index"
+    raw: Any = getattr(node, packed, ())
+    if any(one.unpack_hook is not None for one in (raw if isinstance(raw, Sequence) else [raw])):
+        return None  # to read them would run a checkpoint's forward again
     if name == "IndexBackward0":
         indices = node._saved_indices  # type: ignore[attr-defined]
         axes = sum(index.dim() if index is not None and index.dtype == torch.bool else 1 for index in indices)
@@ -109,7 +117,7 @@ def _chosen(node: Node, feature: Tensor) -> Tensor | None:
         return None if old or axes > numbers.dim() else numbers[tuple(slice(None) if i is None else i for i in indices)]
     if name not in {"SliceBackward0", "SelectBackward0", "IndexSelectBackward0"}:
         return None
-    axis = held["dim"] % feature.dim()
+    axis = held["dim"] % (numbers.dim() + 1)
     if axis >= numbers.dim():
         return None
     if name == "SelectBackward0":
@@ -125,6 +133,6 @@ class _Saved:
     def __init__(self, node: Node) -> None:
         self.node = node
 
-    def __getitem__(self, name: str) -> int:
-        value: int = getattr(self.node, f"_saved_{name}")
-        return value - (1 << 64) if value >= 1 << 63 else value
+    def __getitem__(self, name: str) -> Any:
+        value = getattr(self.node, f"_saved_{name}")
+        return value - (1 << 64) if value is not None and value >= 1 << 63 else value

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .chosen_rows import Joined
 from .jacobian import Jacobian
 
 __all__ = ["FactoredRows", "Factors"]
+
+_CANCELLED = 1e-6  # of what is added up: of float64's sixteen digits ten are left
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,23 +59,35 @@ class FactoredRows:
     def gramian(self) -> Tensor:
         """(k, k) inner products of the rows, float64 throughout.
 
-        Cost: K² (N + d) multiply-adds; where heads are so wide that k² N d / 2 is less, rows are formed.
+        Cost: K² (N + d) multiply-adds; where heads are so wide that k² N d / 2 is less, or where what a
+        head's columns send back cancels to less than a thousandth, rows are formed.
         """
         total = torch.zeros(self.count, self.count, dtype=torch.float64, device=self.parameters[0].device)
         for number, (feature, factors) in enumerate(zip(self.parameters, self.factors, strict=True)):
             if factors is None:
                 continue
-            (rows, width), fan_in = factors.gradients.shape, factors.weights.shape[1]
-            if 2 * width**2 * (rows + fan_in) > self.count**2 * rows * fan_in:
+            found = self._products(factors)
+            if found is None:
                 blocks = [[self.block(task, number)] for task in range(self.count)]
-                total += Jacobian([feature], blocks).gramian().to(total.device)
-                continue
-            left, right = factors.gradients.double(), factors.weights.double()
-            products = (left.T @ left) * (right @ right.T)
-            owner = factors.owner.to(products.device)
-            halved = products.new_zeros(self.count, width).index_add_(0, owner, products)
-            total += products.new_zeros(self.count, self.count).index_add_(1, owner, halved).to(total.device)
+                found = Jacobian([feature], blocks).gramian()
+            total += found.to(total.device)
         return (total + total.T) / 2
+
+    def _products(self, factors: Factors) -> Tensor | None:
+        """(k, k); None where rows that are formed are the cheaper way, or the more exact one."""
+        (rows, width), fan_in = factors.gradients.shape, factors.weights.shape[1]
+        if 2 * width**2 * (rows + fan_in) > self.count**2 * rows * fan_in:
+            return None
+        left, right, owner = factors.gradients.double(), factors.weights.double(), factors.owner
+        products, owner = (left.T @ left) * (right @ right.T), owner.to(left.device)
+        inside = products * (owner[:, None] == owner)
+        squares, sizes = (
+            products.new_zeros(self.count).index_add_(0, owner, part.sum(dim=1)) for part in (inside, inside.abs())
+        )
+        if bool((squares < _CANCELLED * sizes).any()):  # as with two columns that differ only in sign
+            return None
+        halved = products.new_zeros(self.count, width).index_add_(0, owner, products)
+        return products.new_zeros(self.count, self.count).index_add_(1, owner, halved)
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows, of each feature's shape and type; None where no head takes the feature."""
@@ -108,16 +121,19 @@ class FactoredRows:
         """For each feature the tasks that take it."""
         return [set() if factors is None else set(factors.owner.tolist()) for factors in self.factors]
 
-    def joined(self, number: int) -> Joined | None:
-        """The sum at one of the features, and whose rows it is made of; None where no head takes it."""
-        factors, feature = self.factors[number], self.parameters[number]
+    def touched(self, number: int) -> tuple[Tensor, Tensor] | None:
+        """Rows of one of the features that are not zero, and whose each is; None where no head takes it."""
+        factors = self.factors[number]
         if factors is None:
             return None
         everywhere = ~torch.isfinite(factors.weights).all(dim=1)  # zero times inf is NaN
         places, columns = ((factors.gradients != 0) | everywhere).nonzero(as_tuple=True)
-        owner = factors.owner.to(columns.device)
-        total = _multiplied(factors.gradients, factors.weights, feature)
-        return Joined(total, places, owner[columns])
+        return places, factors.owner.to(columns.device)[columns]
+
+    def total(self, number: int) -> Tensor | None:
+        """The sum of all tasks' gradients at one of the features."""
+        factors = self.factors[number]
+        return None if factors is None else _multiplied(factors.gradients, factors.weights, self.parameters[number])
 
     def only(self, rows: Sequence[int]) -> "FactoredRows":
         """Some of the rows."""

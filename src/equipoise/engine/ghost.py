@@ -94,7 +94,8 @@ class LinearRows:
             for slot, (row, delta) in zip(buffer, present, strict=True):
                 if sizes is not None and start == 0:  # the product then finds it near the processor
                     sizes[row] = torch.linalg.vector_norm(delta, dtype=factor.dtype)
-                _triangular_product(factor, delta[:, columns].to(factor), slot.view(height, -1))
+                stripe = delta if stripes == 1 else delta[:, columns]
+                _triangular_product(factor, stripe.to(factor), slot.view(height, -1))
             products.add(buffer)
         index = torch.tensor([row for row, _ in present], device=device)
         total[index[:, None], index] = products.matrix()
@@ -166,9 +167,11 @@ def triangular_factor(inputs: Tensor) -> Tensor:
 def _triangular_product(factor: Tensor, delta: Tensor, out: Tensor) -> None:
     """Writes ``factor @ delta`` into a float64 tensor, skipping what is zero."""
     height = len(factor)
-    band = height if height < 2 * _BAND else _BAND
-    for start in range(0, height, band):
-        rows = slice(start, start + band)
+    if height < 2 * _BAND:
+        torch.mm(factor, delta, out=out) if factor.dtype == out.dtype else out.copy_(factor @ delta)
+        return
+    for start in range(0, height, _BAND):
+        rows = slice(start, start + _BAND)
         if factor.dtype == out.dtype:
             torch.mm(factor[rows, start:], delta[start:], out=out[rows])
         else:

@@ -22,6 +22,8 @@ __all__ = [
     "through_losses",
 ]
 
+_SMALL = 4096  # numbers: fewer are copied together sooner than looked at one by one
+
 Targets = list[tuple[Tensor, Tensor]]
 """Parameters, or losses that lead to them, each with the gradient that it is to receive."""
 
@@ -69,11 +71,13 @@ def head_gradients(own: Own, weights: Tensor) -> Targets:
     targets = []
     for leaf, rows in own:
         wide = torch.promote_types(leaf.dtype, torch.float32)
-        total = torch.zeros((), dtype=wide, device=leaf.device)
+        total: Tensor | None = None
         for number, gradient in rows:
             block = gradient.to_dense() if gradient.is_sparse else gradient
-            total = total + block.to(wide) * factors[number]
-        targets.append((leaf, total.to(leaf.dtype)))
+            block = (block if block.dtype == wide else block.to(wide)) * factors[number]
+            total = block if total is None else total.add_(block)
+        if total is not None:
+            targets.append((leaf, total if leaf.dtype == wide else total.to(leaf.dtype)))
     return targets
 
 
@@ -93,6 +97,11 @@ def nonfinite_heads(own: Own) -> dict[int, int]:
     if not entries:
         return {}
     # NaN and inf make a sum NaN or inf, which reads each number once; one wait on the device for all of them
+    blocks = [block for _, _, block in entries]
+    if len({(block.dtype, block.device) for block in blocks}) == 1 and max(map(Tensor.numel, blocks)) <= _SMALL:
+        together = torch.cat([block.reshape(-1) for block in blocks])  # k heads: two operations, not k
+        if math.isfinite(together.sum(dtype=torch.float64).item()):
+            return {}
     device = entries[0][2].device
     sums = [block.sum(dtype=torch.promote_types(block.dtype, torch.float32)) for _, _, block in entries]
     flags = torch.isfinite(torch.stack([total.to(device, torch.float64) for total in sums])).tolist()

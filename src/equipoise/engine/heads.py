@@ -1,6 +1,6 @@
 """Networks taken apart at their features, and the heads differentiated."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,15 +38,13 @@ class Split:
     obstacle: str
 
 
-def split(
-    losses: Sequence[Tensor], features: Sequence[Tensor], leaves: Sequence[Tensor], ownership: Ownership
-) -> Split:
+def split(losses: Sequence[Tensor], features: Sequence[Tensor], graph: Graph, ownership: Ownership) -> Split:
     """Takes the graph apart at the features.
 
     Args:
         losses: Scalars of the present tasks.
         features: Tensors between trunk and heads.
-        leaves: Behind the losses.
+        graph: Of the losses.
         ownership: Gives names; knows what is shared.
 
     Raises:
@@ -58,15 +56,24 @@ def split(
             f"`features` must be outputs of the shared part of the network; number {detached} has no grad_fn. "
             "Was it detached, or computed under no_grad?"
         )
-    trunk = read_graph(features)
-    heads = [read_graph([loss], stop=features) for loss in losses]
-    return Split(trunk, heads, _obstacle(trunk, heads, features, leaves, ownership))
+    trunk = read_graph(features, known=graph)
+    heads = [read_graph([loss], stop=features, known=graph) for loss in losses]
+    return Split(trunk, heads, _obstacle(trunk, heads, losses, features, graph.leaves.values(), ownership))
 
 
 def _obstacle(
-    trunk: Graph, heads: Sequence[Graph], features: Sequence[Tensor], leaves: Sequence[Tensor], ownership: Ownership
+    trunk: Graph,
+    heads: Sequence[Graph],
+    losses: Sequence[Tensor],
+    features: Sequence[Tensor],
+    leaves: Iterable[Tensor],
+    ownership: Ownership,
 ) -> str:
     outputs = {(feature.grad_fn, feature.output_nr) for feature in features}
+    nodes = {feature.grad_fn for feature in features}
+    for number, loss in enumerate(losses):
+        if loss.grad_fn in nodes and (loss.grad_fn, loss.output_nr) not in outputs:
+            return f"loss {number} is another output of {loss.grad_fn.name()} beside a feature"  # type: ignore[union-attr]
     for number, feature in enumerate(features):
         assert feature.grad_fn is not None
         if trunk.consumers.get(feature.grad_fn):  # the heads' gradient there holds what comes back through the other
@@ -103,7 +110,9 @@ def differentiate_heads(
         The heads' own gradients; for each task those at the features; or, where each task owns its rows, no such
         gradients but their sum.
     """
-    apart = apart and all(feature.dim() and len(feature) == len(features[0]) for feature in features)
+    apart = apart and all(
+        feature.numel() and feature.dim() and len(feature) == len(features[0]) for feature in features
+    )
     together = heads_at_once(losses, features, heads, graph)
     if together is not None:
         own, found = together
@@ -144,6 +153,8 @@ def heads_at_once(
         For each loss its parameters' gradients by identity; and those at the features. None where the heads do not
         begin in that way.
     """
+    if any(loss.grad_fn is feature.grad_fn for loss in losses for feature in features):
+        return None
     entrances = find_entrances(graph, heads, features)
     if not entrances:
         return None
@@ -211,7 +222,7 @@ def feature_gradients(
     leaves = list(graph.leaves.values())
     ownership.meet(leaves, complete=complete)
     with tensor_hooks_off(leaves):
-        parts = split(losses, features, leaves, ownership)
+        parts = split(losses, features, graph, ownership)
         if parts.obstacle:
             raise InputError(
                 f"a method on representation gradients needs every shared parameter behind `features`: "

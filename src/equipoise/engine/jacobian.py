@@ -53,7 +53,8 @@ class Jacobian:
         columns = sum(self.parameters[number].numel() for number in numbers)
         dense = not any(block is not None and block.is_sparse for row in self.rows for block in row)
         if k * columns <= _FEW and dense:
-            products.add(torch.stack([self._beside(row, numbers) for row in self.rows]).to(dtype))
+            stacks = [self._stack(number).to(dtype) for number in numbers]
+            products.add(stacks[0] if len(stacks) == 1 else torch.cat(stacks, dim=1))
             return products.matrix()
         width = Products.width(k, columns)
         buffer = torch.empty(k, width, dtype=dtype, device=device)
@@ -77,15 +78,13 @@ class Jacobian:
             products.add(buffer[:, :filled])
         return products.matrix()
 
-    def _beside(self, row: Sequence[Tensor | None], numbers: Sequence[int]) -> Tensor:
-        """Some blocks of a row, one after the other."""
-        pieces = [
-            torch.zeros(parameter.numel(), dtype=parameter.dtype, device=parameter.device)
-            if block is None
-            else block.reshape(-1)
-            for parameter, block in ((self.parameters[number], row[number]) for number in numbers)
-        ]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+    def _stack(self, number: int) -> Tensor:
+        """All rows' gradients of one parameter, (k, its size)."""
+        blocks = [row[number] for row in self.rows]
+        like = self.parameters[number]
+        return torch.stack([torch.zeros_like(like) if block is None else block for block in blocks]).reshape(
+            len(blocks), like.numel()
+        )
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows.
@@ -103,7 +102,7 @@ class Jacobian:
     def _combine_one(self, number: int, weights: Tensor, scalars: Sequence[float | Tensor]) -> Tensor | None:
         parameter, blocks = self.parameters[number], [row[number] for row in self.rows]
         if len(blocks) * parameter.numel() <= _FEW and not any(block is None or block.is_sparse for block in blocks):
-            together = torch.stack([block.reshape(-1) for block in blocks if block is not None])
+            together = self._stack(number)
             together = together.to(torch.promote_types(together.dtype, torch.float32))
             return (weights.to(together) @ together).to(parameter.dtype).reshape(parameter.shape)
         total: Tensor | None = None

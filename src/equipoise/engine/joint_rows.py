@@ -33,18 +33,19 @@ class JointRows:
     def of(cls, rows: FactoredRows | ChosenRows) -> "JointRows | None":
         """The sum of what all heads sent back at once; None where a row of the batch has two owners."""
         joint = cls(rows.parameters)
-        joint.count, batch = rows.count, len(joint.owner)
+        batch = len(joint.owner)
         first, last = torch.full_like(joint.owner, rows.count), torch.full_like(joint.owner, -1)
         for number, feature in enumerate(rows.parameters):
-            found = rows.joined(number)
-            if found is not None:
-                places = found.places // (feature[..., 0].numel() // batch)
-                first.scatter_reduce_(0, places, found.tasks, "amin")
-                last.scatter_reduce_(0, places, found.tasks, "amax")
-                joint.totals[number] = found.total
+            touched = rows.touched(number)
+            if touched is not None:
+                places, tasks = touched
+                places = places // (feature[..., 0].numel() // batch)
+                first.scatter_reduce_(0, places, tasks, "amin")
+                last.scatter_reduce_(0, places, tasks, "amax")
         if bool(((first != last) & (last >= 0)).any()):
             return None
-        joint.owner = last
+        joint.owner, joint.count = last, rows.count
+        joint.totals = [rows.total(number) for number in range(len(rows.parameters))]
         joint._reached = [[task in tasks for tasks in rows.reaching()] for task in range(rows.count)]
         return joint
 

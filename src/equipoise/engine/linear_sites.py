@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from .graph import Graph
+from .graph import Graph, has_hooks
 
 __all__ = ["LinearSite", "find_linear_site", "is_turn", "obstacle_to_reading"]
 
@@ -79,6 +79,8 @@ def find_linear_site(graph: Graph, leaf: Tensor) -> LinearSite | str:
         return obstacle
     if getattr(node, "_saved_alpha", 1) != 1:
         return "scaled product"
+    if has_hooks(node, before=False):
+        return "a hook waits for its gradients"
     rows, fan_in = (int(size) for size in getattr(node, f"_saved_{factor}_sym_sizes"))
     fan_out = int(leaf.shape[0] if transposed else leaf.shape[1])
     if fan_in != int(leaf.shape[1] if transposed else leaf.shape[0]):

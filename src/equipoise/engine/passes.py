@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .backward import Source, run_passes, takes_batches
 from .gradients import Gradients, Own, Part
-from .graph import Graph, read_graph, tensor_hooks_off
+from .graph import Graph, has_hooks, read_graph, tensor_hooks_off
 from .heads import differentiate_heads, feature_gradients, split
 from .jacobian import Jacobian
 from .joint_rows import JointRows
@@ -95,7 +95,7 @@ def differentiate(
     with tensor_hooks_off(leaves):
         if not features:
             return _sequential(step, "no features given")
-        parts = split(losses, features, leaves, ownership)
+        parts = split(losses, features, graph, ownership)
         if parts.obstacle:
             return _sequential(step, f"not two-phase: {parts.obstacle}")
         return _two_phase(step, features, parts.trunk, parts.heads)
@@ -159,10 +159,12 @@ def _through_trunk(
     reason: str,
 ) -> Gradients:
     k = len(at_features)
-    behind = list(trunk.leaves.values())
+    behind = [leaf for key, leaf in trunk.leaves.items() if key in step.graph.leaves]
     dependence = None
     if "rank" in step.allow and behind and all(step.ownership.is_settled(leaf) for leaf in behind):
         dependence = find_dependence(at_features, features)
+        if dependence is not None and any(has_hooks(node, before=False) for node in trunk.activations()):
+            dependence = None  # they need not be linear
     tasks, all_rows = list(step.tasks), at_features
     if dependence is not None:
         at_features = [at_features[row] for row in dependence.basis]

@@ -141,6 +141,13 @@ def multiplications(node: Node) -> float:
     return 2 * size * float(shape[-2]) if name.startswith("ScaledDotProduct") and len(shape) > 1 else 0.0
 
 
+def _work(graph: Graph) -> dict[Node, float]:
+    """Multiply-adds of each node that multiplies; looked at once a graph."""
+    if graph.work is None:
+        graph.work = {node: size for node in graph.nodes if (size := multiplications(node))}
+    return graph.work
+
+
 def predict(
     graph: Graph,
     shared: Sequence[Node],
@@ -163,7 +170,7 @@ def predict(
     Returns:
         Multiplications of the step over those of a plain one; None where there are none.
     """
-    sizes = {node: size for node in graph.nodes if (size := multiplications(node))}
+    sizes = _work(graph)
     if not sizes:
         return None
     whole, inner = sum(sizes.values()), sum(sizes.get(node, 0.0) for node in shared)
@@ -195,7 +202,7 @@ def predict_sequential(
     Returns:
         Multiplications of the step over those of a plain one; None where there are none.
     """
-    sizes = {node: size for node in graph.nodes if (size := multiplications(node))}
+    sizes = _work(graph)
     whole = sum(sizes.values())
     if not sizes:
         return None

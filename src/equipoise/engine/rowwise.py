@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from .graph import Graph, is_accumulator, shape_at
+from .graph import Graph, has_hooks, is_accumulator, shape_at
 from .linear_sites import LinearSite, find_linear_site
 
 __all__ = ["NormSite", "RowwiseTrunk", "read_rowwise"]
@@ -123,6 +123,8 @@ def read_rowwise(whole: Graph, trunk: Graph, features: Sequence[Tensor]) -> Roww
         if is_accumulator(node) or node in allowed:
             continue
         name, shape = node.name(), shape_at(GradientEdge(node, 0))
+        if has_hooks(node, before=False):
+            return f"a hook acts on {name}"
         if prod(shape) % rows:
             return f"{name} does not keep the batch's rows"
         if node in weights:

@@ -184,7 +184,8 @@ def collect(
             small += _of_norm(norm, delta, normalised.get(norm), owner, k)
     if not small:
         return weights, None
-    return weights, Jacobian([leaf for leaf, _ in small], [[rows[task] for _, rows in small] for task in range(k)])
+    by_leaf = [rows.unbind() for _, rows in small]
+    return weights, Jacobian([leaf for leaf, _ in small], [[rows[task] for rows in by_leaf] for task in range(k)])
 
 
 def _of_norm(
@@ -201,13 +202,11 @@ def _of_norm(
 
 def _by_task(delta: Tensor, owner: Tensor, k: int) -> Tensor:
     """(k, d): the sum of each task's rows."""
-    spread = owner.repeat_interleave(len(delta) // len(owner))
+    spread = owner.repeat_interleave(len(delta) // len(owner)) if len(delta) != len(owner) else owner
     wide = delta.to(torch.promote_types(delta.dtype, torch.float32))
-    found = (torch.arange(k, device=owner.device)[:, None] == spread).to(wide) @ wide
-    if not bool(torch.isfinite(found).all()):  # NaN and inf stay with the tasks that they belong to
-        found = torch.zeros(k + 1, wide.shape[1], dtype=wide.dtype, device=wide.device)
-        found = found.index_add_(0, torch.where(spread < 0, k, spread), wide)[:k]
-    return found.to(delta.dtype)
+    # added and not multiplied by zeros and ones, NaN and inf stay with the tasks that they belong to
+    found = torch.zeros(k + 1, wide.shape[1], dtype=wide.dtype, device=wide.device)
+    return found.index_add_(0, torch.where(spread < 0, k, spread), wide)[:k].to(delta.dtype)
 
 
 def _by_row(weights: Tensor, owner: Tensor) -> Tensor:
