@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -104,7 +104,7 @@ def test_many_choices_of_one_feature_are_kept_apart(time):
     assert found.count == len(ROWS_3D if time else ROWS_2D) + 1
 
 
-@modest
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(-15, 15), st.integers(-15, 15), st.integers(1, 5), st.integers(0, 1)),
@@ -150,17 +150,3 @@ def test_rows_have_one_owner_only_where_no_two_tasks_meet():
     assert JointRows.of(at_once(losses, features)[1]) is None  # the last task has a row of nearly all
     tokens, features = choosing([lambda z: z[:, 0]], True)
     assert JointRows.of(at_once([tokens[0], features[0][:, 1:].sum()], features)[1]) is None  # one sample, two tasks
-
-
-def test_a_head_with_an_infinite_weight_reaches_rows_that_it_has_no_label_for():
-    network = Network([(6, 7)], [[(0, 2)], [(0, 1)]])
-    z, labelled = network.features[0], torch.tensor([[1.0], [1.0], [1.0], [0.0], [0.0], [0.0]], dtype=torch.float64)
-    with torch.no_grad():
-        network.layers[1][0].weight[0, 2] = torch.inf
-    outputs = [torch.sigmoid(layers[0](z)) for layers in network.layers]
-    losses = [(outputs[0] * labelled).sum(), (outputs[1] * (1 - labelled)).sum()]
-    found = at_once(losses, (z,))[1]
-    rows = one_by_one(losses, (z,))
-    assert {i for i in range(6) if not torch.isfinite(rows[1][0][i]).all()} == set(range(6))  # zero times inf
-    assert {row for row, task in pairs(found.touched(0)) if task == 1} == set(range(6))
-    assert JointRows.of(found) is None

@@ -9,6 +9,7 @@ from torch import nn
 from equipoise.engine import factors as factors_module
 from equipoise.engine.factors import FactoredRows
 from equipoise.engine.jacobian import Jacobian
+from equipoise.engine.joint_rows import JointRows
 
 from .at_once import at_once, filled, flat, near, one_by_one, pairs
 
@@ -194,3 +195,17 @@ def test_columns_of_nearly_the_same_weights_lose_no_more_than_formed_rows():
     wanted = dense @ dense.T
     gramian = at_once(losses, (z,))[1].gramian()
     assert float((gramian - wanted).abs().max() / wanted.max()) < 1e-6
+
+
+def test_a_head_with_an_infinite_weight_reaches_rows_that_it_has_no_label_for():
+    network = Network([(6, 7)], [[(0, 2)], [(0, 1)]])
+    z, labelled = network.features[0], torch.tensor([[1.0], [1.0], [1.0], [0.0], [0.0], [0.0]], dtype=torch.float64)
+    with torch.no_grad():
+        network.layers[1][0].weight[0, 2] = torch.inf
+    outputs = [torch.sigmoid(layers[0](z)) for layers in network.layers]
+    losses = [(outputs[0] * labelled).sum(), (outputs[1] * (1 - labelled)).sum()]
+    found = at_once(losses, (z,))[1]
+    rows = one_by_one(losses, (z,))
+    assert {i for i in range(6) if not torch.isfinite(rows[1][0][i]).all()} == set(range(6))  # zero times inf
+    assert {row for row, task in pairs(found.touched(0)) if task == 1} == set(range(6))
+    assert JointRows.of(found) is None
