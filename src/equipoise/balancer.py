@@ -22,7 +22,6 @@ from .engine.inspection import (
     allow_several_backwards,
     explained,
     read_features,
-    refuse_unreached,
     statistics_held,
 )
 from .engine.passes import Plan
@@ -196,8 +195,6 @@ class Balancer(Saved, Copyable):
         refuse_no_clock(self.method, self.steps_per_epoch)
         refuse_preference(self.method, preference)
         held = read_features(features)
-        if held and self.method.needs != "losses":
-            refuse_unreached(values, [names[i] for i in present], held)
         if second is not None or third is not None:
             refuse_second_batch(self.method, self.settings, self.accumulation is not None)
         others = read_others(second, third, names, present)

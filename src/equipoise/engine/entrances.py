@@ -12,10 +12,23 @@ from torch.autograd.graph import GradientEdge, Node
 from .graph import Graph, has_hooks
 from .linear_sites import is_turn, obstacle_to_reading
 
-__all__ = ["Entrance", "find_entrances"]
+__all__ = ["Entrance", "Head", "find_entrances", "read_heads"]
 
 # a product of the features and a weight -> (position of the features among its inputs, of the weight)
 _PRODUCTS = {"AddmmBackward0": (1, 2), "MmBackward0": (0, 1)}
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """What lies between one loss and the features.
+
+    Attributes:
+        nodes: All of its nodes.
+        leaves: Its parameters by identity, in the order of a depth-first walk.
+    """
+
+    nodes: set[Node]
+    leaves: dict[int, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +63,39 @@ class Entrance:
         return held.detach().T
 
 
-def find_entrances(graph: Graph, heads: Sequence[Graph], features: Sequence[Tensor]) -> list[Entrance] | None:
+def read_heads(losses: Sequence[Tensor], features: Sequence[Tensor], graph: Graph) -> list[Head]:
+    """Walks from each loss up to the features.
+
+    Args:
+        losses: Scalars of the present tasks.
+        features: Tensors between trunk and heads.
+        graph: Of all losses.
+    """
+    known = {node: graph.leaves[key] for key, node in graph.accumulators.items()}
+    stop = {feature.grad_fn for feature in features}
+    heads = []
+    for loss in losses:
+        head = Head(set(), {} if loss.grad_fn is not None or not loss.requires_grad else {id(loss): loss})
+        stack = [loss.grad_fn]
+        while stack:
+            node = stack.pop()
+            if node is None or node in head.nodes or node in stop:
+                continue
+            head.nodes.add(node)
+            leaf = known.get(node)
+            if leaf is not None:
+                head.leaves[id(leaf)] = leaf
+            stack += [parent for parent, _ in reversed(graph.below[node])]
+        heads.append(head)
+    return heads
+
+
+def find_entrances(graph: Graph, heads: Sequence[Head], features: Sequence[Tensor]) -> list[Entrance] | None:
     """Finds every place at which the features are used, if all are of one kind.
 
     Args:
         graph: Of all losses.
-        heads: That of each loss, up to the features.
+        heads: One a loss.
         features: Tensors between trunk and heads.
 
     Returns:
@@ -72,9 +112,8 @@ def find_entrances(graph: Graph, heads: Sequence[Graph], features: Sequence[Tens
         return None
     heads_of: dict[Node, list[int]] = {node: [] for node, _, _ in places}
     for number, head in enumerate(heads):
-        for node in head.nodes:
-            if node in heads_of:
-                heads_of[node].append(number)
+        for node in head.nodes & heads_of.keys():
+            heads_of[node].append(number)
     if any(len(numbers) != 1 for numbers in heads_of.values()):
         return None
     if any(has_hooks(node) for node in heads_of):

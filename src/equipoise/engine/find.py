@@ -18,7 +18,7 @@ from .approximations.source import Source
 from .foresee import Foresight
 from .graph import Graph, leaves_behind, read_graph
 from .handout import nonfinite_heads
-from .inspection import inspect_graph
+from .inspection import inspect_graph, refuse_unreached
 from .memory import estimate, refuse_above
 from .ownership import Ownership
 from .passes import Gradients, differentiate
@@ -139,6 +139,8 @@ def find(
         The gradients; `Found.power` is 0 without float16, and where no scale gave finite numbers.
     """
     graph = read_graph(losses)
+    if batch.features and losses is batch.losses:
+        refuse_unreached(losses, step.tasks.here, batch.features, graph)
     facts = inspect_graph(losses, graph)
     if facts.reentrant:
         raise InputError(

@@ -33,6 +33,18 @@ class Graph:
     below: dict[Node, Below] = field(default_factory=dict)
     work: dict[Node, float] | None = None
 
+    def walk(self, nodes: Iterable[Node | None]) -> Iterator[Node]:
+        """Every node behind some nodes and these themselves, in no certain order; those of another graph too."""
+        stack, seen = [node for node in nodes if node is not None], set[Node]()
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                yield node
+                below = self.below.get(node)
+                below = node.next_functions if below is None else below
+                stack += [parent for parent, _ in below if parent is not None]
+
     def activations(self) -> list[Node]:
         """Nodes that a gradient passes on its way, without those that only turn or cast a leaf."""
         weights: set[Node] = set()

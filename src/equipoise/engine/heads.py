@@ -1,6 +1,6 @@
 """Networks taken apart at their features, and the heads differentiated."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from ..errors import InputError
 from .backward import arriving
 from .chosen_rows import Chosen, ChosenRows
-from .entrances import Entrance, find_entrances
+from .entrances import Entrance, Head, find_entrances, read_heads
 from .factors import FactoredRows, Factors
 from .gradients import Own
 from .graph import Graph, read_graph, tensor_hooks_off
@@ -29,12 +29,12 @@ class Split:
 
     Attributes:
         trunk: The graph behind the features.
-        heads: That of each loss, up to the features.
+        heads: One a loss.
         obstacle: What stands in the way of two phases; "" if nothing does.
     """
 
     trunk: Graph
-    heads: Sequence[Graph]
+    heads: Sequence[Head]
     obstacle: str
 
 
@@ -57,16 +57,16 @@ def split(losses: Sequence[Tensor], features: Sequence[Tensor], graph: Graph, ow
             "Was it detached, or computed under no_grad?"
         )
     trunk = read_graph(features, known=graph)
-    heads = [read_graph([loss], stop=features, known=graph) for loss in losses]
-    return Split(trunk, heads, _obstacle(trunk, heads, losses, features, graph.leaves.values(), ownership))
+    heads = read_heads(losses, features, graph)
+    return Split(trunk, heads, _obstacle(trunk, heads, losses, features, graph, ownership))
 
 
 def _obstacle(
     trunk: Graph,
-    heads: Sequence[Graph],
+    heads: Sequence[Head],
     losses: Sequence[Tensor],
     features: Sequence[Tensor],
-    leaves: Iterable[Tensor],
+    graph: Graph,
     ownership: Ownership,
 ) -> str:
     outputs = {(feature.grad_fn, feature.output_nr) for feature in features}
@@ -78,14 +78,14 @@ def _obstacle(
         assert feature.grad_fn is not None
         if trunk.consumers.get(feature.grad_fn):  # the heads' gradient there holds what comes back through the other
             return f"feature {number} lies behind another one"
-        used = [place for head in heads for place in head.consumers.get(feature.grad_fn, ())]
-        if any(node.next_functions[position] not in outputs for node, position in used):
+        used = graph.consumers.get(feature.grad_fn, ())
+        if any(graph.below[node][position] not in outputs for node, position in used):
             return f"a head uses another output of {feature.grad_fn.name()} beside feature {number}"
     count: dict[int, int] = {}
     for head in heads:
         for key in head.leaves:
             count[key] = count.get(key, 0) + 1
-    for leaf in leaves:
+    for leaf in graph.leaves.values():
         name = ownership.name(leaf)
         if id(leaf) in trunk.leaves and id(leaf) in count:
             return f"{name} is used before and after the features"
@@ -95,14 +95,14 @@ def _obstacle(
 
 
 def differentiate_heads(
-    losses: Sequence[Tensor], features: Sequence[Tensor], heads: Sequence[Graph], graph: Graph, *, apart: bool
+    losses: Sequence[Tensor], features: Sequence[Tensor], heads: Sequence[Head], graph: Graph, *, apart: bool
 ) -> tuple[list[HeadRow], list[list[Tensor | None]], JointRows | None]:
     """Differentiates every head, all at once where that can be seen to be right.
 
     Args:
         losses: Scalars of the present tasks.
         features: Tensors between trunk and heads.
-        heads: The graph of each loss, up to the features.
+        heads: One a loss.
         graph: Of all losses.
         apart: Whether tasks that own their rows of the batch are looked for.
 
@@ -129,7 +129,7 @@ def differentiate_heads(
     return own, at_features, joint
 
 
-def _head_pass(loss: Tensor, features: Sequence[Tensor], head: Graph) -> tuple[HeadRow, list[Tensor | None]]:
+def _head_pass(loss: Tensor, features: Sequence[Tensor], head: Head) -> tuple[HeadRow, list[Tensor | None]]:
     """Differentiates one head.
 
     Returns:
@@ -142,7 +142,7 @@ def _head_pass(loss: Tensor, features: Sequence[Tensor], head: Graph) -> tuple[H
 
 
 def heads_at_once(
-    losses: Sequence[Tensor], features: Sequence[Tensor], heads: Sequence[Graph], graph: Graph
+    losses: Sequence[Tensor], features: Sequence[Tensor], heads: Sequence[Head], graph: Graph
 ) -> tuple[list[HeadRow], FactoredRows | ChosenRows] | None:
     """Differentiates all heads in one pass, where each takes up the features by nodes of its own (`find_entrances`).
 
@@ -239,7 +239,7 @@ def feature_gradients(
 
 
 def _all_heads(
-    losses: Sequence[Tensor], features: Sequence[Tensor], heads: Sequence[Graph], graph: Graph
+    losses: Sequence[Tensor], features: Sequence[Tensor], heads: Sequence[Head], graph: Graph
 ) -> tuple[list[HeadRow], Jacobian | FactoredRows]:
     together = heads_at_once(losses, features, heads, graph)
     if together is None:

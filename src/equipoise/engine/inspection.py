@@ -7,10 +7,9 @@ from typing import NamedTuple
 import torch
 import torch._functorch.config as functorch_config
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 
 from ..errors import InputError, LossError
-from .graph import Graph, read_graph
+from .graph import Graph, is_accumulator, read_graph
 
 __all__ = [
     "Facts",
@@ -74,11 +73,12 @@ def inspect_graph(tensors: Sequence[Tensor], graph: Graph | None = None) -> Fact
     half = any(tensor.dtype == torch.float16 for tensor in (*tensors, *known.leaves.values()))
     reentrant = False
     for node in known.nodes:
-        if not node.next_functions:  # where a leaf's gradient ends
+        if not known.below[node]:  # where a leaf's gradient ends
             continue
         reentrant = reentrant or node.name() == _CHECKPOINT
-        if not half:  # torch keeps the type of a node's outputs only here
-            half = any(entry.dtype == torch.float16 for entry in getattr(node, "_input_metadata", ()))
+        if not half:
+            for entry in getattr(node, "_input_metadata", ()):  # torch keeps the type of a node's outputs only here
+                half = half or entry.dtype is torch.float16
     return Facts(half, reentrant)
 
 
@@ -126,40 +126,27 @@ def _collect(value: object, place: str, found: list[Tensor], wrong: list[str]) -
         wrong.append(f"{place} is {type(value).__name__}")
 
 
-def refuse_unreached(losses: Sequence[Tensor], names: Sequence[str], features: Sequence[Tensor]) -> None:
+def refuse_unreached(losses: Sequence[Tensor], names: Sequence[str], features: Sequence[Tensor], graph: Graph) -> None:
     """Raises `LossError` where a loss has nothing in common with the features' graph but parameters.
 
     A loss that meets the graph somewhere else (a bypass, a feature that a head has changed in place) passes: the
     engine then does not use the features.
+
+    Args:
+        losses: Scalars of the present tasks.
+        names: Theirs.
+        features: Tensors between trunk and heads.
+        graph: Of the losses.
     """
-    behind: set[Node] = set()
-    stack = [feature.grad_fn for feature in features if feature.grad_fn is not None]
-    while stack:
-        node = stack.pop()
-        if node not in behind:
-            behind.add(node)
-            stack.extend(parent for parent, _ in node.next_functions if parent is not None)
-    behind = {node for node in behind if getattr(node, "variable", None) is None}
-    lost = [name for name, loss in zip(names, losses, strict=True) if not _meets(loss, behind)]
+    behind = {node for node in graph.walk(feature.grad_fn for feature in features) if not is_accumulator(node)}
+    pairs = zip(names, losses, strict=True)
+    lost = [name for name, loss in pairs if not any(node in behind for node in graph.walk([loss.grad_fn]))]
     if lost:
         shown = ", ".join(f"'{name}'" for name in lost)
         raise LossError(
             f"{shown}: the loss does not reach the features. They must be the very tensors that the heads were given, "
             "from the same forward pass. Pass those, or leave `features` out."
         )
-
-
-def _meets(loss: Tensor, nodes: set[Node]) -> bool:
-    seen: set[Node] = set()
-    stack = [] if loss.grad_fn is None else [loss.grad_fn]
-    while stack:
-        node = stack.pop()
-        if node in nodes:
-            return True
-        if node not in seen:
-            seen.add(node)
-            stack.extend(parent for parent, _ in node.next_functions if parent is not None)
-    return False
 
 
 @contextmanager

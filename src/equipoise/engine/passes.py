@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .backward import Source, run_passes, takes_batches
+from .entrances import Head
 from .gradients import Gradients, Own, Part
 from .graph import Graph, has_hooks, read_graph, tensor_hooks_off
 from .heads import differentiate_heads, feature_gradients, split
@@ -130,7 +131,7 @@ def _sequential(step: _Step, reason: str) -> Gradients:
     return Gradients(parts, own, plan, k)
 
 
-def _two_phase(step: _Step, features: Sequence[Tensor], trunk: Graph, heads: Sequence[Graph]) -> Gradients:
+def _two_phase(step: _Step, features: Sequence[Tensor], trunk: Graph, heads: Sequence[Head]) -> Gradients:
     k = len(step.losses)
     rows, at_features, joint = differentiate_heads(
         step.losses, features, heads, step.graph, apart="separable" in step.allow and k > 1
