@@ -41,9 +41,6 @@ def test_the_estimate_bounds_the_error_of_rounded_products(rows, fan_in, fan_out
     deltas = [torch.randn(rows, fan_out, generator=generator) * scale for _ in range(k)]
     part = LinearRows(torch.zeros(fan_out, fan_in), inputs, deltas, True)
     found, wanted = part.rounded(), exact_products(part)
-    if 8 * rows <= fan_in:
-        assert found is None
-        return
     assert found is not None
     products, errors = found
     assert bool((relative(products, wanted).amax(dim=1) <= errors.max()).all())
@@ -61,22 +58,22 @@ def test_gradients_that_cancel_within_a_layer_are_seen_in_the_estimate():
     assert float(cancelled[1]) > 100 * float(plain[1])
 
 
-def two_tasks(spread):
-    """Layers with a fifth as many rows as inputs, and two heads that differ by `spread`."""
+def two_tasks(spread, rows=24):
+    """Layers with a quarter as many rows as inputs, and two heads that differ by `spread`."""
     torch.manual_seed(0)
     trunk = nn.Sequential(nn.Linear(64, 96), nn.Tanh(), nn.Linear(96, 96), nn.Tanh())
     heads = [nn.Linear(96, 1) for _ in range(2)]
     with torch.no_grad():
         heads[1].weight.copy_(heads[0].weight + spread * heads[1].weight)
         heads[1].bias.copy_(heads[0].bias)
-    features = trunk(torch.randn(20, 64))
-    target = torch.randn(20)
+    features = trunk(torch.randn(rows, 64))
+    target = torch.randn(rows)
     losses = [(head(features)[:, 0] - target).square().mean() for head in heads]
     return trunk, losses, features
 
 
-def found_and_wanted(spread, allow):
-    trunk, losses, features = two_tasks(spread)
+def found_and_wanted(spread, allow, rows=24):
+    trunk, losses, features = two_tasks(spread, rows)
     found = differentiate(losses, [0, 1], Ownership(trunk), features=[features], retain_graph=True, allow=allow)
     parts = [exact_products(part) for part in found.parts if isinstance(part, LinearRows)]
     rest = [part.gramian() for part in found.parts if not isinstance(part, LinearRows)]
@@ -94,7 +91,12 @@ def test_tasks_that_nearly_agree_get_float64_products(spread):
 
 def test_tasks_that_differ_get_products_as_exact_as_their_gradients():
     found, wanted = found_and_wanted(1.0, ("ghost",))
-    assert float(relative(found, wanted).max()) < 1e-6
+    assert 1e-12 < float(relative(found, wanted).max()) < 1e-6  # float32 was good enough, and was taken
+
+
+def test_products_are_in_float64_at_once_where_that_costs_little_beside_the_passes():
+    found, wanted = found_and_wanted(1.0, ("ghost",), rows=8)
+    assert float(relative(found, wanted).max()) < 1e-12
 
 
 def test_a_gramian_is_trusted_by_its_smallest_eigenvalue_and_rows_of_zeros_do_not_count():

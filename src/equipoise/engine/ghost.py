@@ -26,6 +26,7 @@ _STRETCH = 1 << 15  # numbers mixed at a time
 _SHARE = 40  # but this part of what is held in any case, where that is more
 _MIXED = 192  # and so many columns at least
 _COLUMNS = 256  # converted at least, or the products become too thin
+_TRIANGLE = 0.65  # of a full product
 _BAND = 64  # rows of the triangular factor multiplied at a time; the zeros below it are skipped
 
 
@@ -63,10 +64,9 @@ class LinearRows:
         Returns:
             (k, k), float64, and an estimate of each row's relative error, (k,): :math:`\epsilon \|A\| \|D_t\| /
             \|A^\top D_t\|`, one rounding of what is added up, in absolute values; measured errors are a tenth of it
-            and less. None where float64 is the layer's own, or costs little (8 N <= d_in), or where products are
-            set to less than float32.
+            and less. None where float64 is the layer's own, or where products are set to less than float32.
         """
-        if self.inputs.dtype == torch.float64 or 8 * len(self.inputs) <= self.inputs.shape[1]:
+        if self.inputs.dtype == torch.float64:
             return None
         if torch.get_float32_matmul_precision() != "highest":  # bfloat16 or TF32 inside: the estimate is not theirs
             return None
@@ -75,6 +75,12 @@ class LinearRows:
         gramian = self._products(factor, sizes)
         before = sizes * (factor.norm().double() * torch.finfo(factor.dtype).eps)
         return gramian, torch.where(before == 0, 0.0, before / gramian.diagonal().sqrt())
+
+    def spared(self) -> tuple[float, float]:
+        """Multiply-adds that `rounded` spares, and those of a step's passes: forward, k backward, weights."""
+        (rows, fan_in), k = self.inputs.shape, len(self.deltas)
+        fan_out = self.parameter.numel() / fan_in
+        return _TRIANGLE * k * rows**2 * fan_out, (k + 2.0) * rows * fan_in * fan_out
 
     def _products(self, factor: Tensor, sizes: Tensor | None = None) -> Tensor:
         """Inner products of R D_t over the tasks, in stripes of columns; writes the norms of D_t into `sizes`."""

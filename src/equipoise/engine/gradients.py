@@ -84,9 +84,12 @@ class Gradients:
         """(k, k) inner products over the shared parameters, float64.
 
         Args:
-            certified: Linear layers with many rows are first multiplied in their own precision, and once more in
-                float64 where the result is too badly conditioned for that (`can_be_trusted`). Else in float64 at once.
+            certified: Where float64 would cost more than a twelfth of the passes (many rows), linear layers are first
+                multiplied in their own precision, and once more in float64 where the result is too badly conditioned
+                for that (`can_be_trusted`). Else in float64 at once.
         """
+        spared = [part.spared() for part in self.parts if isinstance(part, LinearRows | SeparableRows)]
+        certified = certified and 12 * sum(extra for extra, _ in spared) > sum(passes for _, passes in spared)
         rounded = [
             part.rounded() if certified and isinstance(part, LinearRows | SeparableRows) else None
             for part in self.parts
