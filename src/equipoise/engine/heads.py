@@ -190,7 +190,7 @@ def _below(pairs: Sequence[tuple[Entrance, Tensor]], feature: int) -> Chosen | N
     here = [(entrance, gradient) for entrance, gradient in pairs if entrance.feature == feature]
     if not here:
         return None
-    pieces = [gradient.reshape(-1, gradient.shape[-1]) for _, gradient in here]
+    pieces = [gradient if gradient.dim() == 2 else gradient.reshape(-1, gradient.shape[-1]) for _, gradient in here]
     heads = torch.tensor([entrance.head for entrance, _ in here], device=pieces[0].device)
     sizes = torch.tensor([len(piece) for piece in pieces], device=pieces[0].device)
     rows = [entrance.rows.reshape(-1) for entrance, _ in here if entrance.rows is not None]
