@@ -73,7 +73,8 @@ class Balancer(Saved, Copyable):
 
     Attributes:
         last: `StepRecord` of the last training step: losses, weights, Gramian, cosines, status, seconds.
-        counts: How often each status occurred, by name.
+        counts: How often each status occurred, by name; also tasks skipped, and products of gradients that were made
+            again in float64 (`Exact`), which costs time that the plan does not foresee.
         plan: How gradients were computed in the last step.
         state: What the method remembers, by name.
         trained: Parameters of the method, by name; give ``balancer.parameters()`` to the optimizer, without weight
@@ -317,6 +318,8 @@ class Balancer(Saved, Copyable):
             self.counts["propagated" if self.settings.nonfinite == "propagate" else "empty"] += 1
         else:
             self.counts["reused" if balanced.reused else weighed.status.name] += 1
+        if balanced.again:
+            self.counts["products again in float64"] += 1
 
     def _each_group(self, move: Callable[[State], State]) -> State:
         return by_group(move, self.state, len(self.carried.groups))

@@ -138,6 +138,28 @@ def test_float64_products_can_be_asked_for():
     assert 1e-10 < float(relative(found["certified"], wanted).max()) < 1e-6  # float32 was good enough, and was taken
 
 
+@pytest.mark.parametrize("granularity", ["model", "module"])
+def test_float64_products_are_made_at_every_granularity(granularity):
+    trunk, losses, features = two_tasks(1.0)
+    modes = eq.Exact(), eq.Exact(products="float64")
+    found = []
+    for mode in modes:
+        balancer = eq.Balancer(eq.MGDA(), model=trunk, gradients=mode, granularity=granularity)
+        balancer(losses, features=features, retain_graph=True)
+        found.append(balancer.last.weights)
+    rough, exact = found
+    assert not torch.equal(rough, exact)  # so the setting reaches the products
+    torch.testing.assert_close(rough, exact, rtol=0, atol=1e-5)
+
+
+def test_products_that_were_made_twice_are_counted():
+    for spread, times in ((1.0, 0), (1e-4, 1)):
+        _, losses, features = two_tasks(spread)
+        balancer = eq.Balancer(eq.MGDA())
+        balancer(losses, features=features)
+        assert balancer.counts["products again in float64"] == times
+
+
 def test_other_words_for_products_are_refused():
     with pytest.raises(eq.errors.SettingError, match="'certified' or 'float64'"):
         eq.Exact(products="float16")

@@ -87,7 +87,7 @@ def balance(
         return _by_second_batch(method, now)
     if found is None:
         found = find(method, now.batch.losses, now.batch, now.step, tools, settings, carried.power)
-    return _by_gradients(method, now, found)
+    return _by_gradients(method, now, found)._replace(again=found.again)
 
 
 def _by_losses(method: LossMethod, now: Now) -> Balanced:

@@ -97,16 +97,18 @@ class Found(NamedTuple):
         source: The gradients, scaled.
         power: Of two: what they were scaled by.
         gramian: (k, k) of the unscaled gradients, float64.
+        again: Whether products were made again in float64, the first ones being too badly conditioned.
     """
 
     source: Source
     power: int
     gramian: Tensor
+    again: bool = False
 
     def only(self, rows: Sequence[int]) -> "Found":
         """What some of the rows alone would have given."""
         chosen = list(rows)
-        return Found(self.source.only(chosen), self.power, self.gramian[chosen][:, chosen])
+        return self._replace(source=self.source.only(chosen), gramian=self.gramian[chosen][:, chosen])
 
 
 def find(
@@ -156,13 +158,15 @@ def find(
         scaled = [_wide(loss) * 2.0**power for loss in losses] if power else list(losses)
         known = None if power else graph
         source = _source(method, scaled, known, batch.features, step, tools, settings, keep, jacobian)
+        again = False
         if isinstance(source, Gradients):
-            gramian = source.gramian(certified=settings.gradients != Exact(products="float64"))
+            source = replace(source, certified=settings.gradients != Exact(products="float64"))
+            gramian, again = source.products()
         else:
             gramian = source.gramian()
         fine = bool(torch.isfinite(gramian.diagonal()).all()) and not (power and nonfinite_heads(source.own))
         if fine or not power:
-            return Found(source, power, gramian * 4.0**-power)
+            return Found(source, power, gramian * 4.0**-power, again)
         power = max(power - 4, 0)
 
 

@@ -60,12 +60,14 @@ class Gradients:
             was declared by the user and does not name it.
         plan: How.
         count: k, the number of rows.
+        certified: Whether linear layers may be multiplied in their own precision, see `products`.
     """
 
     parts: Sequence[Part]
     own: Own
     plan: Plan
     count: int
+    certified: bool = True
 
     @property
     def shared(self) -> Jacobian:
@@ -80,26 +82,30 @@ class Gradients:
             return Jacobian([], [[] for _ in range(self.count)])
         raise EquipoiseError("the Jacobian was never formed: ask for it with differentiate(..., jacobian=True).")
 
-    def gramian(self, *, certified: bool = True) -> Tensor:
-        """(k, k) inner products over the shared parameters, float64.
+    def gramian(self) -> Tensor:
+        """(k, k) inner products over the shared parameters, float64."""
+        return self.products()[0]
 
-        Args:
-            certified: Where float64 would cost more than a twelfth of the passes (many rows), linear layers are first
-                multiplied in their own precision, and once more in float64 where the result is too badly conditioned
-                for that (`can_be_trusted`). Else in float64 at once.
+    def products(self) -> tuple[Tensor, bool]:
+        """The Gramian, and whether linear layers were multiplied twice.
+
+        Where float64 would cost more than a twelfth of the passes (many rows), and `certified` allows it, linear layers
+        are first multiplied in their own precision, and once more in float64 where the result is too badly conditioned
+        for that (`can_be_trusted`); else in float64 at once.
         """
         spared = [part.spared() for part in self.parts if isinstance(part, LinearRows | SeparableRows)]
-        certified = certified and 12 * sum(extra for extra, _ in spared) > sum(passes for _, passes in spared)
+        certified = self.certified and 12 * sum(extra for extra, _ in spared) > sum(passes for _, passes in spared)
         rounded = [
             part.rounded() if certified and isinstance(part, LinearRows | SeparableRows) else None
             for part in self.parts
         ]
         terms = [part.gramian() if found is None else found[0] for part, found in zip(self.parts, rounded, strict=True)]
         errors = [found[1] for found in rounded if found is not None]
-        if errors and not can_be_trusted(self._sum(terms), errors):
-            both = zip(self.parts, terms, rounded, strict=True)
-            terms = [term if found is None else part.gramian() for part, term, found in both]
-        return self._sum(terms)
+        total = self._sum(terms)
+        if not errors or can_be_trusted(total, errors):
+            return total, False
+        both = zip(self.parts, terms, rounded, strict=True)
+        return self._sum([term if found is None else part.gramian() for part, term, found in both]), True
 
     def _sum(self, terms: Sequence[Tensor]) -> Tensor:
         total = torch.zeros(self.count, self.count, dtype=torch.float64)

@@ -47,6 +47,7 @@ class Balanced(NamedTuple):
         factor: 1, or the number of tasks with ``scale="sum"``.
         groups: Names of the groups that the rows of the weights belong to (``granularity=``).
         reused: Whether the weights are those of an earlier step.
+        again: Whether products of gradients were made again in float64.
     """
 
     targets: Targets
@@ -60,6 +61,7 @@ class Balanced(NamedTuple):
     factor: float = 1.0
     groups: tuple[str, ...] = ()
     reused: bool = False
+    again: bool = False
 
     @property
     def empty(self) -> bool:

@@ -30,6 +30,7 @@ _OTHER_STATUSES = {
     "propagated": "a loss or gradient was not finite: NaN was handed on, the state left alone",
     "empty": "no task was left in the step",
     "reused": "the weights of an earlier step were used again (gradients=eq.Every(n))",
+    "products again in float64": "tasks nearly agreed, so products of gradients were made twice; the numbers are right",
 }
 
 
