@@ -151,13 +151,17 @@ def has_hooks(node: Node, *, before: bool = True) -> bool:
         before: Whether hooks on what it is given count (`register_prehook`), or only those on what it gives.
     """
     for register in (node.register_hook, node.register_prehook) if before else (node.register_hook,):
-        handle = register(lambda *_: None)  # torch shows the hooks of a node to a new hook only
+        handle = register(_nothing)  # torch shows the hooks of a node to a new hook only
         known = handle.hooks_dict_ref()
         count = 0 if known is None else len(known)
         handle.remove()
         if count > 1:
             return True
     return False
+
+
+def _nothing(*_: object) -> None:
+    """A hook that leaves everything as it is."""
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from .backward import Source, run_passes, takes_batches
 from .entrances import Head
 from .gradients import Gradients, Own, Part
 from .graph import Graph, has_hooks, read_graph, tensor_hooks_off
-from .heads import differentiate_heads, feature_gradients, split
+from .heads import differentiate_heads, feature_gradients
 from .jacobian import Jacobian
 from .joint_rows import JointRows
 from .linear_sites import LinearSite
@@ -20,6 +20,7 @@ from .rank import MixedRows, find_dependence
 from .rowwise import RowwiseTrunk, read_rowwise
 from .separable import collect
 from .sorting import sort_rows
+from .split import split
 from .streaming import stream
 
 __all__ = ["EXACT_ENGINES", "Gradients", "Own", "Plan", "differentiate", "feature_gradients"]

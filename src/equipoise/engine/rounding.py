@@ -41,4 +41,8 @@ def can_be_trusted(gramian: Tensor, errors: Sequence[Tensor]) -> bool:
         return False
     present = sizes > 0
     unit = (gramian / (sizes[:, None] * sizes))[present][:, present]
-    return not len(unit) or worst <= _LIMIT * float(torch.linalg.eigvalsh(unit)[0])
+    if not len(unit) or not worst:
+        return True
+    # eigenvalues are above a number where what is left after taking it off the diagonal has a Cholesky factor
+    left = unit - worst / _LIMIT * torch.eye(len(unit), dtype=unit.dtype)
+    return not int(torch.linalg.cholesky_ex(left).info)

@@ -27,9 +27,11 @@ class Exact(Mode):
     """The default: the exact Gramian, computed in the cheapest exact way that the engine finds (`Balancer.plan`).
 
     Args:
-        products: ``"certified"``: gradients of float32 layers may be multiplied in float32 where an estimate of the
-            error, set against the Gramian's smallest eigenvalue, says that weights stay right to about 1e-5 (entries
-            then to 1e-8 to 1e-7, which is how far the gradients themselves are known); in float64 otherwise.
+        products: ``"certified"``: in float64 where that costs little beside the passes (few rows for the layers' width;
+            entries of G then to 1e-13). Elsewhere gradients of float32 layers may be multiplied in float32 if an
+            estimate of the error, set against the Gramian's smallest eigenvalue, says that weights stay right to about
+            1e-5 (entries then to 1e-8 to 1e-7, which is how far the gradients themselves are known); if it does not,
+            they are multiplied again in float64, and `Balancer.counts` says how often.
             ``"float64"``: always, entries to 1e-13; a linear layer's products then cost about twice as much.
 
     Example:
