@@ -21,11 +21,11 @@ from .products import Products
 
 __all__ = ["LinearRows", "triangular_factor"]
 
-_BUFFER = 1 << 19  # float64 numbers converted at a time: 4 MiB stays near the processor
+_BUFFER = 4 << 20  # bytes multiplied at a time: they stay near the processor
 _STRETCH = 1 << 15  # numbers mixed at a time
 _SHARE = 40  # but this part of what is held in any case, where that is more
 _MIXED = 192  # and so many columns at least
-_COLUMNS = 256  # converted at least, or the products become too thin
+_COLUMNS = 256  # multiplied at least, or the products become too thin
 _TRIANGLE = 0.65  # of a full product
 _BAND = 64  # rows of the triangular factor multiplied at a time; the zeros below it are skipped
 
@@ -90,10 +90,10 @@ class LinearRows:
         if not present:
             return total
         height, fan_out = len(factor), present[0][1].shape[1]
-        stripes = -(-fan_out // max(_COLUMNS, _BUFFER // (len(present) * height)))
+        stripes = -(-fan_out // max(_COLUMNS, _BUFFER // (len(present) * height * factor.element_size())))
         width = -(-fan_out // stripes)
         products = Products(len(present), device)
-        buffer = torch.empty(len(present), height * width, dtype=torch.float64, device=device)
+        buffer = torch.empty(len(present), height * width, dtype=factor.dtype, device=device)
         for start in range(0, fan_out, width):
             columns = slice(start, min(start + width, fan_out))
             buffer = buffer[:, : height * (columns.stop - start)]
@@ -171,14 +171,11 @@ def triangular_factor(inputs: Tensor) -> Tensor:
 
 
 def _triangular_product(factor: Tensor, delta: Tensor, out: Tensor) -> None:
-    """Writes ``factor @ delta`` into a float64 tensor, skipping what is zero."""
+    """Writes ``factor @ delta``, skipping what is zero."""
     height = len(factor)
     if height < 2 * _BAND:
-        torch.mm(factor, delta, out=out) if factor.dtype == out.dtype else out.copy_(factor @ delta)
+        torch.mm(factor, delta, out=out)
         return
     for start in range(0, height, _BAND):
         rows = slice(start, start + _BAND)
-        if factor.dtype == out.dtype:
-            torch.mm(factor[rows, start:], delta[start:], out=out[rows])
-        else:
-            out[rows].copy_(factor[rows, start:] @ delta[start:])
+        torch.mm(factor[rows, start:], delta[start:], out=out[rows])

@@ -29,7 +29,7 @@ class Jacobian:
         """Inner products of the rows.
 
         Args:
-            products: The type that is multiplied; float32 adds up 4096 products, and float64 these sums.
+            products: The type that is multiplied; float32 adds up 512 products, and float64 these sums.
 
         Returns:
             (k, k), float64, on the parameters' device (the first's, if they lie on several). Relative error about 1e-15
