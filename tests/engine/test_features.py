@@ -117,3 +117,21 @@ def test_a_bypass_around_the_features_counts():
     balancer = eq.Balancer(eq.MGDA(), model=model)
     balancer(losses, features=z).backward()
     close(gradients(model), expected(model, rows, eq.MGDA()))
+
+
+@pytest.mark.filterwarnings("ignore:gradients=eq.Features")  # no two tasks share a sample of no rows
+@pytest.mark.parametrize("mode", [eq.Exact(), eq.Features()], ids=str)
+@pytest.mark.parametrize("owned", [False, True], ids=["shared rows", "own rows"])
+@pytest.mark.parametrize("first", [nn.Identity, nn.Tanh])
+def test_a_batch_of_no_rows_changes_nothing_and_the_next_one_trains(mode, owned, first):
+    torch.manual_seed(0)
+    trunk = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 16))
+    heads = [nn.Sequential(first(), nn.Linear(16, 1)) for _ in range(3)]
+    balancer = eq.Balancer(eq.AlignedMTL(), gradients=mode)
+    for rows in (0, 12, 0):
+        z = trunk(torch.randn(rows, 8))
+        losses = [head(z[i::3] if owned else z).square().sum() for i, head in enumerate(heads)]
+        for p in trunk.parameters():
+            p.grad = None
+        balancer(losses, features=z).backward()
+        assert any(p.grad is not None and bool(p.grad.any()) for p in trunk.parameters()) == bool(rows)

@@ -106,7 +106,7 @@ def run_passes(
     hooked = False
     together = 1
     if batched and sites and not watch and _alike(sources):
-        together = max(1, _AT_ONCE // max(1, *(site.rows for site in sites)))
+        together = max(1, _AT_ONCE // max(site.rows for site in sites))
     first, second = len(leaves), len(leaves) + len(sites)
     brought: list[list[Tensor | None]] = []
     with arriving([site.node for site in sites]) as seen, arriving(watch) as passed:

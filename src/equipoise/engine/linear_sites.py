@@ -83,6 +83,8 @@ def find_linear_site(graph: Graph, leaf: Tensor) -> LinearSite | str:
         return "a hook waits for its gradients"
     rows, fan_in = (int(size) for size in getattr(node, f"_saved_{factor}_sym_sizes"))
     fan_out = int(leaf.shape[0] if transposed else leaf.shape[1])
+    if not rows:
+        return "an empty batch"
     if fan_in != int(leaf.shape[1] if transposed else leaf.shape[0]):
         return "shapes do not fit a linear layer"
     return LinearSite(leaf, node, rows, fan_in, fan_out, transposed)
