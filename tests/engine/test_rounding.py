@@ -160,6 +160,18 @@ def test_products_that_were_made_twice_are_counted():
         assert balancer.counts["products again in float64"] == times
 
 
+def test_products_at_the_features_that_were_made_twice_are_counted():
+    for spread, times in ((1.0, 0), (1e-4, 1)):
+        torch.manual_seed(0)
+        z = nn.Linear(8, 16)(torch.randn(20, 8))
+        weight = torch.randn(2, 16)
+        weight[1] = weight[0] + spread * weight[1]
+        losses = [torch.tanh(z).mv(row).square().mean() for row in weight]  # no matrix product with a head's weight
+        balancer = eq.Balancer(eq.MGDA(), gradients=eq.Features())
+        balancer(losses, features=z)
+        assert balancer.counts["products again in float64"] == times
+
+
 def test_other_words_for_products_are_refused():
     with pytest.raises(eq.errors.SettingError, match="'certified' or 'float64'"):
         eq.Exact(products="float16")

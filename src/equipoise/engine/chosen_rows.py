@@ -47,7 +47,7 @@ class ChosenRows:
         mine = torch.nonzero(chosen.tasks == task).ravel()
         if not len(mine):
             return None
-        return laid_out(chosen.gradients[mine], chosen.rows[mine], self.parameters[number])
+        return _laid_out(chosen.gradients[mine], chosen.rows[mine], self.parameters[number])
 
     def formed(self) -> list[list[Tensor | None]]:
         """All rows, formed: k lists of one gradient a feature."""
@@ -69,10 +69,10 @@ class ChosenRows:
     def total(self, number: int) -> Tensor | None:
         """The sum of all tasks' gradients at one of the features."""
         chosen = self.chosen[number]
-        return None if chosen is None else laid_out(chosen.gradients, chosen.rows, self.parameters[number])
+        return None if chosen is None else _laid_out(chosen.gradients, chosen.rows, self.parameters[number])
 
 
-def laid_out(gradients: Tensor, rows: Tensor, feature: Tensor) -> Tensor:
+def _laid_out(gradients: Tensor, rows: Tensor, feature: Tensor) -> Tensor:
     """Rows of a gradient, added up at their places in a tensor of the feature's shape."""
     found = gradients.new_zeros(prod(feature.shape[:-1]), feature.shape[-1])
     return found.index_add_(0, rows, gradients).reshape(feature.shape)

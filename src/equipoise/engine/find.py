@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, SettingError
 from ..methods.base import JacobianMethod, Method, Step
-from .approximations.features import at_features
+from .approximations.features import FeatureSource, at_features
 from .approximations.last_layer import of_layer
 from .approximations.modes import Every, Exact, Features, LastLayer, Mode, Sketch
 from .approximations.sketch import Signs, sketched
@@ -158,12 +158,11 @@ def find(
         scaled = [_wide(loss) * 2.0**power for loss in losses] if power else list(losses)
         known = None if power else graph
         source = _source(method, scaled, known, batch.features, step, tools, settings, keep, jacobian)
-        again = False
         if isinstance(source, Gradients):
             source = replace(source, certified=settings.gradients != Exact(products="float64"))
-            gramian, again = source.products()
-        else:
-            gramian = source.gramian()
+        gramian, again = (
+            source.products() if isinstance(source, Gradients | FeatureSource) else (source.gramian(), False)
+        )
         fine = bool(torch.isfinite(gramian.diagonal()).all()) and not (power and nonfinite_heads(source.own))
         if fine or not power:
             return Found(source, power, gramian * 4.0**-power, again)

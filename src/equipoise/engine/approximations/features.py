@@ -40,18 +40,23 @@ class FeatureSource:
     retain_graph: bool
 
     def gramian(self) -> Tensor:
-        """(k, k) inner products of the gradients at the features, float64.
+        """(k, k) inner products of the gradients at the features, float64."""
+        return self.products()[0]
 
-        They stand in for others, so products in float32 will do, unless so badly conditioned a matrix comes of them
-        that weights would be rounding (`can_be_trusted`).
+    def products(self) -> tuple[Tensor, bool]:
+        """The Gramian, and whether it was made twice.
+
+        The gradients stand in for others, so products in float32 will do, unless so badly conditioned a matrix comes of
+        them that weights would be rounding (`can_be_trusted`); then they are made again in float64.
         """
         if isinstance(self.at_features, FactoredRows):  # in float64 at no cost
-            return self.at_features.gramian()
+            return self.at_features.gramian(), False
         if all(feature.dtype == torch.float32 for feature in self.features):
             found = self.at_features.gramian(torch.float32)
             if can_be_trusted(found, [torch.full((len(found),), 2 * torch.finfo(torch.float32).eps)]):
-                return found
-        return self.at_features.gramian()
+                return found, False
+            return self.at_features.gramian(), True
+        return self.at_features.gramian(), False
 
     def combine(self, weights: Tensor) -> Targets:
         """One backward pass of the mixture through the trunk."""
