@@ -89,6 +89,7 @@ class Model(nn.Module):
         self.trunk = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
         self.heads = nn.ModuleList([nn.Linear(64, 1) for _ in range(k)])
         self.x, self.y = torch.randn(BATCH, 16), torch.randn(BATCH, k)
+        self.held = list(self.parameters())
 
     def losses(self) -> tuple[dict[str, Tensor], Tensor]:
         """The tasks' losses and the features."""
@@ -97,7 +98,7 @@ class Model(nn.Module):
 
     def clear(self) -> None:
         """Forgets gradients."""
-        for parameter in self.parameters():
+        for parameter in self.held:
             parameter.grad = None
 
 
@@ -171,9 +172,7 @@ def measure(k: int, method: str, turns: int, steps: int) -> list[Entry]:
         least = min(taken[name]) - min(plain)
         calls, files, functions = counted[name]
         entries.append(
-            Entry(
-                k, method, name, least, statistics.median(beyond), statistics.median(plain), calls, files, functions
-            )
+            Entry(k, method, name, least, statistics.median(beyond), statistics.median(plain), calls, files, functions)
         )
     return entries
 

@@ -21,7 +21,8 @@ from .handout import nonfinite_heads
 from .inspection import inspect_graph, refuse_unreached
 from .memory import estimate, refuse_above
 from .ownership import Ownership
-from .passes import Gradients, differentiate
+from .passes import Gradients, Plan, differentiate
+from .recipes import Prepared, Recipes
 
 __all__ = ["Batch", "Found", "Held", "Settings", "Tools", "find"]
 
@@ -59,9 +60,11 @@ class Tools:
     signs: Signs = field(default_factory=lambda: Signs(0))
     measured: set[int] = field(default_factory=set)
     foresight: Foresight = field(init=False)
+    recipes: Recipes = field(init=False)
 
     def __post_init__(self) -> None:
         self.foresight = Foresight(self.ownership)
+        self.recipes = Recipes(self.ownership)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +143,13 @@ def find(
     Returns:
         The gradients; `Found.power` is 0 without float16, and where no scale gave finite numbers.
     """
+    small = isinstance(settings.gradients, Exact | Every) and method.needs == "gramian" and not jacobian
+    features = batch.features if losses is batch.losses else ()
+    keep = batch.retain_graph or settings.mode == "recompute"
+    if small:
+        known = tools.recipes.find(losses, features, step.tasks.present)
+        if known is not None:
+            return _straight(known, losses, keep, tools)
     graph = read_graph(losses)
     if batch.features and losses is batch.losses:
         refuse_unreached(losses, step.tasks.here, batch.features, graph)
@@ -153,6 +163,13 @@ def find(
     if jacobian or not isinstance(settings.gradients, Exact | Every):  # exact products look for room themselves
         _refuse_what_does_not_fit(method, losses, batch, step, tools, settings)
     power = power if facts.half else 0
+    if small and not facts.half:
+        tools.ownership.meet(list(graph.leaves.values()), complete=len(losses) == len(step.tasks.names))
+        plan = Plan("two-phase" if features else "sequential", "a small model", len(losses))
+        known = tools.recipes.write(losses, features, step.tasks.present, graph, plan, settings.memory_limit)
+        if known is not None:
+            tools.foresight.notice(known[0].plan, settings.memory_limit, losses[0].device)
+            return _straight(known, losses, keep, tools)
     while True:
         keep = batch.retain_graph or settings.mode == "recompute" or power > 0
         scaled = [_wide(loss) * 2.0**power for loss in losses] if power else list(losses)
@@ -165,8 +182,16 @@ def find(
         )
         fine = bool(torch.isfinite(gramian.diagonal()).all()) and not (power and nonfinite_heads(source.own))
         if fine or not power:
+            tools.recipes.watch.note()
             return Found(source, power, gramian * 4.0**-power, again)
         power = max(power - 4, 0)
+
+
+def _straight(known: Prepared, losses: Sequence[Tensor], keep: bool, tools: Tools) -> Found:
+    recipe, nodes = known
+    source = recipe.run(losses, nodes, keep)
+    tools.recipes.watch.note()
+    return Found(source, 0, source.gramian())
 
 
 def _refuse_what_does_not_fit(

@@ -28,6 +28,7 @@ class Ownership:
         self._alive: list[Tensor] = []  # keeps ids from being reused
         self._reached: dict[str, frozenset[int]] = {}
         self._restored = False
+        self.version = 0  # changes with what is known of any parameter
 
     def meet(self, parameters: Sequence[Tensor], *, complete: bool) -> None:
         """Gives a name to each parameter that has none.
@@ -68,6 +69,10 @@ class Ownership:
         """Whether two tasks are known to reach it, so that its gradients need not be looked at again."""
         return len(self._reached.get(self.name(parameter), ())) > 1
 
+    def is_of(self, parameter: Tensor, task: int) -> bool:
+        """Whether a task is known to have it for itself, or it was declared not to be shared."""
+        return self.fixed is not None or self._reached.get(self.name(parameter)) == {task}
+
     def may_be_shared(self, parameter: Tensor) -> bool:
         """Whether it is shared, or nothing is known of it yet."""
         return self.is_shared(parameter) or (self.fixed is None and self.name(parameter) not in self._reached)
@@ -91,6 +96,7 @@ class Ownership:
         # the numbers are looked at (a wait on the device) only until a parameter's ownership is settled
         reached = [task for task, gradient in candidates if bool(torch.count_nonzero(_values(gradient)))]
         self._reached[name] = known | frozenset(reached)
+        self.version += 1
 
     @property
     def reached(self) -> dict[str, list[int]]:
@@ -101,6 +107,7 @@ class Ownership:
         """Takes over a saved state."""
         self._reached = {name: frozenset(tasks) for name, tasks in reached.items()}
         self._restored = True
+        self.version += 1
 
 
 def _values(gradient: Tensor) -> Tensor:
