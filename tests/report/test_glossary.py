@@ -5,7 +5,8 @@ import io
 from markupsafe import escape
 from rich.console import Console
 
-from equipoise.report import collect, render_console, render_html, render_markdown
+from equipoise.report import render_console, render_html, render_markdown
+from equipoise.report.audit import collect
 
 
 def terms(record):
