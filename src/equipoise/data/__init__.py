@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUILTINS", "Card", "Table", "encode_frame", "inverse_dynamics", "load", "load_arm"]
 
-_ON_USE = {"encode_frame": ".encode", "load": ".loading"}  # these bring pandas
+_ON_USE = {"encode_frame": ".encoding.encode", "load": ".loading"}  # these bring pandas
 
 
 def __getattr__(name: str) -> object:

@@ -5,8 +5,9 @@ program that can write down a (k, k) matrix. Losses are L_i = c_i + G_ii - e_i: 
 predictable part, less the energy that the shared layer captures.
 """
 
-from ..audits.assemble import audit_problem
-from ..audits.widths.verdict_text import width_summary
+from importlib import import_module
+from typing import Any
+
 from .descent.limit_points import EndPoint, EndPoints, end_points
 from .descent.mgda import MGDAPath, mgda
 from .descent.mgda_ub import SharedGramians, UBPath, mgda_ub, shared_gramians, ub_descent_margin
@@ -68,3 +69,16 @@ __all__ = [
     "ub_descent_margin",
     "width_summary",
 ]
+
+_BUILT_ON_THIS = {"audit_problem": "equipoise.audits.assemble", "width_summary": "equipoise.audits.widths.verdict_text"}
+"""Names that lie above this package and are offered here too; loaded on first use, so that imports point one way."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _BUILT_ON_THIS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_BUILT_ON_THIS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -5,29 +5,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...core.numbers import real_numbers
-from ...errors import DataError, TaskError, listed
-from .data_warnings import notes
-from .gramian import checked_width, effective_rank
+from ...errors import SettingError
+from .gramian import checked_width
+from .moments import fields_of_moments
+from .rows import fields_of_rows
 
-__all__ = ["LinearProblem", "task_names"]
+__all__ = ["LinearProblem"]
 
 Array = NDArray[np.float64]
-
-_NORMAL_EQUATIONS_UP_TO = 1e8
-"""Condition number of the inputs' second moments above which the predictions are computed from X itself."""
-
-_CONSTANT = 1e-12
-_LARGEST = 1e140
-"""Size above which squares of a column are in danger of overflow; their inverse of underflow."""
-_ABSENT = 1e-20
-"""Share of a target below which what is explained of it is rounding."""
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -115,55 +105,55 @@ class LinearProblem:
         center: bool = True,
         scale: bool = True,
     ) -> None:
-        if width is not None:
-            width = checked_width(width)
-        raw_inputs, raw_targets = _numeric(X, "X", "inputs"), _numeric(Y, "Y", "targets")
-        names = task_names(tasks if tasks is not None else getattr(Y, "columns", None), raw_targets)
-        _check(raw_inputs, raw_targets, names, getattr(X, "columns", None), scale)
-        warnings: list[str] = []
-        inputs, targets = _prepared(raw_inputs, raw_targets, center, scale, warnings)
-        rows = len(inputs)
-        moments, cross, own = inputs.T @ inputs / rows, inputs.T @ targets / rows, targets.T @ targets / rows
-        gramian, coefficients, method = _predictions(inputs, targets, moments, cross)
-        total = own.diagonal().copy()
-        absent = gramian.diagonal() <= _ABSENT * total
-        gramian[absent] = gramian[:, absent] = 0.0  # rounding, which has no direction
-        captured = np.minimum(gramian.diagonal(), total)
-        shares = captured / total
-        warnings += notes(inputs.shape[1], rows, np.atleast_2d(np.corrcoef(raw_targets.T)), names, shares)
-        values: dict[str, Any] = {
-            "gramian": gramian,
-            "unexplained": total - captured,
-            "total": total,
-            "variance": raw_targets.var(axis=0),
-            "R2": shares,
-            "rank": effective_rank(gramian),
-            "second_moments": moments,
-            "cross_moments": cross,
-            "target_moments": own,
-            "coefficients": coefficients,
-            "method": method,
-            "rows": rows,
-            "inputs": inputs.shape[1],
-            "tasks": names,
-            "width": width,
-            "center": bool(center),
-            "scale": bool(scale),
-            "warnings": tuple(warnings),
-            "raw_inputs": raw_inputs,
-            "raw_targets": raw_targets,
-        }
+        self._record(fields_of_rows(X, Y, tasks=tasks, center=center, scale=scale), width)
+
+    @classmethod
+    def from_moments(
+        cls,
+        second_moments: ArrayLike,
+        cross_moments: ArrayLike,
+        target_moments: ArrayLike,
+        *,
+        width: int | None = None,
+        **settings: Any,
+    ) -> Self:
+        """The problem from second moments about the means, without its rows: it cannot be resampled.
+
+        Args:
+            second_moments: (p, p) mean of (x - mean)(x - mean)^T.
+            cross_moments: (p, k) mean of (x - mean)(y - mean)^T.
+            target_moments: (k, k) mean of (y - mean)(y - mean)^T.
+            width: As for the class.
+            settings: Further arguments of `linear.problem.moments.fields_of_moments`: rows, input_means, target_means,
+                tasks, center, scale. What differs from ``LinearProblem(X, Y)`` is said there.
+
+        Example:
+            >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 5.0], [3.0, 2.0]])
+            >>> Y = np.column_stack([X[:, 0], [1.0, 0.0, 0.0, 1.0]])
+            >>> x, y = X - X.mean(0), Y - Y.mean(0)
+            >>> means = {"input_means": X.mean(0), "target_means": Y.mean(0)}
+            >>> problem = LinearProblem.from_moments(x.T @ x / 4, x.T @ y / 4, y.T @ y / 4, rows=4, **means)
+            >>> bool(np.allclose(problem.gramian, LinearProblem(X, Y).gramian))
+            True
+        """
+        problem = object.__new__(cls)
+        problem._record(fields_of_moments(second_moments, cross_moments, target_moments, **settings), width)
+        return problem
+
+    def _record(self, values: dict[str, Any], width: int | None) -> None:
+        values["width"] = None if width is None else checked_width(width)
         for name, value in values.items():
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
             object.__setattr__(self, name, value)
 
-    @classmethod
-    def from_moments(cls, second_moments: ArrayLike, *others: ArrayLike, **settings: Any) -> LinearProblem:
-        """The problem from second moments about the means; see `linear.moments.problem_from_moments`."""
-        from .moments import problem_from_moments  # noqa: PLC0415 - moments builds on this class
-
-        return problem_from_moments(second_moments, *others, **settings)
+    def __getattr__(self, name: str) -> Any:
+        if name in {"raw_inputs", "raw_targets"}:
+            raise SettingError(
+                "the rows of this problem were not kept, only their second moments, so that they cannot be resampled. "
+                "Leave out bootstraps, or build LinearProblem(X, Y) from the rows"
+            )
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def at(self, width: int) -> LinearProblem:
         """The same problem with another shared width; nothing is computed again."""
@@ -189,139 +179,3 @@ class LinearProblem:
             - 2 * np.einsum("pk,pk->k", maps, self.cross_moments)
             + np.einsum("pk,pk->k", maps, self.second_moments @ maps)
         )
-
-
-def _numeric(values: ArrayLike, name: str, what: str) -> Array:
-    table = real_numbers(values, f"{name} ({what})", DataError, "encode text columns first")
-    if table.ndim == 1 and name == "X":
-        table = table[:, None]
-    if table.ndim == 1:
-        raise TaskError(
-            "a trade-off needs at least two tasks: Y must be (rows, tasks) with two columns or more; "
-            f"found one task of shape {table.shape}"
-        )
-    if table.ndim != 2 or not table.shape[1]:
-        raise DataError(f"{name} ({what}) must be a (rows, {what}) table; found shape {table.shape}")
-    return table
-
-
-def task_names(tasks: Any, Y: Array) -> tuple[str, ...]:
-    """Names of the k columns of Y, checked; ``task0``, ``task1``, ... where `tasks` is None.
-
-    Raises:
-        TaskError: A single string, another number of names, doubled names, or fewer than two.
-
-    Example:
-        >>> task_names(None, np.empty((0, 2)))
-        ('task0', 'task1')
-    """
-    count = Y.shape[1]
-    if isinstance(tasks, str):
-        raise TaskError(f"tasks must be a sequence of names; found {tasks!r}. Pass a list of {count} names")
-    names = tuple(str(task) for task in tasks) if tasks is not None else tuple(f"task{i}" for i in range(count))
-    if len(names) != count:
-        raise TaskError(f"Y has {count} columns, tasks names {len(names)}: {listed(names)}")
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise TaskError(f"task names must differ; doubled: {listed(doubled)}")
-    if count < 2:
-        raise TaskError(f"a trade-off needs at least two tasks; found one: {listed(names)}")
-    return names
-
-
-def _check(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any, scale: bool) -> None:
-    """Raise for everything that makes the table unusable, all offenders at once."""
-    if len(X) != len(Y):
-        raise DataError(f"X and Y must have the same rows; X has {len(X)}, Y has {len(Y)}")
-    if len(X) < 2:
-        raise DataError(f"at least two rows are needed, many more than columns are wise; found {len(X)}")
-    inputs = tuple(str(name) for name in input_names) if input_names is not None else None
-    bad = [
-        f"{what} '{label}' ({int(count)} of {len(X)} rows)"
-        for what, table, labels in (
-            ("input", X, inputs or tuple(f"column {j}" for j in range(X.shape[1]))),
-            ("target", Y, tasks),
-        )
-        for label, count in zip(labels, (~np.isfinite(table)).sum(axis=0), strict=True)
-        if count
-    ]
-    if bad:
-        more = f" and {len(bad) - 20} more" if len(bad) > 20 else ""
-        raise DataError(
-            f"X and Y must be finite; found NaN or inf in {listed(bad[:20], '')}{more}. Drop or fill these rows first"
-        )
-    if Y.shape[1] > len(Y):
-        raise DataError(f"there must be at least as many rows as targets; found {len(Y)} rows, {Y.shape[1]} targets")
-    constant = [name for name, column in zip(tasks, Y.T, strict=True) if _is_constant(column)]
-    extreme = [
-        f"'{name}' ({np.abs(column).max():.3g})"
-        for name, column in zip(tasks, Y.T, strict=True)
-        if name not in constant and not (np.ptp(column / 2) > 1 / _LARGEST and np.abs(column).max() < _LARGEST)
-    ]
-    if extreme:
-        raise DataError(
-            f"a target's variance must be a number of float64, so targets must be of size 1e-140 to 1e140; found "
-            f"{listed(extreme, '')}. Express them in another unit"
-        )
-    if not scale:
-        large = np.abs(X).max(axis=0)
-        odd = [j for j, size in enumerate(large) if size and not 1 / _LARGEST < size < _LARGEST]
-        if odd:
-            shown = [f"'{inputs[j] if inputs else f'column {j}'}' ({large[j]:.3g})" for j in odd[:20]]
-            raise DataError(
-                f"with scale=False inputs must be of size 1e-140 to 1e140; found {listed(shown, '')}. Pass scale=True, "
-                "or express them in another unit"
-            )
-    if constant:
-        raise DataError(f"a target must vary; constant: {listed(constant)}. Leave it out")
-    order = sorted(range(len(tasks)), key=lambda i: Y[:, i].tobytes())
-    same = [
-        f"'{tasks[min(i, j)]}' = '{tasks[max(i, j)]}'" for i, j in pairwise(order) if np.array_equal(Y[:, i], Y[:, j])
-    ]
-    if same:
-        raise DataError(f"targets must differ; identical in every row: {listed(sorted(same), '')}. Keep one of each")
-
-
-def _is_constant(column: Array) -> bool:
-    half = column / 2  # the range of a column may be too large for a float64
-    return bool(np.ptp(half) <= _CONSTANT * np.abs(half).max())
-
-
-def _unit(X: Array) -> Array:
-    """X with every column divided by a power of 2 that brings it to order 1, which loses no digit."""
-    _, exponents = np.frexp(np.abs(X).max(axis=0))
-    return np.asarray(np.ldexp(X, -exponents), dtype=np.float64)
-
-
-def _prepared(X: Array, Y: Array, center: bool, scale: bool, warnings: list[str]) -> tuple[Array, Array]:
-    """Centred and scaled tables; inputs that are constant become 0 where centred."""
-    idle = np.array([_is_constant(column) for column in X.T])
-    if scale:
-        X = _unit(X)  # squares of very large or small inputs would be inf or 0
-    if center:
-        X, Y = X - X.mean(axis=0), Y - Y.mean(axis=0)
-        X[:, idle] = 0.0
-        if idle.any():
-            warnings.append(f"{int(idle.sum())} of {X.shape[1]} inputs are constant and carry nothing")
-    if scale:
-        size = np.sqrt(np.mean(X**2, axis=0))
-        X = X / np.where(size > 0, size, 1.0)
-        Y = Y / Y.std(axis=0)
-    return X, Y
-
-
-def _predictions(X: Array, Y: Array, moments: Array, cross: Array) -> tuple[Array, Array, str]:
-    """(G, coefficients, method). G is a product M^T M in both routes, so that it is positive semidefinite."""
-    rows, inputs = X.shape
-    if inputs < rows:
-        values = np.linalg.eigvalsh(moments)
-        if values[0] * _NORMAL_EQUATIONS_UP_TO > values[-1]:
-            lower = np.linalg.cholesky(moments)
-            half = np.linalg.solve(lower, cross)
-            return half.T @ half, np.linalg.solve(lower.T, half), "normal equations"
-    left, sizes, right = np.linalg.svd(X, full_matrices=False)
-    if not sizes[0] > 0:
-        return np.zeros((Y.shape[1],) * 2), np.zeros((inputs, Y.shape[1])), "no input varies"
-    keep = sizes > sizes[0] * max(X.shape) * np.finfo(np.float64).eps
-    half = left[:, keep].T @ Y
-    return half.T @ half / rows, right[keep].T @ (half / sizes[keep, None]), "singular values of the inputs"

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import DataError, SettingError, listed
-from .data_warnings import notes
-from .gramian import checked_width, effective_rank
-from .linear_problem import LinearProblem, task_names
+from ...errors import DataError, listed
+from .fields import fields_of, task_names
 
-__all__ = ["problem_from_moments"]
+__all__ = ["fields_of_moments"]
 
 Array = NDArray[np.float64]
 
@@ -23,22 +21,8 @@ CONSTANT = 1e-24
 CUT = 1e-11
 """Directions of the inputs below this share of the largest (of their correlations) are not told from rounding."""
 
-_ABSENT = 1e-20
 
-
-class _MomentsProblem(LinearProblem):
-    """A problem whose rows were never kept: all that needs them says so."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name in {"raw_inputs", "raw_targets"}:
-            raise SettingError(
-                "the rows of this problem were not kept, only their second moments, so that they cannot be resampled. "
-                "Leave out bootstraps, or build LinearProblem(X, Y) from the rows"
-            )
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-
-
-def problem_from_moments(
+def fields_of_moments(
     second_moments: ArrayLike,
     cross_moments: ArrayLike,
     target_moments: ArrayLike,
@@ -46,12 +30,11 @@ def problem_from_moments(
     rows: int,
     input_means: ArrayLike,
     target_means: ArrayLike,
-    width: int | None = None,
     tasks: Sequence[str] | None = None,
     center: bool = True,
     scale: bool = True,
-) -> LinearProblem:
-    """The problem that `LinearProblem(X, Y)` would be, from moments about the means.
+) -> dict[str, Any]:
+    """The fields of the problem that `LinearProblem(X, Y)` would be, from moments about the means.
 
     Differences: predictions come from the eigenvectors of C, where the rows would give them from X itself above a
     condition number of 1e8; directions of the inputs below 1e-11 of the largest are then left out, and `warnings`
@@ -64,7 +47,6 @@ def problem_from_moments(
         rows: Number of rows, at least 2 and k.
         input_means: (p,).
         target_means: (k,).
-        width: Shared width, or None.
         tasks: k names.
         center: As for `LinearProblem`: False puts the means back in.
         scale: As there.
@@ -72,19 +54,7 @@ def problem_from_moments(
     Raises:
         DataError: Shapes, values that are not finite, a constant target, identical targets, too few rows.
         TaskError: Names that do not fit, fewer than two tasks.
-        SettingError: width < 1.
-
-    Example:
-        >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 5.0], [3.0, 2.0]])
-        >>> Y = np.column_stack([X[:, 0], [1.0, 0.0, 0.0, 1.0]])
-        >>> x, y = X - X.mean(0), Y - Y.mean(0)
-        >>> means = {"input_means": X.mean(0), "target_means": Y.mean(0)}
-        >>> problem = problem_from_moments(x.T @ x / 4, x.T @ y / 4, y.T @ y / 4, rows=4, **means)
-        >>> bool(np.allclose(problem.gramian, LinearProblem(X, Y).gramian))
-        True
     """
-    if width is not None:
-        width = checked_width(width)
     C, B, S = (np.array(part, dtype=np.float64) for part in (second_moments, cross_moments, target_moments))
     x, y = np.array(input_means, dtype=np.float64), np.array(target_means, dtype=np.float64)
     if x.ndim != 1 or y.ndim != 1 or not len(x) or (C.shape, B.shape, S.shape) != (
@@ -115,38 +85,19 @@ def problem_from_moments(
         sizes = np.where(sizes > 0, sizes, 1.0)
         C, B, S = C / np.outer(sizes, sizes), B / np.outer(sizes, units), S / np.outer(units, units)
     gramian, coefficients = _predictions(C, B, warnings)
-    total = np.diag(S).copy()
-    absent = gramian.diagonal() <= _ABSENT * total
-    gramian[absent] = gramian[:, absent] = 0.0
-    captured = np.minimum(gramian.diagonal(), total)
-    shares = captured / total
-    warnings += notes(len(x), rows, central / np.sqrt(np.outer(variance, variance)), names, shares)
-    values: dict[str, Any] = {
-        "gramian": gramian,
-        "unexplained": total - captured,
-        "total": total,
-        "variance": variance,
-        "R2": shares,
-        "rank": effective_rank(gramian),
-        "second_moments": C,
-        "cross_moments": B,
-        "target_moments": S,
-        "coefficients": coefficients,
-        "method": "second moments of a stream",
-        "rows": int(rows),
-        "inputs": len(x),
-        "tasks": names,
-        "width": width,
-        "center": bool(center),
-        "scale": bool(scale),
-        "warnings": tuple(warnings),
-    }
-    problem = object.__new__(_MomentsProblem)
-    for name, value in values.items():
-        if isinstance(value, np.ndarray):
-            value.setflags(write=False)
-        object.__setattr__(problem, name, value)
-    return problem
+    return fields_of(
+        gramian,
+        coefficients,
+        (C, B, S),
+        rows=int(rows),
+        tasks=names,
+        correlations=central / np.sqrt(np.outer(variance, variance)),
+        warnings=warnings,
+        variance=variance,
+        method="second moments of a stream",
+        center=bool(center),
+        scale=bool(scale),
+    )
 
 
 def _check_targets(S: Array, variance: Array, means: Array, names: tuple[str, ...]) -> None:

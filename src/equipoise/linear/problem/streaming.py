@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import DataError
-from .moments import problem_from_moments
-
-if TYPE_CHECKING:
-    from .linear_problem import LinearProblem
+from .linear_problem import LinearProblem
 
 __all__ = ["SecondMoments"]
 
@@ -168,9 +165,9 @@ class SecondMoments:
         """The linear problem of all rows seen; arguments as for `LinearProblem`.
 
         Raises:
-            DataError, TaskError, SettingError: As `problem_from_moments`.
+            DataError, TaskError, SettingError: As `LinearProblem.from_moments`.
         """
-        return problem_from_moments(
+        return LinearProblem.from_moments(
             self.second_moments,
             self.cross_moments,
             self.target_moments,

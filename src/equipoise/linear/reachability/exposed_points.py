@@ -48,7 +48,7 @@ def exposing_weights(gramian: Array, width: int, captured: Array, found: Reach) 
         not come to an end, or beyond 10 tasks the one model of the point is not known.
 
     Example:
-        >>> from .reachability import reach
+        >>> from .reach import reach
         >>> corner = np.array([1.0, 0.0])
         >>> exposing_weights(np.eye(2), 1, corner, reach(np.eye(2), 1, corner))[0]
         True

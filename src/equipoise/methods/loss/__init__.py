@@ -1,7 +1,6 @@
 """Methods that look at the losses alone: one scalar, one backward pass."""
 
 from ..averaging.kept_iterates import KeptIterates as KeptIterates
-from ..gramian.imtl import IMTL
 from .averaged import Averaged
 from .cosmos import COSMOS
 from .cov_weighting import CoVWeighting
@@ -28,7 +27,6 @@ __all__ = [
     "COSMOS",
     "DWA",
     "FAMO",
-    "IMTL",
     "IMTLL",
     "PBI",
     "RLW",
