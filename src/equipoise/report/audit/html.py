@@ -1,4 +1,4 @@
-"""The report of an audit as one self-contained HTML page; see :mod:`.page` for what makes it so."""
+"""The report of an audit as one self-contained HTML page; see :mod:`equipoise.report.page` for what makes it so."""
 
 from collections.abc import Sequence
 

@@ -13,7 +13,7 @@ def caption(picture: Mapping[str, Any], record: AuditRecord) -> str:
     """What to see in a picture.
 
     Args:
-        picture: A record of `equipoise.linear.pictures`.
+        picture: A record of `equipoise.audits.pictures.records`.
         record: Of the audit.
     """
     says = {

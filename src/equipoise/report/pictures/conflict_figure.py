@@ -19,7 +19,7 @@ def conflict_panels(record: Mapping[str, Any]) -> list[Panel]:
     """The one panel of a conflict graph.
 
     Args:
-        record: As `equipoise.linear.pictures.conflict_record` makes it.
+        record: As `equipoise.audits.pictures.records.conflict_record` makes it.
     """
     tasks = record["tasks"]
     angle = {task: math.tau * number / len(tasks) - math.pi / 2 for number, task in enumerate(tasks)}

@@ -23,7 +23,7 @@ _HEIGHT = 0.8660254037844386
 
 
 def draw(record: Mapping[str, Any]) -> "Drawing":
-    """A matplotlib figure of a record of `equipoise.linear.pictures`: one set of axes a panel.
+    """A matplotlib figure of a record of `equipoise.audits.pictures.records`: one set of axes a panel.
 
     Args:
         record: As for `linear_panels`.

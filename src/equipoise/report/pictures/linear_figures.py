@@ -58,7 +58,7 @@ _KNOWN = {mark.words: mark for mark in MARKS}
 
 
 def linear_panels(record: Mapping[str, Any]) -> list[Panel]:
-    """The panels of one record of `equipoise.linear.pictures`.
+    """The panels of one record of `equipoise.audits.pictures.records`.
 
     Args:
         record: Of any of the four kinds.
