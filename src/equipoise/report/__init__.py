@@ -1,9 +1,9 @@
 """Reports: a record in, a page out.
 
 Three steps that never mix: :mod:`.audit.collect` turns a record into a plain dict of words and formatted numbers,
-:mod:`.pictures` turns it into plotly dicts, and :mod:`.audit.html`, :mod:`.audit.markdown` and
-:mod:`.audit.console` render. Nothing here computes a result or imports torch; same record, same bytes. What the pictures
-show is in the record too: `equipoise.audits.pictures.arrange` arranged it when the audit was made.
+:mod:`.pictures` turns it into plotly dicts, and :mod:`.audit.html`, :mod:`.audit.markdown` and :mod:`.audit.console`
+render. Nothing here computes a result or imports torch; same record, same bytes. What the pictures show is in the
+record too: `equipoise.audits.pictures` arranged it when the audit was made.
 """
 
 from .audit.collect import collect

@@ -1,7 +1,7 @@
 """Pictures of a recorded training: numbers over steps, one line a task; above eight tasks, one row of a map each.
 
-Plain plotly dicts, as in :mod:`equipoise.report.pictures.plot_parts`. Colours are the page's words where it has them; a line's dashes tell tasks
-apart without colour.
+Plain plotly dicts, as in :mod:`equipoise.report.pictures.plot_parts`. Colours are the page's words where it has them; a
+line's dashes tell tasks apart without colour.
 """
 
 import itertools
