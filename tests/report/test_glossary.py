@@ -6,7 +6,7 @@ from markupsafe import escape
 from rich.console import Console
 
 from equipoise.report import render_console, render_html, render_markdown
-from equipoise.report.audit import collect
+from equipoise.report import collect
 
 
 def terms(record):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 import equipoise.report
 from equipoise.report import render_console, render_markdown
-from equipoise.report.audit import collect
+from equipoise.report import collect
 
 
 def printed(record, width=120):
