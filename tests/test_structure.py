@@ -6,6 +6,8 @@ import inspect
 import re
 import subprocess
 import sys
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,63 +15,134 @@ import pytest
 import equipoise as eq
 
 SOURCE = Path(eq.__file__).parent
-LAYERS = [  # a module may import from its own line and those above
+FLOORS = [  # a room may import from its own floor and those above this line; `balancer` is the door of `balancing`
     {"_version", "errors"},
-    {"types", "verdict"},
+    {"core"},
     {"solve"},
-    {"methods", "diagnostics", "masking", "losses", "own_data"},
-    {"laws", "records", "linear", "problems"},
-    {"distributed", "engine"},
-    {"saved_state", "balancer"},
-    {"integrations", "data", "doctor", "profiling"},
-    {"training", "auditing", "feature_audit", "runs"},
-    {"front", "report", "reproduce"},
+    {"diagnostics", "methods", "data"},
+    {"laws", "linear", "problems", "engine"},
+    {"balancing"},
+    {"audits", "training"},
+    {"fronts", "integrations", "comparison"},
+    {"report"},
     {"_public"},
     {"cli", "__init__", "__main__"},
 ]
-LEVEL = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
+CROWDED = {  # folders of more than a dozen files, and why
+    "methods/loss": "a catalogue: one method a file",
+    "methods/gramian": "a catalogue: one method a file",
+    "solve": "a catalogue: one k x k problem a file",
+}
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported_parts(path: Path) -> set[str]:
-    found, package = set(), ["equipoise", *path.relative_to(SOURCE).parts[:-1]]
-    source = ast.parse(path.read_text())
-    for node in ast.walk(source):  # imports for types alone do not count
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = [ast.Pass()]
-    for node in ast.walk(source):
+MODULES = {module_of(path): path for path in FILES}
+
+
+def room_of(module: str) -> str:
+    """The folder of a file, as a dotted name; the file itself at the top."""
+    if not module:
+        return "__init__"
+    inside = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+    return inside or module
+
+
+def part_of(module: str) -> str:
+    first = room_of(module).split(".")[0]
+    return "balancing" if first == "balancer" else first
+
+
+def imports_of(module: str) -> set[str]:
+    """Modules of ours that a file imports, inside functions and for types alone too."""
+    path, found = MODULES[module], set()
+    package = ["equipoise", *path.relative_to(SOURCE).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             whole = [*base, *(node.module or "").split(".")] if node.module else base
-            names = [".".join([*whole, alias.name]) for alias in node.names]
+            found |= {name for alias in node.names for name in (".".join([*whole, alias.name]), ".".join(whole))}
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "equipoise" and len(parts) > 1:
-                found.add(parts[1])
-    return {name for name in found if name in LEVEL}
+            found |= {alias.name for alias in node.names}
+    ours = {name.removeprefix("equipoise").lstrip(".") for name in found if name.split(".")[0] == "equipoise"}
+    exact = {name for name in ours & set(MODULES) if name}
+    packages = {name for name in exact if any(other.startswith(f"{name}.") for other in exact)}
+    return exact - packages - {module}
 
 
-def test_every_part_has_its_place():
-    assert {part_of(path) for path in FILES} <= set(LEVEL)
+IMPORTS = {module: imports_of(module) for module in MODULES if module not in {"", "_public"}}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_point_one_way(path):
-    if part_of(path) in {"__init__", "__main__", "_public"}:
-        pytest.skip("the public face imports everything")
-    upward = {name for name in imported_parts(path) if LEVEL[name] > LEVEL[part_of(path)]}
-    assert not upward, f"{path.name} imports {upward}, which lies above it"
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of names that reach each other."""
+    order = TopologicalSorter(arrows)
+    try:
+        order.prepare()
+    except CycleError as error:
+        return [error.args[1]]
+    return []
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if part_of(p) in {"report", "verdict"}], ids=lambda p: p.name)
+def test_every_part_has_its_floor():
+    assert {part_of(module) for module in MODULES} <= set(FLOOR)
+
+
+@pytest.mark.parametrize("module", IMPORTS)
+def test_imports_point_one_way(module):
+    upward = {name for name in IMPORTS[module] if FLOOR[part_of(name)] > FLOOR[part_of(module)]}
+    assert not upward, f"{module} imports {upward}, which lies above it"
+
+
+def test_no_circle_between_files():
+    assert circles(IMPORTS) == []
+
+
+def test_no_circle_between_parts():
+    arrows: dict[str, set[str]] = {}
+    for module, found in IMPORTS.items():
+        arrows.setdefault(part_of(module), set()).update(part_of(name) for name in found)
+    assert circles({part: found - {part} for part, found in arrows.items()}) == []
+
+
+@pytest.mark.parametrize("part", sorted({room.split(".")[0] for room in map(room_of, MODULES) if "." in room}))
+def test_no_circle_between_the_rooms_of_a_part(part):
+    arrows: dict[str, set[str]] = {}
+    for module, found in IMPORTS.items():
+        here = room_of(module)
+        if here.startswith(f"{part}."):  # files of the part itself are its door or what its rooms share
+            arrows.setdefault(here, set()).update(
+                there for there in map(room_of, found) if there.startswith(f"{part}.") and there != here
+            )
+    assert circles(arrows) == []
+
+
+def test_crowded_folders_say_why():
+    count = Counter(room_of(module) for module in MODULES)
+    assert {room.replace(".", "/") for room, files in count.items() if files > 13} == set(CROWDED)
+
+
+def test_no_room_is_named_like_a_public_function():
+    """A package `equipoise/audit` would replace the function `equipoise.audit` once it is imported."""
+    rooms = {module for module in MODULES if module and "." not in module and module not in {"_public", "__main__"}}
+    shadowed = {name for name in eq.__all__ if name in rooms and not inspect.ismodule(getattr(eq, name))}
+    assert shadowed == set()
+
+
+def test_tests_are_laid_out_like_the_source():
+    root = Path(__file__).parent
+    folders = {path.parent.relative_to(root).as_posix() for path in root.rglob("test_*.py")} - {"."}
+    rooms = {path.parent.relative_to(SOURCE).as_posix() for path in FILES} | {"docs", "diagnostics"}
+    assert folders <= rooms
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.is_relative_to(SOURCE / "report") or "records" in p.parts], ids=lambda p: p.name
+)
 def test_reports_never_import_torch(path):
     assert not re.search(r"^\s*(import|from) torch", path.read_text(), re.MULTILINE)
 
@@ -81,7 +154,7 @@ def test_no_file_swallows_failures_or_grows_without_end(path):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"bare except in {path}"
-            assert ast.unparse(node.type) not in {"Exception", "BaseException"} or part_of(path) == "cli"
+            assert ast.unparse(node.type) not in {"Exception", "BaseException"} or path.parent.name == "cli"
 
 
 @pytest.mark.parametrize("name", list(eq.methods.table))

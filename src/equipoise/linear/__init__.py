@@ -5,24 +5,25 @@ program that can write down a (k, k) matrix. Losses are L_i = c_i + G_ii - e_i: 
 predictable part, less the energy that the shared layer captures.
 """
 
-from .audits import audit_problem
-from .creases import Crease, crease_points, judge_creases
-from .descent import MGDAPath, mgda
-from .descent_ub import SharedGramians, UBPath, mgda_ub, shared_gramians, ub_descent_margin
-from .endings import EndPoint, EndPoints, end_points
-from .minimal_mixtures import MinimalMixture, minimal_mixture
-from .mixtures import PoolMixture, mixture
-from .pareto import ParetoTest, Support, pareto_test, support
-from .problem import LinearProblem
-from .reachability import Reach, reach
-from .runs import RunPoint, RunsAudit, audit_runs
-from .scalarization import Scalarized, scalarized, scalarized_model
-from .signs import condition
-from .streaming import SecondMoments
-from .surfaces import Surfaces, surface_gradient, surface_points, surface_value
-from .tchebycheff_points import TchebycheffPoint, tchebycheff
-from .weight_search import BestWeights, best_weights
-from .words import width_summary
+from importlib import import_module
+from typing import Any
+
+from .descent.limit_points import EndPoint, EndPoints, end_points
+from .descent.mgda import MGDAPath, mgda
+from .descent.mgda_ub import SharedGramians, UBPath, mgda_ub, shared_gramians, ub_descent_margin
+from .geometry.creases import Crease, crease_points, judge_creases
+from .geometry.surfaces import Surfaces, surface_gradient, surface_points, surface_value
+from .optima.best_weights import BestWeights, best_weights
+from .optima.minimal_mixture import MinimalMixture, minimal_mixture
+from .optima.tchebycheff import TchebycheffPoint, tchebycheff
+from .optima.weighted_sum import Scalarized, scalarized, scalarized_model
+from .pools.measured_runs import RunPoint, RunsAudit, audit_runs
+from .pools.pool_mixture import PoolMixture, mixture
+from .problem.linear_problem import LinearProblem
+from .problem.streaming import SecondMoments
+from .reachability.pareto import ParetoTest, Support, pareto_test, support
+from .reachability.reach import Reach, reach
+from .sign_test.condition import condition
 
 __all__ = [
     "BestWeights",
@@ -68,3 +69,16 @@ __all__ = [
     "ub_descent_margin",
     "width_summary",
 ]
+
+_BUILT_ON_THIS = {"audit_problem": "equipoise.audits.assemble", "width_summary": "equipoise.audits.widths.verdict_text"}
+"""Names that lie above this package and are offered here too; loaded on first use, so that imports point one way."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _BUILT_ON_THIS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_BUILT_ON_THIS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,14 +1,14 @@
 """Reports: a record in, a page out.
 
-Three steps that never mix: :mod:`.collect` turns a record into a plain dict of words and formatted numbers,
-:mod:`.figures` and :mod:`.linear_figures` turn it into plotly dicts, and :mod:`.html`, :mod:`.markdown` and
-:mod:`.console` render. Nothing here computes a result or imports torch; same record, same bytes. What the pictures
-show is in the record too: `equipoise.linear.audit_pictures` arranged it when the audit was made.
+Three steps that never mix: :mod:`.audit.collect` turns a record into a plain dict of words and formatted numbers,
+:mod:`.pictures` turns it into plotly dicts, and :mod:`.audit.html`, :mod:`.audit.markdown` and :mod:`.audit.console`
+render. Nothing here computes a result or imports torch; same record, same bytes. What the pictures show is in the
+record too: `equipoise.audits.pictures` arranged it when the audit was made.
 """
 
-from .collect import collect
-from .console import render_console
-from .html import render_html
-from .markdown import render_markdown
+from .audit.collect import collect
+from .audit.console import render_console
+from .audit.html import render_html
+from .audit.markdown import render_markdown
 
 __all__ = ["collect", "render_console", "render_html", "render_markdown"]

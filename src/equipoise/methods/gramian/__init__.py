@@ -8,6 +8,7 @@ from .dual_proj import DualProj
 from .fair_grad import FairGrad
 from .gradnorm import GradNorm
 from .gradvac import GradVac
+from .imtl import IMTL
 from .imtl_g import IMTLG
 from .inverse_norm import InverseNorm
 from .mgda import MGDA
@@ -20,6 +21,7 @@ from .sdmgrad import SDMGrad
 from .upgrad import UPGrad
 
 __all__ = [
+    "IMTL",
     "IMTLG",
     "MGDA",
     "MGDAUB",

@@ -1,5 +1,6 @@
 """Methods that look at the losses alone: one scalar, one backward pass."""
 
+from ..averaging.kept_iterates import KeptIterates as KeptIterates
 from .averaged import Averaged
 from .cosmos import COSMOS
 from .cov_weighting import CoVWeighting
@@ -7,9 +8,7 @@ from .dwa import DWA
 from .famo import FAMO
 from .geometric_loss import GeometricLoss
 from .hypervolume_loss import HypervolumeLoss
-from .imtl import IMTL
 from .imtl_l import IMTLL
-from .kept_iterates import KeptIterates as KeptIterates
 from .linear_scalarization import LinearScalarization
 from .omd_tchebycheff import OMDTchebycheff
 from .p_norm import PNorm
@@ -28,7 +27,6 @@ __all__ = [
     "COSMOS",
     "DWA",
     "FAMO",
-    "IMTL",
     "IMTLL",
     "PBI",
     "RLW",

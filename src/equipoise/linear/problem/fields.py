@@ -1,0 +1,87 @@
+"""What every linear problem records, whichever way its moments were computed."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import TaskError, listed
+from .data_warnings import notes
+from .gramian import effective_rank
+
+__all__ = ["fields_of", "task_names"]
+
+Array = NDArray[np.float64]
+
+_ABSENT = 1e-20
+"""Share of a target below which what is explained of it is rounding."""
+
+
+def task_names(tasks: Any, Y: Array) -> tuple[str, ...]:
+    """Names of the k columns of Y, checked; ``task0``, ``task1``, ... where `tasks` is None.
+
+    Raises:
+        TaskError: A single string, another number of names, doubled names, or fewer than two.
+
+    Example:
+        >>> task_names(None, np.empty((0, 2)))
+        ('task0', 'task1')
+    """
+    count = Y.shape[1]
+    if isinstance(tasks, str):
+        raise TaskError(f"tasks must be a sequence of names; found {tasks!r}. Pass a list of {count} names")
+    names = tuple(str(task) for task in tasks) if tasks is not None else tuple(f"task{i}" for i in range(count))
+    if len(names) != count:
+        raise TaskError(f"Y has {count} columns, tasks names {len(names)}: {listed(names)}")
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise TaskError(f"task names must differ; doubled: {listed(doubled)}")
+    if count < 2:
+        raise TaskError(f"a trade-off needs at least two tasks; found one: {listed(names)}")
+    return names
+
+
+def fields_of(
+    gramian: Array,
+    coefficients: Array,
+    moments: tuple[Array, Array, Array],
+    *,
+    rows: int,
+    tasks: tuple[str, ...],
+    correlations: Array,
+    warnings: list[str],
+    **others: Any,
+) -> dict[str, Any]:
+    """The fields of a `LinearProblem`.
+
+    Args:
+        gramian: (k, k) G; rows of tasks that the inputs explain to rounding only are set to 0.
+        coefficients: (p, k) least-squares coefficients.
+        moments: C (p, p), B (p, k) and S (k, k).
+        rows: Number of rows.
+        tasks: k names.
+        correlations: (k, k) of the targets, for the warnings.
+        warnings: Doubts so far; those that the numbers give are added.
+        others: Fields that are recorded as they are.
+    """
+    inputs, total = len(moments[0]), moments[2].diagonal().copy()
+    absent = gramian.diagonal() <= _ABSENT * total
+    gramian[absent] = gramian[:, absent] = 0.0  # rounding, which has no direction
+    captured = np.minimum(gramian.diagonal(), total)
+    shares = captured / total
+    return {
+        "gramian": gramian,
+        "unexplained": total - captured,
+        "total": total,
+        "R2": shares,
+        "rank": effective_rank(gramian),
+        "second_moments": moments[0],
+        "cross_moments": moments[1],
+        "target_moments": moments[2],
+        "coefficients": coefficients,
+        "rows": rows,
+        "inputs": inputs,
+        "tasks": tasks,
+        "warnings": (*warnings, *notes(inputs, rows, correlations, tasks, shares)),
+        **others,
+    }
