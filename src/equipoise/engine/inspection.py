@@ -23,6 +23,8 @@ __all__ = [
 
 _CHECKPOINT = "CheckpointFunctionBackward"  # the node of torch.utils.checkpoint with use_reentrant=True
 
+_HALF = (torch.float16, torch.complex32)
+
 _MEANINGS = (
     (
         "modified by an inplace operation",
@@ -70,7 +72,7 @@ def inspect_graph(tensors: Sequence[Tensor], graph: Graph | None = None) -> Fact
         True
     """
     known = read_graph(tensors) if graph is None else graph
-    half = any(tensor.dtype == torch.float16 for tensor in (*tensors, *known.leaves.values()))
+    half = any(tensor.dtype in _HALF for tensor in (*tensors, *known.leaves.values()))
     reentrant = False
     for node in known.nodes:
         if not known.below[node]:  # where a leaf's gradient ends
@@ -78,7 +80,7 @@ def inspect_graph(tensors: Sequence[Tensor], graph: Graph | None = None) -> Fact
         reentrant = reentrant or node.name() == _CHECKPOINT
         if not half:
             for entry in getattr(node, "_input_metadata", ()):  # torch keeps the type of a node's outputs only here
-                half = half or entry.dtype is torch.float16
+                half = half or entry.dtype in _HALF
     return Facts(half, reentrant)
 
 
@@ -110,7 +112,7 @@ def _collect(value: object, place: str, found: list[Tensor], wrong: list[str]) -
     if value is None:
         return
     if isinstance(value, Tensor):
-        if not value.is_floating_point():
+        if not (value.is_floating_point() or value.is_complex()):
             return
         if value.grad_fn is None:
             wrong.append(f"{place} of shape {tuple(value.shape)} has no grad_fn")
