@@ -13,22 +13,19 @@ from .engine.accumulation import Accumulation, Until, balance_last
 from .engine.approximations import Exact, LastLayer, Mode
 from .engine.balance import Balanced, balance
 from .engine.carried import Carried
-from .engine.checks import check_settings, read_shared, refuse_accumulation, refuse_ranks, refuse_second_batch
+from .engine.checks import check_settings, read_shared, refuse_accumulation, refuse_place, refuse_second_batch
 from .engine.copies import Copyable
 from .engine.find import Batch, Settings
 from .engine.granular import by_group
-from .engine.inject import inject, inject_weights
-from .engine.inspection import (
-    allow_several_backwards,
-    explained,
-    read_features,
-    statistics_held,
-)
+from .engine.inject import hand_over, inject
+from .engine.inspection import allow_several_backwards, autocast_off, explained, read_features, statistics_held
+from .engine.line_search import Calls, value_is_weighted
+from .engine.optimizer_steps import BEGUN, running_step
 from .engine.passes import Plan
 from .engine.step import refuse_no_clock
 from .errors import ClockError, SettingError, listed
 from .losses import Losses, check_names, mean_of, mean_of_some, names_in, numbers_of, read_losses, read_others, stacked
-from .methods.base import JacobianMethod, LossMethod, Method, State, Step, WeightedSum
+from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 from .records import StepRecord
 from .saved_state import Saved
@@ -56,6 +53,9 @@ class Balancer(Saved, Copyable):
             steps without all tasks; its BatchNorm statistics are held where checkpointing runs the forward again.
         shared: The parameters to balance; others that several tasks reach get the mean of their gradients.
         heads: ``"own"``: a parameter of one task gets g_i/k; ``"weighted"``: a_i g_i. The method's default if None.
+        value: What ``item()`` shows: the ``"mean"`` loss, or the ``"weighted"`` sum, whose gradient all then get, its
+            weights held for the calls of one optimizer step. None: the mean (for a loss method under L-BFGS with a
+            line search the sum).
         scale: ``"mean"``, or ``"sum"`` to keep a learning rate tuned for the sum of the losses.
         mode: ``"inject"`` stores the direction and hands it out in `backward`; ``"recompute"`` differentiates the
             weighted sum once more (one more pass, less memory).
@@ -112,6 +112,7 @@ class Balancer(Saved, Copyable):
         model: nn.Module | None = None,
         shared: nn.Module | Iterable[Tensor] | None = None,
         heads: Literal["own", "weighted"] | None = None,
+        value: Literal["mean", "weighted"] | None = None,
         scale: Literal["mean", "sum"] = "mean",
         mode: Literal["inject", "recompute"] = "inject",
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
@@ -125,15 +126,13 @@ class Balancer(Saved, Copyable):
         if layer is not None and gradients is not None:
             raise SettingError("`layer` is short for gradients=eq.LastLayer(layer): give one of the two.")
         way = LastLayer(layer) if layer is not None else Exact() if gradients is None else gradients
-        given = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite, "granularity": granularity}
-        check_settings(
-            method,
-            tasks,
-            model,
-            given | {"steps_per_epoch": steps_per_epoch, "gradients": way, "memory_limit": memory_limit},
-        )
+        given: dict[str, object] = {"heads": heads, "value": value, "scale": scale, "mode": mode}
+        given |= {"nonfinite": nonfinite, "gradients": way, "granularity": granularity}
+        given |= {"steps_per_epoch": steps_per_epoch, "memory_limit": memory_limit}
+        check_settings(method, tasks, model, given)
         self.method = method
-        self.settings = Settings(heads or method.heads, scale, mode, nonfinite, way, granularity, memory_limit)
+        heads = "weighted" if value == "weighted" else heads or method.heads
+        self.settings = Settings(heads, scale, mode, nonfinite, way, granularity, memory_limit, value)
         self.steps_per_epoch = steps_per_epoch
         self.tasks: tuple[str, ...] | None = None
         self.trained = nn.ParameterDict()
@@ -144,6 +143,7 @@ class Balancer(Saved, Copyable):
         self.state: State = {}
         self.carried = Carried()
         self.accumulation: Accumulation | None = None
+        self.calls = Calls()
         self.set_up(model, read_shared(shared))
         if not isinstance(method, LossMethod):
             allow_several_backwards()
@@ -190,11 +190,17 @@ class Balancer(Saved, Copyable):
         names = names_in(losses) if self.tasks is None else self.tasks
         active = self.training and torch.is_grad_enabled()
         present, values = read_losses(losses, names, differentiable=active)
+        running = None if BEGUN.step is None else running_step()  # an optimizer's step with a closure
+        if running is not None and self.training:
+            again = self.calls.again(running, present, names, values, self.method, self.settings)
+            if again is not None:
+                return again
         if not active:
             return mean_of(values)
-        refuse_ranks(self.method)
+        refuse_place(self.method)
         refuse_no_clock(self.method, self.steps_per_epoch)
         refuse_preference(self.method, preference)
+        weighted = value_is_weighted(running, self.method, self.settings, accumulates=self.accumulation is not None)
         held = read_features(features)
         if second is not None or third is not None:
             refuse_second_batch(self.method, self.settings, self.accumulation is not None)
@@ -218,10 +224,11 @@ class Balancer(Saved, Copyable):
         if balanced is None:
             return inject(mean_of(values), [], [])
         value = mean_of_some(values, tasks.present, () if balanced.empty else balanced.tasks.present, stack)
-        targets = [*balanced.targets, *self._trained_targets(balanced)]
-        if len(targets) == 1 and targets[0][0] is stack:
-            return inject_weights(value, *targets[0], constant=isinstance(self.method, WeightedSum))
-        return inject(value, [target for target, _ in targets], [gradient for _, gradient in targets])
+        if weighted:
+            value = self.calls.first(running, balanced, values, value)
+        elif running is not None:
+            self.calls.notice(running, self.method, self.settings)
+        return hand_over(value, [*balanced.targets, *self._trained_targets(balanced)], stack, self.method)
 
     def _forget_tasks(self) -> None:
         """Undoes a first call that was refused: names, state, and what its gradients told about the parameters."""
@@ -291,7 +298,8 @@ class Balancer(Saved, Copyable):
         rest = (step, self._current_state(batch.losses[0].device), self.tools, self.settings, self.carried)
         if self.accumulation is None and self.method.needs == "losses":
             return balance(self.method, batch, *rest)
-        with explained(), statistics_held(None if self.method.needs == "losses" else self.tools.model):
+        model = None if self.method.needs == "losses" else self.tools.model
+        with explained(), statistics_held(model), autocast_off(batch.losses):
             if self.accumulation is None:
                 return balance(self.method, batch, *rest)
             return balance_last(self.method, batch, *rest, self.accumulation)

@@ -10,6 +10,7 @@ from .errors import LossError, SettingError, TaskError, listed
 
 __all__ = [
     "Losses",
+    "added_up",
     "are_alike",
     "check_names",
     "mean_of",
@@ -160,11 +161,21 @@ def mean_of(losses: Sequence[Tensor], stack: Tensor | None = None) -> Tensor:
         alike = stack is not None or are_alike(losses)
         if len(losses) > _BY_HAND and alike:
             return (torch.stack(list(losses)) if stack is None else stack).mean()
-        device = losses[0].device
-        total, *others = losses if alike else [loss.reshape(()).to(device) for loss in losses]
-        for loss in others:
-            total = total + loss
-        return torch.div(total, len(losses))
+        return torch.div(added_up(losses, alike=alike), len(losses))
+
+
+def added_up(losses: Sequence[Tensor], *, alike: bool = False) -> Tensor:
+    """The sum of some scalars, added in order.
+
+    Args:
+        losses: The scalars.
+        alike: Whether they are known to have no axis, one type and one device.
+    """
+    device = losses[0].device
+    total, *others = losses if alike else [loss.reshape(()).to(device) for loss in losses]
+    for loss in others:
+        total = total + loss
+    return total
 
 
 def mean_of_some(

@@ -15,6 +15,7 @@ from .balancer import Balancer
 from .engine.approximations import Every, Exact, Features, Mode, Sketch
 from .engine.memory import in_words
 from .engine.peak import peak_bytes
+from .engine.reals import reals
 from .errors import EquipoiseError, SettingError
 from .losses import Losses
 from .methods import MGDA
@@ -201,7 +202,7 @@ class _Run:
     def direction(self, balancer: Balancer) -> dict[str, Tensor]:
         """What each parameter receives."""
         self.step(balancer)
-        return {name: p.grad.double().clone() for name, p in self.model.named_parameters() if p.grad is not None}
+        return {name: reals(p.grad).double().clone() for name, p in self.model.named_parameters() if p.grad is not None}
 
     def reference(self) -> dict[str, Tensor]:
         """What each shared parameter receives from exact gradients."""

@@ -85,7 +85,7 @@ def head_gradients(own: Own, weights: Tensor) -> Targets:
 
 
 def mixture_at(leaves: Sequence[Tensor], losses: Sequence[Tensor], weights: Tensor) -> Targets:
-    """Some leaves with the gradient of the weighted sum of the losses: one pass, and none for no leaves. The graph stays."""
+    """Some leaves with the gradient of the weighted sum: one pass, none for no leaves; the graph stays."""
     if not leaves:
         return []
     upstream = [weight.to(loss).reshape(loss.shape) for weight, loss in zip(weights, losses, strict=True)]

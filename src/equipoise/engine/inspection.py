@@ -14,6 +14,7 @@ from .graph import Graph, is_accumulator, read_graph
 __all__ = [
     "Facts",
     "allow_several_backwards",
+    "autocast_off",
     "explained",
     "inspect_graph",
     "read_features",
@@ -149,6 +150,24 @@ def refuse_unreached(losses: Sequence[Tensor], names: Sequence[str], features: S
             f"{shown}: the loss does not reach the features. They must be the very tensors that the heads were given, "
             "from the same forward pass. Pass those, or leave `features` out."
         )
+
+
+@contextmanager
+def autocast_off(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """Runs what is inside in the types of its tensors, whatever autocast says outside.
+
+    Args:
+        tensors: On the devices that matter beside CPU and CUDA.
+    """
+    kinds = {"cpu", "cuda", *(tensor.device.type for tensor in tensors)}
+    active = [kind for kind in sorted(kinds) if torch.is_autocast_enabled(kind)]
+    try:
+        for kind in active:
+            torch.set_autocast_enabled(kind, False)
+        yield
+    finally:
+        for kind in active:
+            torch.set_autocast_enabled(kind, True)
 
 
 @contextmanager

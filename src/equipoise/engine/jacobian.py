@@ -54,7 +54,7 @@ class Jacobian:
         columns = sum(real_count(self.parameters[number]) for number in numbers)
         dense = not any(block is not None and block.is_sparse for row in self.rows for block in row)
         if k * columns <= _FEW and dense:
-            stacks = [_real_rows(self._stack(number)).to(dtype) for number in numbers]
+            stacks = [self.real_rows(number).to(dtype) for number in numbers]
             products.add(stacks[0] if len(stacks) == 1 else torch.cat(stacks, dim=1))
             return products.matrix()
         width = Products.width(k, columns)
@@ -79,13 +79,18 @@ class Jacobian:
             products.add(buffer[:, :filled])
         return products.matrix()
 
+    def real_rows(self, number: int) -> Tensor:
+        """All rows' gradients of one parameter as real numbers, (k, how many they are)."""
+        stack = self._stack(number)
+        return torch.view_as_real(stack.resolve_conj()).flatten(1) if stack.is_complex() else stack
+
     def _stack(self, number: int) -> Tensor:
         """All rows' gradients of one parameter, (k, its size)."""
-        blocks = [row[number] for row in self.rows]
         like = self.parameters[number]
-        return torch.stack([torch.zeros_like(like) if block is None else block for block in blocks]).reshape(
-            len(blocks), like.numel()
-        )
+        blocks = [torch.zeros_like(like) if (block := row[number]) is None else block for row in self.rows]
+        if any([block.is_sparse for block in blocks]):  # noqa: C419 - a generator costs a call an entry
+            blocks = [block.to_dense() for block in blocks]
+        return torch.stack(blocks).reshape(len(blocks), like.numel())
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows.
@@ -193,7 +198,3 @@ def _side_by_side(blocks: Sequence[Tensor | None]) -> list[Tensor | None]:
         start += len(values)
         found.append(reals(laid))
     return found
-
-
-def _real_rows(rows: Tensor) -> Tensor:
-    return torch.view_as_real(rows.resolve_conj()).flatten(1) if rows.is_complex() else rows

@@ -9,7 +9,7 @@ from ..errors import StateError
 from ..methods.base import JacobianMethod, State
 from .jacobian import Jacobian
 from .ownership import Ownership
-from .reals import of_reals, real_count, reals
+from .reals import of_reals, real_count
 
 __all__ = ["Layout", "extended", "grown", "laid_out", "taken_apart"]
 
@@ -37,11 +37,8 @@ def laid_out(jacobian: Jacobian, layout: Layout, ownership: Ownership) -> Tensor
     device = jacobian.parameters[0].device if jacobian.parameters else torch.device("cpu")
     flat = torch.zeros(k, total, dtype=torch.float64, device=device)
     for number, parameter in enumerate(jacobian.parameters):
-        start = starts[ownership.name(parameter)]
-        for row in range(k):
-            block = jacobian.rows[row][number]
-            if block is not None:
-                flat[row, start : start + real_count(parameter)] = reals(block)
+        rows, start = jacobian.real_rows(number), starts[ownership.name(parameter)]
+        flat[:, start : start + rows.shape[1]] = rows
     return flat
 
 

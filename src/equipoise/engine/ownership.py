@@ -95,7 +95,8 @@ class Ownership:
         """Whether two tasks have reached it, or it was declared shared."""
         if self.fixed is not None:
             return id(leaf) in self.fixed
-        return self.is_settled(leaf)
+        name = self._names.get(id(leaf))
+        return name is not None and len(self._reached.get(name, ())) > 1
 
     def is_settled(self, leaf: Tensor) -> bool:
         """Whether two tasks are known to reach it, so that its gradients need not be looked at again."""

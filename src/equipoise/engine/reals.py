@@ -1,7 +1,7 @@
-"""Gradients as real numbers: a complex one counts as a pair, its real and its imaginary part.
+r"""Gradients as real numbers: a complex one counts as a pair, its real and its imaginary part.
 
-PyTorch's gradient of a real loss at a complex z = x + iy is :math:`\\partial L/\\partial x + i\\,\\partial L/\\partial
-y`, so pairs of reals have the inner products, norms and mixtures of a model that keeps x and y apart.
+PyTorch's gradient of a real loss at a complex z = x + iy is :math:`\partial L/\partial x + i\,\partial L/\partial y`,
+so pairs of reals have the inner products, norms and mixtures of a model that keeps x and y apart.
 """
 
 import torch

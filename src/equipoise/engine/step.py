@@ -26,7 +26,7 @@ from .handout import (
     through_losses,
 )
 from .inspection import inspect_graph
-from .passes import Plan
+from .passes import Gradients, Plan
 
 __all__ = [
     "Balanced",
@@ -181,6 +181,8 @@ def _not_shared(now: Now, found: Found, heads: Tensor, given: Tensor | None) -> 
         given: (k,), weights that these leaves have from the losses' own graph; None where that is not used.
     """
     source, unscale = found.source, 2.0**-found.power
+    if given is None and now.settings.heads == "own" and isinstance(source, Gradients):
+        return head_gradients(source.own, heads * (now.factor * unscale))  # all alike
     inputs = _weights_of_inputs(now, heads)
     if given is not None:
         heads, inputs = heads - given, inputs - given
