@@ -19,7 +19,7 @@ from .engine.find import Batch, Settings
 from .engine.granular import by_group
 from .engine.inject import hand_over, inject
 from .engine.inspection import allow_several_backwards, autocast_off, explained, read_features, statistics_held
-from .engine.line_search import Calls, value_is_weighted
+from .engine.line_search import Calls
 from .engine.optimizer_steps import BEGUN, running_step
 from .engine.passes import Plan
 from .engine.step import refuse_no_clock
@@ -54,8 +54,7 @@ class Balancer(Saved, Copyable):
         shared: The parameters to balance; others that several tasks reach get the mean of their gradients.
         heads: ``"own"``: a parameter of one task gets g_i/k; ``"weighted"``: a_i g_i. The method's default if None.
         value: What ``item()`` shows: the ``"mean"`` loss, or the ``"weighted"`` sum, whose gradient all then get, its
-            weights held for the calls of one optimizer step. None: the mean (for a loss method under L-BFGS with a
-            line search the sum).
+            weights held for the calls of one optimizer step. None: the mean (in L-BFGS's line search the sum).
         scale: ``"mean"``, or ``"sum"`` to keep a learning rate tuned for the sum of the losses.
         mode: ``"inject"`` stores the direction and hands it out in `backward`; ``"recompute"`` differentiates the
             weighted sum once more (one more pass, less memory).
@@ -126,10 +125,9 @@ class Balancer(Saved, Copyable):
         if layer is not None and gradients is not None:
             raise SettingError("`layer` is short for gradients=eq.LastLayer(layer): give one of the two.")
         way = LastLayer(layer) if layer is not None else Exact() if gradients is None else gradients
-        given: dict[str, object] = {"heads": heads, "value": value, "scale": scale, "mode": mode}
-        given |= {"nonfinite": nonfinite, "gradients": way, "granularity": granularity}
-        given |= {"steps_per_epoch": steps_per_epoch, "memory_limit": memory_limit}
-        check_settings(method, tasks, model, given)
+        given = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite, "value": value}
+        given |= {"steps_per_epoch": steps_per_epoch, "memory_limit": memory_limit, "gradients": way}
+        check_settings(method, tasks, model, given | {"granularity": granularity})
         self.method = method
         heads = "weighted" if value == "weighted" else heads or method.heads
         self.settings = Settings(heads, scale, mode, nonfinite, way, granularity, memory_limit, value)
@@ -143,7 +141,7 @@ class Balancer(Saved, Copyable):
         self.state: State = {}
         self.carried = Carried()
         self.accumulation: Accumulation | None = None
-        self.calls = Calls()
+        self.calls = Calls(method, self.settings)
         self.set_up(model, read_shared(shared))
         if not isinstance(method, LossMethod):
             allow_several_backwards()
@@ -191,19 +189,19 @@ class Balancer(Saved, Copyable):
         active = self.training and torch.is_grad_enabled()
         present, values = read_losses(losses, names, differentiable=active)
         running = None if BEGUN.step is None else running_step()  # an optimizer's step with a closure
-        if running is not None and self.training:
-            again = self.calls.again(running, present, names, values, self.method, self.settings)
-            if again is not None:
-                return again
+        again = None if running is None or not self.training else self.calls.again(running, present, names, values)
+        if again is not None:
+            return again
         if not active:
             return mean_of(values)
         refuse_place(self.method)
         refuse_no_clock(self.method, self.steps_per_epoch)
         refuse_preference(self.method, preference)
-        weighted = value_is_weighted(running, self.method, self.settings, accumulates=self.accumulation is not None)
+        accumulates = self.accumulation is not None
+        weighted = self.calls.weighted if running is None else self.calls.must_fit(running, accumulates=accumulates)
         held = read_features(features)
         if second is not None or third is not None:
-            refuse_second_batch(self.method, self.settings, self.accumulation is not None)
+            refuse_second_batch(self.method, self.settings, accumulates)
         others = read_others(second, third, names, present)
         first = self.tasks is None
         if first:
@@ -227,8 +225,8 @@ class Balancer(Saved, Copyable):
         if weighted:
             value = self.calls.first(running, balanced, values, value)
         elif running is not None:
-            self.calls.notice(running, self.method, self.settings)
-        return hand_over(value, [*balanced.targets, *self._trained_targets(balanced)], stack, self.method)
+            self.calls.notice(running)
+        return hand_over(value, balanced.targets + self._trained_targets(balanced), stack, self.method)
 
     def _forget_tasks(self) -> None:
         """Undoes a first call that was refused: names, state, and what its gradients told about the parameters."""
@@ -243,8 +241,7 @@ class Balancer(Saved, Copyable):
 
     def _trained_targets(self, balanced: Balanced) -> list[tuple[Tensor, Tensor]]:
         found = {} if balanced.weighed is None else balanced.weighed.trained
-        own = {name: self.trained[name] for name in found}
-        return [(own[name], slope.to(own[name]) * balanced.factor) for name, slope in found.items()]
+        return [(self.trained[name], slope.to(self.trained[name]) * balanced.factor) for name, slope in found.items()]
 
     def accumulate(self, steps: int, *, divided: bool = False) -> AbstractContextManager[None]:
         """From now on, one balance for several micro-batches: their gradients are averaged, then balanced.

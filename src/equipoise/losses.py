@@ -10,7 +10,6 @@ from .errors import LossError, SettingError, TaskError, listed
 
 __all__ = [
     "Losses",
-    "added_up",
     "are_alike",
     "check_names",
     "mean_of",
@@ -134,7 +133,10 @@ def _complaint(name: str, loss: object, differentiable: bool) -> str:
 def are_alike(losses: Sequence[Tensor]) -> bool:
     """Whether scalars have no axis, one type and one device, so that one operation stacks them all."""
     dtype, device = losses[0].dtype, losses[0].device
-    return all(loss.dim() == 0 and loss.dtype == dtype and loss.device == device for loss in losses)
+    for loss in losses:  # a generator would cost a call a loss
+        if loss.dim() or loss.dtype != dtype or loss.device != device:
+            return False
+    return True
 
 
 def stacked(losses: Sequence[Tensor]) -> Tensor | None:
@@ -161,21 +163,9 @@ def mean_of(losses: Sequence[Tensor], stack: Tensor | None = None) -> Tensor:
         alike = stack is not None or are_alike(losses)
         if len(losses) > _BY_HAND and alike:
             return (torch.stack(list(losses)) if stack is None else stack).mean()
-        return torch.div(added_up(losses, alike=alike), len(losses))
-
-
-def added_up(losses: Sequence[Tensor], *, alike: bool = False) -> Tensor:
-    """The sum of some scalars, added in order.
-
-    Args:
-        losses: The scalars.
-        alike: Whether they are known to have no axis, one type and one device.
-    """
-    device = losses[0].device
-    total, *others = losses if alike else [loss.reshape(()).to(device) for loss in losses]
-    for loss in others:
-        total = total + loss
-    return total
+        device = losses[0].device
+        total, *others = losses if alike else [loss.reshape(()).to(device) for loss in losses]
+        return torch.div(sum(others, total), len(losses))
 
 
 def mean_of_some(

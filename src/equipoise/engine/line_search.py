@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..errors import EquipoiseError, EquipoiseWarning
-from ..losses import added_up
 from ..methods import LinearScalarization
 from ..methods.base import JacobianMethod, LossMethod, Method
 from ..methods.run import Weighed
@@ -20,7 +19,7 @@ from .inject import hand_over
 from .optimizer_steps import OptimizerStep, watch_optimizers
 from .step import Balanced, skip_or_raise
 
-__all__ = ["Calls", "refuse_value", "value_is_weighted", "weighted_value"]
+__all__ = ["Calls", "refuse_value", "weighted_value"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,24 +30,59 @@ class _Held:
 
 
 class Calls:
-    """What a Balancer knows of the optimizer's step that it is called in."""
+    """What a Balancer knows of the optimizer's step that it is called in.
 
-    def __init__(self) -> None:
+    Attributes:
+        weighted: Whether the weighted sum was asked for as the value.
+    """
+
+    def __init__(self, method: Method, settings: Settings) -> None:
         watch_optimizers()
+        self.weighted = settings.value == "weighted"
+        self._method, self._settings = method, settings
         self._held: _Held | None = None
         self._last: OptimizerStep | None = None
         self._told = False
 
+    def __reduce__(self) -> tuple[type["Calls"], tuple[Method, Settings]]:
+        return Calls, (self._method, self._settings)  # a copy is called in steps of its own
+
+    def must_fit(self, step: OptimizerStep, *, accumulates: bool) -> bool:
+        """Whether the value is to be the weighted sum: asked for, or needed by a line search under a loss method.
+
+        A line search compares values along the gradient, so the two must belong to one function.
+
+        Raises:
+            EquipoiseError: They cannot with these settings.
+        """
+        if self._settings.value is not None or not step.searches or self._is_mean:
+            return self.weighted
+        wrong = refuse_value(self._method, {**vars(self._settings), "heads": None})
+        wrong += ["it cannot be used within `accumulate`"] if accumulates else []
+        if isinstance(self._method, LossMethod) and not wrong:
+            return True
+        cure = (
+            f"value='weighted' would make them fit, and cannot be used here: {'; '.join(wrong)}. Use "
+            "line_search_fn=None"
+            if wrong
+            else "Build it with eq.Balancer(..., value='weighted'), which holds the weights for the step and returns "
+            "their sum of the losses, or use line_search_fn=None"
+        )
+        raise EquipoiseError(
+            f"{step.name} with a line search compares values along the gradient, and the mean loss does not have the "
+            f"gradient of {self._method!r}. {cure}."
+        )
+
     def again(
-        self,
-        step: OptimizerStep,
-        present: Sequence[int],
-        names: Sequence[str],
-        losses: Sequence[Tensor],
-        method: Method,
-        settings: Settings,
+        self, step: OptimizerStep, present: Sequence[int], names: Sequence[str], losses: Sequence[Tensor]
     ) -> Tensor | None:
         """The weighted sum of the losses, with the weights of the first call in the same step of the optimizer.
+
+        Args:
+            step: Of the optimizer.
+            present: Numbers of the present tasks.
+            names: Of all tasks.
+            losses: Of the present ones.
 
         Returns:
             A scalar with the value and the gradient of the sum. None in a first call, or where other tasks are present.
@@ -59,16 +93,16 @@ class Calls:
         held = self._held
         if held is None or held.step != step or held.present != tuple(present):
             return None
-        value = weighted_value(losses, held.weights)
         numbers = [float(loss.detach()) for loss in losses]
         bad = [row for row, number in enumerate(numbers) if not math.isfinite(number)]
-        if bad and settings.nonfinite == "raise":
-            shown = [f"'{names[present[row]]}': {numbers[row]}" for row in bad]
-            skip_or_raise("loss", [names[present[row]] for row in bad], shown, settings)
+        if bad and self._settings.nonfinite == "raise":
+            here = [names[task] for task in present]
+            skip_or_raise("loss", here, [f"'{here[row]}': {numbers[row]}" for row in bad], self._settings)
+        value = weighted_value(losses, held.weights)
         if not torch.is_grad_enabled():
             return value
         targets = through_losses([(row, loss, 1.0) for row, loss in enumerate(losses)], held.weights, 1.0)
-        return hand_over(value, targets, None, method)
+        return hand_over(value, targets, None, self._method)
 
     def first(
         self, step: OptimizerStep | None, balanced: Balanced, losses: Sequence[Tensor], otherwise: Tensor
@@ -89,10 +123,9 @@ class Calls:
             self._held = _Held(step, balanced.tasks.present, weights)
         return weighted_value(losses, weights)
 
-    def notice(self, step: OptimizerStep, method: Method, settings: Settings) -> None:
+    def notice(self, step: OptimizerStep) -> None:
         """Says once that a closure is called several times a step, where every call makes weights of its own."""
-        known = settings.value is not None or _is_mean(method, settings)
-        if step == self._last and not self._told and not known:
+        if step == self._last and not (self._told or self._settings.value or self._is_mean):
             self._told = True
             warnings.warn(
                 f"{step.name} calls the Balancer more than once in a step: each call makes weights of its own, counts "
@@ -104,35 +137,9 @@ class Calls:
             )
         self._last = step
 
-    def __reduce__(self) -> tuple[type["Calls"], tuple[()]]:
-        return Calls, ()  # a copy is called in steps of its own
-
-
-def value_is_weighted(step: OptimizerStep | None, method: Method, settings: Settings, *, accumulates: bool) -> bool:
-    """Whether the value that is returned is the weighted sum, so that it fits the gradient.
-
-    It is where that was asked for; and without a word for a loss method in a line search, which compares values along
-    the gradient.
-
-    Raises:
-        EquipoiseError: A line search looks at value and gradient, and with these settings they do not fit.
-    """
-    if settings.value is not None or step is None or not step.searches or _is_mean(method, settings):
-        return settings.value == "weighted"
-    wrong = refuse_value(method, {**vars(settings), "heads": None})
-    wrong += ["it cannot be used within `accumulate`"] if accumulates else []
-    if isinstance(method, LossMethod) and not wrong:
-        return True
-    cure = (
-        f"value='weighted' would make them fit, and cannot be used here: {'; '.join(wrong)}. Use line_search_fn=None"
-        if wrong
-        else "Build it with eq.Balancer(..., value='weighted'), which holds the weights for the step and returns their "
-        "sum of the losses, or use line_search_fn=None"
-    )
-    raise EquipoiseError(
-        f"{step.name} with a line search compares values along the gradient, and the mean loss does not have the "
-        f"gradient of {method!r}. {cure}."
-    )
+    @property
+    def _is_mean(self) -> bool:
+        return self._method == LinearScalarization() and self._settings.scale == "mean"
 
 
 def refuse_value(method: Method, given: Mapping[str, Any]) -> list[str]:
@@ -163,8 +170,7 @@ def weighted_value(losses: Sequence[Tensor], weights: Tensor) -> Tensor:
         >>> weighted_value([torch.tensor(1.0), torch.tensor(2.0)], torch.tensor([3.0, 0.5]))
         tensor(4.)
     """
-    return added_up([loss.detach() * weight for loss, weight in zip(losses, weights.tolist(), strict=True)])
-
-
-def _is_mean(method: Method, settings: Settings) -> bool:
-    return method == LinearScalarization() and settings.scale == "mean"
+    device = losses[0].device
+    pairs = zip(losses, weights.tolist(), strict=True)
+    total, *others = [loss.detach().reshape(()).to(device) * weight for loss, weight in pairs]
+    return sum(others, total)

@@ -61,7 +61,7 @@ def running_step() -> OptimizerStep | None:
 
 
 def _begin(optimizer: Optimizer, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-    if torch.compiler.is_compiling() or not (len(args) > 1 or kwargs.get("closure")):
+    if (len(args) < 2 and "closure" not in kwargs) or torch.compiler.is_compiling():
         return
     searches = isinstance(optimizer, torch.optim.LBFGS) and optimizer.param_groups[0]["line_search_fn"] is not None
     BEGUN.step = OptimizerStep(next(_numbers), type(optimizer).__name__, searches, sys._getframe(1).f_code)
