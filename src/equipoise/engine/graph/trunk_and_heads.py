@@ -76,6 +76,8 @@ def _obstacle(
         for key in head.leaves:
             count[key] = count.get(key, 0) + 1
     for leaf in graph.leaves.values():
+        if not ownership.is_parameter(leaf):  # an input may be used anywhere: what comes back is added up
+            continue
         name = ownership.name(leaf)
         if id(leaf) in trunk.leaves and id(leaf) in count:
             return f"{name} is used before and after the features"
