@@ -141,8 +141,8 @@ class Balancer(Saved, Copyable):
         if layer is not None and gradients is not None:
             raise SettingError("`layer` is short for gradients=eq.LastLayer(layer): give one of the two.")
         way = LastLayer(layer) if layer is not None else Exact() if gradients is None else gradients
-        given = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite, "value": value}
-        given |= {"steps_per_epoch": steps_per_epoch, "memory_limit": memory_limit, "gradients": way}
+        given: dict[str, object] = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite}
+        given |= {"steps_per_epoch": steps_per_epoch, "memory_limit": memory_limit, "gradients": way, "value": value}
         check_settings(method, tasks, model, given | {"granularity": granularity})
         self.method = method
         heads = "weighted" if value == "weighted" else heads or method.heads

@@ -133,7 +133,7 @@ def _complaint(name: str, loss: object, differentiable: bool) -> str:
 def are_alike(losses: Sequence[Tensor]) -> bool:
     """Whether scalars have no axis, one type and one device, so that one operation stacks them all."""
     dtype, device = losses[0].dtype, losses[0].device
-    for loss in losses:  # a generator would cost a call a loss
+    for loss in losses:  # noqa: SIM110 - a generator would cost a call a loss
         if loss.dim() or loss.dtype != dtype or loss.device != device:
             return False
     return True

@@ -173,4 +173,6 @@ def weighted_value(losses: Sequence[Tensor], weights: Tensor) -> Tensor:
     device = losses[0].device
     pairs = zip(losses, weights.tolist(), strict=True)
     total, *others = [loss.detach().reshape(()).to(device) * weight for loss, weight in pairs]
-    return sum(others, total)
+    for term in others:
+        total = total + term
+    return total

@@ -48,7 +48,11 @@ def split(losses: Sequence[Tensor], features: Sequence[Tensor], graph: Graph, ow
         )
     trunk = read_graph(features, known=graph)
     heads = read_heads(losses, features, graph)
-    return Split(trunk, heads, _obstacle(trunk, heads, losses, features, graph, ownership))
+    obstacle = _obstacle(trunk, heads, losses, features, graph, ownership)
+    if not obstacle:
+        for key in {key for head in heads for key in head.leaves}:  # inputs used on both sides: a pass from a head goes
+            trunk.leaves.pop(key, None)  # on through the features and brings back all of their gradient
+    return Split(trunk, heads, obstacle)
 
 
 def _obstacle(
