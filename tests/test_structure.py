@@ -20,7 +20,7 @@ LAYERS = [  # a module may import from its own line and those above
     {"methods", "diagnostics", "masking", "losses", "own_data"},
     {"laws", "records", "linear", "problems"},
     {"distributed", "engine"},
-    {"saved_state", "balancer"},
+    {"saved_numbers", "saved_state", "balancer"},
     {"integrations", "data", "doctor", "profiling"},
     {"training", "auditing", "feature_audit", "runs"},
     {"front", "report", "reproduce"},

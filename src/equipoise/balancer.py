@@ -1,20 +1,20 @@
 """The object that users hold: losses in, one scalar out, `backward` as always."""
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from .engine.accumulation import Accumulation, Until, balance_last
+from .engine.accumulation import Accumulation, balance_waiting, take_in
 from .engine.approximations import Exact, LastLayer, Mode
 from .engine.balance import Balanced, balance
 from .engine.carried import Carried
-from .engine.checks import check_settings, read_shared, refuse_accumulation, refuse_ranks, refuse_second_batch
-from .engine.copies import Copyable
+from .engine.checks import check_settings, read_shared, refuse_ranks, refuse_second_batch
+from .engine.divided import followed
 from .engine.find import Batch, Settings
 from .engine.granular import by_group
 from .engine.inject import inject, inject_weights
@@ -26,7 +26,10 @@ from .engine.inspection import (
 )
 from .engine.passes import Plan
 from .engine.step import refuse_no_clock
-from .errors import ClockError, SettingError, listed
+from .engine.unmoved import Unmoved
+from .engine.whole import Whole
+from .engine.windows import Windows, refuse_flush
+from .errors import ClockError, EquipoiseWarning, SettingError, listed
 from .losses import Losses, check_names, mean_of, mean_of_some, names_in, numbers_of, read_losses, read_others, stacked
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step, WeightedSum
 from .methods.run import refuse_preference
@@ -36,8 +39,14 @@ from .types import Preference, Tasks
 
 __all__ = ["Balancer"]
 
+_EMPTY = (
+    "every task of this step was skipped, so no parameter has a gradient from it; balancer.counts['empty'] counts such "
+    "steps. With a GradScaler use nonfinite='propagate': its step() ends in an assertion where no gradient arrived, "
+    "and only NaN makes it skip the step and lower its scale."
+)
 
-class Balancer(Saved, Copyable):
+
+class Balancer(Whole, Windows, Saved):
     """Balances several losses inside your own training loop.
 
     ``loss = balancer({"depth": l1, "normals": l2})`` replaces ``(l1 + l2) / 2``; everything after it stays: `backward`,
@@ -144,6 +153,7 @@ class Balancer(Saved, Copyable):
         self.state: State = {}
         self.carried = Carried()
         self.accumulation: Accumulation | None = None
+        self._unmoved = Unmoved()
         self.set_up(model, read_shared(shared))
         if not isinstance(method, LossMethod):
             allow_several_backwards()
@@ -162,13 +172,14 @@ class Balancer(Saved, Copyable):
 
     def forward(
         self,
-        losses: Losses,
+        losses: Losses | None,
         *,
         features: object = None,
         preference: Preference | None = None,
         retain_graph: bool = False,
         second: Losses | None = None,
         third: Losses | None = None,
+        flush: bool = False,
     ) -> Tensor:
         """One balanced scalar.
 
@@ -182,13 +193,16 @@ class Balancer(Saved, Copyable):
             second: The same tasks' losses on an independent batch, for methods that sample twice (MoDo, SDMGrad): the
                 Gramian that they see is that of the gradients of `losses` times those of `second`.
             third: On one more batch: then the Gramian is that of `second` times `third`, and `losses` is balanced only.
+            flush: Within `accumulate`: this micro-batch is the last before the optimizer's step, however many came.
 
         Returns:
             A scalar with the mean loss as value. Under `eval()` or `no_grad` just that, and nothing is touched. Within
             `accumulate`, micro-batches before the last give a scalar whose `backward` does nothing.
         """
-        names = names_in(losses) if self.tasks is None else self.tasks
         active = self.training and torch.is_grad_enabled()
+        if losses is None and flush:
+            return self._flushed(refuse_flush(self.accumulation, active), time.perf_counter())
+        names = names_in(losses) if self.tasks is None else self.tasks
         present, values = read_losses(losses, names, differentiable=active)
         if not active:
             return mean_of(values)
@@ -199,34 +213,19 @@ class Balancer(Saved, Copyable):
         if second is not None or third is not None:
             refuse_second_batch(self.method, self.settings, self.accumulation is not None)
         others = read_others(second, third, names, present)
-        first = self.tasks is None
-        if first:
+        if self.tasks is None:
             self.fix_tasks(names)
         began = time.perf_counter()
         stack = stacked(values) if self.method.needs == "losses" and self.accumulation is None else None
         numbers = numbers_of(values) if stack is None else stack.detach().double()
         tasks = self._everyone if len(present) == len(names) else Tasks(names, tuple(present))
-        batch = Batch(values, held, retain_graph, *others, stack)
-        try:
-            balanced = self._balance(batch, Step(tasks, numbers, preference))
-            if balanced is not None:
-                self._after(balanced, time.perf_counter() - began)
-            first = False
-        finally:
-            if first:
-                self._forget_tasks()
-        if balanced is None:
-            return inject(mean_of(values), [], [])
-        value = mean_of_some(values, tasks.present, () if balanced.empty else balanced.tasks.present, stack)
-        targets = [*balanced.targets, *self._trained_targets(balanced)]
-        if len(targets) == 1 and targets[0][0] is stack:
-            return inject_weights(value, *targets[0], constant=isinstance(self.method, WeightedSum))
-        return inject(value, [target for target, _ in targets], [gradient for _, gradient in targets])
-
-    def _forget_tasks(self) -> None:
-        """Undoes a first call that was refused: names, state, and what its gradients told about the parameters."""
-        self.tasks, self.state = None, {}
-        self.set_up(self.__dict__["_model"], self._declared)
+        batch, step = Batch(values, held, retain_graph, *others, stack), Step(tasks, numbers, preference)
+        if self.accumulation is None:
+            return self._finished(self._balance(batch, step), values, stack, tasks.present, began)
+        self._take_in(batch, step, self.accumulation)
+        if flush or self.accumulation.done == self.accumulation.steps:
+            return self._flushed(self.accumulation, began, values, tasks.present)
+        return inject(mean_of(values), [], [])
 
     def _current_state(self, device: torch.device) -> State:
         state = {name: tensor.to(device) for name, tensor in self.state.items()}
@@ -238,29 +237,6 @@ class Balancer(Saved, Copyable):
         found = {} if balanced.weighed is None else balanced.weighed.trained
         own = {name: self.trained[name] for name in found}
         return [(own[name], slope.to(own[name]) * balanced.factor) for name, slope in found.items()]
-
-    def accumulate(self, steps: int, *, divided: bool = False) -> AbstractContextManager[None]:
-        """From now on, one balance for several micro-batches: their gradients are averaged, then balanced.
-
-        Call the Balancer and `backward` on every micro-batch, and the optimizer after the last. Equal micro-batches
-        give what one big batch would (up to what layers such as BatchNorm make of a batch). Do not divide the losses.
-
-        Args:
-            steps: Micro-batches to one balance; 1 for none.
-            divided: Whether something in between divides each loss by `steps` before `backward`, as Lightning,
-                Accelerate and the Transformers Trainer do: the direction is then multiplied by it.
-
-        Returns:
-            A context manager, if it is to end: ``with balancer.accumulate(4): ...``. Leaving it in the middle raises
-            `ClockError`.
-
-        Memory:
-            Between micro-batches the Jacobian of the shared parameters is kept (k gradients). Methods on losses alone,
-            ``mode="recompute"`` and `Sketch` keep the graphs of all micro-batches instead.
-        """
-        refuse_accumulation(steps, self.method, self.settings)
-        before, self.accumulation = self.accumulation, Accumulation(steps, divided) if steps > 1 else None
-        return Until(self, before)
 
     def end_epoch(self) -> None:
         """Tells a method that moves per epoch that one has ended; others do not mind."""
@@ -286,31 +262,58 @@ class Balancer(Saved, Copyable):
 
     # ------------------------------------------------------------------------------------------------ one step
 
-    def _balance(self, batch: Batch, step: Step) -> Balanced | None:
-        """None within `accumulate`, before the last micro-batch."""
+    def _balance(self, batch: Batch, step: Step) -> Balanced:
         rest = (step, self._current_state(batch.losses[0].device), self.tools, self.settings, self.carried)
-        if self.accumulation is None and self.method.needs == "losses":
+        if self.method.needs == "losses":
             return balance(self.method, batch, *rest)
-        with explained(), statistics_held(None if self.method.needs == "losses" else self.tools.model):
-            if self.accumulation is None:
-                return balance(self.method, batch, *rest)
-            return balance_last(self.method, batch, *rest, self.accumulation)
+        with explained(), statistics_held(self.tools.model):
+            return balance(self.method, batch, *rest)
 
-    def _after(self, balanced: Balanced, seconds: float) -> None:
+    def _take_in(self, batch: Batch, step: Step, waiting: Accumulation) -> None:
+        self.watch()
+        with explained(), statistics_held(None if self.method.needs == "losses" else self.tools.model):
+            more = take_in(self.method, batch, step, self.tools, self.settings, self.carried, waiting)
+        vars(self)["accumulation"] = more
+
+    def _flushed(
+        self, waiting: Accumulation, began: float, values: Sequence[Tensor] = (), present: Sequence[int] = ()
+    ) -> Tensor:
+        """The scalar of a window; its value is that of the last micro-batch, or the window's mean where none is given."""
+        means, names = waiting.losses(), self._everyone.names
+        rest = (self._current_state(means.device), self.tools, self.settings, self.carried, waiting)
+        with explained():
+            balanced = balance_waiting(self.method, names, *rest)
+        vars(self)["accumulation"] = waiting.emptied()
+        if not values:
+            values, present = means.to(waiting.dtype).unbind(), waiting.tasks(names).present
+        scalar = self._finished(balanced, values, None, present, began)
+        return followed(scalar, waiting.steps, waiting.done, divided=waiting.divided)
+
+    def _finished(
+        self, balanced: Balanced, values: Sequence[Tensor], stack: Tensor | None, present: Sequence[int], began: float
+    ) -> Tensor:
+        """The scalar, made before anything is taken over: a step that fails here has not happened."""
+        value = mean_of_some(values, present, () if balanced.empty else balanced.tasks.present, stack)
+        targets = [*balanced.targets, *self._trained_targets(balanced)]
+        if len(targets) == 1 and targets[0][0] is stack:
+            scalar = inject_weights(value, *targets[0], constant=isinstance(self.method, WeightedSum))
+        else:
+            scalar = inject(value, [target for target, _ in targets], [gradient for _, gradient in targets])
+        self._take_over(balanced, time.perf_counter() - began)
+        return scalar
+
+    def _take_over(self, balanced: Balanced, seconds: float) -> None:
         weighed, steps = balanced.weighed, self.steps + 1
         # none of these is a module or a parameter, which nn.Module.__setattr__ would look for each time
         now: dict[str, object] = {"plan": balanced.plan, "carried": balanced.carried, "steps": steps}
         state = self.state
         if weighed is not None:
-            kept, gone = weighed.state, weighed.trained
-            state = {name: kept[name].detach() for name in kept if name not in gone}
+            state = {name: tensor.detach() for name, tensor in weighed.state.items() if name not in self.trained}
             now["last"] = StepRecord(
                 balanced.tasks, balanced.losses, weighed, balanced.gramian, seconds, balanced.groups, balanced.reused
             )
         if self.method.per_epoch and isinstance(self.steps_per_epoch, int) and steps % self.steps_per_epoch == 0:
-            state = by_group(
-                self.method.end_epoch, state, len(balanced.carried.groups)
-            )  # may raise: nothing changed yet
+            state = by_group(self.method.end_epoch, state, len(balanced.carried.groups))
         vars(self).update(now, state=state)
         for name in balanced.skipped:
             self.counts[f"skipped {name}"] += 1
@@ -320,6 +323,10 @@ class Balancer(Saved, Copyable):
             self.counts["reused" if balanced.reused else weighed.status.name] += 1
         if balanced.again:
             self.counts["products again in float64"] += 1
+        if self.method.trains:
+            self._unmoved.look(self.trained, steps)
+        if balanced.empty:
+            warnings.warn(_EMPTY, EquipoiseWarning, stacklevel=2)
 
     def _each_group(self, move: Callable[[State], State]) -> State:
         return by_group(move, self.state, len(self.carried.groups))

@@ -8,19 +8,23 @@ import torch
 
 from ..errors import NonFiniteError
 from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method, State, Step
-from ..methods.run import Directed, run_gramian_method, run_loss_method, run_method
+from ..methods.run import Directed, Weighed, run_gramian_method, run_loss_method, run_method
+from ..solve import Status
 from .approximations.features import warn_of_no_common_sample
 from .approximations.modes import Every, Features
 from .approximations.reuse import remembered, reusable, weights_again
+from .approximations.sketch import Sketched
+from .approximations.source import Source
 from .carried import Carried, Reused
 from .find import Batch, Found, Held, Settings, Tools, find
 from .granular import run_by_group
 from .graph import leaves_behind
 from .handout import Targets, all_finite, head_gradients, head_weights, nothing_finite, through_losses
 from .layout import extended, grown, laid_out, taken_apart
+from .ownership import Ownership
 from .passes import Gradients, Plan
 from .sampling import cross_gramian
-from .step import Balanced, Now, finite_only, hand_out, own_targets, skip_or_raise, weights_overflow, without
+from .step import Balanced, Now, finite_only, hand_out, own_targets, refuse_nonfinite_losses, weights_overflow, without
 
 __all__ = ["Balanced", "balance"]
 
@@ -70,8 +74,7 @@ def balance(
         leaves = leaves_behind([loss for _, loss, _ in now.held] or batch.losses)
         return nothing._replace(targets=nothing_finite(leaves or (found.source.parameters() if found else [])))
     if bad:
-        shown = [f"'{step.tasks.here[i]}': {values[i]}" for i in bad]
-        names = skip_or_raise("loss", [step.tasks.here[i] for i in bad], shown, settings)
+        names = refuse_nonfinite_losses(step, settings)
         kept = without(len(step.losses), bad)
         if not kept:
             return nothing._replace(skipped=names)
@@ -87,7 +90,19 @@ def balance(
         return _by_second_batch(method, now)
     if found is None:
         found = find(method, now.batch.losses, now.batch, now.step, tools, settings, carried.power)
-    return _by_gradients(method, now, found)._replace(again=found.again)
+    balanced = _by_gradients(method, now, found)
+    return balanced._replace(again=found.again, weighed=_nothing_shared(balanced.weighed, found.source, tools.ownership))
+
+
+def _nothing_shared(
+    weighed: Weighed | Directed | None, source: Source, ownership: Ownership
+) -> Weighed | Directed | None:
+    """The outcome under its right name where there was nothing to balance: no gradients are not gradients of zero."""
+    if weighed is None or not isinstance(source, Gradients | Sketched):
+        return weighed
+    if any(ownership.is_shared(parameter) for parameter in source.parameters()):
+        return weighed
+    return weighed._replace(status=Status.NOTHING_SHARED)
 
 
 def _by_losses(method: LossMethod, now: Now) -> Balanced:
@@ -204,6 +219,7 @@ def _by_second_batch(method: GramianMethod | JacobianMethod, now: Now) -> Balanc
     assert isinstance(two.source, Gradients)
     cross = cross_gramian(one.source.shared, two.source.shared) * 2.0 ** -(one.power + two.power)
     weighed = run_gramian_method(method, one.gramian, now.state, replace(now.step, cross_gramian=cross.cpu()))
+    named = _nothing_shared(weighed, one.source, now.tools.ownership)
     heads = head_weights(weighed, now.settings.heads)
     plan = _of_two(one.source.plan, two.source.plan, 0.0 if third is None else 1.0)
     if third is None:
@@ -211,4 +227,4 @@ def _by_second_batch(method: GramianMethod | JacobianMethod, now: Now) -> Balanc
     else:
         targets = through_losses(now.held, weighed.weights, now.factor)
         targets += own_targets(now, (heads - weighed.weights.cpu()) * now.factor)
-    return now.outcome(targets, plan, now.carried, weighed=weighed, gramian=one.gramian)
+    return now.outcome(targets, plan, now.carried, weighed=named, gramian=one.gramian)
