@@ -105,8 +105,8 @@ def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool)
 def _what_it_is(losses: object) -> str:
     if isinstance(losses, Tensor) and losses.dim() > 0:
         return (
-            f"a tensor of shape {tuple(losses.shape)}. If its entries are the tasks' losses, pass list(losses), or name "
-            "them: dict(zip(names, losses)). If they are losses of samples, reduce each task's first."
+            f"a tensor of shape {tuple(losses.shape)}. If its entries are the tasks' losses, pass list(losses), or "
+            "name them: dict(zip(names, losses)). If they are losses of samples, reduce each task's first."
         )
     return f"{type(losses).__name__}. A sum cannot be taken apart again: pass the losses themselves."
 

@@ -1,5 +1,6 @@
 """What one training step was like."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,10 @@ class StepRecord:
         rows = [tuple(columns)] + [tuple(column[i] for column in columns.values()) for i in range(shown)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
         lines = [
-            "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+            "  ".join(
+                cell.rjust(width) if i else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
             for row in rows
         ]
         more = len(self.tasks) - shown
@@ -93,7 +97,7 @@ class StepRecord:
         columns = {"task": [name if name.isprintable() else repr(name) for name in self.tasks]}
         for heading, values in numbers.items():
             undefined = heading == "cosine"  # of a gradient of zero
-            columns[heading] = ["-" if undefined and v != v else f"{v:.4g}" for v in values.tolist()]
+            columns[heading] = ["-" if undefined and math.isnan(v) else f"{v:.4g}" for v in values.tolist()]
         return columns
 
     @property

@@ -39,7 +39,7 @@ class About(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     method: str
     tasks: tuple[str, ...] | None
     steps: Count

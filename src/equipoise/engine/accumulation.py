@@ -98,7 +98,8 @@ class Accumulation:
             done=self.done + 1,
             preference=step.preference,
             dtype=batch.losses[0].dtype,
-            _losses=self._losses | {task: self._losses.get(task, 0.0) + step.losses[i] for i, task in enumerate(present)},
+            _losses=self._losses
+            | {task: self._losses.get(task, 0.0) + step.losses[i] for i, task in enumerate(present)},
             _counts=self._counts | {task: self._counts.get(task, 0) + 1 for task in present},
             _held=(*self._held, *(pairs if hold else ())),
         )

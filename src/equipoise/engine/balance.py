@@ -91,7 +91,9 @@ def balance(
     if found is None:
         found = find(method, now.batch.losses, now.batch, now.step, tools, settings, carried.power)
     balanced = _by_gradients(method, now, found)
-    return balanced._replace(again=found.again, weighed=_nothing_shared(balanced.weighed, found.source, tools.ownership))
+    return balanced._replace(
+        again=found.again, weighed=_nothing_shared(balanced.weighed, found.source, tools.ownership)
+    )
 
 
 def _nothing_shared(

@@ -40,8 +40,10 @@ def divisor(upstream: float, steps: int, done: int, tolerance: float) -> int:
         tolerance: Relative rounding of the gradient's type.
 
     Example:
-        >>> divisor(0.25, 4, 4, 1e-6), divisor(1.0, 4, 4, 1e-6), divisor(1 / 3, 4, 3, 1e-6), divisor(65536.0, 3, 3, 1e-6)
-        (4, 1, 3, 1)
+        >>> divisor(0.25, 4, 4, 1e-6), divisor(1 / 3, 4, 3, 1e-6), divisor(1.0, 4, 4, 1e-6)
+        (4, 3, 1)
+        >>> divisor(65536 / 3, 3, 3, 1e-6), divisor(65536.0, 3, 3, 1e-6)
+        (3, 1)
     """
     for number in (steps, done, 1):
         if math.isclose(upstream * number, 1.0, rel_tol=tolerance):
@@ -70,7 +72,8 @@ class _Undivided(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
-        return upstream * divisor(upstream.item(), *ctx.numbers, _tolerance(upstream)), None, None
+        steps, done = ctx.numbers
+        return upstream * divisor(upstream.item(), steps, done, _tolerance(upstream)), None, None
 
 
 def _warn_if_divided(upstream: Tensor, steps: int, done: int) -> None:

@@ -3,8 +3,6 @@
 from collections import Counter
 from typing import Any
 
-from torch import Tensor
-
 from ..methods.base import Method
 from .copies import Copyable
 from .undo import begin, take_back_all
@@ -24,19 +22,19 @@ class Whole(Copyable):
     method: Method
     counts: Counter[str]
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> Tensor:
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """One call of the module; see `Balancer.forward`."""
         before = {name: value for name, value in vars(self).items() if name in _MOVED}
         counts = dict(self.counts)
         tools = None if self.method.needs == "losses" else before["_tools"]
         known = None if tools is None else tools.ownership.remembered()
-        begin()
-        scalar: Tensor | None = None
+        modes = begin()
+        scalar = None
         try:
             scalar = super().__call__(*arguments, **keywords)
         finally:
             if scalar is None:
-                take_back_all()
+                take_back_all(modes)
                 self._go_back(before, counts, known)
         return scalar  # nothing is called between the module's return and ours, so no interruption is seen there
 

@@ -130,7 +130,9 @@ def _failed(lines: Sequence[StepLine]) -> list[Notice]:
 def _nothing_to_balance(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
     if len(config.tasks) < 2:
         return []
-    shown = [[name for name, loss in zip(config.tasks, line.raw_losses, strict=True) if loss is not None] for line in lines]
+    shown = [
+        [name for name, loss in zip(config.tasks, line.raw_losses, strict=True) if loss is not None] for line in lines
+    ]
     several = [names for names in shown if len(names) > 1]
     some = [names for names in shown if names]
     if len(some) >= LEAST_LINES and not several:
@@ -139,8 +141,8 @@ def _nothing_to_balance(config: TrainingConfig, lines: Sequence[StepLine]) -> li
             Notice(
                 kind="one task",
                 subject="",
-                words=f"Each of the {len(some)} recorded steps up to step {lines[-1].step:,} had one task only ({seen}): "
-                f"there was nothing to balance, and {config.method} trained like the plain loss of each batch.",
+                words=f"Each of the {len(some)} recorded steps up to step {lines[-1].step:,} had one task only "
+                f"({seen}), so there was nothing to balance, and {config.method} trained like the plain loss of each batch.",
                 remedy="Give the balancer the losses of all tasks in one call. Where each batch carries one task, draw "
                 "one batch a task (equipoise.own_data.task_batches), or collect them: balancer.accumulate(number of "
                 "tasks).",
@@ -152,7 +154,7 @@ def _nothing_to_balance(config: TrainingConfig, lines: Sequence[StepLine]) -> li
             Notice(
                 kind="nothing shared",
                 subject="",
-                words=f"No parameter was shared by two tasks in any of the {counts[Status.NOTHING_SHARED.name]:,} steps: "
+                words=f"No parameter was shared by two tasks in any of the {sum(counts.values()):,} steps: "
                 f"there was nothing to balance, and {config.method} trained each task on its own.",
                 remedy="Check that the shared part of the model is not frozen or detached, and that the tasks' losses "
                 "come from one model. If this is meant, a plain sum of the losses does the same for less.",
