@@ -69,14 +69,13 @@ def _leftovers(balancer: "Balancer", prefix: str) -> set[str]:
     return {prefix + STATE + tensor.name for tensor in balancer.method.state_tensors if tensor.trained}
 
 
-def read_state(balancer: "Balancer", state_dict: Mapping[str, Any], prefix: str, *, strict: bool = True) -> None:
+def read_state(balancer: "Balancer", state_dict: Mapping[str, Any], prefix: str) -> None:
     """Takes over a saved state, and forgets micro-batches that wait for their balance.
 
     Args:
         balancer: Of the same method, fresh or not.
         state_dict: As `write_state` filled it.
         prefix: Of our keys.
-        strict: Whether keys that are not ours are refused.
 
     Raises:
         StateError: The state is of another method, other tasks, another granularity or another version; keys are
@@ -101,10 +100,9 @@ def read_state(balancer: "Balancer", state_dict: Mapping[str, Any], prefix: str,
     wrong = about.contradictions() + _wrong_for(balancer, about.carried)
     if not wrong:
         wrong = wrong_tensors(balancer, state_dict, prefix, len(tasks or ()), about.carried)
-    if strict:
-        known = state_keys(balancer, prefix) | _leftovers(balancer, prefix)
-        unknown = sorted(str(key) for key in state_dict if str(key).startswith(prefix) and key not in known)
-        wrong += [f"{listed(unknown)} {'is' if len(unknown) == 1 else 'are'} unknown"] if unknown else []
+    known = state_keys(balancer, prefix) | _leftovers(balancer, prefix)
+    unknown = sorted(str(key) for key in state_dict if str(key).startswith(prefix) and key not in known)
+    wrong += [f"{listed(unknown)} {'is' if len(unknown) == 1 else 'are'} unknown"] if unknown else []
     if wrong:
         raise StateError(
             f"the saved state does not fit {balancer.method!r} with {len(tasks or ())} tasks: {'; '.join(wrong)}. "
@@ -137,8 +135,9 @@ def _read_about(encoded: object, prefix: str) -> About:
             f"'{prefix}{_ABOUT}' must hold JSON as bytes (torch.uint8, one axis); it is {shown} and cannot be read. "
             "Save and load the state dict as it is, without a cast."
         )
+    text = bytes(encoded.tolist())
     try:
-        return About.model_validate_json(bytes(encoded.tolist()))
+        about = About.model_validate_json(text)
     except ValidationError as error:
         shown = "; ".join(
             f"{'.'.join(map(str, found['loc'])) or 'the text'}: {found['msg']}" for found in error.errors()[:5]
@@ -147,6 +146,10 @@ def _read_about(encoded: object, prefix: str) -> About:
             f"'{prefix}{_ABOUT}' cannot be read: {shown}. The state is damaged, or of a version of equipoise that this "
             "one does not know."
         ) from error
+    missing = as_data(Carried()).keys() - json.loads(text)["carried"].keys()  # it has defaults, a saved one must not
+    if missing:
+        raise StateError(f"'{prefix}{_ABOUT}' cannot be read: its 'carried' lacks {listed(sorted(missing))}.")
+    return about
 
 
 def _wrong_for(balancer: "Balancer", carried: Carried) -> list[str]:
@@ -179,10 +182,10 @@ class Saved(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        if not strict and not any(str(key).startswith(prefix) for key in state_dict):
-            missing_keys.append(prefix + _ABOUT)  # a checkpoint from before there was a Balancer
+        if prefix and not any(str(key).startswith(prefix) for key in state_dict):
+            missing_keys.append(prefix + _ABOUT)  # a checkpoint from before there was a Balancer: torch's to judge
             return
-        read_state(self._whole, state_dict, prefix, strict=strict)
+        read_state(self._whole, state_dict, prefix)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )

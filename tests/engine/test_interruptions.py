@@ -18,21 +18,21 @@ SOURCE = str(Path(eq.__file__).parent)
 POINTS = 10
 
 SETTINGS = {
-    "random": dict(method=eq.RLW()),
-    "loss state": dict(method=eq.OMDTchebycheff()),
-    "trained": dict(method=eq.UncertaintyWeighting()),
-    "gramian": dict(method=eq.MGDA()),
-    "by features": dict(method=eq.CAGrad(), features=True),
-    "recompute": dict(method=eq.PCGrad(seed=2), mode="recompute"),
-    "jacobian": dict(method=eq.MoCo()),
-    "by tensor": dict(method=eq.Smoothed(), granularity="tensor"),
-    "weights again": dict(method=eq.IMTL(), gradients=eq.Every(2)),
-    "sketch": dict(method=eq.GradVac(), gradients=eq.Sketch(16)),
-    "window": dict(method=eq.MGDA(), window=2),
-    "window, losses": dict(method=eq.OMDTchebycheff(), window=2),
-    "window, jacobian": dict(method=eq.MoCo(), window=2),
-    "window, sketch": dict(method=eq.MGDA(), gradients=eq.Sketch(16), window=2),
-    "window, recompute": dict(method=eq.CAGrad(), mode="recompute", window=2),
+    "random": {"method": eq.RLW()},
+    "loss state": {"method": eq.OMDTchebycheff()},
+    "trained": {"method": eq.UncertaintyWeighting()},
+    "gramian": {"method": eq.MGDA()},
+    "by features": {"method": eq.CAGrad(), "features": True},
+    "recompute": {"method": eq.PCGrad(seed=2), "mode": "recompute"},
+    "jacobian": {"method": eq.MoCo()},
+    "by tensor": {"method": eq.Smoothed(), "granularity": "tensor"},
+    "weights again": {"method": eq.IMTL(), "gradients": eq.Every(2)},
+    "sketch": {"method": eq.GradVac(), "gradients": eq.Sketch(16)},
+    "window": {"method": eq.MGDA(), "window": 2},
+    "window, losses": {"method": eq.OMDTchebycheff(), "window": 2},
+    "window, jacobian": {"method": eq.MoCo(), "window": 2},
+    "window, sketch": {"method": eq.MGDA(), "gradients": eq.Sketch(16), "window": 2},
+    "window, recompute": {"method": eq.CAGrad(), "mode": "recompute", "window": 2},
 }
 
 
@@ -227,7 +227,7 @@ def test_a_bad_micro_batch_is_refused_at_once_and_those_before_still_wait():
     with pytest.raises(NonFiniteError, match="'t1': nan"):
         run.balancer(losses | {"t1": losses["t1"] * torch.nan})
     weight = run.model.trunk[0].weight
-    with pytest.raises(NonFiniteError, match="'t2'.*trunk.0.weight"):
+    with pytest.raises(NonFiniteError, match=r"'t2'.*trunk\.0\.weight"):
         run.balancer(losses | {"t2": losses["t2"] + (weight * 0).sum().sqrt()})
     assert same(before, run.known())
     for _ in range(3):

@@ -135,14 +135,17 @@ def _nothing_to_balance(config: TrainingConfig, lines: Sequence[StepLine]) -> li
     ]
     several = [names for names in shown if len(names) > 1]
     some = [names for names in shown if names]
-    if len(some) >= LEAST_LINES and not several:
+    given = [weight for line in lines for weight in line.weights or () if weight is not None]
+    plain = all(abs(weight - 1) <= UNIFORM for weight in given)  # a method may weigh a task that is alone
+    if len(some) >= LEAST_LINES and not several and plain:
         seen = ", ".join(f"'{name}'" for name in config.tasks if [name] in some)
         return [
             Notice(
                 kind="one task",
                 subject="",
                 words=f"Each of the {len(some)} recorded steps up to step {lines[-1].step:,} had one task only "
-                f"({seen}), so there was nothing to balance, and {config.method} trained like the plain loss of each batch.",
+                f"({seen}), so there was nothing to balance, and {config.method} trained like the plain loss of each "
+                "batch.",
                 remedy="Give the balancer the losses of all tasks in one call. Where each batch carries one task, draw "
                 "one batch a task (equipoise.own_data.task_batches), or collect them: balancer.accumulate(number of "
                 "tasks).",
