@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from .engine.carried import Carried
+from .engine.engine_state import Carried
 from .errors import EquipoiseError
 from .methods.base import JacobianMethod
 
