@@ -5,8 +5,7 @@ import io
 from markupsafe import escape
 from rich.console import Console
 
-from equipoise.report import render_console, render_html, render_markdown
-from equipoise.report import collect
+from equipoise.report import collect, render_console, render_html, render_markdown
 
 
 def terms(record):

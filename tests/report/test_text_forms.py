@@ -7,8 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 import equipoise.report
-from equipoise.report import render_console, render_markdown
-from equipoise.report import collect
+from equipoise.report import collect, render_console, render_markdown
 
 
 def printed(record, width=120):
