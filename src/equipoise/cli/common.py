@@ -6,6 +6,7 @@ import functools
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..core.records.audit import AuditRecord
 
 __all__ = [
+    "Import",
     "Json",
     "Out",
     "Overwrite",
@@ -27,6 +29,7 @@ __all__ = [
     "Seed",
     "command_line",
     "finish",
+    "import_modules",
     "names_of",
     "reporting",
     "show",
@@ -52,6 +55,14 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another ru
 Seed = Annotated[int, typer.Option("--seed", metavar="N", parser=whole, help="Seed of everything random.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON instead of words.")]
+Import = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="Import this Python module first, so that methods that it registers are known. Repeat for more.",
+    ),
+]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -77,6 +88,24 @@ def reporting(command: Callable[_P, _R]) -> Callable[_P, _R]:
             raise typer.Exit(130) from error
 
     return wrapped
+
+
+def import_modules(modules: Sequence[str] | None) -> None:
+    """Import modules that the user names, from the current folder too, as ``python -m`` does.
+
+    Raises:
+        InputError: A name is no module that can be found.
+    """
+    for module in modules or ():
+        if "" not in sys.path:
+            sys.path.insert(0, "")
+        try:
+            import_module(module)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"--import takes the dotted name of a Python module, such as my_package.my_methods; {module!r} cannot "
+                f"be imported: {error}."
+            ) from error
 
 
 def names_of(values: Sequence[str] | None) -> tuple[str, ...] | None:

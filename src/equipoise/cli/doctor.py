@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .common import Json, reporting, show
+from .common import Import, Json, import_modules, reporting, show
 
 if TYPE_CHECKING:
     from ..laws.known_answers import Checkup, Environment
@@ -15,13 +15,14 @@ __all__ = ["doctor"]
 
 
 @reporting
-def doctor(as_json: Json = False) -> None:
+def doctor(modules: Import = None, as_json: Json = False) -> None:
     """Check this machine: versions, threads, devices, then every method on a Jacobian with a known answer.
 
     Exits with 1 if any method misses.
     """
     from ..laws.known_answers import environment, examine_methods  # noqa: PLC0415 - imports torch
 
+    import_modules(modules)
     surroundings, checkups = environment(), examine_methods()
     missed = [checkup.name for checkup in checkups if not checkup.passed]
     if as_json:

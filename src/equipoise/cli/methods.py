@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, listed
-from .common import Json, reporting, show
+from .common import Import, Json, import_modules, reporting, show
+from .plain_math import plain_text
 
 if TYPE_CHECKING:
     from ..methods import Method
@@ -23,11 +24,14 @@ _LONG = ("cost", "claims", "source")
 
 @reporting
 def methods(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One method, in full.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this method in full.")] = None,
+    modules: Import = None,
     as_json: Json = False,
 ) -> None:
-    """List the balancing methods: what each needs, what it costs, what it claims, where it is from."""
+    """List the balancing methods with what each needs, costs and claims."""
     from ..methods import table  # noqa: PLC0415 - imports torch
+
+    import_modules(modules)
 
     if name is not None and name.lower() not in table:
         near = difflib.get_close_matches(name.lower(), sorted(table))
@@ -44,6 +48,7 @@ def methods(
 
 
 def _facts(key: str, kind: "type[Method]") -> dict[str, Any]:
+    from ..laws import laws  # noqa: PLC0415 - imports torch
     from ..methods import GramianMethod, JacobianMethod, LossMethod  # noqa: PLC0415 - imports torch
 
     method = kind()
@@ -52,7 +57,8 @@ def _facts(key: str, kind: "type[Method]") -> dict[str, Any]:
     return {
         "name": key,
         "class": kind.__name__,
-        "does": text.split("\n")[0],
+        "import_path": f"{kind.__module__}.{kind.__qualname__}",
+        "does": plain_text(text).split("\n")[0],
         "kind": next((words for base, words in kinds.items() if issubclass(kind, base)), "its own"),
         "needs": method.needs,
         "heads": method.heads,
@@ -60,10 +66,10 @@ def _facts(key: str, kind: "type[Method]") -> dict[str, Any]:
         "remembers": [tensor.name for tensor in method.state_tensors],
         "trains": method.trains,
         "cost": method.cost,
-        "claims": sorted(method.claims(_TASKS)),
+        "claims": {law: laws[law].sentence for law in sorted(method.claims(_TASKS))},
         "settings": {field.name: repr(getattr(method, field.name)) for field in dataclasses.fields(method)},
         "source": method.source,
-        "text": text,
+        "text": plain_text(text),
     }
 
 
@@ -71,7 +77,7 @@ def _show_all(facts: list[dict[str, Any]]) -> None:
     from rich.table import Table  # noqa: PLC0415 - not for --help
 
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 1, 0))
-    for column in ("name", "needs", "heads", "clock", "cost", "claims", "source"):
+    for column in ("class", "needs", "heads", "clock", "cost", "claims", "source"):
         table.add_column(
             column, overflow="fold", no_wrap=column not in _LONG, min_width=20 if column in _LONG else None
         )
@@ -79,7 +85,12 @@ def _show_all(facts: list[dict[str, Any]]) -> None:
         shown = one | {"claims": " ".join(one["claims"])}
         table.add_row(*(str(shown[str(column.header)]) for column in table.columns))
     show(table)
-    typer.echo(f"Claims are those for {_TASKS} tasks and default settings. One method in full: equipoise methods NAME")
+    typer.echo(f"What a claim means (claims are for {_TASKS} tasks and default settings; the test suite checks each):")
+    for law, sentence in sorted({law: words for one in facts for law, words in one["claims"].items()}.items()):
+        typer.echo(f"  {law:20} {sentence}")
+    typer.echo(
+        "In Python a method is eq.CLASS(), for example eq.CAGrad(c=0.4). One method in full: equipoise methods NAME"
+    )
 
 
 def _show_one(fact: dict[str, Any]) -> None:
@@ -94,7 +105,7 @@ def _show_one(fact: dict[str, Any]) -> None:
         "remembers": ", ".join(fact["remembers"]) or "nothing",
         "trains": "yes, give its parameters to an optimizer" if fact["trains"] else "nothing",
         "cost": fact["cost"],
-        "claims": ", ".join(fact["claims"]) or "nothing",
+        "claims": "\n           ".join(f"{law}: {words}" for law, words in fact["claims"].items()) or "nothing",
         "source": fact["source"],
     }
     typer.echo("\n".join(f"{key:10} {value}" for key, value in lines.items()))

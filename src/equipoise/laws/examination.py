@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core.tasks import Tasks
-from ..errors import EquipoiseWarning, LawViolation, SettingError
+from ..errors import EquipoiseError, EquipoiseWarning, LawViolation, SettingError
 from ..methods.base import Answer, GramianMethod, JacobianMethod, LossMethod, Method, State, Step
 from ..methods.run import Outcome
 from ..methods.state import restrict
@@ -24,6 +24,9 @@ __all__ = ["Examination", "check_method"]
 
 _CLOSE = 1e-5
 """Trained state may be float32, so its slopes are."""
+
+_FAULTS = (EquipoiseError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a method under examination may raise; it is reported beside the other failures."""
 
 Claim = Literal["claimed", "refuted", "not claimed"]
 
@@ -76,7 +79,7 @@ def check_method(method: Method, *, sizes: Iterable[int] = (1, 2, 3, 5, 10), see
         hint = f"; give an instance: {method.__name__}()" if isinstance(method, type) else ""
         raise SettingError(f"`check_method` examines a method; got {method!r}{hint}.")
     sizes, checks = tuple(sizes), 0
-    failures = list(_contract(method)) or list(_run(method, min(4, max(sizes))))
+    failures = [*_contract(method), *_run(method, min(4, max(sizes))), *_zero_gradient(method)]
     unknown = (set(method.refutes()) | set().union(*(method.claims(k) for k in sizes))) - set(laws)
     if unknown:
         failures.append(f"{method!r} names unknown laws {sorted(unknown)}; known are {sorted(laws)}.")
@@ -92,6 +95,9 @@ def check_method(method: Method, *, sizes: Iterable[int] = (1, 2, 3, 5, 10), see
                     law.check(method, case)
                 except LawViolation as violation:
                     failures.append(str(violation))
+                except _FAULTS as fault:
+                    failures.append(f"{method!r} fails on {case.name} (k={k}): {type(fault).__name__}: {fault}.")
+                    break
     for name, example in method.refutes().items():
         if name not in laws:
             continue
@@ -146,7 +152,14 @@ def _contract(method: Method) -> Iterable[str]:
 
 
 def _run(method: Method, k: int) -> Iterable[str]:
-    """What a method hands back in a short run of ordinary inputs: Answers of the right shapes, memory in the state."""
+    """What a method returns in a short run of ordinary inputs: Answers of the right shapes, memory in the state."""
+    try:
+        yield from _short_run(method, k)
+    except _FAULTS as fault:
+        yield f"{method!r} fails on an ordinary input (k={k}): {type(fault).__name__}: {fault}."
+
+
+def _short_run(method: Method, k: int) -> Iterable[str]:
     case = next(families(k, scales=(1.0,)))
     *_, trial = trials(method, case)
     names = tuple(f"task{i}" for i in range(k))
@@ -171,6 +184,33 @@ def _run(method: Method, k: int) -> Iterable[str]:
         if not all(_equal(one, other) for one, other in zip(first[number:], resumed, strict=True)):
             yield f"{method!r} gives another direction when it goes on from its saved state after step {number}."
             return
+
+
+def _zero_gradient(method: Method) -> Iterable[str]:
+    """Whether a mean still counts a task whose row was left out because its gradient is exactly zero.
+
+    The direction with a zero gradient is set against the one with a tiny gradient in its place. A method that divides
+    by the number of rows instead of `Step.count` jumps by exactly count/rows.
+    """
+    if not isinstance(method, GramianMethod) or not method.leaves_out_zero_gradients or method.state_tensors:
+        return
+    rows = torch.tensor([[3.0, 1.0, 0.0, 0.0], [-1.0, 2.0, 0.5, 0.0], [0.5, 0.5, 2.0, 0.0], [0.0, 0.0, 0.0, 1e-7]])
+    tasks, found = Tasks(("task0", "task1", "task2", "task3")), []
+    for chosen in (rows[:3].double(), rows.double()):
+        step = Step(tasks.only(range(len(chosen))), torch.ones(len(chosen), dtype=torch.float64), count=4)
+        try:
+            answer = method.weights(chosen @ chosen.T, {}, step)
+            found.append((answer.value.double() @ chosen).numpy())
+        except _FAULTS:
+            return  # the run on ordinary inputs reports it, or the method refuses such input by name
+    without, limit = found
+    size = float(np.linalg.norm(without))
+    if size > 0 and float(np.linalg.norm(without - limit * 4 / 3)) <= _CLOSE * size:
+        yield (
+            f"{method!r} divides by the number of rows: with one of four gradients exactly zero the direction is 4/3 "
+            "of the one with a tiny gradient in its place. Rows of zero gradient are left out of the Gramian but still "
+            "count: divide by step.count instead of len(gramian)."
+        )
 
 
 def _equal(one: Outcome, other: Outcome) -> bool:
@@ -216,6 +256,11 @@ def _one_step(method: Method, rows: Tensor, state: State, step: Step) -> Iterabl
         yield f"{method!r} returned a value of {found}; a tensor of shape {shape} is needed."
     elif not torch.isfinite(answer.value).all():
         yield f"{method!r} returned a value that is not finite on an ordinary input."
+    if isinstance(answer.value, torch.Tensor) and answer.value.dtype != torch.float64:
+        yield (
+            f"{method!r} returned {answer.value.dtype}; everything arrives in float64 and must be returned in float64. "
+            "Create tensors like the input: torch.ones_like(gramian.diagonal()), or dtype=torch.float64."
+        )
     if set(answer.state) != set(before):
         yield f"{method!r} returned the state {sorted(answer.state)}; declared are {sorted(before)}."
     for name, tensor in before.items():

@@ -1,9 +1,7 @@
 """Balancing methods: one class a method, one method a file.
 
-`table` maps every name that the command line knows to its class.
+`table` maps every name that the command line knows to its class; `register` adds a method of your own.
 """
-
-from types import MappingProxyType
 
 from . import gramian, jacobian, loss, wrappers
 from .arrays import direction, weights
@@ -23,17 +21,9 @@ from .gramian import *  # noqa: F403
 from .jacobian import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .loss.uncertainty_weighting import scaled_cross_entropy
+from .registry import register, table, unregister
 from .surgery import RotoGrad
 from .wrappers import *  # noqa: F403
-
-table: MappingProxyType[str, type[Method]] = MappingProxyType(
-    {
-        name.lower(): getattr(module, name)
-        for module in (loss, gramian, jacobian, wrappers)
-        for name in sorted(module.__all__)
-    }
-)
-"""Name on the command line -> class; every table, test and page iterates over this."""
 
 __all__ = [
     "Answer",
@@ -48,8 +38,10 @@ __all__ = [
     "Step",
     "WeightedSum",
     "direction",
+    "register",
     "scaled_cross_entropy",
     "table",
+    "unregister",
     "weights",
 ]
 __all__ += loss.__all__

@@ -9,6 +9,7 @@ from ..core.tasks import Preference, Tasks
 from ..errors import GramianError, LossError, NonFiniteError, SettingError, TaskError, listed
 from ..solve.equilibrate import as_gramian
 from .base import Method, State, Step
+from .registry import table
 from .run import refuse_preference, run_method, weigh
 
 __all__ = ["direction", "weights"]
@@ -106,8 +107,6 @@ def _check_instance(method: object) -> None:
     if isinstance(method, type) and issubclass(method, Method):
         raise SettingError(f"a method must be an instance; found the class: give an instance: eq.{method.__name__}().")
     if isinstance(method, str):
-        from . import table  # noqa: PLC0415 - the table is made of all methods, which come after this file
-
         known = table.get(method.lower())
         name = known.__name__ if known is not None else "MGDA"
         raise SettingError(f"a method must be an instance; found the name {method!r}: give an instance: eq.{name}().")
