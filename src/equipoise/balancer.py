@@ -24,19 +24,19 @@ from .core.losses import (
 )
 from .core.tasks import Preference, Tasks
 from .engine.clocks import Clocks
+from .engine.cost.plan import Plan
 from .engine.divided import followed
 from .engine.engine_state import Carried
 from .engine.graph.inspection import allow_several_backwards, autocast_off, explained, read_features, statistics_held
 from .engine.line_search import Calls
 from .engine.modes import Exact, LastLayer, Mode
 from .engine.optimizer_steps import BEGUN, OptimizerStep, running_step
-from .engine.passes.exact import Plan
-from .engine.sources.dispatch import Batch, Settings
+from .engine.sources.dispatch import Settings
 from .engine.step.accumulation import Accumulation, balance_waiting, take_in
-from .engine.step.context import refuse_no_clock
+from .engine.step.context import Balanced, Context, refuse_no_clock
 from .engine.step.inject import hand_over, inject
 from .engine.step.parameter_groups import by_group
-from .engine.step.step import Balanced, balance
+from .engine.step.step import run_step
 from .engine.tally import tally
 from .engine.unmoved import Unmoved
 from .engine.whole import Whole
@@ -241,10 +241,13 @@ class Balancer(Whole, Windows, Clocks, Saved):
         stack = stacked(values) if self.method.needs == "losses" and self.accumulation is None else None
         numbers = numbers_of(values) if stack is None else stack.detach().double()
         tasks = self._everyone if len(present) == len(names) else Tasks(names, tuple(present))
-        batch, step = Batch(values, held, retain_graph, *others, stack), Step(tasks, numbers, preference)
+        now = Context(
+            self.method, values, Step(tasks, numbers, preference), self._current_state(values[0].device), self.tools,
+            self.settings, self.carried, held, retain_graph, *others, stack,
+        )  # fmt: skip
         if self.accumulation is None:
-            return self._finished(self._balance(batch, step), values, stack, tasks.present, began, running, weighted)
-        self._take_in(batch, step, self.accumulation)
+            return self._finished(self._balanced(now), values, stack, tasks.present, began, running, weighted)
+        self._take_in(now, self.accumulation)
         if flush or self.accumulation.done == self.accumulation.steps:
             return self._flushed(self.accumulation, began, running, values, tasks.present)
         return inject(mean_of(values), [], [])
@@ -265,18 +268,17 @@ class Balancer(Whole, Windows, Clocks, Saved):
 
     # ------------------------------------------------------------------------------------------------ one step
 
-    def _balance(self, batch: Batch, step: Step) -> Balanced:
-        rest = (step, self._current_state(batch.losses[0].device), self.tools, self.settings, self.carried)
+    def _balanced(self, now: Context) -> Balanced:
         if self.method.needs == "losses":
-            return balance(self.method, batch, *rest)
-        with explained(), statistics_held(self.tools.model), autocast_off(batch.losses):
-            return balance(self.method, batch, *rest)
+            return run_step(now)
+        with explained(), statistics_held(now.tools.model), autocast_off(now.losses):
+            return run_step(now)
 
-    def _take_in(self, batch: Batch, step: Step, waiting: Accumulation) -> None:
+    def _take_in(self, now: Context, waiting: Accumulation) -> None:
         self.watch()
-        model = None if self.method.needs == "losses" else self.tools.model
-        with explained(), statistics_held(model), autocast_off(batch.losses):
-            more = take_in(self.method, batch, step, self.tools, self.settings, self.carried, waiting)
+        model = None if self.method.needs == "losses" else now.tools.model
+        with explained(), statistics_held(model), autocast_off(now.losses):
+            more = take_in(now, waiting)
         vars(self)["accumulation"] = more
 
     def _flushed(
@@ -289,9 +291,11 @@ class Balancer(Whole, Windows, Clocks, Saved):
     ) -> Tensor:
         """The scalar of a window; its value is that of the last micro-batch, or else of all."""
         means, names = waiting.losses(), self._everyone.names
-        rest = (self._current_state(means.device), self.tools, self.settings, self.carried, waiting)
+        step = Step(waiting.tasks(names), means, waiting.preference)
+        state = self._current_state(means.device)
+        now = Context(self.method, [], step, state, self.tools, self.settings, self.carried)
         with explained(), autocast_off([means]):
-            balanced = balance_waiting(self.method, names, *rest)
+            balanced = balance_waiting(now, waiting)
         vars(self)["accumulation"] = waiting.emptied()
         if not values:
             values, present = means.to(waiting.dtype).unbind(), waiting.tasks(names).present

@@ -8,9 +8,9 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from ..engine.graph.ownership import Ownership
-from ..engine.modes import LastLayer, Sketch
-from ..engine.sources.dispatch import Settings, Tools
-from ..engine.sources.sketch import Signs
+from ..engine.modes import LastLayer
+from ..engine.sources.dispatch import Settings
+from ..engine.sources.mode import Tools
 from ..engine.step.accumulation import Accumulation
 from ..errors import StateError
 
@@ -41,14 +41,12 @@ class Copyable(nn.Module):
         """Makes fresh tools."""
         object.__setattr__(self, "_model", model)  # not a submodule: its parameters are not ours
         self._declared = declared
-        mode = self.settings.gradients
-        signs = Signs(mode.seed if isinstance(mode, Sketch) else 0)
-        self._tools: Tools | None = Tools(Ownership(model, declared), model, signs)
+        self._tools: Tools | None = Tools(Ownership(model, declared), model)
         self._portable: _Portable | None = None
 
     @property
     def tools(self) -> Tools:
-        """Ownership, signs and the model; after a copy, made when first needed."""
+        """Ownership and the model; after a copy, made when first needed."""
         if self._tools is None:
             assert self._portable is not None
             portable = self._portable

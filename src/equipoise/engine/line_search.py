@@ -13,7 +13,7 @@ from ..errors import EquipoiseError, EquipoiseWarning
 from ..methods import LinearScalarization
 from ..methods.base import JacobianMethod, LossMethod, Method
 from ..methods.run import Weighed
-from .blocks.targets import head_weights, through_losses
+from .blocks.handout import head_weights, through_losses
 from .optimizer_steps import OptimizerStep, watch_optimizers
 from .sources.dispatch import Settings
 from .step.context import Balanced, skip_or_raise

@@ -10,7 +10,7 @@ import equipoise as eq
 from equipoise.engine import Ownership
 from equipoise.engine.blocks.joint_rows import JointRows
 from equipoise.engine.passes.exact import differentiate
-from equipoise.engine.passes.separable import SeparableRows
+from equipoise.engine.blocks.separable import SeparableRows
 from tests.engine.problems import dense_gradients
 
 K, ROWS = 3, 13

@@ -1,6 +1,7 @@
 """Which parameters are shared, decided from gradients that came back."""
 
 import copy
+import itertools
 import weakref
 from collections.abc import Sequence
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from ...errors import StateError, listed
 
 __all__ = ["Ownership"]
+
+_VERSIONS = itertools.count()
 
 
 class Ownership:
@@ -38,7 +41,7 @@ class Ownership:
         self._has_model = model is not None
         self._reached: dict[str, frozenset[int]] = {}
         self._restored = False
-        self.version = 0  # changes with what is known of any parameter
+        self.version = next(_VERSIONS)  # changes with what is known of any parameter
         for name, parameter in () if model is None else model.named_parameters():
             self._add(parameter, name, self._met)
 
@@ -140,7 +143,7 @@ class Ownership:
         # the numbers are looked at (a wait on the device) only until a parameter's ownership is settled
         reached = [task for task, gradient in candidates if bool(torch.count_nonzero(_values(gradient)))]
         self._reached[name] = known | frozenset(reached)
-        self.version += 1
+        self.version = next(_VERSIONS)
 
     @property
     def reached(self) -> dict[str, list[int]]:
@@ -155,7 +158,7 @@ class Ownership:
         """Takes over a saved state."""
         self._reached = {name: frozenset(tasks) for name, tasks in reached.items()}
         self._restored = True
-        self.version += 1
+        self.version = next(_VERSIONS)
 
 
 def _values(gradient: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
+from ..blocks.task_gradients import Gradients
 from ..cost.plan import LayerPlan, Plan, predict_sequential
 from ..graph.autograd_graph import Graph, is_accumulator, shape_at
 from ..graph.linear_layers import obstacle_to_reading
@@ -65,6 +66,13 @@ class Recipes:
                     self.used += 1
                     return recipe, nodes
         return None
+
+    def run(self, known: Prepared, losses: Sequence[Tensor], keep: bool) -> Gradients:
+        """The gradients of a step that `find` or `write` has prepared."""
+        recipe, nodes = known
+        found = recipe.run(losses, nodes, keep)
+        self.watch.note()
+        return found
 
     def write(
         self,

@@ -1,6 +1,7 @@
 """What a step looks at, what comes of it, and the checks and ways common to all kinds of methods."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,8 +12,7 @@ from ...core.tasks import Tasks
 from ...errors import ClockError, NonFiniteError, listed
 from ...methods.base import Method, State, Step
 from ...methods.run import Directed, Weighed
-from ..blocks.targets import (
-    Targets,
+from ..blocks.handout import (
     factor_of,
     head_gradients,
     mixture_at,
@@ -20,17 +20,18 @@ from ..blocks.targets import (
     nothing_finite,
     through_losses,
 )
+from ..blocks.task_gradients import Gradients, Handout
+from ..cost.plan import Plan
 from ..engine_state import Carried
 from ..graph.autograd_graph import leaves_behind
 from ..graph.inspection import inspect_graph
-from ..passes.exact import Gradients, Plan
-from ..sources.dispatch import Batch, Found, Held, Settings, Tools
-from ..sources.features import FeatureSource
-from ..sources.last_layer import LayerSource
+from ..sources.dispatch import Settings, gradients_of
+from ..sources.mode import Tools
 
 __all__ = [
     "Balanced",
-    "Now",
+    "Context",
+    "Held",
     "finite_only",
     "hand_out",
     "own_targets",
@@ -38,8 +39,11 @@ __all__ = [
     "refuse_nonfinite_losses",
     "skip_or_raise",
     "weights_overflow",
-    "without",
 ]
+
+
+Held = list[tuple[int, Tensor, float]]
+"""Losses with their graph: row, loss, and its share of the row's mean."""
 
 
 class Balanced(NamedTuple):
@@ -60,7 +64,7 @@ class Balanced(NamedTuple):
         again: Whether products of gradients were made again in float64.
     """
 
-    targets: Targets
+    targets: Handout
     plan: Plan
     tasks: Tasks
     losses: Tensor | None
@@ -80,44 +84,80 @@ class Balanced(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Now:
-    """What every part of a step looks at.
+class Context:
+    """Everything that a step looks at.
 
     Attributes:
+        method: Whose step it is.
+        losses: Scalars of the present tasks, with their graph; none where micro-batches were accumulated.
+        step: Names and numbers of the same.
+        state: Of all tasks, on the losses' device; trained tensors among them.
+        tools: Of the Balancer.
+        settings: Of the Balancer.
+        carried: From the step before.
+        features: Tensors between trunk and heads, or none.
+        retain_graph: Whether the graph is needed after the step.
+        second: The same tasks' losses on another batch, for methods that sample twice.
+        third: On one more.
+        stack: The losses as one tensor (k,) with their graph, where that is at hand.
+        skipped: Names of tasks that were left out.
         accumulated: The losses of all micro-batches, where several make a step.
     """
 
     method: Method
-    batch: Batch
+    losses: Sequence[Tensor]
     step: Step
     state: State
     tools: Tools
     settings: Settings
     carried: Carried
+    features: Sequence[Tensor] = ()
+    retain_graph: bool = False
+    second: Sequence[Tensor] | None = None
+    third: Sequence[Tensor] | None = None
+    stack: Tensor | None = None
     skipped: tuple[str, ...] = ()
     accumulated: Held | None = None
 
     @property
     def held(self) -> Held:
         """The losses that weights go through: those of the batch, or of all micro-batches."""
-        return self.batch.held if self.accumulated is None else self.accumulated
+        return (
+            [(row, loss, 1.0) for row, loss in enumerate(self.losses)] if self.accumulated is None else self.accumulated
+        )
 
     @property
     def factor(self) -> float:
         """What ``scale=`` multiplies every gradient by."""
         return factor_of(len(self.step.tasks.present), self.settings.scale)
 
-    def only(self, rows: list[int], names: tuple[str, ...]) -> "Now":
+    def gradients(
+        self, losses: Sequence[Tensor], *, features: Sequence[Tensor] = (), keep: bool = False, jacobian: bool = False
+    ) -> Gradients:
+        """Gradients of the present tasks' losses, or of theirs on another batch."""
+        tasks, power = self.step.tasks, self.carried.power
+        return gradients_of(
+            self.method,
+            losses,
+            tasks,
+            self.tools,
+            self.settings,
+            power,
+            features=features,
+            keep=keep,
+            jacobian=jacobian,
+        )
+
+    def only(self, rows: list[int], names: tuple[str, ...]) -> "Context":
         """The same without some tasks."""
         place = {row: number for number, row in enumerate(rows)}
-        losses, step, batch = self.step.losses, self.step, self.batch
-        chosen = [
-            None if part is None else [part[i] for i in rows]
-            for part in (batch.losses or None, batch.second, batch.third)
-        ]
+        losses, step = self.step.losses, self.step
         return replace(
             self,
-            batch=replace(batch, losses=chosen[0] or [], second=chosen[1], third=chosen[2], stack=None),
+            losses=[self.losses[row] for row in rows] if self.losses else [],
+            second=None if self.second is None else [self.second[row] for row in rows],
+            third=None if self.third is None else [self.third[row] for row in rows],
+            stack=None,
             step=replace(
                 step, tasks=step.tasks.only(rows), losses=None if losses is None else losses[rows], count=len(rows)
             ),
@@ -127,7 +167,7 @@ class Now:
             else [(place[row], loss, share) for row, loss, share in self.accumulated if row in place],
         )
 
-    def outcome(self, targets: Targets, plan: Plan, carried: Carried, **more: object) -> Balanced:
+    def outcome(self, targets: Handout, plan: Plan, carried: Carried, **more: object) -> Balanced:
         """A `Balanced` of this step; `more` are its other fields."""
         return Balanced(
             targets,
@@ -151,65 +191,62 @@ def refuse_no_clock(method: Method, steps_per_epoch: int | str | None) -> None:
         )
 
 
-def hand_out(now: Now, found: Found, weights: Tensor, heads: Tensor) -> Targets:
+def hand_out(now: Context, source: Gradients, weights: Tensor, heads: Tensor) -> Handout:
     """The weighted sum on shared parameters, and each head's gradient at its own weight.
 
     Args:
         now: The step.
-        found: Its gradients, scaled.
+        source: Its gradients, scaled.
         weights: (k,), of the shared parameters.
         heads: (k,), of each task's own parameters.
     """
-    source = found.source
-    if now.settings.mode == "inject":
-        others = _not_shared(now, found, heads, None)  # a pass to inputs comes before the one that frees the graph
-        if isinstance(source, FeatureSource):
-            return _through_the_trunk(now, source, found.power, weights * now.factor) + others
-        shared = source.combine(weights * (now.factor * 2.0**-found.power))
-        if shared is not None:
-            return shared + others
+    if now.settings.mode == "inject" and source.mixed:
+        others = _not_shared(now, source, heads, None)  # a pass to inputs comes before the one that frees the graph
+        return _mixture(now, source, weights * now.factor) + others
     # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
-    return through_losses(now.held, weights, now.factor) + _not_shared(now, found, heads, weights.cpu())
+    return through_losses(now.held, weights, now.factor) + _not_shared(now, source, heads, weights.cpu())
 
 
-def _not_shared(now: Now, found: Found, heads: Tensor, given: Tensor | None) -> Targets:
+def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | None) -> Handout:
     """On leaves that are not balanced: each head's gradient at its weight, that of an input at the mean's.
 
     Args:
         now: The step.
-        found: Its gradients, scaled.
+        source: Its gradients, scaled.
         heads: (k,), of each task's own parameters.
         given: (k,), weights that these leaves have from the losses' own graph; None where that is not used.
     """
-    source, unscale = found.source, 2.0**-found.power
-    if given is None and now.settings.heads == "own" and isinstance(source, Gradients):
+    unscale, later = 2.0**-source.power, source.at_inputs
+    if given is None and now.settings.heads == "own" and later is None:
         return head_gradients(source.own, heads * (now.factor * unscale))  # all alike
     inputs = _weights_of_inputs(now, heads)
     if given is not None:
         heads, inputs = heads - given, inputs - given
-    targets: Targets = []
+    handout: Handout = []
     own = source.own
     if not torch.equal(heads, inputs):
         at_inputs = [entry for entry in own if not now.tools.ownership.is_parameter(entry[0])]
         own = [entry for entry in own if now.tools.ownership.is_parameter(entry[0])]
-        targets += head_gradients(at_inputs, inputs * (now.factor * unscale))
-    if given is None or bool(heads.any()):  # nothing is missing: no target, and the losses' graph is all there is
-        targets += head_gradients(own, heads * (now.factor * unscale))
-    if isinstance(source, FeatureSource | LayerSource):
-        targets += [(leaf, block * unscale) for leaf, block in source.at_inputs(inputs * now.factor)]
-    return targets
+        handout += head_gradients(at_inputs, inputs * (now.factor * unscale))
+    if given is None or bool(heads.any()):  # nothing is missing: nothing is handed out, the losses' graph is all
+        handout += head_gradients(own, heads * (now.factor * unscale))
+    if later is not None:
+        handout += [(leaf, block * unscale) for leaf, block in later(inputs * now.factor, source.numbers)]
+    return handout
 
 
-def _weights_of_inputs(now: Now, heads: Tensor) -> Tensor:
+def _weights_of_inputs(now: Context, heads: Tensor) -> Tensor:
     """(k,): the mean's, unless everything is to receive the gradient of the value that is returned."""
     return heads if now.settings.value == "weighted" else torch.full_like(heads, 1 / len(heads))
 
 
-def _through_the_trunk(now: Now, source: FeatureSource, power: int, weights: Tensor) -> Targets:
-    """The mixture's own pass through the trunk, scaled as the others were, and by less as long as it overflows."""
-    kept = power
+def _mixture(now: Context, source: Gradients, weights: Tensor) -> Handout:
+    """The mixture, unscaled. One that makes a pass of its own is scaled by less as long as it overflows."""
+    if not source.by_pass:
+        return source.combine(weights * 2.0**-source.power if source.power else weights)
+    kept = source.power
     while True:
-        mixed = source.combine(weights * 2.0 ** (kept - power))
+        mixed = source.combine(weights * 2.0 ** (kept - source.power))
         fine = not nonfinite_heads([(leaf, [(0, gradient)]) for leaf, gradient in mixed])
         if fine or not kept:
             break
@@ -222,7 +259,7 @@ def _through_the_trunk(now: Now, source: FeatureSource, power: int, weights: Ten
     return [(leaf, gradient * 2.0**-kept) for leaf, gradient in mixed] if kept else mixed
 
 
-def own_targets(now: Now, heads: Tensor, given: Tensor) -> Targets:
+def own_targets(now: Context, heads: Tensor, given: Tensor) -> Handout:
     """What is missing on leaves that are not shared, by a pass that does not enter the trunk (but to inputs).
 
     Args:
@@ -230,7 +267,7 @@ def own_targets(now: Now, heads: Tensor, given: Tensor) -> Targets:
         heads: (k,), wanted weights of each task's own parameters; those of inputs are the mean's.
         given: (k,), weights that these leaves have from the losses' own graph.
     """
-    losses, ownership = now.batch.losses, now.tools.ownership
+    losses, ownership = now.losses, now.tools.ownership
     leaves = [leaf for leaf in leaves_behind(losses) if not ownership.is_shared(leaf)]
     inputs = _weights_of_inputs(now, heads)
     parts = [(leaves, heads)]
@@ -240,33 +277,33 @@ def own_targets(now: Now, heads: Tensor, given: Tensor) -> Targets:
             for own, wanted in ((True, heads), (False, inputs))
         ]
     scale = 2.0**now.carried.power if inspect_graph(losses).half else 1.0
-    targets: Targets = []
+    handout: Handout = []
     for chosen, wanted in parts:
         missing = (wanted - given) * now.factor
         if bool(missing.any()):
-            targets += [(leaf, block / scale) for leaf, block in mixture_at(chosen, losses, missing * scale)]
-    return targets
+            handout += [(leaf, block / scale) for leaf, block in mixture_at(chosen, losses, missing * scale)]
+    return handout
 
 
-def finite_only(now: Now, found: Found) -> "Balanced | tuple[Now, Found]":
+def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, Gradients]":
     """The step without tasks whose gradient is not finite, or the end of it."""
-    in_trunk = torch.nonzero(~torch.isfinite(found.gramian.diagonal())).ravel().tolist()
-    in_heads = nonfinite_heads(found.source.own)
+    in_trunk = torch.nonzero(~torch.isfinite(source.gramian().diagonal())).ravel().tolist()
+    in_heads = nonfinite_heads(source.own)
     bad = sorted({*in_trunk, *in_heads})
     if not bad:
-        return now, found
-    nothing = now.outcome([], found.source.plan, now.carried, gramian=found.gramian)
+        return now, source
+    nothing = now.outcome([], source.plan, now.carried, gramian=source.gramian())
     if now.settings.nonfinite == "propagate":
-        return nothing._replace(targets=nothing_finite(found.source.parameters()))
+        return nothing._replace(targets=nothing_finite(source.parameters()))
     here, ownership = now.step.tasks.here, now.tools.ownership
-    spots = {row: f"first in {ownership.name(found.source.own[place][0])}" for row, place in in_heads.items()}
-    spots |= {row: found.source.first_nonfinite(row, ownership) for row in in_trunk}
+    spots = {row: f"first in {ownership.name(source.own[place][0])}" for row, place in in_heads.items()}
+    spots |= {row: source.first_nonfinite(row, ownership) for row in in_trunk}
     shown = [f"'{here[row]}': {spots[row]}" for row in bad]
     names = skip_or_raise("gradient", [here[i] for i in bad], shown, now.settings)
-    kept = without(len(here), bad)
+    kept = [row for row in range(len(here)) if row not in bad]
     if not kept:
         return nothing._replace(skipped=now.skipped + names)
-    return now.only(kept, names), found.only(kept)
+    return now.only(kept, names), source.only(kept)
 
 
 def refuse_nonfinite_losses(step: Step, settings: Settings) -> tuple[str, ...]:
@@ -276,12 +313,6 @@ def refuse_nonfinite_losses(step: Step, settings: Settings) -> tuple[str, ...]:
     if not shown:
         return ()
     return skip_or_raise("loss", list(shown), [f"'{name}': {value}" for name, value in shown.items()], settings)
-
-
-def without(count: int, bad: list[int]) -> list[int]:
-    """The rows that are left."""
-    gone = set(bad)
-    return [i for i in range(count) if i not in gone]
 
 
 def skip_or_raise(what: str, names: list[str], shown: list[str], settings: Settings) -> tuple[str, ...]:
@@ -298,7 +329,7 @@ def skip_or_raise(what: str, names: list[str], shown: list[str], settings: Setti
     )
 
 
-def weights_overflow(method: Method, now: Now, weighed: Weighed) -> NonFiniteError:
+def weights_overflow(method: Method, now: Context, weighed: Weighed) -> NonFiniteError:
     """The error for finite losses whose weights are not, or are too large for the losses' type."""
     assert now.step.losses is not None
     types = {row: loss.dtype for row, loss, _ in now.held}

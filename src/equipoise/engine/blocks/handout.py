@@ -1,4 +1,4 @@
-"""What is handed out: tensors, and the gradient that each is to receive."""
+"""What a step hands out: tensors, each with the gradient that it receives in `backward`."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,10 @@ from torch import Tensor
 from ...core.losses import are_alike
 from ...methods.run import Weighed
 from ..graph.autograd_graph import tensor_hooks_off
-from ..passes.exact import Own
 from ..reals import reals
+from .task_gradients import Handout, Own
 
 __all__ = [
-    "Targets",
     "all_finite",
     "factor_of",
     "head_gradients",
@@ -27,16 +26,13 @@ __all__ = [
 
 _SMALL = 4096  # numbers: fewer are copied together sooner than looked at one by one
 
-Targets = list[tuple[Tensor, Tensor]]
-"""Parameters, or losses that lead to them, each with the gradient that it is to receive."""
-
 
 def factor_of(count: int, scale: Literal["mean", "sum"]) -> float:
     """What multiplies every gradient: 1, or the number of tasks in the step."""
     return float(count) if scale == "sum" else 1.0
 
 
-def through_losses(held: Sequence[tuple[int, Tensor, float]], weights: Tensor, factor: float) -> Targets:
+def through_losses(held: Sequence[tuple[int, Tensor, float]], weights: Tensor, factor: float) -> Handout:
     """Each loss receives its weight; the rest of the way is the losses' own graph.
 
     Args:
@@ -68,7 +64,7 @@ def head_weights(weighed: Weighed, heads: Literal["own", "weighted"]) -> Tensor:
     return weights
 
 
-def head_gradients(own: Own, weights: Tensor) -> Targets:
+def head_gradients(own: Own, weights: Tensor) -> Handout:
     """Parameters that are not balanced, with the weighted sum of their gradients (half types summed in float32)."""
     factors = weights.tolist()
     targets = []
@@ -84,7 +80,7 @@ def head_gradients(own: Own, weights: Tensor) -> Targets:
     return targets
 
 
-def mixture_at(leaves: Sequence[Tensor], losses: Sequence[Tensor], weights: Tensor) -> Targets:
+def mixture_at(leaves: Sequence[Tensor], losses: Sequence[Tensor], weights: Tensor) -> Handout:
     """Some leaves with the gradient of the weighted sum: one pass, none for no leaves; the graph stays."""
     if not leaves:
         return []
@@ -130,6 +126,6 @@ def _values(block: Tensor) -> Tensor:
     return reals(values) if values.is_complex() else values  # a sum in float64 would lose the imaginary parts
 
 
-def nothing_finite(leaves: Sequence[Tensor]) -> Targets:
+def nothing_finite(leaves: Sequence[Tensor]) -> Handout:
     """NaN on every parameter, so that a `GradScaler` sees it whatever lies between."""
     return [(leaf, torch.full_like(leaf, torch.nan)) for leaf in leaves]
