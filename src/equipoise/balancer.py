@@ -42,8 +42,8 @@ class Balancer(Saved, Copyable):
     gradient is the method's direction on shared parameters and, for most methods, each head's own gradient at the
     mean's scale.
 
-    A parameter is shared once two tasks have reached it with a gradient that is not exactly zero. Nothing need be
-    declared; `shared` overrides this, and `features` at the call saves work where a trunk feeds several heads.
+    A parameter is shared once two tasks have reached it with a gradient that is not exactly zero; `shared` overrides
+    this. `features` at the call saves work. Inputs that require grad get the mean's gradient and are not balanced.
 
     Args:
         method: An instance, for example ``eq.CAGrad(c=0.4)``.

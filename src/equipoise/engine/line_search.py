@@ -133,7 +133,7 @@ class Calls:
                 "eq.Balancer(..., value='weighted') to hold the weights for the step and return their sum; say "
                 "value='mean' if this is wanted.",
                 EquipoiseWarning,
-                stacklevel=4,
+                stacklevel=5,  # the closure, which calls a module
             )
         self._last = step
 
