@@ -252,7 +252,7 @@ def test_values_without_gradient_are_those_of_the_same_sum():
         balancer.eval()
         mean = balancer(losses_of(model, x, y))
         balancer.train()
-        assert mean.item() == pytest.approx(sum(map(float, losses_of(model, x, y))) / 3)
+        assert mean.item() == pytest.approx(sum(v.item() for v in losses_of(model, x, y)) / 3)
         return loss
 
     Once(model.parameters()).step(closure)
