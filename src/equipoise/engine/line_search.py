@@ -172,7 +172,8 @@ def weighted_value(losses: Sequence[Tensor], weights: Tensor) -> Tensor:
     """
     device = losses[0].device
     pairs = zip(losses, weights.tolist(), strict=True)
-    total, *others = [loss.detach().reshape(()).to(device) * weight for loss, weight in pairs]
+    terms: list[Tensor] = [loss.detach().reshape(()).to(device) * weight for loss, weight in pairs]
+    total, *others = terms
     for term in others:
         total = total + term
     return total
