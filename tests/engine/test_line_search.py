@@ -12,7 +12,7 @@ from torch import nn
 
 import equipoise as eq
 from equipoise.engine.optimizer_steps import BEGUN, running_step
-from equipoise.errors import EquipoiseError, EquipoiseWarning, NonFiniteError, SettingError
+from equipoise.errors import EquipoiseWarning, NonFiniteError, SettingError
 
 from .comparing import every_method
 from .problems import TwoPart, batch
@@ -156,21 +156,6 @@ def test_every_step_of_a_search_lowers_the_function_whose_weights_it_holds():
     assert sum(balancer.counts.values()) == 8
 
 
-def test_a_line_search_with_a_value_that_cannot_fit_is_refused_before_anything_changes():
-    model = TwoPart()
-    balancer = eq.Balancer(eq.MGDA())
-    with pytest.raises(EquipoiseError, match=r"LBFGS with a line search .*value='weighted'"):
-        trained(balancer, model, line_search_fn="strong_wolfe")
-    assert balancer.steps == 0
-    assert balancer.tasks is None
-    with pytest.raises(EquipoiseError, match=r"MoCo gives a direction.*line_search_fn=None"):
-        trained(eq.Balancer(eq.MoCo()), model, line_search_fn="strong_wolfe")
-    accumulating = eq.Balancer(eq.LinearScalarization(WEIGHTS))
-    accumulating.accumulate(2)
-    with pytest.raises(EquipoiseError, match="accumulate"):
-        trained(accumulating, model, line_search_fn="strong_wolfe")
-
-
 def test_several_calls_a_step_are_said_once_unless_the_value_was_chosen():
     balancer = eq.Balancer(eq.MGDA())
     with pytest.warns(EquipoiseWarning, match="LBFGS calls the Balancer more than once") as seen:
@@ -270,23 +255,6 @@ def test_a_balancer_that_was_called_in_a_step_can_be_copied_pickled_and_freed():
     del twin
     gc.collect()
     assert gone() is None
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"heads": "own"}, "heads='own'"),
-        ({"granularity": "tensor"}, "several sets of weights"),
-        ({"nonfinite": "skip"}, "nonfinite='skip'"),
-    ],
-)
-def test_settings_that_do_not_fit_the_weighted_value_are_named(settings, words):
-    with pytest.raises(SettingError, match=words):
-        eq.Balancer(eq.MGDA(), value="weighted", **settings)
-    with pytest.raises(SettingError, match="value='sum'"):
-        eq.Balancer(eq.MGDA(), value="sum")
-    with pytest.raises(SettingError, match="cannot be accumulated"):
-        eq.Balancer(eq.MGDA(), value="weighted").accumulate(2)
 
 
 def test_an_input_gets_the_gradient_of_the_weighted_sum():
