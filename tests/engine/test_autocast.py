@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import equipoise as eq
-from equipoise.runs.gradient_probe import measure_gramian
+from equipoise.training.recording.gradient_probe import measure_gramian
 
 from .comparing import every_method
 

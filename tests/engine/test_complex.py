@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 import equipoise as eq
-from equipoise.engine.handout import nonfinite_heads
-from equipoise.engine.jacobian import Jacobian
+from equipoise.engine.blocks.dense import Jacobian
+from equipoise.engine.blocks.targets import nonfinite_heads
 from equipoise.solve import Status
 
 from .comparing import every_method

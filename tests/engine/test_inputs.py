@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import equipoise as eq
-from equipoise.engine.graph import leaves_behind
-from equipoise.engine.ownership import Ownership
-from equipoise.runs.gradient_probe import measure_gramian
+from equipoise.engine.graph.autograd_graph import leaves_behind
+from equipoise.engine.graph.ownership import Ownership
+from equipoise.training.recording.gradient_probe import measure_gramian
 
 from .problems import TwoPart, batch
 

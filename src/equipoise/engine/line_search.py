@@ -13,11 +13,11 @@ from ..errors import EquipoiseError, EquipoiseWarning
 from ..methods import LinearScalarization
 from ..methods.base import JacobianMethod, LossMethod, Method
 from ..methods.run import Weighed
-from .find import Settings
-from .handout import head_weights, through_losses
-from .inject import hand_over
+from .blocks.targets import head_weights, through_losses
 from .optimizer_steps import OptimizerStep, watch_optimizers
-from .step import Balanced, skip_or_raise
+from .sources.dispatch import Settings
+from .step.context import Balanced, skip_or_raise
+from .step.inject import hand_over
 
 __all__ = ["Calls", "refuse_value", "weighted_value"]
 
