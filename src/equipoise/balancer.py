@@ -15,7 +15,7 @@ from .balancing.settings_checks import (
     check_settings,
     read_shared,
     refuse_accumulation,
-    refuse_ranks,
+    refuse_place,
     refuse_second_batch,
 )
 from .balancing.step_record import StepRecord
@@ -32,17 +32,19 @@ from .core.losses import (
 )
 from .core.tasks import Preference, Tasks
 from .engine.engine_state import Carried
-from .engine.graph.inspection import allow_several_backwards, explained, read_features, statistics_held
+from .engine.graph.inspection import allow_several_backwards, autocast_off, explained, read_features, statistics_held
+from .engine.line_search import Calls
 from .engine.modes import Exact, LastLayer, Mode
+from .engine.optimizer_steps import BEGUN, running_step
 from .engine.passes.exact import Plan
 from .engine.sources.dispatch import Batch, Settings
 from .engine.step.accumulation import Accumulation, Until, balance_last
 from .engine.step.context import refuse_no_clock
-from .engine.step.inject import inject, inject_weights
+from .engine.step.inject import hand_over, inject
 from .engine.step.parameter_groups import by_group
 from .engine.step.step import Balanced, balance
 from .errors import ClockError, SettingError, listed
-from .methods.base import JacobianMethod, LossMethod, Method, State, Step, WeightedSum
+from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 
 __all__ = ["Balancer"]
@@ -56,8 +58,8 @@ class Balancer(Saved, Copyable):
     gradient is the method's direction on shared parameters and, for most methods, each head's own gradient at the
     mean's scale.
 
-    A parameter is shared once two tasks have reached it with a gradient that is not exactly zero. Nothing need be
-    declared; `shared` overrides this, and `features` at the call saves work where a trunk feeds several heads.
+    A parameter is shared once two tasks have reached it with a gradient that is not exactly zero; `shared` overrides
+    this. `features` at the call saves work. Inputs that require grad get the mean's gradient and are not balanced.
 
     Args:
         method: An instance, for example ``eq.CAGrad(c=0.4)``.
@@ -67,6 +69,8 @@ class Balancer(Saved, Copyable):
             steps without all tasks; its BatchNorm statistics are held where checkpointing runs the forward again.
         shared: The parameters to balance; others that several tasks reach get the mean of their gradients.
         heads: ``"own"``: a parameter of one task gets g_i/k; ``"weighted"``: a_i g_i. The method's default if None.
+        value: What ``item()`` shows: the ``"mean"`` loss, or the ``"weighted"`` sum, whose gradient all then get, its
+            weights held for the calls of one optimizer step. None: the mean (in L-BFGS's line search the sum).
         scale: ``"mean"``, or ``"sum"`` to keep a learning rate tuned for the sum of the losses.
         mode: ``"inject"`` stores the direction and hands it out in `backward`; ``"recompute"`` differentiates the
             weighted sum once more (one more pass, less memory).
@@ -123,6 +127,7 @@ class Balancer(Saved, Copyable):
         model: nn.Module | None = None,
         shared: nn.Module | Iterable[Tensor] | None = None,
         heads: Literal["own", "weighted"] | None = None,
+        value: Literal["mean", "weighted"] | None = None,
         scale: Literal["mean", "sum"] = "mean",
         mode: Literal["inject", "recompute"] = "inject",
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
@@ -136,15 +141,12 @@ class Balancer(Saved, Copyable):
         if layer is not None and gradients is not None:
             raise SettingError("`layer` is short for gradients=eq.LastLayer(layer): give one of the two.")
         way = LastLayer(layer) if layer is not None else Exact() if gradients is None else gradients
-        given = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite, "granularity": granularity}
-        check_settings(
-            method,
-            tasks,
-            model,
-            given | {"steps_per_epoch": steps_per_epoch, "gradients": way, "memory_limit": memory_limit},
-        )
+        given: dict[str, object] = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite}
+        given |= {"steps_per_epoch": steps_per_epoch, "memory_limit": memory_limit, "gradients": way, "value": value}
+        check_settings(method, tasks, model, given | {"granularity": granularity})
         self.method = method
-        self.settings = Settings(heads or method.heads, scale, mode, nonfinite, way, granularity, memory_limit)
+        heads = "weighted" if value == "weighted" else heads or method.heads
+        self.settings = Settings(heads, scale, mode, nonfinite, way, granularity, memory_limit, value)
         self.steps_per_epoch = steps_per_epoch
         self.tasks: tuple[str, ...] | None = None
         self.trained = nn.ParameterDict()
@@ -155,6 +157,7 @@ class Balancer(Saved, Copyable):
         self.state: State = {}
         self.carried = Carried()
         self.accumulation: Accumulation | None = None
+        self.calls = Calls(method, self.settings)
         self.set_up(model, read_shared(shared))
         if not isinstance(method, LossMethod):
             allow_several_backwards()
@@ -201,14 +204,20 @@ class Balancer(Saved, Copyable):
         names = names_in(losses) if self.tasks is None else self.tasks
         active = self.training and torch.is_grad_enabled()
         present, values = read_losses(losses, names, differentiable=active)
+        running = None if BEGUN.step is None else running_step()  # an optimizer's step with a closure
+        again = None if running is None or not self.training else self.calls.again(running, present, names, values)
+        if again is not None:
+            return again
         if not active:
             return mean_of(values)
-        refuse_ranks(self.method)
+        refuse_place(self.method)
         refuse_no_clock(self.method, self.steps_per_epoch)
         refuse_preference(self.method, preference)
+        accumulates = self.accumulation is not None
+        weighted = self.calls.weighted if running is None else self.calls.must_fit(running, accumulates=accumulates)
         held = read_features(features)
         if second is not None or third is not None:
-            refuse_second_batch(self.method, self.settings, self.accumulation is not None)
+            refuse_second_batch(self.method, self.settings, accumulates)
         others = read_others(second, third, names, present)
         first = self.tasks is None
         if first:
@@ -229,10 +238,11 @@ class Balancer(Saved, Copyable):
         if balanced is None:
             return inject(mean_of(values), [], [])
         value = mean_of_some(values, tasks.present, () if balanced.empty else balanced.tasks.present, stack)
-        targets = [*balanced.targets, *self._trained_targets(balanced)]
-        if len(targets) == 1 and targets[0][0] is stack:
-            return inject_weights(value, *targets[0], constant=isinstance(self.method, WeightedSum))
-        return inject(value, [target for target, _ in targets], [gradient for _, gradient in targets])
+        if weighted:
+            value = self.calls.first(running, balanced, values, value)
+        elif running is not None:
+            self.calls.notice(running)
+        return hand_over(value, balanced.targets + self._trained_targets(balanced), stack, self.method)
 
     def _forget_tasks(self) -> None:
         """Undoes a first call that was refused: names, state, and what its gradients told about the parameters."""
@@ -247,8 +257,7 @@ class Balancer(Saved, Copyable):
 
     def _trained_targets(self, balanced: Balanced) -> list[tuple[Tensor, Tensor]]:
         found = {} if balanced.weighed is None else balanced.weighed.trained
-        own = {name: self.trained[name] for name in found}
-        return [(own[name], slope.to(own[name]) * balanced.factor) for name, slope in found.items()]
+        return [(self.trained[name], slope.to(self.trained[name]) * balanced.factor) for name, slope in found.items()]
 
     def accumulate(self, steps: int, *, divided: bool = False) -> AbstractContextManager[None]:
         """From now on, one balance for several micro-batches: their gradients are averaged, then balanced.
@@ -302,7 +311,8 @@ class Balancer(Saved, Copyable):
         rest = (step, self._current_state(batch.losses[0].device), self.tools, self.settings, self.carried)
         if self.accumulation is None and self.method.needs == "losses":
             return balance(self.method, batch, *rest)
-        with explained(), statistics_held(None if self.method.needs == "losses" else self.tools.model):
+        model = None if self.method.needs == "losses" else self.tools.model
+        with explained(), statistics_held(model), autocast_off(batch.losses):
             if self.accumulation is None:
                 return balance(self.method, batch, *rest)
             return balance_last(self.method, batch, *rest, self.accumulation)

@@ -16,6 +16,7 @@ from ..core.losses import Losses
 from ..engine.cost.memory import in_words
 from ..engine.cost.peak_memory import peak_bytes
 from ..engine.modes import Every, Exact, Features, Mode, Sketch
+from ..engine.reals import reals
 from ..errors import EquipoiseError, SettingError
 from ..methods import MGDA
 from ..methods.base import Method
@@ -201,7 +202,7 @@ class _Run:
     def direction(self, balancer: Balancer) -> dict[str, Tensor]:
         """What each parameter receives."""
         self.step(balancer)
-        return {name: p.grad.double().clone() for name, p in self.model.named_parameters() if p.grad is not None}
+        return {name: reals(p.grad).double().clone() for name, p in self.model.named_parameters() if p.grad is not None}
 
     def reference(self) -> dict[str, Tensor]:
         """What each shared parameter receives from exact gradients."""

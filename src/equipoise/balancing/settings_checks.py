@@ -6,17 +6,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..engine.line_search import refuse_value
 from ..engine.modes import Exact, Sketch, refuse_mode
 from ..engine.sources.dispatch import Settings
-from ..errors import EquipoiseError, SettingError, listed
+from ..errors import EquipoiseError, InputError, SettingError, listed
 from ..methods import LinearScalarization
 from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method
 
-__all__ = ["check_settings", "read_shared", "refuse_accumulation", "refuse_ranks", "refuse_second_batch"]
+__all__ = ["check_settings", "read_shared", "refuse_accumulation", "refuse_place", "refuse_second_batch"]
 
 _CHOICES: Mapping[str, tuple[object, ...]] = {
     "heads": (None, "own", "weighted"),
     "scale": ("mean", "sum"),
+    "value": (None, "mean", "weighted"),
     "mode": ("inject", "recompute"),
     "nonfinite": ("raise", "skip", "propagate"),
     "granularity": ("model", "module", "tensor"),
@@ -50,6 +52,8 @@ def check_settings(method: object, tasks: object, model: object, given: Mapping[
         wrong.append(f"steps_per_epoch={epoch!r} (a positive integer, 'manual', or None)")
     if not (limit is None or (isinstance(limit, int | float) and limit > 0)):
         wrong.append(f"memory_limit={limit!r} (bytes, positive; float('inf') for no limit; None for what is free)")
+    if given["value"] == "weighted" and (found := refuse_value(method, given)):
+        wrong.append(f"value='weighted' ({'; '.join(found)})")
     if isinstance(method, LossMethod) and given["heads"] == "own":
         wrong.append("heads='own' (a loss method weights every parameter; leave it out)")
     if isinstance(method, JacobianMethod) and given["heads"] == "weighted":
@@ -111,6 +115,11 @@ def refuse_accumulation(steps: object, method: Method, settings: Settings) -> No
     """Raises `SettingError` where micro-batches cannot be accumulated."""
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise SettingError(f"`accumulate(steps)` needs a whole number of at least 1; got {steps!r}.")
+    if steps > 1 and settings.value == "weighted":
+        raise SettingError(
+            "value='weighted' cannot be accumulated over micro-batches: the value of one of them is not that of the "
+            "window. Use one big batch, or value='mean'."
+        )
     if steps > 1 and (method.needs == "features" or not isinstance(settings.gradients, Exact | Sketch)):
         who = repr(method) if method.needs == "features" else f"gradients={settings.gradients!r}"
         raise SettingError(
@@ -138,8 +147,14 @@ def _is_leaf(entry: object) -> bool:
     return isinstance(entry, Tensor) and entry.is_leaf
 
 
-def refuse_ranks(method: Method) -> None:
-    """Raises where gradients would have to be merged over ranks."""
+def refuse_place(method: Method) -> None:
+    """Raises inside of `torch.func`'s transforms, and where gradients would have to be merged over ranks."""
+    if torch._C._functorch.maybe_current_level() is not None:
+        raise InputError(
+            "a Balancer cannot be called inside torch.func.grad, vjp, jacrev, hessian or vmap: it runs backward passes "
+            "of its own and reads numbers, and these transforms allow neither. Make the parameters leaves "
+            "(w.requires_grad_()) and call torch.autograd.grad(balancer(losses), w)."
+        )
     distributed = torch.distributed
     if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
         return

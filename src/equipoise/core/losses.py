@@ -133,7 +133,10 @@ def _complaint(name: str, loss: object, differentiable: bool) -> str:
 def are_alike(losses: Sequence[Tensor]) -> bool:
     """Whether scalars have no axis, one type and one device, so that one operation stacks them all."""
     dtype, device = losses[0].dtype, losses[0].device
-    return all(loss.dim() == 0 and loss.dtype == dtype and loss.device == device for loss in losses)
+    for loss in losses:  # noqa: SIM110 - a generator would cost a call a loss
+        if loss.dim() or loss.dtype != dtype or loss.device != device:
+            return False
+    return True
 
 
 def stacked(losses: Sequence[Tensor]) -> Tensor | None:
@@ -162,9 +165,7 @@ def mean_of(losses: Sequence[Tensor], stack: Tensor | None = None) -> Tensor:
             return (torch.stack(list(losses)) if stack is None else stack).mean()
         device = losses[0].device
         total, *others = losses if alike else [loss.reshape(()).to(device) for loss in losses]
-        for loss in others:
-            total = total + loss
-        return torch.div(total, len(losses))
+        return torch.div(sum(others, total), len(losses))
 
 
 def mean_of_some(

@@ -184,7 +184,7 @@ def test_clipping_by_group_sees_the_balanced_gradients():
 def test_l_bfgs_closures_train_to_the_minimum_of_the_mean():
     model, (x, y) = TwoPart(k=2), batch(k=2)
     target = copy.deepcopy(model)
-    balancer = eq.Balancer(eq.SDMGrad(lam=1e9))  # the mean, by way of a Gramian
+    balancer = eq.Balancer(eq.SDMGrad(lam=1e9), value="mean")  # the mean, by way of a Gramian
     results = []
     for net, combine in ((model, balancer), (target, lambda losses: sum(losses.values()) / 2)):
         optimizer = torch.optim.LBFGS(net.parameters(), lr=0.5, max_iter=5)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..reals import of_reals, real_count, reals
 from .products import Products
 
 __all__ = ["Jacobian"]
@@ -50,10 +51,10 @@ class Jacobian:
         """Rows are copied side by side into a buffer, small parameters together, and multiplied."""
         k = len(self.rows)
         products = Products(k, device)
-        columns = sum(self.parameters[number].numel() for number in numbers)
+        columns = sum(real_count(self.parameters[number]) for number in numbers)
         dense = not any(block is not None and block.is_sparse for row in self.rows for block in row)
         if k * columns <= _FEW and dense:
-            stacks = [self._stack(number).to(dtype) for number in numbers]
+            stacks = [self.real_rows(number).to(dtype) for number in numbers]
             products.add(stacks[0] if len(stacks) == 1 else torch.cat(stacks, dim=1))
             return products.matrix()
         width = Products.width(k, columns)
@@ -78,13 +79,18 @@ class Jacobian:
             products.add(buffer[:, :filled])
         return products.matrix()
 
+    def real_rows(self, number: int) -> Tensor:
+        """All rows' gradients of one parameter as real numbers, (k, how many they are)."""
+        stack = self._stack(number)
+        return torch.view_as_real(stack.resolve_conj()).flatten(1) if stack.is_complex() else stack
+
     def _stack(self, number: int) -> Tensor:
         """All rows' gradients of one parameter, (k, its size)."""
-        blocks = [row[number] for row in self.rows]
         like = self.parameters[number]
-        return torch.stack([torch.zeros_like(like) if block is None else block for block in blocks]).reshape(
-            len(blocks), like.numel()
-        )
+        blocks = [torch.zeros_like(like) if (block := row[number]) is None else block for row in self.rows]
+        if any([block.is_sparse for block in blocks]):  # noqa: C419 - a generator costs a call an entry
+            blocks = [block.to_dense() for block in blocks]
+        return torch.stack(blocks).reshape(len(blocks), like.numel())
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows.
@@ -155,9 +161,9 @@ class Jacobian:
             [
                 torch.cat(
                     [
-                        torch.zeros(parameter.numel(), dtype=torch.float64, device=parameter.device)
+                        torch.zeros(real_count(parameter), dtype=torch.float64, device=parameter.device)
                         if block is None
-                        else _flat(block).double()
+                        else reals(block).double()
                         for parameter, block in zip(self.parameters, row, strict=True)
                     ]
                 )
@@ -167,19 +173,16 @@ class Jacobian:
 
     def unflatten(self, direction: Tensor) -> list[Tensor | None]:
         """A flat direction (n,) as one block a parameter."""
-        sizes = [parameter.numel() for parameter in self.parameters]
+        sizes = [real_count(parameter) for parameter in self.parameters]
         pieces = torch.split(direction, sizes) if sizes else ()
-        return [
-            piece.reshape(parameter.shape).to(parameter)
-            for piece, parameter in zip(pieces, self.parameters, strict=True)
-        ]
+        return [of_reals(piece, parameter) for piece, parameter in zip(pieces, self.parameters, strict=True)]
 
 
 def _side_by_side(blocks: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Flat rows of equal length; sparse ones are laid out over the slices that some row has."""
     present = [block for block in blocks if block is not None]
     if not all(block.is_sparse for block in present):
-        return [None if block is None else _flat(block) for block in blocks]
+        return [None if block is None else reals(block) for block in blocks]
     held = [None if block is None else block.coalesce() for block in blocks]
     places = torch.cat([block.indices() for block in held if block is not None], dim=1)
     _, owner = torch.unique(places, dim=1, return_inverse=True)
@@ -193,10 +196,5 @@ def _side_by_side(blocks: Sequence[Tensor | None]) -> list[Tensor | None]:
         laid = torch.zeros(count, *values.shape[1:], dtype=values.dtype, device=values.device)
         laid[owner[start : start + len(values)]] = values
         start += len(values)
-        found.append(laid.reshape(-1))
+        found.append(reals(laid))
     return found
-
-
-def _flat(block: Tensor | None) -> Tensor:
-    assert block is not None
-    return (block.to_dense() if block.is_sparse else block).reshape(-1)

@@ -8,12 +8,13 @@ from torch import Tensor
 from ...errors import StateError
 from ...methods.base import JacobianMethod, State
 from ..graph.ownership import Ownership
+from ..reals import of_reals, real_count
 from .dense import Jacobian
 
 __all__ = ["Layout", "extended", "grown", "laid_out", "taken_apart"]
 
 Layout = tuple[tuple[str, int], ...]
-"""Name and size of every parameter that was ever shared, in the order in which they were first shared."""
+"""Name and count of real numbers of every parameter that was ever shared, in the order of being first shared."""
 
 
 def extended(layout: Layout, parameters: Sequence[Tensor], ownership: Ownership) -> Layout:
@@ -23,7 +24,7 @@ def extended(layout: Layout, parameters: Sequence[Tensor], ownership: Ownership)
         StateError: A parameter has another size than before.
     """
     known = dict(layout)
-    found = [(ownership.name(parameter), parameter.numel()) for parameter in parameters]
+    found = [(ownership.name(parameter), real_count(parameter)) for parameter in parameters]
     wrong = [f"{name}: {size} numbers, {known[name]} before" for name, size in found if known.get(name, size) != size]
     if wrong:
         raise StateError(f"parameters have changed their size since the method's state began: {'; '.join(wrong)}.")
@@ -36,12 +37,8 @@ def laid_out(jacobian: Jacobian, layout: Layout, ownership: Ownership) -> Tensor
     device = jacobian.parameters[0].device if jacobian.parameters else torch.device("cpu")
     flat = torch.zeros(k, total, dtype=torch.float64, device=device)
     for number, parameter in enumerate(jacobian.parameters):
-        start = starts[ownership.name(parameter)]
-        for row in range(k):
-            block = jacobian.rows[row][number]
-            if block is not None:
-                dense = block.to_dense() if block.is_sparse else block
-                flat[row, start : start + parameter.numel()] = dense.reshape(-1)
+        rows, start = jacobian.real_rows(number), starts[ownership.name(parameter)]
+        flat[:, start : start + rows.shape[1]] = rows
     return flat
 
 
@@ -53,7 +50,7 @@ def taken_apart(
     pieces = []
     for parameter in parameters:
         start = starts[ownership.name(parameter)]
-        pieces.append((parameter, direction[start : start + parameter.numel()].reshape(parameter.shape).to(parameter)))
+        pieces.append((parameter, of_reals(direction[start : start + real_count(parameter)], parameter)))
     return pieces
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..reals import real_count, reals
 from .task_gradients import Part
 
 __all__ = ["Dependence", "MixedRows", "find_dependence"]
@@ -100,7 +101,7 @@ def find_dependence(at_features: Sequence[Sequence[Tensor | None]], features: Se
         if float(torch.linalg.eigvalsh(unit @ unit.T)[0]) > _SUSPICIOUS:
             return None
     whole = torch.stack([_laid_out(row, features) for row in at_features]).double()
-    kind = torch.promote_types(features[0].dtype, torch.float32)
+    kind = torch.promote_types(features[0].real.dtype, torch.float32)
     return _reduce(whole, max(_TOLERANCE * torch.finfo(kind).eps, _FLOOR * torch.finfo(torch.float64).eps))
 
 
@@ -133,9 +134,9 @@ def _reduce(rows: Tensor, tolerance: float) -> Dependence | None:
 def _laid_out(gradients: Sequence[Tensor | None], features: Sequence[Tensor]) -> Tensor:
     """One row over all features."""
     pieces = [
-        torch.zeros(feature.numel(), dtype=feature.dtype, device=feature.device)
+        torch.zeros(real_count(feature), dtype=feature.real.dtype, device=feature.device)
         if gradient is None
-        else gradient.detach().reshape(-1)
+        else reals(gradient.detach())
         for gradient, feature in zip(gradients, features, strict=True)
     ]
     return pieces[0] if len(pieces) == 1 else torch.cat([piece.to(pieces[0]) for piece in pieces])

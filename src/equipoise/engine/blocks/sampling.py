@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..reals import real_count, reals
 from .dense import Jacobian
 
 __all__ = ["cross_gramian"]
@@ -34,20 +35,19 @@ def cross_gramian(first: Jacobian, second: Jacobian) -> Tensor:
         other = place.get(id(parameter))
         if other is None:
             continue
-        for start in range(0, parameter.numel(), _COLUMNS):
+        for start in range(0, real_count(parameter), _COLUMNS):
             left = _chunk(first, number, parameter, start)
             total += (left @ _chunk(second, other, parameter, start).T).to(device)
     return total
 
 
 def _chunk(jacobian: Jacobian, number: int, parameter: Tensor, start: int) -> Tensor:
-    width = min(_COLUMNS, parameter.numel() - start)
+    width = min(_COLUMNS, real_count(parameter) - start)
     rows = []
     for row in jacobian.rows:
         block = row[number]
         if block is None:
             rows.append(torch.zeros(width, dtype=torch.float64, device=parameter.device))
         else:
-            dense = block.to_dense() if block.is_sparse else block
-            rows.append(dense.reshape(-1)[start : start + width].double())
+            rows.append(reals(block)[start : start + width].double())
     return torch.stack(rows)

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from ...core.losses import are_alike
 from ...methods.run import Weighed
+from ..graph.autograd_graph import tensor_hooks_off
 from ..passes.exact import Own
+from ..reals import reals
 
 __all__ = [
     "Targets",
@@ -17,6 +19,7 @@ __all__ = [
     "factor_of",
     "head_gradients",
     "head_weights",
+    "mixture_at",
     "nonfinite_heads",
     "nothing_finite",
     "through_losses",
@@ -81,6 +84,16 @@ def head_gradients(own: Own, weights: Tensor) -> Targets:
     return targets
 
 
+def mixture_at(leaves: Sequence[Tensor], losses: Sequence[Tensor], weights: Tensor) -> Targets:
+    """Some leaves with the gradient of the weighted sum: one pass, none for no leaves; the graph stays."""
+    if not leaves:
+        return []
+    upstream = [weight.to(loss).reshape(loss.shape) for weight, loss in zip(weights, losses, strict=True)]
+    with tensor_hooks_off(leaves):
+        found = torch.autograd.grad(losses, leaves, upstream, retain_graph=True, allow_unused=True)
+    return [(leaf, gradient) for leaf, gradient in zip(leaves, found, strict=True) if gradient is not None]
+
+
 def all_finite(gradients: Sequence[Tensor], trained: Iterable[Tensor] = ()) -> bool:
     """Whether no entry is NaN or inf."""
     tensors = [*gradients, *trained]
@@ -113,7 +126,8 @@ def nonfinite_heads(own: Own) -> dict[int, int]:
 
 
 def _values(block: Tensor) -> Tensor:
-    return block.coalesce().values() if block.is_sparse else block
+    values = block.coalesce().values() if block.is_sparse else block
+    return reals(values) if values.is_complex() else values  # a sum in float64 would lose the imaginary parts
 
 
 def nothing_finite(leaves: Sequence[Tensor]) -> Targets:

@@ -14,6 +14,7 @@ from .autograd_graph import Graph, is_accumulator, read_graph
 __all__ = [
     "Facts",
     "allow_several_backwards",
+    "autocast_off",
     "explained",
     "inspect_graph",
     "read_features",
@@ -22,6 +23,8 @@ __all__ = [
 ]
 
 _CHECKPOINT = "CheckpointFunctionBackward"  # the node of torch.utils.checkpoint with use_reentrant=True
+
+_HALF = (torch.float16, torch.complex32)
 
 _MEANINGS = (
     (
@@ -70,7 +73,7 @@ def inspect_graph(tensors: Sequence[Tensor], graph: Graph | None = None) -> Fact
         True
     """
     known = read_graph(tensors) if graph is None else graph
-    half = any(tensor.dtype == torch.float16 for tensor in (*tensors, *known.leaves.values()))
+    half = any(tensor.dtype in _HALF for tensor in (*tensors, *known.leaves.values()))
     reentrant = False
     for node in known.nodes:
         if not known.below[node]:  # where a leaf's gradient ends
@@ -78,7 +81,7 @@ def inspect_graph(tensors: Sequence[Tensor], graph: Graph | None = None) -> Fact
         reentrant = reentrant or node.name() == _CHECKPOINT
         if not half:
             for entry in getattr(node, "_input_metadata", ()):  # torch keeps the type of a node's outputs only here
-                half = half or entry.dtype is torch.float16
+                half = half or entry.dtype in _HALF
     return Facts(half, reentrant)
 
 
@@ -110,7 +113,7 @@ def _collect(value: object, place: str, found: list[Tensor], wrong: list[str]) -
     if value is None:
         return
     if isinstance(value, Tensor):
-        if not value.is_floating_point():
+        if not (value.is_floating_point() or value.is_complex()):
             return
         if value.grad_fn is None:
             wrong.append(f"{place} of shape {tuple(value.shape)} has no grad_fn")
@@ -147,6 +150,24 @@ def refuse_unreached(losses: Sequence[Tensor], names: Sequence[str], features: S
             f"{shown}: the loss does not reach the features. They must be the very tensors that the heads were given, "
             "from the same forward pass. Pass those, or leave `features` out."
         )
+
+
+@contextmanager
+def autocast_off(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """Runs what is inside in the types of its tensors, whatever autocast says outside.
+
+    Args:
+        tensors: On the devices that matter beside CPU and CUDA.
+    """
+    kinds = {"cpu", "cuda", *(tensor.device.type for tensor in tensors)}
+    active = [kind for kind in sorted(kinds) if torch.is_autocast_enabled(kind)]
+    try:
+        for kind in active:
+            torch.set_autocast_enabled(kind, False)
+        yield
+    finally:
+        for kind in active:
+            torch.set_autocast_enabled(kind, True)
 
 
 @contextmanager

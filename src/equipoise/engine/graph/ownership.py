@@ -1,5 +1,6 @@
 """Which parameters are shared, decided from gradients that came back."""
 
+import weakref
 from collections.abc import Sequence
 
 import torch
@@ -17,64 +18,104 @@ class Ownership:
     not asked, because one node with several outputs (as under DDP's search for unused parameters, or a compiled model)
     makes every head look shared. What was once reached by two tasks stays shared.
 
+    Parameters are `nn.Parameter` leaves and what `shared` names; where neither has ever been met (functional code), all
+    leaves are. Any other leaf that requires grad is an input (collocation points, an adversarial batch): it is never
+    shared, has no name of its own and is not remembered.
+
     Parameters are named after `model` where there is one, else by the order in which they were first met, with their
-    shape. Names are what a saved state holds.
+    shape. Names are what a saved state holds. No tensor is kept alive. In functional code, which makes its tensors anew
+    in each step, a tensor takes over the name of one of its shape that is gone.
     """
 
     def __init__(self, model: nn.Module | None = None, shared: Sequence[Tensor] | None = None) -> None:
         self.fixed = None if shared is None else {id(parameter) for parameter in shared}
-        self._names = {} if model is None else {id(tensor): name for name, tensor in model.named_parameters()}
+        self._names: dict[int, str] = {}
+        self._watched: dict[int, weakref.ref[Tensor]] = {}
+        self._free: dict[int, str] = {}  # of plain tensors that are gone, by the order of meeting
+        self._met = 0
+        self._functional = True
         self._has_model = model is not None
-        self._alive: list[Tensor] = []  # keeps ids from being reused
         self._reached: dict[str, frozenset[int]] = {}
         self._restored = False
+        for name, parameter in () if model is None else model.named_parameters():
+            self._add(parameter, name, self._met)
 
-    def meet(self, parameters: Sequence[Tensor], *, complete: bool) -> None:
+    def _add(self, parameter: Tensor, name: str, number: int) -> None:
+        key, names, watched = id(parameter), self._names, self._watched
+        free = None if isinstance(parameter, nn.Parameter) else self._free
+
+        def gone(_: object) -> None:  # another tensor may get the same id
+            del names[key], watched[key]
+            if free is not None:
+                free[number] = name
+
+        names[key], watched[key] = name, weakref.ref(parameter, gone)
+        self._met = max(self._met, number + 1)
+
+    def meet(self, leaves: Sequence[Tensor], *, complete: bool) -> None:
         """Gives a name to each parameter that has none.
 
         Args:
-            parameters: In the order of the walk.
+            leaves: Parameters and inputs, in the order of the walk.
             complete: Whether every task takes part in this step.
 
         Raises:
             StateError: A saved state speaks of parameters by order, and this first step does not show them all.
         """
-        new = [parameter for parameter in parameters if id(parameter) not in self._names]
+        new = [leaf for leaf in leaves if id(leaf) not in self._names]
+        if new and self._functional:
+            self._functional = not any(isinstance(leaf, nn.Parameter) for leaf in leaves)
+        if not self._functional:
+            new = [leaf for leaf in new if isinstance(leaf, nn.Parameter) or id(leaf) in (self.fixed or ())]
         if self._restored and new and not complete and not self._has_model:
             raise StateError(
                 "the state was saved by a balancer without `model=`, so parameters are told apart by their order, but "
                 "the first step after loading leaves out tasks. Build it with eq.Balancer(method, model=model)."
             )
         for parameter in new:
-            self._names[id(parameter)] = f"parameter {len(self._names)} {tuple(parameter.shape)}"
-            self._alive.append(parameter)
+            shape = f" {tuple(parameter.shape)}"
+            old = () if isinstance(parameter, nn.Parameter) else sorted(self._free)
+            number = next((place for place in old if self._free[place].endswith(shape)), self._met)
+            self._add(parameter, self._free.pop(number, f"parameter {number}{shape}"), number)
         known = set(self._names.values())
         unknown = [name for name in self._reached if name not in known]
         if self._restored and unknown and complete:
             raise StateError(f"the saved state belongs to another model: it knows {listed(unknown[:5])}.")
         self._restored = False if complete else self._restored
 
-    def name(self, parameter: Tensor) -> str:
-        """The parameter's name."""
-        return self._names[id(parameter)]
+    def is_parameter(self, leaf: Tensor) -> bool:
+        """Whether a leaf that was met is a parameter, and no input."""
+        return id(leaf) in self._names
 
-    def is_shared(self, parameter: Tensor) -> bool:
+    def name(self, leaf: Tensor) -> str:
+        """The parameter's name; of an input its shape."""
+        return self._names.get(id(leaf)) or f"an input of shape {tuple(leaf.shape)}"
+
+    def is_shared(self, leaf: Tensor) -> bool:
         """Whether two tasks have reached it, or it was declared shared."""
         if self.fixed is not None:
-            return id(parameter) in self.fixed
-        return len(self._reached.get(self.name(parameter), ())) > 1
+            return id(leaf) in self.fixed
+        name = self._names.get(id(leaf))
+        return name is not None and len(self._reached.get(name, ())) > 1
 
-    def is_settled(self, parameter: Tensor) -> bool:
+    def is_settled(self, leaf: Tensor) -> bool:
         """Whether two tasks are known to reach it, so that its gradients need not be looked at again."""
-        return len(self._reached.get(self.name(parameter), ())) > 1
+        name = self._names.get(id(leaf))
+        return name is not None and len(self._reached.get(name, ())) > 1
 
-    def may_be_shared(self, parameter: Tensor) -> bool:
+    def may_be_shared(self, leaf: Tensor) -> bool:
         """Whether it is shared, or nothing is known of it yet."""
-        return self.is_shared(parameter) or (self.fixed is None and self.name(parameter) not in self._reached)
+        return self.is_shared(leaf) or self.is_unknown(leaf)
+
+    def is_unknown(self, leaf: Tensor) -> bool:
+        """Whether it is a parameter of which has to be found out whose it is."""
+        name = self._names.get(id(leaf))
+        return self.fixed is None and name is not None and name not in self._reached
 
     def order(self, parameter: Tensor) -> int:
-        """Its place among the names, for messages that speak of the first."""
-        return list(self._names).index(id(parameter))
+        """Its place among the names, for messages that speak of the first; inputs come last."""
+        names = list(self._names)
+        return names.index(id(parameter)) if id(parameter) in self._names else len(names)
 
     def reach(self, parameter: Tensor, gradients: Sequence[tuple[int, Tensor | None]]) -> None:
         """Notes which tasks have a gradient at a parameter.
@@ -83,7 +124,9 @@ class Ownership:
             parameter: Which.
             gradients: Task number and what autograd returned.
         """
-        name = self.name(parameter)
+        name = self._names.get(id(parameter))
+        if name is None:
+            return
         known = self._reached.get(name, frozenset())
         candidates = [(task, gradient) for task, gradient in gradients if gradient is not None and task not in known]
         if not candidates or len(known) > 1:

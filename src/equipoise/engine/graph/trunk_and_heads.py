@@ -48,7 +48,11 @@ def split(losses: Sequence[Tensor], features: Sequence[Tensor], graph: Graph, ow
         )
     trunk = read_graph(features, known=graph)
     heads = read_heads(losses, features, graph)
-    return Split(trunk, heads, _obstacle(trunk, heads, losses, features, graph, ownership))
+    obstacle = _obstacle(trunk, heads, losses, features, graph, ownership)
+    if not obstacle:
+        for key in {key for head in heads for key in head.leaves}:  # inputs used on both sides: a pass from a head goes
+            trunk.leaves.pop(key, None)  # on through the features and brings back all of their gradient
+    return Split(trunk, heads, obstacle)
 
 
 def _obstacle(
@@ -76,6 +80,8 @@ def _obstacle(
         for key in head.leaves:
             count[key] = count.get(key, 0) + 1
     for leaf in graph.leaves.values():
+        if not ownership.is_parameter(leaf):  # an input may be used anywhere: what comes back is added up
+            continue
         name = ownership.name(leaf)
         if id(leaf) in trunk.leaves and id(leaf) in count:
             return f"{name} is used before and after the features"

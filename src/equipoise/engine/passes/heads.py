@@ -40,7 +40,8 @@ def differentiate_heads(
         gradients but their sum.
     """
     apart = apart and all(
-        feature.numel() and feature.dim() and len(feature) == len(features[0]) for feature in features
+        feature.numel() and feature.dim() and len(feature) == len(features[0]) and not feature.is_complex()
+        for feature in features
     )
     together = heads_at_once(losses, features, heads, graph)
     if together is not None:
@@ -80,14 +81,19 @@ def heads_at_once(
 
     Returns:
         For each loss its parameters' gradients by identity; and those at the features. None where the heads do not
-        begin in that way.
+        begin in that way, where an input is behind two heads, or where features are complex (their products hold
+        conjugates).
     """
     if any(loss.grad_fn is feature.grad_fn for loss in losses for feature in features):
+        return None
+    if any(feature.is_complex() for feature in features):
         return None
     entrances = find_entrances(graph, heads, features)
     if not entrances:
         return None
     leaves = {key: leaf for head in heads for key, leaf in head.leaves.items()}
+    if len(leaves) < sum(len(head.leaves) for head in heads):
+        return None
     products = entrances[0].rows is None
     wanted = [*leaves.values(), *(() if products else (entrance.edge for entrance in entrances))]
     ones = [torch.ones_like(loss) for loss in losses]
@@ -145,7 +151,7 @@ def feature_gradients(
 
     Returns:
         The Jacobian with respect to the features (kept per sample), head gradients as in `Gradients.own`, and the
-        parameters behind the features.
+        parameters and inputs behind the features.
     """
     graph = read_graph(losses) if graph is None else graph
     leaves = list(graph.leaves.values())

@@ -42,8 +42,13 @@ def sort_rows(
     used = [leaf for leaf in leaves if found[id(leaf)]]
     for leaf in used:
         ownership.reach(leaf, [(tasks[number], block) for number, block in found[id(leaf)]])
-    shared = [leaf for leaf in used if ownership.is_shared(leaf)]
-    own: Own = [(leaf, found[id(leaf)]) for leaf in used if not ownership.is_shared(leaf)]
+    shared: list[Tensor] = []
+    own: Own = []
+    for leaf in used:
+        if ownership.is_shared(leaf):
+            shared.append(leaf)
+        else:
+            own.append((leaf, found[id(leaf)]))
     parts: list[Part] = []
     if shared:
         parts.append(Jacobian(shared, [[row.get(id(leaf)) for leaf in shared] for row in rows]))

@@ -40,6 +40,7 @@ class Settings:
     gradients: Mode = field(default_factory=Exact)
     granularity: Literal["model", "module", "tensor"] = "model"
     memory_limit: float | None = None
+    value: Literal["mean", "weighted"] | None = None
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ class FeatureSource:
         features: Tensors between trunk and heads.
         at_features: Their Jacobian, per sample.
         trunk: Parameters behind the features.
+        inputs: Other leaves behind them that require grad.
         own: The heads' gradients.
         plan: How.
         retain_graph: Whether the trunk's graph is needed after `combine`.
@@ -35,6 +36,7 @@ class FeatureSource:
     features: Sequence[Tensor]
     at_features: Jacobian | FactoredRows
     trunk: Sequence[Tensor]
+    inputs: Sequence[Tensor]
     own: Own
     plan: Plan
     retain_graph: bool
@@ -60,28 +62,34 @@ class FeatureSource:
 
     def combine(self, weights: Tensor) -> Targets:
         """One backward pass of the mixture through the trunk."""
+        return self._mixture_at(self.trunk, weights, self.retain_graph)
+
+    def at_inputs(self, weights: Tensor) -> Targets:
+        """One more, to the inputs behind the trunk, where there are any."""
+        return self._mixture_at(self.inputs, weights, True) if self.inputs else []
+
+    def _mixture_at(self, leaves: Sequence[Tensor], weights: Tensor, retain_graph: bool) -> Targets:
         mixed = zip(self.features, self.at_features.combine(weights), strict=True)
         used = [(feature, block) for feature, block in mixed if block is not None]
         if not used:
             return []
-        with tensor_hooks_off(self.trunk):
+        with tensor_hooks_off(leaves):
             found = torch.autograd.grad(
                 [feature for feature, _ in used],
-                list(self.trunk),
+                list(leaves),
                 [block for _, block in used],
-                retain_graph=self.retain_graph,
+                retain_graph=retain_graph,
                 allow_unused=True,
             )
-        return [(leaf, gradient) for leaf, gradient in zip(self.trunk, found, strict=True) if gradient is not None]
+        return [(leaf, gradient) for leaf, gradient in zip(leaves, found, strict=True) if gradient is not None]
 
     def only(self, rows: Sequence[int]) -> "FeatureSource":
         """What some of the rows alone would have given."""
-        own = only_own(self.own, rows)
-        return FeatureSource(self.features, self.at_features.only(rows), self.trunk, own, self.plan, self.retain_graph)
+        return replace(self, at_features=self.at_features.only(rows), own=only_own(self.own, rows))
 
     def parameters(self) -> list[Tensor]:
         """Every parameter that some task reaches."""
-        return [*self.trunk, *(leaf for leaf, _ in self.own)]
+        return [*self.trunk, *self.inputs, *(leaf for leaf, _ in self.own)]
 
     def first_nonfinite(self, row: int, ownership: Ownership) -> str:
         """Where the gradient of one task first holds NaN or inf."""
@@ -116,9 +124,11 @@ def at_features(
     Raises:
         InputError: A shared parameter does not lie behind the features.
     """
-    jacobian, own, trunk = feature_gradients(losses, features, ownership, complete=complete, graph=graph)
+    jacobian, own, behind = feature_gradients(losses, features, ownership, complete=complete, graph=graph)
+    trunk = [leaf for leaf in behind if ownership.is_parameter(leaf)]
+    inputs = [leaf for leaf in behind if not ownership.is_parameter(leaf)]
     plan = Plan("features", "APPROXIMATION: weights from the gradients at the features, an upper bound", 1)
-    return FeatureSource(features, jacobian, trunk, own, plan, retain_graph)
+    return FeatureSource(features, jacobian, trunk, inputs, own, plan, retain_graph)
 
 
 def only_own(own: Own, rows: Sequence[int]) -> Own:

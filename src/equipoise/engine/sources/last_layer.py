@@ -1,13 +1,14 @@
 """The Gramian of one layer's gradients, and of the heads what they need."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ...errors import InputError
 from ..blocks.dense import Jacobian
+from ..blocks.targets import Targets, mixture_at
 from ..graph.autograd_graph import leaves_behind, tensor_hooks_off
 from ..graph.ownership import Ownership
 from ..passes.exact import Own, Plan
@@ -24,12 +25,16 @@ class LayerSource:
         layer: The layer's Jacobian.
         own: The heads' gradients.
         reached: Every parameter in the graph.
+        inputs: Other leaves in it that require grad.
+        losses: With their graph.
         plan: How.
     """
 
     layer: Jacobian
     own: Own
     reached: list[Tensor]
+    inputs: list[Tensor]
+    losses: Sequence[Tensor]
     plan: Plan
 
     def gramian(self) -> Tensor:
@@ -42,11 +47,16 @@ class LayerSource:
 
     def only(self, rows: Sequence[int]) -> "LayerSource":
         """What some of the rows alone would have given."""
-        return LayerSource(self.layer.only(rows), only_own(self.own, rows), self.reached, self.plan)
+        kept = [self.losses[row] for row in rows]
+        return replace(self, layer=self.layer.only(rows), own=only_own(self.own, rows), losses=kept)
 
     def parameters(self) -> list[Tensor]:
-        """Every parameter in the graph."""
-        return self.reached
+        """Every leaf in the graph."""
+        return [*self.reached, *self.inputs]
+
+    def at_inputs(self, weights: Tensor) -> Targets:
+        """The gradient of the weighted sum at the inputs, by a pass of its own where there are any."""
+        return mixture_at(self.inputs, self.losses, weights)
 
     def first_nonfinite(self, row: int, ownership: Ownership) -> str:
         """Where the gradient of one task first holds NaN or inf."""
@@ -93,7 +103,8 @@ def of_layer(
             "uses, as they are after .to(device)."
         )
     inside = {id(parameter) for parameter in used}
-    open_leaves = [leaf for leaf in leaves if id(leaf) not in inside and not ownership.is_shared(leaf)]
+    parameters = [leaf for leaf in leaves if ownership.is_parameter(leaf)]
+    open_leaves = [leaf for leaf in parameters if id(leaf) not in inside and not ownership.is_shared(leaf)]
     wanted = [*used, *open_leaves]
     rows = []
     with tensor_hooks_off(leaves):
@@ -113,4 +124,5 @@ def of_layer(
     label = "the method is defined on the gradients of one layer" if defined else "APPROXIMATION: one layer's gradients"
     reason = f"{label}: {len(used)} parameters ({shown})"
     jacobian = Jacobian(used, [row[: len(used)] for row in rows])
-    return LayerSource(jacobian, own, leaves, Plan("last layer", reason, len(losses)))
+    inputs = [leaf for leaf in leaves if not ownership.is_parameter(leaf)]
+    return LayerSource(jacobian, own, parameters, inputs, losses, Plan("last layer", reason, len(losses)))

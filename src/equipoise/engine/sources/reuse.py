@@ -37,8 +37,7 @@ def reusable(
         return None
     leaves = leaves_behind(losses)
     ownership.meet(leaves, complete=len(step.tasks.present) == len(step.tasks.names))
-    known = ownership.reached
-    if any(ownership.name(leaf) not in known for leaf in leaves):
+    if any(ownership.is_unknown(leaf) for leaf in leaves):
         return None
     return replace(reused, age=reused.age + 1)
 

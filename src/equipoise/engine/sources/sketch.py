@@ -10,6 +10,7 @@ from torch import Tensor
 from ..graph.autograd_graph import leaves_behind, tensor_hooks_off
 from ..graph.ownership import Ownership
 from ..passes.exact import Own, Plan
+from ..reals import real_count, reals
 from .features import only_own
 
 __all__ = ["Signs", "Sketched", "fold", "name_bucket", "sketched"]
@@ -28,11 +29,11 @@ class Signs:
     drawn: dict[str, Tensor] = field(default_factory=dict)
 
     def of(self, name: str, parameter: Tensor) -> Tensor:
-        """Signs for a parameter: flat, int8, on its device."""
-        signs = self.drawn.get(name)
-        if signs is None or signs.numel() != parameter.numel() or signs.device != parameter.device:
+        """Signs for a parameter: flat, int8, on its device, one a real number."""
+        signs, count = self.drawn.get(name), real_count(parameter)
+        if signs is None or signs.numel() != count or signs.device != parameter.device:
             generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
-            signs = torch.empty(parameter.numel(), dtype=torch.int8).random_(0, 2, generator=generator)
+            signs = torch.empty(count, dtype=torch.int8).random_(0, 2, generator=generator)
             signs = signs.mul_(2).sub_(1).to(parameter.device)
             self.drawn[name] = signs
         return signs
@@ -43,7 +44,7 @@ def fold(values: Tensor, signs: Tensor, s: int, first: int = 0) -> Tensor:
 
     Args:
         values: Any shape.
-        signs: One a value.
+        signs: One a real number; a complex value is two.
         s: Number of buckets.
         first: Bucket of the first value.
 
@@ -54,7 +55,7 @@ def fold(values: Tensor, signs: Tensor, s: int, first: int = 0) -> Tensor:
         >>> fold(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1, -1, -1]), 2)
         tensor([-2., -2.], dtype=torch.float64)
     """
-    flat = values.reshape(-1)
+    flat = reals(values)
     signed = flat.to(torch.promote_types(flat.dtype, torch.float32)) * signs
     whole = len(signed) // s * s
     folded = signed[:whole].view(-1, s).sum(dim=0) if whole else signed.new_zeros(s)
@@ -139,8 +140,7 @@ def sketched(
                     continue
                 name = ownership.name(leaf)
                 for row, values in waiting:
-                    dense = values.to_dense() if values.is_sparse else values
-                    rows[row] += fold(dense, signs.of(name, leaf), s, name_bucket(name)).to(device)
+                    rows[row] += fold(values, signs.of(name, leaf), s, name_bucket(name)).to(device)
                 waiting.clear()
     own = [(leaf, held[id(leaf)]) for leaf in leaves if held.get(id(leaf))]
     reached = [leaf for leaf in leaves if id(leaf) in held]

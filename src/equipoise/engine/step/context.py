@@ -11,13 +11,22 @@ from ...core.tasks import Tasks
 from ...errors import ClockError, NonFiniteError, listed
 from ...methods.base import Method, State, Step
 from ...methods.run import Directed, Weighed
-from ..blocks.targets import Targets, factor_of, head_gradients, nonfinite_heads, nothing_finite, through_losses
+from ..blocks.targets import (
+    Targets,
+    factor_of,
+    head_gradients,
+    mixture_at,
+    nonfinite_heads,
+    nothing_finite,
+    through_losses,
+)
 from ..engine_state import Carried
-from ..graph.autograd_graph import leaves_behind, tensor_hooks_off
+from ..graph.autograd_graph import leaves_behind
 from ..graph.inspection import inspect_graph
-from ..passes.exact import Plan
+from ..passes.exact import Gradients, Plan
 from ..sources.dispatch import Batch, Found, Held, Settings, Tools
 from ..sources.features import FeatureSource
+from ..sources.last_layer import LayerSource
 
 __all__ = [
     "Balanced",
@@ -150,17 +159,49 @@ def hand_out(now: Now, found: Found, weights: Tensor, heads: Tensor) -> Targets:
         weights: (k,), of the shared parameters.
         heads: (k,), of each task's own parameters.
     """
-    unscale = 2.0**-found.power
+    source = found.source
     if now.settings.mode == "inject":
-        if isinstance(found.source, FeatureSource):
-            shared: Targets | None = _through_the_trunk(now, found.source, found.power, weights * now.factor)
-        else:
-            shared = found.source.combine(weights * (now.factor * unscale))
+        others = _not_shared(now, found, heads, None)  # a pass to inputs comes before the one that frees the graph
+        if isinstance(source, FeatureSource):
+            return _through_the_trunk(now, source, found.power, weights * now.factor) + others
+        shared = source.combine(weights * (now.factor * 2.0**-found.power))
         if shared is not None:
-            return shared + head_gradients(found.source.own, heads * (now.factor * unscale))
+            return shared + others
     # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
-    missing = (heads - weights.cpu()) * (now.factor * unscale)
-    return through_losses(now.held, weights, now.factor) + head_gradients(found.source.own, missing)
+    return through_losses(now.held, weights, now.factor) + _not_shared(now, found, heads, weights.cpu())
+
+
+def _not_shared(now: Now, found: Found, heads: Tensor, given: Tensor | None) -> Targets:
+    """On leaves that are not balanced: each head's gradient at its weight, that of an input at the mean's.
+
+    Args:
+        now: The step.
+        found: Its gradients, scaled.
+        heads: (k,), of each task's own parameters.
+        given: (k,), weights that these leaves have from the losses' own graph; None where that is not used.
+    """
+    source, unscale = found.source, 2.0**-found.power
+    if given is None and now.settings.heads == "own" and isinstance(source, Gradients):
+        return head_gradients(source.own, heads * (now.factor * unscale))  # all alike
+    inputs = _weights_of_inputs(now, heads)
+    if given is not None:
+        heads, inputs = heads - given, inputs - given
+    targets: Targets = []
+    own = source.own
+    if not torch.equal(heads, inputs):
+        at_inputs = [entry for entry in own if not now.tools.ownership.is_parameter(entry[0])]
+        own = [entry for entry in own if now.tools.ownership.is_parameter(entry[0])]
+        targets += head_gradients(at_inputs, inputs * (now.factor * unscale))
+    if given is None or bool(heads.any()):  # nothing is missing: no target, and the losses' graph is all there is
+        targets += head_gradients(own, heads * (now.factor * unscale))
+    if isinstance(source, FeatureSource | LayerSource):
+        targets += [(leaf, block * unscale) for leaf, block in source.at_inputs(inputs * now.factor)]
+    return targets
+
+
+def _weights_of_inputs(now: Now, heads: Tensor) -> Tensor:
+    """(k,): the mean's, unless everything is to receive the gradient of the value that is returned."""
+    return heads if now.settings.value == "weighted" else torch.full_like(heads, 1 / len(heads))
 
 
 def _through_the_trunk(now: Now, source: FeatureSource, power: int, weights: Tensor) -> Targets:
@@ -180,17 +221,30 @@ def _through_the_trunk(now: Now, source: FeatureSource, power: int, weights: Ten
     return [(leaf, gradient * 2.0**-kept) for leaf, gradient in mixed] if kept else mixed
 
 
-def own_targets(now: Now, coefficients: Tensor) -> Targets:
-    """On parameters that are not shared, the gradient of sum_i c_i L_i: one pass that does not enter the trunk."""
+def own_targets(now: Now, heads: Tensor, given: Tensor) -> Targets:
+    """What is missing on leaves that are not shared, by a pass that does not enter the trunk (but to inputs).
+
+    Args:
+        now: The step.
+        heads: (k,), wanted weights of each task's own parameters; those of inputs are the mean's.
+        given: (k,), weights that these leaves have from the losses' own graph.
+    """
     losses, ownership = now.batch.losses, now.tools.ownership
-    own = [leaf for leaf in leaves_behind(losses) if not ownership.is_shared(leaf)]
-    if not own or not bool(coefficients.any()):
-        return []
+    leaves = [leaf for leaf in leaves_behind(losses) if not ownership.is_shared(leaf)]
+    inputs = _weights_of_inputs(now, heads)
+    parts = [(leaves, heads)]
+    if not torch.equal(heads, inputs):
+        parts = [
+            ([leaf for leaf in leaves if ownership.is_parameter(leaf) is own], wanted)
+            for own, wanted in ((True, heads), (False, inputs))
+        ]
     scale = 2.0**now.carried.power if inspect_graph(losses).half else 1.0
-    upstream = [(c * scale).to(loss).reshape(loss.shape) for c, loss in zip(coefficients, losses, strict=True)]
-    with tensor_hooks_off(own):
-        found = torch.autograd.grad(losses, own, upstream, retain_graph=True, allow_unused=True)
-    return [(leaf, gradient / scale) for leaf, gradient in zip(own, found, strict=True) if gradient is not None]
+    targets: Targets = []
+    for chosen, wanted in parts:
+        missing = (wanted - given) * now.factor
+        if bool(missing.any()):
+            targets += [(leaf, block / scale) for leaf, block in mixture_at(chosen, losses, missing * scale)]
+    return targets
 
 
 def finite_only(now: Now, found: Found) -> "Balanced | tuple[Now, Found]":

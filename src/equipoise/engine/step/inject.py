@@ -5,28 +5,30 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ...errors import EquipoiseError
+from ...methods.base import JacobianMethod, LossMethod, Method, WeightedSum
 
-__all__ = ["inject", "inject_weights"]
+__all__ = ["hand_over", "inject", "inject_weights"]
 
 
 class _Inject(torch.autograd.Function):
     """Forward: a given value. Backward: the incoming gradient times stored tensors."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, count: int, *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Tensor, count: int, refusal: str, *tensors: Tensor) -> Tensor:
         # save_for_backward frees them after use: a second backward raises instead of doubling the gradient
         ctx.save_for_backward(*tensors[:count])
-        ctx.count = count
+        ctx.count, ctx.refusal = count, refusal
         # stored gradients belong to the parameters as they are now; autograd watches saved tensors, these are not
         ctx.leaves = [(tensor, tensor._version) for tensor in tensors[count:] if tensor.is_leaf]
         return value.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        twice = torch.is_grad_enabled()  # create_graph=True
+        if twice and ctx.refusal:
+            raise EquipoiseError(f"backward(create_graph=True) asks for second derivatives, {ctx.refusal}")
         gradients = ctx.saved_tensors
         changed = [tuple(leaf.shape) for leaf, version in ctx.leaves if leaf._version != version]
         if changed:
@@ -35,26 +37,30 @@ class _Inject(torch.autograd.Function):
                 "backward, so the stored gradients are those of other parameters. Call backward before "
                 "optimizer.step()."
             )
-        if upstream.device.type == "cpu" and upstream.item() == 1.0:  # as after a plain `loss.backward()`: no copy
-            return (None, None, *[None] * ctx.count, *gradients)
+        if (
+            not twice and upstream.device.type == "cpu" and upstream.item() == 1.0
+        ):  # as after a plain `loss.backward()`: no copy
+            return (None, None, None, *[None] * ctx.count, *gradients)
         scaled = tuple(gradient * upstream.to(gradient.device, gradient.dtype) for gradient in gradients)
-        return (None, None, *[None] * ctx.count, *scaled)
+        return (None, None, None, *[None] * ctx.count, *scaled)
 
 
-def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor], refusal: str = "") -> Tensor:
     """A scalar with a chosen value and chosen gradients.
 
     Args:
         value: What ``item()`` shows; not differentiated.
         targets: Tensors that take part in autograd: parameters, or losses that lead to them.
         gradients: One for each target, of its shape: what its gradient is when the scalar's is 1.
+        refusal: Why second derivatives would be wrong, and what to type; "" where gradients are constant indeed.
 
     Returns:
         A scalar. Its backward adds ``upstream * gradient`` to each target, through every hook and scaler on the way,
         once; without targets it does nothing.
 
     Raises:
-        EquipoiseError: In backward, if a target that is a leaf was modified in place since.
+        EquipoiseError: In backward, if a target that is a leaf was modified in place since, or for a second derivative
+            that is refused.
 
     Example:
         >>> w = torch.ones(2, requires_grad=True)
@@ -64,8 +70,29 @@ def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor]
     """
     if not targets:
         return value.detach().clone().requires_grad_()
-    scalar: Tensor = _Inject.apply(value.detach(), len(gradients), *gradients, *targets)  # type: ignore[no-untyped-call]
+    scalar: Tensor = _Inject.apply(value.detach(), len(gradients), refusal, *gradients, *targets)  # type: ignore[no-untyped-call]
     return scalar
+
+
+def hand_over(value: Tensor, targets: Sequence[tuple[Tensor, Tensor]], stack: Tensor | None, method: Method) -> Tensor:
+    """The scalar that the user gets.
+
+    Args:
+        value: What ``item()`` shows.
+        targets: Parameters, or losses that lead to them, each with its gradient.
+        stack: The losses as one tensor, where weights were put on that.
+        method: Whose gradients; says what they are worth in a second derivative.
+    """
+    if len(targets) == 1 and targets[0][0] is stack:
+        return inject_weights(value, *targets[0], constant=isinstance(method, WeightedSum))
+    stored = any([target.is_leaf for target, _ in targets])  # noqa: C419 - a generator costs a call an entry
+    if isinstance(method, LossMethod):
+        refusal = "" if isinstance(method, WeightedSum) and not stored else _WEIGHTS_DEPEND
+    else:
+        refusal = _STORED if stored else ""  # through the losses alone: weights count as constants
+    if refusal and isinstance(method, JacobianMethod):
+        refusal = _DIRECTION
+    return inject(value, [target for target, _ in targets], [gradient for _, gradient in targets], refusal)
 
 
 def inject_weights(value: Tensor, losses: Tensor, weights: Tensor, *, constant: bool) -> Tensor:
@@ -101,10 +128,21 @@ def inject_weights(value: Tensor, losses: Tensor, weights: Tensor, *, constant: 
     return scalar
 
 
+_WEIGHTS_DEPEND = (
+    "and they would be wrong: this method's weights depend on the losses and are not differentiated. Take them of the "
+    "losses themselves, or use LinearScalarization."
+)
+_STORED = (
+    "and the gradients that were stored are constants. Use eq.Balancer(..., mode='recompute', heads='weighted'), which "
+    "differentiates the weighted sum of the losses with its weights as constants (and has no inputs that require grad "
+    "beside parameters), or take them of the losses themselves."
+)
+_DIRECTION = (
+    "and the direction of a Jacobian method is a constant. Use a method on the Gramian with mode='recompute' and "
+    "heads='weighted', or take them of the losses themselves."
+)
+
+
 def _refuse_second_derivative(upstream: Tensor) -> None:
     if torch.is_grad_enabled():
-        raise EquipoiseError(
-            "backward(create_graph=True) asks for second derivatives, and they would be wrong: this method's weights "
-            "depend on the losses and are not differentiated. Take them of the losses themselves, or use "
-            "LinearScalarization."
-        )
+        raise EquipoiseError(f"backward(create_graph=True) asks for second derivatives, {_WEIGHTS_DEPEND}")

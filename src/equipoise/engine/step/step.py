@@ -167,7 +167,7 @@ def _by_jacobian(
 def _with_old_weights(old: Reused, now: Now) -> Balanced:
     weights, heads, plan, weighed = weights_again(old, now.state)
     targets = through_losses(now.held, weights, now.factor)
-    targets += own_targets(now, (heads - weights) * now.factor)
+    targets += own_targets(now, heads, weights)
     return now.outcome(targets, plan, replace(now.carried, reused=old), weighed=weighed, reused=True)
 
 
@@ -210,5 +210,5 @@ def _by_second_batch(method: GramianMethod | JacobianMethod, now: Now) -> Balanc
         targets = hand_out(now, one, weighed.weights, heads)
     else:
         targets = through_losses(now.held, weighed.weights, now.factor)
-        targets += own_targets(now, (heads - weighed.weights.cpu()) * now.factor)
+        targets += own_targets(now, heads, weighed.weights.cpu())
     return now.outcome(targets, plan, now.carried, weighed=weighed, gramian=one.gramian)

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.records.training import MOST_PAIRED, GradientLine, Place
 from ...engine.blocks.dense import Jacobian
 from ...engine.graph.autograd_graph import leaves_behind, tensor_hooks_off
+from ...engine.graph.inspection import autocast_off
 
 __all__ = ["MOST_BYTES", "describe_gradients", "measure_gramian", "numbers"]
 
@@ -25,7 +26,7 @@ def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) ->
 
     Args:
         losses: Scalars with their graph.
-        shared: Ids of the parameters to look at; None for those with a gradient from two losses that is not exactly
+        shared: Ids of what to look at; None for the parameters with a gradient from two losses that is not exactly
             zero.
 
     Returns:
@@ -41,12 +42,14 @@ def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) ->
     leaves = leaves_behind(losses)
     if shared is not None:
         leaves = [leaf for leaf in leaves if id(leaf) in shared]
+    else:  # inputs that require grad are not trained; where nothing is a parameter, as in functional code, all are
+        leaves = [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)] or leaves
     if len(losses) * sum(leaf.numel() * leaf.element_size() for leaf in leaves) > MOST_BYTES:
         return None
     if not leaves:
         return torch.zeros(len(losses), len(losses), dtype=torch.float64)
     rows: list[tuple[Tensor | None, ...]] = []
-    with tensor_hooks_off(leaves):
+    with tensor_hooks_off(leaves), autocast_off(losses):
         for loss in losses:
             try:
                 rows.append(
@@ -60,7 +63,8 @@ def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) ->
         kept = _reached_twice(rows)
         leaves = [leaves[number] for number in kept]
         rows = [tuple(row[number] for number in kept) for row in rows]
-    return Jacobian(leaves, rows).gramian()
+    with autocast_off(losses):
+        return Jacobian(leaves, rows).gramian()
 
 
 def describe_gradients(
