@@ -95,9 +95,10 @@ class Balancer(Whole, Windows, Clocks, Saved):
     Cost:
         A loss method adds a few operations on k numbers. A Gramian or Jacobian method takes at most (1 + 2k)/3 times
         the arithmetic of a plain step (``balancer.plan`` says what it was) and k times the shared parameters in
-        memory. The engine's own work comes on top and does not shrink with the model: a few milliseconds a step on a
-        CPU. Where a plain step takes less than that, it is most of the time: 10 to 25 plain steps for a network of a
-        thousand parameters. `Every` spares it, and so do loss methods; `equipoise.profile` measures it.
+        memory. The engine's own work comes on top and does not shrink with the model: one to a few milliseconds a step
+        on a CPU. Where a plain step takes less than that, it is most of the time: 5 to 10 plain steps for two tasks
+        and a network of a thousand parameters. `Every` spares it, and so do loss methods; `equipoise.profile`
+        measures it.
 
     Side effects:
         A call that raises, or is interrupted, leaves the Balancer as it was: it can be made again.

@@ -135,10 +135,8 @@ class Accumulation:
         while blocks:  # each gradient goes when it has been added: no more memory than old and new sums
             leaf, task, block = blocks.pop()
             if block is not None:
-                wide = block.to(torch.promote_types(block.dtype, torch.float32)) * unscale
-                key = (id(leaf), task)
-                sums[key] = self._sums[key] + wide if key in self._sums else wide
                 leaves[id(leaf)] = leaf
+                sums[id(leaf), task] = _add(self._sums.get((id(leaf), task)), block, unscale)
             del block
         return replace(self, _sums=self._sums | sums, _sketches=sketches, _plan=plan)._watching(leaves)
 
@@ -192,6 +190,11 @@ class Accumulation:
                     sketches[row] += fold(dense, signs.of(name, leaf), s, name_bucket(name)).to(sketches.device)
         source = Sketched(sketches, own, list(self._leaves.values()), plan)
         return Found(source, 0, source.gramian())
+
+
+def _add(total: Tensor | None, block: Tensor, unscale: float) -> Tensor:
+    wide = block.to(torch.promote_types(block.dtype, torch.float32)) * unscale
+    return wide if total is None else total + wide
 
 
 def take_in(

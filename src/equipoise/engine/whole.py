@@ -24,7 +24,8 @@ class Whole(Copyable):
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """One call of the module; see `Balancer.forward`."""
-        before = {name: value for name, value in vars(self).items() if name in _MOVED}
+        attributes = vars(self)
+        before = {name: attributes[name] for name in _MOVED}
         counts = dict(self.counts)
         tools = None if self.method.needs == "losses" else before["_tools"]
         known = None if tools is None else tools.ownership.remembered()
