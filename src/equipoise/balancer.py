@@ -30,7 +30,7 @@ from .engine.tally import tally
 from .engine.unmoved import Unmoved
 from .engine.whole import Whole
 from .engine.windows import Windows, refuse_flush
-from .errors import LossError, SettingError
+from .errors import EquipoiseError, LossError, SettingError
 from .losses import Losses, check_names, mean_of, mean_of_some, names_in, numbers_of, read_losses, read_others, stacked
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step, WeightedSum
 from .methods.run import refuse_preference
@@ -272,8 +272,13 @@ class Balancer(Whole, Windows, Clocks, Saved):
         """The scalar of a window; its value is that of the last micro-batch, or else of all."""
         means, names = waiting.losses(), self._everyone.names
         rest = (self._current_state(means.device), self.tools, self.settings, self.carried, waiting)
-        with explained():
-            balanced = balance_waiting(self.method, names, *rest)
+        try:
+            with explained():
+                balanced = balance_waiting(self.method, names, *rest)
+        except EquipoiseError as error:  # another micro-batch would not mend it; an interruption keeps them
+            self.lost = True
+            error.add_note(f"This window ({waiting.done} of {waiting.steps} micro-batches) was forgotten.")
+            raise
         vars(self)["accumulation"] = waiting.emptied()
         if not values:
             values, present = means.to(waiting.dtype).unbind(), waiting.tasks(names).present
