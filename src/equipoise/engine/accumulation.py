@@ -73,7 +73,8 @@ class Accumulation:
 
     def words(self) -> str:
         """How many wait, for messages."""
-        return f"{self.done} of {self.steps} micro-batches {'waits' if self.done == 1 else 'wait'} for their balance"
+        verb = "waits for its" if self.done == 1 else "wait for their"
+        return f"{self.done} of {self.steps} micro-batches {verb} balance"
 
     def leads_to(self, parameters: Collection[int]) -> bool:
         """Whether some of the parameters, by identity, are waiting for a gradient."""
