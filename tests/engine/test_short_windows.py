@@ -215,7 +215,7 @@ def test_a_division_that_nobody_announced_is_worth_a_warning():
 
 
 def test_a_short_window_is_recorded(tmp_path):
-    from equipoise.runs.training_folder import read_training
+    from equipoise.training.recording.folder import read_training
 
     model = TwoPart()
     balancer = eq.Balancer(eq.OMDTchebycheff())

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from ..core.losses import numbers_of, read_losses
 from ..errors import ClockError, SettingError, listed
-from ..losses import numbers_of, read_losses
 from ..methods.base import Method, State
-from .carried import Carried
-from .granular import by_group
+from .engine_state import Carried
+from .step.parameter_groups import by_group
 
 __all__ = ["Clocks"]
 

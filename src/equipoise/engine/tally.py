@@ -4,7 +4,7 @@ import warnings
 from collections import Counter
 
 from ..errors import EquipoiseWarning
-from .step import Balanced
+from .step.context import Balanced
 
 __all__ = ["tally"]
 

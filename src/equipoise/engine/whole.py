@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Any
 
+from ..balancing.copies import Copyable
 from ..methods.base import Method
-from .copies import Copyable
 from .undo import begin, take_back_all
 
 __all__ = ["Whole"]

@@ -1,0 +1,198 @@
+"""A Balancer's state as plain tensor keys.
+
+Not buffers (DDP would broadcast them) and not extra state (safetensors refuses it): every entry is a tensor; names and
+counts travel as UTF-8 bytes of JSON. A fresh Balancer of the same method loads it strictly; nothing is changed when it
+does not fit.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from ..engine.engine_state import Carried, as_data
+from ..errors import StateError, listed
+from ..methods.base import JacobianMethod
+from .saved_numbers import FORMAT, STATE, TRAINED, About, wrong_tensors
+
+if TYPE_CHECKING:
+    from ..balancer import Balancer
+
+__all__ = ["Saved", "read_state", "state_keys", "write_state"]
+
+_ABOUT = "about"
+
+
+def write_state(balancer: "Balancer", destination: dict[str, Any], prefix: str) -> None:
+    """Adds a Balancer's keys to a state dict.
+
+    Args:
+        balancer: Whose state.
+        destination: The state dict.
+        prefix: Of every key.
+
+    Raises:
+        StateError: Micro-batches are waiting for their balance: what they gave is not saved.
+    """
+    if balancer.accumulation is not None and balancer.accumulation.done:
+        raise StateError(
+            f"{balancer.accumulation.done} of {balancer.accumulation.steps} micro-batches are waiting for their "
+            "balance, and their gradients are not saved. Save after the optimizer's step."
+        )
+    about = {
+        "method": repr(balancer.method),
+        "tasks": balancer.tasks,
+        "steps": balancer.steps,
+        "counts": dict(balancer.counts),
+        "reached": balancer.ownership.reached,
+        "granularity": balancer.settings.granularity,
+        "carried": as_data(balancer.carried),
+        "format": FORMAT,
+    }
+    destination[prefix + _ABOUT] = torch.tensor(list(json.dumps(about, sort_keys=True).encode()), dtype=torch.uint8)
+    for name, tensor in balancer.state.items():
+        destination[prefix + STATE + name] = tensor.detach().clone()
+
+
+def state_keys(balancer: "Balancer", prefix: str) -> set[str]:
+    """The keys that a saved state of this Balancer may hold."""
+    declared = balancer.method.state_tensors
+    kept = {prefix + STATE + tensor.name for tensor in declared if not tensor.trained}
+    return {prefix + _ABOUT, *kept, *(prefix + TRAINED + tensor.name for tensor in declared if tensor.trained)}
+
+
+def _leftovers(balancer: "Balancer", prefix: str) -> set[str]:
+    """Copies of trained parameters that earlier versions wrote beside them after a step with weights used again."""
+    return {prefix + STATE + tensor.name for tensor in balancer.method.state_tensors if tensor.trained}
+
+
+def read_state(balancer: "Balancer", state_dict: Mapping[str, Any], prefix: str) -> None:
+    """Takes over a saved state, and forgets micro-batches that wait for their balance.
+
+    Args:
+        balancer: Of the same method, fresh or not.
+        state_dict: As `write_state` filled it.
+        prefix: Of our keys.
+
+    Raises:
+        StateError: The state is of another method, other tasks, another granularity or another version; keys are
+            missing, unknown, or of another shape or type; numbers are NaN or inf where none can be, or cannot be
+            (a negative count). All that is wrong is named, and nothing was changed.
+    """
+    if prefix + _ABOUT not in state_dict:
+        raise StateError(f"no Balancer was saved under '{prefix}': the key '{prefix}{_ABOUT}' is missing.")
+    about = _read_about(state_dict[prefix + _ABOUT], prefix)
+    if about.method != repr(balancer.method):
+        raise StateError(f"the state was saved by {about.method}; this Balancer has {balancer.method!r}.")
+    if about.granularity != balancer.settings.granularity:
+        raise StateError(
+            f"the state was saved with granularity='{about.granularity}'; this Balancer has "
+            f"'{balancer.settings.granularity}'."
+        )
+    tasks = about.tasks
+    if balancer.tasks is not None and tasks != balancer.tasks:
+        raise StateError(
+            f"the state was saved for the tasks {listed(tasks or ())}; this Balancer has {listed(balancer.tasks)}."
+        )
+    wrong = about.contradictions() + _wrong_for(balancer, about.carried)
+    if not wrong:
+        wrong = wrong_tensors(balancer, state_dict, prefix, len(tasks or ()), about.carried)
+    known = state_keys(balancer, prefix) | _leftovers(balancer, prefix)
+    unknown = sorted(str(key) for key in state_dict if str(key).startswith(prefix) and key not in known)
+    wrong += [f"{listed(unknown)} {'is' if len(unknown) == 1 else 'are'} unknown"] if unknown else []
+    if wrong:
+        raise StateError(
+            f"the saved state does not fit {balancer.method!r} with {len(tasks or ())} tasks: {'; '.join(wrong)}. "
+            "Nothing was changed."
+        )
+    names = [tensor.name for tensor in balancer.method.state_tensors if not tensor.trained]
+    found = {name: state_dict[prefix + STATE + name] for name in names if prefix + STATE + name in state_dict}
+    if tasks is not None and balancer.tasks is None:
+        balancer.fix_tasks(tasks)
+    balancer.discard()
+    vars(balancer).update(
+        state={name: tensor.detach().clone() for name, tensor in found.items()} if tasks is not None else {},
+        carried=about.carried,
+        steps=about.steps,
+    )
+    balancer.counts.clear()
+    balancer.counts.update(about.counts)
+    balancer.ownership.restore({name: list(numbers) for name, numbers in about.reached.items()})
+
+
+def _read_about(encoded: object, prefix: str) -> About:
+    """What was written beside the tensors.
+
+    Raises:
+        StateError: It cannot be read, for example because every tensor was cast to another type.
+    """
+    if not isinstance(encoded, Tensor) or encoded.dtype != torch.uint8 or encoded.dim() != 1:
+        shown = f"{encoded.dtype} of shape {tuple(encoded.shape)}" if isinstance(encoded, Tensor) else type(encoded)
+        raise StateError(
+            f"'{prefix}{_ABOUT}' must hold JSON as bytes (torch.uint8, one axis); it is {shown} and cannot be read. "
+            "Save and load the state dict as it is, without a cast."
+        )
+    text = bytes(encoded.tolist())
+    try:
+        about = About.model_validate_json(text)
+    except ValidationError as error:
+        raise StateError(
+            f"'{prefix}{_ABOUT}' must hold JSON as bytes (torch.uint8) as this version of equipoise knows it; "
+            f"{_complaints(error)}. The state is damaged or of another version. Save and load the state dict as it is, "
+            "without a cast."
+        ) from error
+    missing = as_data(Carried()).keys() - json.loads(text)["carried"].keys()  # it has defaults, a saved one must not
+    if missing:
+        raise StateError(f"'{prefix}{_ABOUT}' cannot be read: its 'carried' lacks {listed(sorted(missing))}.")
+    return about
+
+
+def _complaints(error: ValidationError) -> str:
+    found = [(".".join(map(str, entry["loc"])), entry["type"], entry["msg"]) for entry in error.errors()]
+    missing = sorted(place for place, kind, _ in found if kind == "missing")
+    others = [f"{place or 'the text'}: {message}" for place, kind, message in found if kind != "missing"]
+    return "; ".join([*([f"missing: {listed(missing)}"] if missing else []), *others[:5]])
+
+
+def _wrong_for(balancer: "Balancer", carried: Carried) -> list[str]:
+    wrong = []
+    if carried.groups and balancer.settings.granularity == "model":
+        wrong.append("'carried.groups' names groups, and there are none with granularity='model'")
+    if carried.layout and not isinstance(balancer.method, JacobianMethod):
+        wrong.append("'carried.layout' names parameters, which only a Jacobian method remembers")
+    return wrong
+
+
+class Saved(nn.Module):
+    """Writes and reads a Balancer's keys where PyTorch saves and loads a module."""
+
+    @property
+    def _whole(self) -> "Balancer":
+        return cast("Balancer", self)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        write_state(self._whole, destination, prefix)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        if prefix and not any(str(key).startswith(prefix) for key in state_dict):
+            missing_keys.append(prefix + _ABOUT)  # a checkpoint from before there was a Balancer: torch's to judge
+            return
+        read_state(self._whole, state_dict, prefix)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        ours = state_keys(self._whole, prefix) | _leftovers(self._whole, prefix)
+        unexpected_keys[:] = [key for key in unexpected_keys if key not in ours]

@@ -1,0 +1,189 @@
+"""What autograd's graph says: which parameters a loss reaches, and which node uses what."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node
+
+from ..undo import taken_back
+
+__all__ = ["Graph", "has_hooks", "is_accumulator", "leaves_behind", "read_graph", "shape_at", "tensor_hooks_off"]
+
+
+Below = tuple[tuple[Node | None, int], ...]
+
+
+@dataclass(eq=False)
+class Graph:
+    """One reading of the graph behind some tensors.
+
+    Attributes:
+        nodes: Every node met, roots first, in the order of a depth-first walk.
+        leaves: Leaf tensors that require grad, each once, in the same order.
+        consumers: Node -> (node, input position) of everything that uses its output.
+        accumulators: Identity of a leaf -> its node.
+        below: Node -> what it sends gradients to; torch makes these anew each time it is asked.
+        work: Node -> multiply-adds of its forward, of nodes that multiply; None until somebody asked (`planning`).
+    """
+
+    nodes: list[Node] = field(default_factory=list)
+    leaves: dict[int, Tensor] = field(default_factory=dict)
+    consumers: dict[Node, list[tuple[Node, int]]] = field(default_factory=dict)
+    accumulators: dict[int, Node] = field(default_factory=dict)
+    below: dict[Node, Below] = field(default_factory=dict)
+    work: dict[Node, float] | None = None
+
+    def walk(self, nodes: Iterable[Node | None]) -> Iterator[Node]:
+        """Every node behind some nodes and these themselves, in no certain order; those of another graph too."""
+        stack, seen = [node for node in nodes if node is not None], set[Node]()
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                yield node
+                below = self.below.get(node)
+                below = node.next_functions if below is None else below
+                stack += [parent for parent, _ in below if parent is not None]
+
+    def activations(self) -> list[Node]:
+        """Nodes that a gradient passes on its way, without those that only turn or cast a leaf."""
+        weights: set[Node] = set()
+        for node in self.nodes:
+            inner = node
+            while len(inner.next_functions) == 1 and (below := inner.next_functions[0][0]) is not None:
+                inner = below
+            if is_accumulator(inner):
+                weights.add(node)
+        return [node for node in self.nodes if node not in weights]
+
+    def users(self, leaf: Tensor) -> list[tuple[Node, int]]:
+        """(node, input position) of everything that uses a leaf."""
+        node = self.accumulators.get(id(leaf))
+        return [] if node is None else self.consumers.get(node, [])
+
+
+def read_graph(tensors: Iterable[Tensor], stop: Iterable[Tensor] = (), known: Graph | None = None) -> Graph:
+    """Walks the graph behind some tensors once.
+
+    Args:
+        tensors: Where to start.
+        stop: Tensors whose graph is not entered.
+        known: A reading of what these are part of, so that torch is not asked again.
+
+    Returns:
+        Nodes, leaves and who uses what. The order is the same in every run of the same model. Cost: half a microsecond
+        a node.
+    """
+    graph, stack = Graph(), list[Node]()
+    seen_before = {} if known is None else known.below
+    seen = {tensor.grad_fn for tensor in stop if tensor.grad_fn is not None}
+    blocked_leaves = {id(tensor) for tensor in stop if tensor.grad_fn is None}
+    for tensor in reversed(list(tensors)):
+        if tensor.grad_fn is not None:
+            stack.append(tensor.grad_fn)
+        elif tensor.requires_grad and id(tensor) not in blocked_leaves:
+            graph.leaves[id(tensor)] = tensor
+    consumers = graph.consumers
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        graph.nodes.append(node)
+        below = seen_before.get(node)
+        if below is None:
+            below = node.next_functions
+        graph.below[node] = below
+        if not below:
+            leaf = getattr(node, "variable", None)  # only AccumulateGrad has one
+            if leaf is not None and id(leaf) not in blocked_leaves:
+                graph.leaves[id(leaf)] = leaf
+                graph.accumulators[id(leaf)] = node
+            continue
+        parents = []
+        for position, (parent, _) in enumerate(below):
+            if parent is not None:
+                consumers.setdefault(parent, []).append((node, position))
+                parents.append(parent)
+        parents.reverse()
+        stack += parents
+    return graph
+
+
+def leaves_behind(tensors: Iterable[Tensor], stop: Iterable[Tensor] = ()) -> list[Tensor]:
+    """Leaf tensors that require grad and lie in the graph behind some tensors.
+
+    Reachability is necessary, not sufficient: a node with several outputs makes everything behind it look reached.
+    Who owns what is decided from returned gradients (`Ownership`).
+
+    Args:
+        tensors: Where to start.
+        stop: Tensors whose graph is not entered.
+
+    Returns:
+        Each leaf once, in the order of a depth-first walk, which is the same in every run of the same model.
+
+    Example:
+        >>> import torch
+        >>> w, b = torch.ones(2, requires_grad=True), torch.zeros(1, requires_grad=True)
+        >>> [leaf.shape for leaf in leaves_behind([(w * 2).sum() + b])]
+        [torch.Size([2]), torch.Size([1])]
+    """
+    return list(read_graph(tensors, stop).leaves.values())
+
+
+def is_accumulator(node: Node) -> bool:
+    """Whether a node is where a leaf's gradient ends."""
+    return hasattr(node, "variable")
+
+
+def shape_at(edge: GradientEdge) -> tuple[int, ...]:
+    """Shape of the tensor whose gradient passes an edge; () where torch does not tell."""
+    known: Sequence[object] = getattr(edge.node, "_input_metadata", ())
+    return tuple(getattr(known[edge.output_nr], "shape", ())) if edge.output_nr < len(known) else ()
+
+
+def has_hooks(node: Node, *, before: bool = True) -> bool:
+    """Whether a user's hook acts on what a node is given or gives: `Node.register_hook`, modules' backward hooks.
+
+    Args:
+        node: Any but a leaf's.
+        before: Whether hooks on what it is given count (`register_prehook`), or only those on what it gives.
+    """
+    for register in (node.register_hook, node.register_prehook) if before else (node.register_hook,):
+        handle = register(_nothing)  # torch shows the hooks of a node to a new hook only
+        known = handle.hooks_dict_ref()
+        count = 0 if known is None else len(known)
+        handle.remove()
+        if count > 1:
+            return True
+    return False
+
+
+def _nothing(*_: object) -> None:
+    """A hook that leaves everything as it is."""
+
+
+@contextmanager
+def tensor_hooks_off(parameters: Iterable[Tensor]) -> Iterator[None]:
+    """Keeps tensor hooks of parameters from firing in the per-task passes.
+
+    A hook sees a parameter's gradient once per backward of the user; without this it would fire once a task as well,
+    and act twice on the injected gradient. The per-task gradients are thus those before hooks.
+    """
+    stored: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+
+    def put_back() -> None:
+        for hooks, kept in stored:
+            hooks.update(kept)
+
+    with taken_back(put_back):
+        for parameter in parameters:
+            hooks = parameter._backward_hooks  # torch offers no public way to pause a hook
+            if hooks:
+                stored.append((hooks, dict(hooks)))
+                hooks.clear()
+        yield
