@@ -2,22 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from .balancing.copies import Copyable
 from .balancing.saved_state import Saved
-from .balancing.settings_checks import (
-    check_settings,
-    read_shared,
-    refuse_accumulation,
-    refuse_place,
-    refuse_second_batch,
-)
+from .balancing.settings_checks import check_settings, read_shared, refuse_place, refuse_second_batch
 from .balancing.step_record import StepRecord
 from .core.losses import (
     Losses,
@@ -31,26 +23,32 @@ from .core.losses import (
     stacked,
 )
 from .core.tasks import Preference, Tasks
+from .engine.clocks import Clocks
+from .engine.divided import followed
 from .engine.engine_state import Carried
 from .engine.graph.inspection import allow_several_backwards, autocast_off, explained, read_features, statistics_held
 from .engine.line_search import Calls
 from .engine.modes import Exact, LastLayer, Mode
-from .engine.optimizer_steps import BEGUN, running_step
+from .engine.optimizer_steps import BEGUN, OptimizerStep, running_step
 from .engine.passes.exact import Plan
 from .engine.sources.dispatch import Batch, Settings
-from .engine.step.accumulation import Accumulation, Until, balance_last
+from .engine.step.accumulation import Accumulation, balance_waiting, take_in
 from .engine.step.context import refuse_no_clock
 from .engine.step.inject import hand_over, inject
 from .engine.step.parameter_groups import by_group
 from .engine.step.step import Balanced, balance
-from .errors import ClockError, SettingError, listed
+from .engine.tally import tally
+from .engine.unmoved import Unmoved
+from .engine.whole import Whole
+from .engine.windows import Windows, refuse_flush
+from .errors import EquipoiseError, LossError, SettingError
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 
 __all__ = ["Balancer"]
 
 
-class Balancer(Saved, Copyable):
+class Balancer(Whole, Windows, Clocks, Saved):
     """Balances several losses inside your own training loop.
 
     ``loss = balancer({"depth": l1, "normals": l2})`` replaces ``(l1 + l2) / 2``; everything after it stays: `backward`,
@@ -58,8 +56,8 @@ class Balancer(Saved, Copyable):
     gradient is the method's direction on shared parameters and, for most methods, each head's own gradient at the
     mean's scale.
 
-    A parameter is shared once two tasks have reached it with a gradient that is not exactly zero; `shared` overrides
-    this. `features` at the call saves work. Inputs that require grad get the mean's gradient and are not balanced.
+    A parameter is shared once two tasks have reached it with a gradient that is not exactly zero. Nothing need be
+    declared; `shared` overrides this, and `features` at the call saves work where a trunk feeds several heads.
 
     Args:
         method: An instance, for example ``eq.CAGrad(c=0.4)``.
@@ -74,8 +72,11 @@ class Balancer(Saved, Copyable):
         scale: ``"mean"``, or ``"sum"`` to keep a learning rate tuned for the sum of the losses.
         mode: ``"inject"`` stores the direction and hands it out in `backward`; ``"recompute"`` differentiates the
             weighted sum once more (one more pass, less memory).
-        nonfinite: What to do about NaN or inf in a loss or gradient: ``"raise"``, ``"skip"`` the task for this step and
-            count it, or ``"propagate"`` NaN into the gradients (for a `GradScaler`), without touching the state.
+        nonfinite: What to do about NaN or inf: ``"raise"``, ``"skip"`` the task for this step and count it, or
+            ``"propagate"`` NaN into the gradients (for a `GradScaler`), without touching the state. Looked at are the
+            losses and, where the step computes them, each task's gradients. Methods on losses alone, and steps that
+            use weights again (`Every`), leave the gradients to your `backward`: there
+            ``clip_grad_norm_(..., error_if_nonfinite=True)`` looks at them.
         steps_per_epoch: For methods that move per epoch: an epoch ends after that many steps, or ``"manual"`` if you
             call `end_epoch`. With `accumulate` a step is a balance, not a micro-batch.
         gradients: ``eq.Exact()``, or an approximation by name: ``eq.Features()``, ``eq.Every(n)``, ``eq.Sketch(s)``,
@@ -101,11 +102,20 @@ class Balancer(Saved, Copyable):
         ClockError: A method that moves per epoch has no clock.
 
     Cost:
-        A loss method adds a few operations on k numbers. A Gramian or Jacobian method costs at most (1 + 2k)/3 plain
-        steps and k times the shared parameters in memory; ``balancer.plan`` says what it was.
+        A loss method adds a few operations on k numbers. A Gramian or Jacobian method takes at most (1 + 2k)/3 times
+        the arithmetic of a plain step (``balancer.plan`` says what it was) and k times the shared parameters in
+        memory. The engine's own work comes on top and does not shrink with the model: one to a few milliseconds a step
+        on a CPU. Where a plain step takes less than that, it is most of the time: 5 to 10 plain steps for two tasks
+        and a network of a thousand parameters. `Every` spares it, and so do loss methods; `equipoise.profile`
+        measures it.
 
-    Side effect:
-        For a method that needs gradients, ``torch._functorch.config.donated_buffer`` is set to False, so that models
+    Side effects:
+        A call that raises, or is interrupted, leaves the Balancer as it was: it can be made again.
+
+        For a method that needs gradients, the passes of the tasks run through the losses' graph: it is freed
+        (``retain_graph=True`` keeps it), hooks on activations are called once a task, and ``retain_grad()`` on an
+        activation gives the sum over tasks, k times the mean's gradient, and not the direction. Hooks on parameters
+        fire once, in your `backward`. ``torch._functorch.config.donated_buffer`` is set to False, so that models
         compiled afterwards can be differentiated more than once.
 
     Example:
@@ -158,6 +168,7 @@ class Balancer(Saved, Copyable):
         self.carried = Carried()
         self.accumulation: Accumulation | None = None
         self.calls = Calls(method, self.settings)
+        self._unmoved = Unmoved()
         self.set_up(model, read_shared(shared))
         if not isinstance(method, LossMethod):
             allow_several_backwards()
@@ -176,13 +187,14 @@ class Balancer(Saved, Copyable):
 
     def forward(
         self,
-        losses: Losses,
+        losses: Losses | None,
         *,
         features: object = None,
         preference: Preference | None = None,
         retain_graph: bool = False,
         second: Losses | None = None,
         third: Losses | None = None,
+        flush: bool = False,
     ) -> Tensor:
         """One balanced scalar.
 
@@ -196,13 +208,18 @@ class Balancer(Saved, Copyable):
             second: The same tasks' losses on an independent batch, for methods that sample twice (MoDo, SDMGrad): the
                 Gramian that they see is that of the gradients of `losses` times those of `second`.
             third: On one more batch: then the Gramian is that of `second` times `third`, and `losses` is balanced only.
+            flush: Within `accumulate`: this micro-batch is the last before the optimizer's step, however many came.
 
         Returns:
             A scalar with the mean loss as value. Under `eval()` or `no_grad` just that, and nothing is touched. Within
             `accumulate`, micro-batches before the last give a scalar whose `backward` does nothing.
         """
-        names = names_in(losses) if self.tasks is None else self.tasks
         active = self.training and torch.is_grad_enabled()
+        if losses is None:
+            if not flush:
+                raise LossError("`losses` is None: pass the losses by task name, or in task order.")
+            return self._flushed(refuse_flush(self.accumulation, active), time.perf_counter(), None)
+        names = names_in(losses) if self.tasks is None else self.tasks
         present, values = read_losses(losses, names, differentiable=active)
         running = None if BEGUN.step is None else running_step()  # an optimizer's step with a closure
         again = None if running is None or not self.training else self.calls.again(running, present, names, values)
@@ -219,35 +236,19 @@ class Balancer(Saved, Copyable):
         if second is not None or third is not None:
             refuse_second_batch(self.method, self.settings, accumulates)
         others = read_others(second, third, names, present)
-        first = self.tasks is None
-        if first:
+        if self.tasks is None:
             self.fix_tasks(names)
         began = time.perf_counter()
         stack = stacked(values) if self.method.needs == "losses" and self.accumulation is None else None
         numbers = numbers_of(values) if stack is None else stack.detach().double()
         tasks = self._everyone if len(present) == len(names) else Tasks(names, tuple(present))
-        batch = Batch(values, held, retain_graph, *others, stack)
-        try:
-            balanced = self._balance(batch, Step(tasks, numbers, preference))
-            if balanced is not None:
-                self._after(balanced, time.perf_counter() - began)
-            first = False
-        finally:
-            if first:
-                self._forget_tasks()
-        if balanced is None:
-            return inject(mean_of(values), [], [])
-        value = mean_of_some(values, tasks.present, () if balanced.empty else balanced.tasks.present, stack)
-        if weighted:
-            value = self.calls.first(running, balanced, values, value)
-        elif running is not None:
-            self.calls.notice(running)
-        return hand_over(value, balanced.targets + self._trained_targets(balanced), stack, self.method)
-
-    def _forget_tasks(self) -> None:
-        """Undoes a first call that was refused: names, state, and what its gradients told about the parameters."""
-        self.tasks, self.state = None, {}
-        self.set_up(self.__dict__["_model"], self._declared)
+        batch, step = Batch(values, held, retain_graph, *others, stack), Step(tasks, numbers, preference)
+        if self.accumulation is None:
+            return self._finished(self._balance(batch, step), values, stack, tasks.present, began, running, weighted)
+        self._take_in(batch, step, self.accumulation)
+        if flush or self.accumulation.done == self.accumulation.steps:
+            return self._flushed(self.accumulation, began, running, values, tasks.present)
+        return inject(mean_of(values), [], [])
 
     def _current_state(self, device: torch.device) -> State:
         state = {name: tensor.to(device) for name, tensor in self.state.items()}
@@ -259,88 +260,83 @@ class Balancer(Saved, Copyable):
         found = {} if balanced.weighed is None else balanced.weighed.trained
         return [(self.trained[name], slope.to(self.trained[name]) * balanced.factor) for name, slope in found.items()]
 
-    def accumulate(self, steps: int, *, divided: bool = False) -> AbstractContextManager[None]:
-        """From now on, one balance for several micro-batches: their gradients are averaged, then balanced.
-
-        Call the Balancer and `backward` on every micro-batch, and the optimizer after the last. Equal micro-batches
-        give what one big batch would (up to what layers such as BatchNorm make of a batch). Do not divide the losses.
-
-        Args:
-            steps: Micro-batches to one balance; 1 for none.
-            divided: Whether something in between divides each loss by `steps` before `backward`, as Lightning,
-                Accelerate and the Transformers Trainer do: the direction is then multiplied by it.
-
-        Returns:
-            A context manager, if it is to end: ``with balancer.accumulate(4): ...``. Leaving it in the middle raises
-            `ClockError`.
-
-        Memory:
-            Between micro-batches the Jacobian of the shared parameters is kept (k gradients). Methods on losses alone,
-            ``mode="recompute"`` and `Sketch` keep the graphs of all micro-batches instead.
-        """
-        refuse_accumulation(steps, self.method, self.settings)
-        before, self.accumulation = self.accumulation, Accumulation(steps, divided) if steps > 1 else None
-        return Until(self, before)
-
-    def end_epoch(self) -> None:
-        """Tells a method that moves per epoch that one has ended; others do not mind."""
-        if self.method.per_epoch:
-            if self.tasks is None:
-                raise ClockError("`end_epoch` was called before the first step.")
-            self.state = self._each_group(self.method.end_epoch)
-
-    def observe(self, losses: Mapping[str, Tensor] | Sequence[Tensor]) -> None:
-        """Shows the losses once more, after the optimizer's step, to methods that learn from the change (FAMO)."""
-        if self.tasks is None:
-            raise ClockError("`observe` was called before the first step.")
-        present, values = read_losses(losses, self.tasks, differentiable=False)
-        if len(present) != len(self.tasks):
-            absent = listed(name for number, name in enumerate(self.tasks) if number not in present)
-            raise SettingError(f"`observe` needs the losses of all tasks; those of {absent} are None.")
-        numbers = numbers_of(values)
-        self.state = self._each_group(lambda state: self.method.observe(numbers, state))
-
     def extra_repr(self) -> str:
         """Shown by `print(model)`."""
         return f"{self.method!r}, tasks={self.tasks}, {self.settings}"
 
     # ------------------------------------------------------------------------------------------------ one step
 
-    def _balance(self, batch: Batch, step: Step) -> Balanced | None:
-        """None within `accumulate`, before the last micro-batch."""
+    def _balance(self, batch: Batch, step: Step) -> Balanced:
         rest = (step, self._current_state(batch.losses[0].device), self.tools, self.settings, self.carried)
-        if self.accumulation is None and self.method.needs == "losses":
+        if self.method.needs == "losses":
             return balance(self.method, batch, *rest)
+        with explained(), statistics_held(self.tools.model), autocast_off(batch.losses):
+            return balance(self.method, batch, *rest)
+
+    def _take_in(self, batch: Batch, step: Step, waiting: Accumulation) -> None:
+        self.watch()
         model = None if self.method.needs == "losses" else self.tools.model
         with explained(), statistics_held(model), autocast_off(batch.losses):
-            if self.accumulation is None:
-                return balance(self.method, batch, *rest)
-            return balance_last(self.method, batch, *rest, self.accumulation)
+            more = take_in(self.method, batch, step, self.tools, self.settings, self.carried, waiting)
+        vars(self)["accumulation"] = more
 
-    def _after(self, balanced: Balanced, seconds: float) -> None:
+    def _flushed(
+        self,
+        waiting: Accumulation,
+        began: float,
+        running: OptimizerStep | None,
+        values: Sequence[Tensor] = (),
+        present: Sequence[int] = (),
+    ) -> Tensor:
+        """The scalar of a window; its value is that of the last micro-batch, or else of all."""
+        means, names = waiting.losses(), self._everyone.names
+        rest = (self._current_state(means.device), self.tools, self.settings, self.carried, waiting)
+        try:
+            with explained(), autocast_off([means]):
+                balanced = balance_waiting(self.method, names, *rest)
+        except EquipoiseError as error:  # another micro-batch would not mend it; an interruption keeps them
+            self.lost = True
+            error.add_note(f"This window ({waiting.done} of {waiting.steps} micro-batches) was forgotten.")
+            raise
+        vars(self)["accumulation"] = waiting.emptied()
+        if not values:
+            values, present = means.to(waiting.dtype).unbind(), waiting.tasks(names).present
+        scalar = self._finished(balanced, values, None, present, began, running, self.calls.weighted)
+        return followed(scalar, waiting.steps, waiting.done, divided=waiting.divided)
+
+    def _finished(
+        self,
+        balanced: Balanced,
+        values: Sequence[Tensor],
+        stack: Tensor | None,
+        present: Sequence[int],
+        began: float,
+        running: OptimizerStep | None,
+        weighted: bool,
+    ) -> Tensor:
+        """The scalar, made before anything is taken over: a step that fails here has not happened."""
+        value = mean_of_some(values, present, () if balanced.empty else balanced.tasks.present, stack)
+        if weighted:
+            value = self.calls.first(running, balanced, values, value)
+        elif running is not None:
+            self.calls.notice(running)
+        scalar = hand_over(value, [*balanced.targets, *self._trained_targets(balanced)], stack, self.method)
+        self._take_over(balanced, time.perf_counter() - began)
+        return scalar
+
+    def _take_over(self, balanced: Balanced, seconds: float) -> None:
         weighed, steps = balanced.weighed, self.steps + 1
         # none of these is a module or a parameter, which nn.Module.__setattr__ would look for each time
         now: dict[str, object] = {"plan": balanced.plan, "carried": balanced.carried, "steps": steps}
         state = self.state
         if weighed is not None:
-            kept, gone = weighed.state, weighed.trained
-            state = {name: kept[name].detach() for name in kept if name not in gone}
+            state = {name: tensor.detach() for name, tensor in weighed.state.items() if name not in self.trained}
             now["last"] = StepRecord(
                 balanced.tasks, balanced.losses, weighed, balanced.gramian, seconds, balanced.groups, balanced.reused
             )
         if self.method.per_epoch and isinstance(self.steps_per_epoch, int) and steps % self.steps_per_epoch == 0:
-            state = by_group(
-                self.method.end_epoch, state, len(balanced.carried.groups)
-            )  # may raise: nothing changed yet
+            state = by_group(self.method.end_epoch, state, len(balanced.carried.groups))
         vars(self).update(now, state=state)
-        for name in balanced.skipped:
-            self.counts[f"skipped {name}"] += 1
-        if weighed is None:
-            self.counts["propagated" if self.settings.nonfinite == "propagate" else "empty"] += 1
-        else:
-            self.counts["reused" if balanced.reused else weighed.status.name] += 1
-        if balanced.again:
-            self.counts["products again in float64"] += 1
-
-    def _each_group(self, move: Callable[[State], State]) -> State:
-        return by_group(move, self.state, len(self.carried.groups))
+        tally(self.counts, balanced)
+        if self.method.trains:
+            self._unmoved.look(dict(self.trained), steps)

@@ -44,6 +44,7 @@ def test_fixed_weights_of_a_method_that_trains_nothing_are_no_news(tmp_path):
     assert not train(tmp_path / "worst", eq.Tchebycheff(ideal=None))[0]
 
 
+@pytest.mark.filterwarnings("ignore:every task of this step was skipped")
 @pytest.mark.parametrize("nonfinite", ["propagate", "skip"])
 def test_a_run_of_nothing_but_nan_is_noticed(tmp_path, nonfinite):
     nan = float("nan")

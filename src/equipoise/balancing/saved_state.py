@@ -6,14 +6,17 @@ does not fit.
 """
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ..engine.engine_state import Carried, as_data, from_data
+from ..engine.engine_state import Carried, as_data
 from ..errors import StateError, listed
 from ..methods.base import JacobianMethod
+from .saved_numbers import FORMAT, STATE, TRAINED, About, wrong_tensors
 
 if TYPE_CHECKING:
     from ..balancer import Balancer
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Saved", "read_state", "state_keys", "write_state"]
 
 _ABOUT = "about"
-_STATE = "state_"
-_TRAINED = "trained."
-_ABOUT_KEYS = frozenset({"method", "tasks", "steps", "counts", "reached", "granularity", "carried"})
 
 
 def write_state(balancer: "Balancer", destination: dict[str, Any], prefix: str) -> None:
@@ -50,19 +50,27 @@ def write_state(balancer: "Balancer", destination: dict[str, Any], prefix: str) 
         "reached": balancer.ownership.reached,
         "granularity": balancer.settings.granularity,
         "carried": as_data(balancer.carried),
+        "format": FORMAT,
     }
     destination[prefix + _ABOUT] = torch.tensor(list(json.dumps(about, sort_keys=True).encode()), dtype=torch.uint8)
     for name, tensor in balancer.state.items():
-        destination[prefix + _STATE + name] = tensor.detach().clone()
+        destination[prefix + STATE + name] = tensor.detach().clone()
 
 
 def state_keys(balancer: "Balancer", prefix: str) -> set[str]:
-    """The keys that `write_state` uses for this Balancer."""
-    return {prefix + _ABOUT, *(prefix + _STATE + name for name in _names(balancer))}
+    """The keys that a saved state of this Balancer may hold."""
+    declared = balancer.method.state_tensors
+    kept = {prefix + STATE + tensor.name for tensor in declared if not tensor.trained}
+    return {prefix + _ABOUT, *kept, *(prefix + TRAINED + tensor.name for tensor in declared if tensor.trained)}
 
 
-def read_state(balancer: "Balancer", state_dict: dict[str, Any], prefix: str) -> None:
-    """Takes over a saved state.
+def _leftovers(balancer: "Balancer", prefix: str) -> set[str]:
+    """Copies of trained parameters that earlier versions wrote beside them after a step with weights used again."""
+    return {prefix + STATE + tensor.name for tensor in balancer.method.state_tensors if tensor.trained}
+
+
+def read_state(balancer: "Balancer", state_dict: Mapping[str, Any], prefix: str) -> None:
+    """Takes over a saved state, and forgets micro-batches that wait for their balance.
 
     Args:
         balancer: Of the same method, fresh or not.
@@ -70,87 +78,92 @@ def read_state(balancer: "Balancer", state_dict: dict[str, Any], prefix: str) ->
         prefix: Of our keys.
 
     Raises:
-        StateError: The state is of another method, other tasks or another granularity, or keys are missing or of
-            another shape or type. Nothing was changed.
+        StateError: The state is of another method, other tasks, another granularity or another version; keys are
+            missing, unknown, or of another shape or type; numbers are NaN or inf where none can be, or cannot be
+            (a negative count). All that is wrong is named, and nothing was changed.
     """
     if prefix + _ABOUT not in state_dict:
         raise StateError(f"no Balancer was saved under '{prefix}': the key '{prefix}{_ABOUT}' is missing.")
     about = _read_about(state_dict[prefix + _ABOUT], prefix)
-    if about["method"] != repr(balancer.method):
-        raise StateError(f"the state was saved by {about['method']}; this Balancer has {balancer.method!r}.")
-    if about["granularity"] != balancer.settings.granularity:
+    if about.method != repr(balancer.method):
+        raise StateError(f"the state was saved by {about.method}; this Balancer has {balancer.method!r}.")
+    if about.granularity != balancer.settings.granularity:
         raise StateError(
-            f"the state was saved with granularity='{about['granularity']}'; this Balancer has "
+            f"the state was saved with granularity='{about.granularity}'; this Balancer has "
             f"'{balancer.settings.granularity}'."
         )
-    tasks = None if about["tasks"] is None else tuple(about["tasks"])
+    tasks = about.tasks
     if balancer.tasks is not None and tasks != balancer.tasks:
         raise StateError(
             f"the state was saved for the tasks {listed(tasks or ())}; this Balancer has {listed(balancer.tasks)}."
         )
-    carried = from_data(about["carried"])
-    state: dict[str, Tensor] = {}
-    if tasks is not None:
-        state = _collect(balancer, state_dict, prefix, len(tasks), carried)
-        if balancer.tasks is None:
-            balancer.fix_tasks(tasks)
-    balancer.state = state
-    balancer.carried = carried
-    balancer.steps = about["steps"]
+    wrong = about.contradictions() + _wrong_for(balancer, about.carried)
+    if not wrong:
+        wrong = wrong_tensors(balancer, state_dict, prefix, len(tasks or ()), about.carried)
+    known = state_keys(balancer, prefix) | _leftovers(balancer, prefix)
+    unknown = sorted(str(key) for key in state_dict if str(key).startswith(prefix) and key not in known)
+    wrong += [f"{listed(unknown)} {'is' if len(unknown) == 1 else 'are'} unknown"] if unknown else []
+    if wrong:
+        raise StateError(
+            f"the saved state does not fit {balancer.method!r} with {len(tasks or ())} tasks: {'; '.join(wrong)}. "
+            "Nothing was changed."
+        )
+    names = [tensor.name for tensor in balancer.method.state_tensors if not tensor.trained]
+    found = {name: state_dict[prefix + STATE + name] for name in names if prefix + STATE + name in state_dict}
+    if tasks is not None and balancer.tasks is None:
+        balancer.fix_tasks(tasks)
+    balancer.discard()
+    vars(balancer).update(
+        state={name: tensor.detach().clone() for name, tensor in found.items()} if tasks is not None else {},
+        carried=about.carried,
+        steps=about.steps,
+    )
     balancer.counts.clear()
-    balancer.counts.update(about["counts"])
-    balancer.ownership.restore(about["reached"])
+    balancer.counts.update(about.counts)
+    balancer.ownership.restore({name: list(numbers) for name, numbers in about.reached.items()})
 
 
-def _read_about(encoded: Tensor, prefix: str) -> dict[str, Any]:
+def _read_about(encoded: object, prefix: str) -> About:
     """What was written beside the tensors.
 
     Raises:
         StateError: It cannot be read, for example because every tensor was cast to another type.
     """
-    try:
-        about: dict[str, Any] = json.loads(bytes(encoded.tolist()))
-        missing = _ABOUT_KEYS - about.keys()
-    except (ValueError, TypeError, AttributeError) as error:
+    if not isinstance(encoded, Tensor) or encoded.dtype != torch.uint8 or encoded.dim() != 1:
+        shown = f"{encoded.dtype} of shape {tuple(encoded.shape)}" if isinstance(encoded, Tensor) else type(encoded)
         raise StateError(
-            f"'{prefix}{_ABOUT}' must hold JSON as bytes (torch.uint8); it is {encoded.dtype} of shape "
-            f"{tuple(encoded.shape)} and cannot be read. Save and load the state dict as it is, without a cast."
-        ) from error
-    if missing:
-        raise StateError(
-            f"'{prefix}{_ABOUT}' must hold {listed(sorted(_ABOUT_KEYS))}; missing: {listed(sorted(missing))}."
+            f"'{prefix}{_ABOUT}' must hold JSON as bytes (torch.uint8, one axis); it is {shown} and cannot be read. "
+            "Save and load the state dict as it is, without a cast."
         )
+    text = bytes(encoded.tolist())
+    try:
+        about = About.model_validate_json(text)
+    except ValidationError as error:
+        raise StateError(
+            f"'{prefix}{_ABOUT}' must hold JSON as bytes (torch.uint8) as this version of equipoise knows it; "
+            f"{_complaints(error)}. The state is damaged or of another version. Save and load the state dict as it is, "
+            "without a cast."
+        ) from error
+    missing = as_data(Carried()).keys() - json.loads(text)["carried"].keys()  # it has defaults, a saved one must not
+    if missing:
+        raise StateError(f"'{prefix}{_ABOUT}' cannot be read: its 'carried' lacks {listed(sorted(missing))}.")
     return about
 
 
-def _names(balancer: "Balancer") -> list[str]:
-    return [tensor.name for tensor in balancer.method.state_tensors if not tensor.trained]
+def _complaints(error: ValidationError) -> str:
+    found = [(".".join(map(str, entry["loc"])), entry["type"], entry["msg"]) for entry in error.errors()]
+    missing = sorted(place for place, kind, _ in found if kind == "missing")
+    others = [f"{place or 'the text'}: {message}" for place, kind, message in found if kind != "missing"]
+    return "; ".join([*([f"missing: {listed(missing)}"] if missing else []), *others[:5]])
 
 
-def _collect(
-    balancer: "Balancer", state_dict: dict[str, Any], prefix: str, k: int, carried: Carried
-) -> dict[str, Tensor]:
-    method = balancer.method
-    # the state of a Jacobian method starts with its first step, that of a group with the group's
-    late = balancer.settings.granularity != "model" or isinstance(method, JacobianMethod)
-    begun = bool(carried.groups or carried.layout) or not late
-    fresh = method.init(k, sum(size for _, size in carried.layout))
-    state, wrong = {}, []
-    for declared in method.state_tensors:
-        key = prefix + (_TRAINED if declared.trained else _STATE) + declared.name
-        found, like = state_dict.get(key), fresh[declared.name]
-        shape = torch.Size((len(carried.groups), *like.shape)) if carried.groups else like.shape
-        if found is None:
-            wrong += [f"'{key}' is missing"] if begun else []
-        elif found.shape != shape:
-            wrong.append(f"'{key}' has shape {tuple(found.shape)} where {tuple(shape)} is needed")
-        elif not declared.trained and found.dtype != like.dtype:
-            wrong.append(f"'{key}' is {found.dtype} where {like.dtype} is needed")
-        elif not declared.trained:
-            state[declared.name] = found.detach().clone()
-    if wrong:
-        raise StateError(f"the saved state does not fit {method!r} with {k} tasks: {'; '.join(wrong)}.")
-    return state
+def _wrong_for(balancer: "Balancer", carried: Carried) -> list[str]:
+    wrong = []
+    if carried.groups and balancer.settings.granularity == "model":
+        wrong.append("'carried.groups' names groups, and there are none with granularity='model'")
+    if carried.layout and not isinstance(balancer.method, JacobianMethod):
+        wrong.append("'carried.layout' names parameters, which only a Jacobian method remembers")
+    return wrong
 
 
 class Saved(nn.Module):
@@ -174,9 +187,12 @@ class Saved(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
+        if prefix and not any(str(key).startswith(prefix) for key in state_dict):
+            missing_keys.append(prefix + _ABOUT)  # a checkpoint from before there was a Balancer: torch's to judge
+            return
         read_state(self._whole, state_dict, prefix)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
-        ours = state_keys(self._whole, prefix)
+        ours = state_keys(self._whole, prefix) | _leftovers(self._whole, prefix)
         unexpected_keys[:] = [key for key in unexpected_keys if key not in ours]

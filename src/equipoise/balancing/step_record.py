@@ -1,5 +1,6 @@
 """What one training step was like."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,29 @@ if TYPE_CHECKING:
 __all__ = ["StepRecord"]
 
 
-@dataclass(frozen=True, eq=False)
+_MOST_ROWS = 20
+"""Tasks that a printed step shows."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class StepRecord:
     """One step, kept as tensors where they were computed: reading them is what waits for the device.
+
+    ``print`` shows a table of the tasks: loss, weight, the gradient's length on the shared parameters (in loss per unit
+    of parameter), and its cosine with the direction, which is negative where the step raises the loss to first order.
+    With ``granularity=`` the weight is the mean over groups and has no cosine beside it.
+
+    Example:
+        >>> import torch, equipoise as eq
+        >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> balancer = eq.Balancer(eq.LinearScalarization(), tasks=("depth", "normals"))
+        >>> loss = balancer({"depth": w.sum(), "normals": w.square().sum()})
+        >>> print(str(balancer.last).split(", ")[0])  # and the seconds, and the table:
+        2 of 2 tasks
+        >>> print(str(balancer.last).partition(chr(10))[2])
+        task     loss  weight
+        depth       3     0.5
+        normals     5     0.5
 
     Attributes:
         present: Which tasks took part.
@@ -36,6 +57,48 @@ class StepRecord:
     seconds: float
     groups: tuple[str, ...] = ()
     reused: bool = False
+
+    def __str__(self) -> str:
+        title = f"{len(self.tasks)} of {len(self.present.names)} tasks, {self.seconds * 1e3:.3g} ms: {self.status}"
+        title += f" (certificate {self.certificate:.2g})" if self.certificate else ""
+        title += "; weights of an earlier step" if self.reused else ""
+        title += f"; weights are means over {len(self.groups)} groups" if self.groups else ""
+        columns = self._columns()
+        shown = min(len(self.tasks), _MOST_ROWS)
+        rows = [tuple(columns)] + [tuple(column[i] for column in columns.values()) for i in range(shown)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if i else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
+        ]
+        more = len(self.tasks) - shown
+        return "\n".join([title, *lines, *([f"... and {more} more tasks"] if more else [])])
+
+    __repr__ = __str__
+
+    def _columns(self) -> dict[str, list[str]]:
+        """Heading -> one cell a task."""
+        numbers: dict[str, Tensor] = {}
+        if self.raw_losses is not None:
+            numbers["loss"] = self.raw_losses
+        weights = self.weights
+        if weights is not None:
+            numbers["weight"] = weights.mean(dim=0) if weights.dim() > 1 and len(weights) else weights
+        if self.gramian is not None:
+            gramian = self.gramian.cpu()
+            lengths = gramian.diagonal().sqrt()
+            numbers["gradient"] = lengths
+            if weights is not None and weights.dim() == 1:
+                along = gramian @ weights.detach().cpu()
+                numbers["cosine"] = along / (lengths * (weights.detach().cpu() @ along).clamp(min=0).sqrt())
+        columns = {"task": [name if name.isprintable() else repr(name) for name in self.tasks]}
+        for heading, values in numbers.items():
+            undefined = heading == "cosine"  # of a gradient of zero
+            columns[heading] = ["-" if undefined and math.isnan(v) else f"{v:.4g}" for v in values.tolist()]
+        return columns
 
     @property
     def tasks(self) -> tuple[str, ...]:

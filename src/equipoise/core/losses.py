@@ -44,7 +44,10 @@ def check_names(tasks: Sequence[str]) -> tuple[str, ...]:
         raise TaskError(f"`tasks` must be a sequence of names; got the one string {tasks!r}: write ({tasks!r},).")
     odd = [name for name in tasks if not isinstance(name, str)]
     if odd:
-        raise TaskError(f"task names must be strings, which are saved and shown; got {', '.join(map(repr, odd))}.")
+        raise TaskError(
+            f"task names must be strings, which are saved and shown; got {', '.join(map(repr, odd))}. Type "
+            "{str(name): loss for name, loss in losses.items()}, and tasks=tuple(map(str, names)) where you give them."
+        )
     return tuple(tasks)
 
 
@@ -66,7 +69,7 @@ def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool)
     if isinstance(losses, Tensor) or not isinstance(losses, Mapping | Sequence):
         raise LossError(
             "`losses` must be a mapping from task names to scalars, or a sequence of scalars; got "
-            f"{type(losses).__name__}. A sum cannot be taken apart again: pass the losses themselves."
+            f"{_what_it_is(losses)}"
         )
     if not losses:
         raise TaskError("`losses` is empty; at least one task is needed.")
@@ -75,9 +78,10 @@ def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool)
         if losses.keys() != known:
             missing = [name for name in names if name not in losses]
             unknown = [name for name in losses if name not in known]
+            shown = ", ".join(map(repr, unknown))  # 0 and '0' must not look the same
             raise TaskError(
                 f"the tasks are {listed(names)}; missing: {listed(missing) or 'none'}; unknown: "
-                f"{listed(unknown) or 'none'}. {_way_out(names, losses)}"
+                f"{shown or 'none'}. {_way_out(names, losses)}"
             )
         ordered = [losses[name] for name in names]
     else:
@@ -98,7 +102,18 @@ def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool)
     return present, cast("list[Tensor]", ordered)
 
 
+def _what_it_is(losses: object) -> str:
+    if isinstance(losses, Tensor) and losses.dim() > 0:
+        return (
+            f"a tensor of shape {tuple(losses.shape)}. If its entries are the tasks' losses, pass list(losses), or "
+            "name them: dict(zip(names, losses)). If they are losses of samples, reduce each task's first."
+        )
+    return f"{type(losses).__name__}. A sum cannot be taken apart again: pass the losses themselves."
+
+
 def _way_out(names: tuple[str, ...], losses: Mapping[str, object]) -> str:
+    if any(not isinstance(name, str) for name in losses):
+        return "Task names are strings: {str(name): loss for name, loss in losses.items()}."
     if names == tuple(f"task{number}" for number in range(len(names))) and not losses.keys() & set(names):
         given = repr(tuple(losses))
         return f"The first call gave a sequence: go on in that order, or build the Balancer with tasks={given}."

@@ -1,12 +1,11 @@
 """What the engine itself remembers between steps, beside the method's state: plain data, saved with it."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from .blocks.layout import Layout
 
-__all__ = ["FIRST_POWER", "Carried", "Reused", "as_data", "from_data"]
+__all__ = ["FIRST_POWER", "Carried", "Reused", "as_data"]
 
 FIRST_POWER = 16  # of two: where GradScaler starts
 
@@ -48,23 +47,3 @@ class Carried:
 def as_data(carried: Carried) -> dict[str, Any]:
     """As JSON can hold it; floats come back to the bit."""
     return asdict(carried)
-
-
-def from_data(data: Mapping[str, Any]) -> Carried:
-    """What `as_data` made.
-
-    Example:
-        >>> carried = Carried(layout=(("w", 3),), reused=Reused((0, 1), (0.1, 0.9), (0.5, 0.5), 2))
-        >>> import json
-        >>> from_data(json.loads(json.dumps(as_data(carried)))) == carried
-        True
-    """
-    reused = data["reused"]
-    return Carried(
-        tuple((str(name), int(size)) for name, size in data["layout"]),
-        tuple(data["groups"]),
-        None
-        if reused is None
-        else Reused(tuple(reused["present"]), tuple(reused["weights"]), tuple(reused["heads"]), reused["age"]),
-        data["power"],
-    )

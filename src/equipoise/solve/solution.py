@@ -16,6 +16,7 @@ class Status(StrEnum):
 
     SOLVED = "solved"
     STATIONARY = "the point is Pareto stationary: no direction lowers every loss to first order"
+    NOTHING_SHARED = "no parameter is shared by two tasks here: nothing to balance, each task follows its own gradient"
     RANK_DEFICIENT = "the gradients are linearly dependent: these are the weights of least norm"
     NO_SOLUTION = "the method's equation has no solution here: the direction is zero"
     NEGATIVE_PROJECTION = "the common projection is negative: along this direction every loss rises"
@@ -27,7 +28,7 @@ class Status(StrEnum):
         return self in _OK
 
 
-_OK = frozenset({Status.SOLVED, Status.STATIONARY, Status.RANK_DEFICIENT})
+_OK = frozenset({Status.SOLVED, Status.STATIONARY, Status.NOTHING_SHARED, Status.RANK_DEFICIENT})
 
 
 @dataclass(frozen=True, eq=False)

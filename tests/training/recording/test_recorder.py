@@ -279,12 +279,19 @@ def test_a_folder_of_others_is_left_alone(folder, overwrite):
     assert (folder / "thesis.tex").read_text() == "years of work"
 
 
-def test_a_missing_parent_and_a_file_are_refused(tmp_path):
-    with pytest.raises(RunFolderError, match="does not exist"):
-        eq.record(Loop().balancer, tmp_path / "no" / "run")
+def test_missing_parents_are_made_when_there_is_something_to_write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    eq.record(Loop().balancer, "runs/first")  # its tasks are not known yet
+    assert list(tmp_path.iterdir()) == []
+    eq.record(Loop(tasks=NAMES).balancer, "runs/first").close()
+    assert sorted(path.name for path in (tmp_path / "runs" / "first").iterdir()) == ["config.json", "records.jsonl"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunFolderError, match="is a file"):
-        eq.record(Loop().balancer, tmp_path / "file")
+    for name in ("file", "file/run"):
+        with pytest.raises(RunFolderError, match="is a file"):
+            eq.record(Loop().balancer, tmp_path / name)
 
 
 def test_two_recordings_cannot_share_a_folder(folder):

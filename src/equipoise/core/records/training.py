@@ -130,7 +130,9 @@ class Notice(_Record):
         remedy: What to do.
     """
 
-    kind: Literal["uniform weights", "identical runs", "small share", "failed solves", "restarted"]
+    kind: Literal[
+        "uniform weights", "identical runs", "small share", "failed solves", "restarted", "one task", "nothing shared"
+    ]
     subject: str
     words: str
     remedy: str

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
+
+from ..undo import taken_back
 
 __all__ = ["Graph", "has_hooks", "is_accumulator", "leaves_behind", "read_graph", "shape_at", "tensor_hooks_off"]
 
@@ -171,14 +174,16 @@ def tensor_hooks_off(parameters: Iterable[Tensor]) -> Iterator[None]:
     A hook sees a parameter's gradient once per backward of the user; without this it would fire once a task as well,
     and act twice on the injected gradient. The per-task gradients are thus those before hooks.
     """
-    stored = []
-    for parameter in parameters:
-        hooks = parameter._backward_hooks  # torch offers no public way to pause a hook
-        if hooks:
-            stored.append((hooks, dict(hooks)))
-            hooks.clear()
-    try:
-        yield
-    finally:
+    stored: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+
+    def put_back() -> None:
         for hooks, kept in stored:
             hooks.update(kept)
+
+    with taken_back(put_back):
+        for parameter in parameters:
+            hooks = parameter._backward_hooks  # torch offers no public way to pause a hook
+            if hooks:
+                stored.append((hooks, dict(hooks)))
+                hooks.clear()
+        yield

@@ -9,6 +9,7 @@ import torch._functorch.config as functorch_config
 from torch import Tensor, nn
 
 from ...errors import InputError, LossError
+from ..undo import taken_back
 from .autograd_graph import Graph, is_accumulator, read_graph
 
 __all__ = [
@@ -41,9 +42,9 @@ _MEANINGS = (
     ),
     (
         "backward through the graph a second time",
-        "the losses' graph, or a part of it, was already freed by an earlier backward. Call balancer(losses) before "
-        "any backward through the same graph, or that backward with retain_graph=True. A loss of yours that is added "
-        "to the balanced one needs balancer(losses, retain_graph=True).",
+        "the losses' graph, or a part of it, was already freed. An earlier balancer(losses) on the same forward pass "
+        "frees it, whatever backward is told: type balancer(losses, retain_graph=True) there. An earlier backward of "
+        "your own frees it too: type backward(retain_graph=True) there, or call balancer(losses) first.",
     ),
 )
 
@@ -188,13 +189,15 @@ def statistics_held(model: nn.Module | None) -> Iterator[None]:
     layers = [] if model is None else [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     moving = [layer for layer in layers if layer.training and layer.track_running_stats]
     before = [{name: buffer.clone() for name, buffer in layer.named_buffers(recurse=False)} for layer in moving]
-    try:
-        yield
-    finally:
+
+    def put_back() -> None:
         for layer, kept in zip(moving, before, strict=True):
             for name, buffer in layer.named_buffers(recurse=False):
                 if not torch.equal(buffer, kept[name]):  # autograd counts every write, so none without need
                     buffer.copy_(kept[name])
+
+    with taken_back(put_back):
+        yield
 
 
 def allow_several_backwards() -> None:

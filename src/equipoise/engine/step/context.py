@@ -35,6 +35,7 @@ __all__ = [
     "hand_out",
     "own_targets",
     "refuse_no_clock",
+    "refuse_nonfinite_losses",
     "skip_or_raise",
     "weights_overflow",
     "without",
@@ -266,6 +267,15 @@ def finite_only(now: Now, found: Found) -> "Balanced | tuple[Now, Found]":
     if not kept:
         return nothing._replace(skipped=now.skipped + names)
     return now.only(kept, names), found.only(kept)
+
+
+def refuse_nonfinite_losses(step: Step, settings: Settings) -> tuple[str, ...]:
+    """Names of the tasks to skip, or `NonFiniteError`, for losses that are NaN or inf."""
+    values = [] if step.losses is None else step.losses.tolist()
+    shown = {name: value for name, value in zip(step.tasks.here, values, strict=True) if not math.isfinite(value)}
+    if not shown:
+        return ()
+    return skip_or_raise("loss", list(shown), [f"'{name}': {value}" for name, value in shown.items()], settings)
 
 
 def without(count: int, bad: list[int]) -> list[int]:

@@ -8,18 +8,31 @@ import torch
 
 from ...errors import NonFiniteError
 from ...methods.base import GramianMethod, JacobianMethod, LossMethod, Method, State, Step
-from ...methods.run import Directed, run_gramian_method, run_loss_method, run_method
+from ...methods.run import Directed, Weighed, run_gramian_method, run_loss_method, run_method
+from ...solve import Status
 from ..blocks.layout import extended, grown, laid_out, taken_apart
 from ..blocks.sampling import cross_gramian
 from ..blocks.targets import Targets, all_finite, head_gradients, head_weights, nothing_finite, through_losses
 from ..engine_state import Carried, Reused
 from ..graph.autograd_graph import leaves_behind
+from ..graph.ownership import Ownership
 from ..modes import Every, Features
 from ..passes.exact import Gradients, Plan
 from ..sources.dispatch import Batch, Found, Held, Settings, Tools, find
 from ..sources.features import warn_of_no_common_sample
 from ..sources.reuse import remembered, reusable, weights_again
-from .context import Balanced, Now, finite_only, hand_out, own_targets, skip_or_raise, weights_overflow, without
+from ..sources.sketch import Sketched
+from ..sources.source import Source
+from .context import (
+    Balanced,
+    Now,
+    finite_only,
+    hand_out,
+    own_targets,
+    refuse_nonfinite_losses,
+    weights_overflow,
+    without,
+)
 from .parameter_groups import run_by_group
 
 __all__ = ["Balanced", "balance"]
@@ -70,8 +83,7 @@ def balance(
         leaves = leaves_behind([loss for _, loss, _ in now.held] or batch.losses)
         return nothing._replace(targets=nothing_finite(leaves or (found.source.parameters() if found else [])))
     if bad:
-        shown = [f"'{step.tasks.here[i]}': {values[i]}" for i in bad]
-        names = skip_or_raise("loss", [step.tasks.here[i] for i in bad], shown, settings)
+        names = refuse_nonfinite_losses(step, settings)
         kept = without(len(step.losses), bad)
         if not kept:
             return nothing._replace(skipped=names)
@@ -87,7 +99,21 @@ def balance(
         return _by_second_batch(method, now)
     if found is None:
         found = find(method, now.batch.losses, now.batch, now.step, tools, settings, carried.power)
-    return _by_gradients(method, now, found)._replace(again=found.again)
+    balanced = _by_gradients(method, now, found)
+    return balanced._replace(
+        again=found.again, weighed=_nothing_shared(balanced.weighed, found.source, tools.ownership)
+    )
+
+
+def _nothing_shared(
+    weighed: Weighed | Directed | None, source: Source, ownership: Ownership
+) -> Weighed | Directed | None:
+    """The outcome under its right name where there was nothing to balance: no gradients are not gradients of zero."""
+    if weighed is None or not isinstance(source, Gradients | Sketched):
+        return weighed
+    if any(ownership.is_shared(parameter) for parameter in source.parameters()):
+        return weighed
+    return weighed._replace(status=Status.NOTHING_SHARED)
 
 
 def _by_losses(method: LossMethod, now: Now) -> Balanced:
@@ -204,6 +230,7 @@ def _by_second_batch(method: GramianMethod | JacobianMethod, now: Now) -> Balanc
     assert isinstance(two.source, Gradients)
     cross = cross_gramian(one.source.shared, two.source.shared) * 2.0 ** -(one.power + two.power)
     weighed = run_gramian_method(method, one.gramian, now.state, replace(now.step, cross_gramian=cross.cpu()))
+    named = _nothing_shared(weighed, one.source, now.tools.ownership)
     heads = head_weights(weighed, now.settings.heads)
     plan = _of_two(one.source.plan, two.source.plan, 0.0 if third is None else 1.0)
     if third is None:
@@ -211,4 +238,4 @@ def _by_second_batch(method: GramianMethod | JacobianMethod, now: Now) -> Balanc
     else:
         targets = through_losses(now.held, weighed.weights, now.factor)
         targets += own_targets(now, heads, weighed.weights.cpu())
-    return now.outcome(targets, plan, now.carried, weighed=weighed, gramian=one.gramian)
+    return now.outcome(targets, plan, now.carried, weighed=named, gramian=one.gramian)

@@ -25,6 +25,8 @@ _TITLES = {
     "small share": "A task hardly takes part",
     "failed solves": "Solves failed",
     "restarted": "Steps were trained again",
+    "one task": "There was never more than one task in a step",
+    "nothing shared": "The tasks share no parameter",
 }
 _OTHER_STATUSES = {
     "propagated": "a loss or gradient was not finite: NaN was handed on, the state left alone",

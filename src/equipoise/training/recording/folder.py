@@ -85,7 +85,7 @@ def check_folder(folder: Path) -> TrainingConfig | None:
     """The configuration of the training that a folder holds, None where it holds nothing.
 
     Args:
-        folder: It need not exist; its parent must.
+        folder: It need not exist, nor its parents.
 
     Raises:
         RunFolderError: The folder is not ours, or cannot be written. Nothing is ever changed here.
@@ -95,9 +95,9 @@ def check_folder(folder: Path) -> TrainingConfig | None:
         raise RunFolderError(f"{shown!r} is a link to something that is not there. Give another folder.")
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(f"eq.record needs a folder; {shown!r} is a file. Give another name.")
-    place = folder if folder.exists() else folder.absolute().parent
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not place.is_dir():
-        raise RunFolderError(f"the folder {shown!r} cannot be made: {str(place)!r} does not exist. Make that first.")
+        raise RunFolderError(f"the folder {shown!r} cannot be made: {str(place)!r} is a file. Give another folder.")
     if not os.access(place, os.W_OK | os.X_OK):
         raise RunFolderError(f"{str(place)!r} is read-only for you. Give another folder.")
     names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
@@ -120,7 +120,7 @@ def write_config(folder: Path, config: TrainingConfig) -> None:
         RunFolderError: The disk refuses.
     """
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise _refused(folder, error) from error

@@ -242,6 +242,8 @@ class Recorder:
             self._say(last=False)
 
     def _measure(self, balancer: Balancer, losses: Any, rows: Sequence[int]) -> Tensor | None:
+        if losses is None:  # `flush`: the micro-batches before it were summed up
+            return None
         present, values = read_losses(losses, balancer.tasks or (), differentiable=True)
         place = dict(zip(present, values, strict=True))
         if not place.keys() >= set(rows):  # within `accumulate`: a task that the last micro-batch did not show

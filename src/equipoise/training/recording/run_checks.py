@@ -36,7 +36,7 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
             per epoch begin with them.
 
     Returns:
-        Restarts, failed solves, uniform weights, tasks of small share, in this order.
+        Restarts, failed solves, steps with nothing to balance, uniform weights, tasks of small share, in this order.
 
     Example:
         >>> config = TrainingConfig(method="MGDA()", kind="Gramian method", tasks=("a", "b"), heads="own", scale="mean",
@@ -47,6 +47,7 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
     found = _restarted(record)
     if len(record.lines) >= LEAST_LINES:
         found += _failed(record.lines)
+        found += _nothing_to_balance(record.config, record.lines)
         if not running or len(record.lines) >= LONG:
             found += _uniform(record.config, record.lines)
         found += _small(record.config, record.lines)
@@ -124,6 +125,45 @@ def _failed(lines: Sequence[StepLine]) -> list[Notice]:
             ),
         )
     ]
+
+
+def _nothing_to_balance(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
+    if len(config.tasks) < 2:
+        return []
+    shown = [
+        [name for name, loss in zip(config.tasks, line.raw_losses, strict=True) if loss is not None] for line in lines
+    ]
+    several = [names for names in shown if len(names) > 1]
+    some = [names for names in shown if names]
+    given = [weight for line in lines for weight in line.weights or () if weight is not None]
+    plain = all(abs(weight - 1) <= UNIFORM for weight in given)  # a method may weigh a task that is alone
+    if len(some) >= LEAST_LINES and not several and plain:
+        seen = ", ".join(f"'{name}'" for name in config.tasks if [name] in some)
+        return [
+            Notice(
+                kind="one task",
+                subject="",
+                words=f"Each of the {len(some)} recorded steps up to step {lines[-1].step:,} had one task only "
+                f"({seen}), so there was nothing to balance, and {config.method} trained like the plain loss of each "
+                "batch.",
+                remedy="Give the balancer the losses of all tasks in one call. Where each batch carries one task, draw "
+                "one batch a task (equipoise.own_data.task_batches), or collect them: balancer.accumulate(number of "
+                "tasks).",
+            )
+        ]
+    counts = {status: n for status, n in lines[-1].counts.items() if status in Status.__members__}
+    if several and counts and counts.keys() == {Status.NOTHING_SHARED.name}:
+        return [
+            Notice(
+                kind="nothing shared",
+                subject="",
+                words=f"No parameter was shared by two tasks in any of the {sum(counts.values()):,} steps: "
+                f"there was nothing to balance, and {config.method} trained each task on its own.",
+                remedy="Check that the shared part of the model is not frozen or detached, and that the tasks' losses "
+                "come from one model. If this is meant, a plain sum of the losses does the same for less.",
+            )
+        ]
+    return []
 
 
 _NOT_OK = frozenset(status.name for status in Status if not status.ok)

@@ -1,0 +1,43 @@
+"""What a Balancer is told between steps: that an epoch has ended, and what the losses are now."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor, nn
+
+from ..core.losses import numbers_of, read_losses
+from ..errors import ClockError, SettingError, listed
+from ..methods.base import Method, State
+from .engine_state import Carried
+from .step.parameter_groups import by_group
+
+__all__ = ["Clocks"]
+
+
+class Clocks(nn.Module):
+    """The part of a Balancer that moves the method's state between steps."""
+
+    method: Method
+    tasks: tuple[str, ...] | None
+    state: State
+    carried: Carried
+
+    def end_epoch(self) -> None:
+        """Tells a method that moves per epoch that one has ended; others do not mind."""
+        if self.method.per_epoch:
+            if self.tasks is None:
+                raise ClockError("`end_epoch` was called before the first step.")
+            self._move(self.method.end_epoch)
+
+    def observe(self, losses: Mapping[str, Tensor] | Sequence[Tensor]) -> None:
+        """Shows the losses once more, after the optimizer's step, to methods that learn from the change (FAMO)."""
+        if self.tasks is None:
+            raise ClockError("`observe` was called before the first step.")
+        present, values = read_losses(losses, self.tasks, differentiable=False)
+        if len(present) != len(self.tasks):
+            absent = listed(name for number, name in enumerate(self.tasks) if number not in present)
+            raise SettingError(f"`observe` needs the losses of all tasks; those of {absent} are None.")
+        numbers = numbers_of(values)
+        self._move(lambda state: self.method.observe(numbers, state))
+
+    def _move(self, move: Callable[[State], State]) -> None:
+        vars(self)["state"] = by_group(move, self.state, len(self.carried.groups))

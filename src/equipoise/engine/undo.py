@@ -1,0 +1,59 @@
+"""Changes to the user's objects that last for a part of a step, and are taken back whatever happens."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+__all__ = ["begin", "take_back_all", "taken_back"]
+
+
+class _Changes(threading.local):
+    """What has not been taken back yet; each entry takes one change back."""
+
+    def __init__(self) -> None:
+        self.open: list[Callable[[], None]] = []
+
+
+_CHANGES = _Changes()
+
+
+_AUTOCAST = ("cpu", "cuda")
+
+Modes = tuple[bool, ...]
+"""Whether gradients are recorded, and autocast by device."""
+
+
+def begin() -> Modes:
+    """A step begins; what was left over by others is not its business."""
+    _CHANGES.open = []
+    return torch.is_grad_enabled(), *(torch.is_autocast_enabled(device) for device in _AUTOCAST)
+
+
+def take_back_all(modes: Modes) -> None:
+    """After a step that failed: takes back what an interruption kept a block from taking back.
+
+    Args:
+        modes: As `begin` found them; torch's own contexts leave them wrong when they are interrupted on their way out.
+    """
+    torch.set_grad_enabled(modes[0])
+    for device, enabled in zip(_AUTOCAST, modes[1:], strict=True):
+        torch.set_autocast_enabled(device, enabled)
+    for undo in reversed(_CHANGES.open):
+        undo()
+
+
+@contextmanager
+def taken_back(undo: Callable[[], None]) -> Iterator[None]:
+    """Takes a change back at the end of a block.
+
+    Args:
+        undo: Leaves everything as it was; may be called twice.
+    """
+    _CHANGES.open.append(undo)
+    try:
+        yield
+    finally:
+        undo()
+        _CHANGES.open.remove(undo)
