@@ -41,7 +41,7 @@ from .engine.tally import tally
 from .engine.unmoved import Unmoved
 from .engine.whole import Whole
 from .engine.windows import Windows, refuse_flush
-from .errors import LossError, SettingError
+from .errors import EquipoiseError, LossError, SettingError
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 
@@ -104,9 +104,9 @@ class Balancer(Whole, Windows, Clocks, Saved):
     Cost:
         A loss method adds a few operations on k numbers. A Gramian or Jacobian method takes at most (1 + 2k)/3 times
         the arithmetic of a plain step (``balancer.plan`` says what it was) and k times the shared parameters in
-        memory. The engine's own work comes on top and does not shrink with the model: a few milliseconds a step on a
-        CPU. Where a plain step takes less than that, it is most of the time: 10 to 25 plain steps for a network of a
-        thousand parameters. `Every` spares it, and so do loss methods; `equipoise.profile` measures it.
+        memory. The engine's own work comes on top and does not shrink with the model: about a millisecond a step on a
+        CPU, two for ten tasks. Where a plain step takes less than that, it is most of the time. `Every` spares it, and
+        so do loss methods; `equipoise.profile` measures it.
 
     Side effects:
         A call that raises, or is interrupted, leaves the Balancer as it was: it can be made again.
@@ -294,8 +294,13 @@ class Balancer(Whole, Windows, Clocks, Saved):
         step = Step(waiting.tasks(names), means, waiting.preference)
         state = self._current_state(means.device)
         now = Context(self.method, [], step, state, self.tools, self.settings, self.carried)
-        with explained(), autocast_off([means]):
-            balanced = balance_waiting(now, waiting)
+        try:
+            with explained(), autocast_off([means]):
+                balanced = balance_waiting(now, waiting)
+        except EquipoiseError as error:  # another micro-batch would not mend it; an interruption keeps them
+            self.lost = True
+            error.add_note(f"This window ({waiting.done} of {waiting.steps} micro-batches) was forgotten.")
+            raise
         vars(self)["accumulation"] = waiting.emptied()
         if not values:
             values, present = means.to(waiting.dtype).unbind(), waiting.tasks(names).present

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from equipoise.engine.blocks.handout import nonfinite_heads
 from torch import Tensor, nn
 
 import equipoise as eq
 from equipoise.engine.blocks.dense import Jacobian
+from equipoise.engine.blocks.handout import nonfinite_heads
 from equipoise.solve import Status
 
 from .comparing import every_method

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import equipoise as eq
-from equipoise.errors import ClockError, EquipoiseWarning, LossError
+from equipoise.errors import ClockError, EquipoiseWarning, LossError, NonFiniteError
 
 from .comparing import losses_of
 from .problems import TwoPart, batch
@@ -155,6 +155,20 @@ def test_flush_without_anything_to_balance_or_without_gradients_is_refused():
     balancer.train()
     balancer.accumulation = None
     assert balancer(losses_of(model, *batch()), flush=True).requires_grad  # without windows every batch is the last
+
+
+def test_a_window_that_cannot_be_balanced_is_forgotten_and_says_so():
+    leaf = torch.ones((), requires_grad=True)
+    balancer = eq.Balancer(eq.ScaleInvariant(), tasks=("a", "b"))
+    balancer.accumulate(2)
+    balancer([leaf * 1e-40, leaf])
+    with pytest.raises(NonFiniteError, match="weight inf") as caught:
+        balancer([leaf * 1e-40, leaf])
+    assert caught.value.__notes__ == ["This window (2 of 2 micro-batches) was forgotten."]
+    assert (balancer.waiting, balancer.steps) == (0, 0)
+    balancer([leaf, 2 * leaf])
+    balancer([leaf, 2 * leaf])
+    assert balancer.last.losses == {"a": 1.0, "b": 2.0}
 
 
 @pytest.mark.parametrize("flush", [False, True])

@@ -12,7 +12,7 @@ from ..errors import EquipoiseError
 from ..methods.base import JacobianMethod
 
 if TYPE_CHECKING:
-    from .balancer import Balancer
+    from ..balancer import Balancer
 
 __all__ = ["FORMAT", "STATE", "TRAINED", "About", "wrong_tensors"]
 

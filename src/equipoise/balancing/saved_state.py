@@ -139,17 +139,22 @@ def _read_about(encoded: object, prefix: str) -> About:
     try:
         about = About.model_validate_json(text)
     except ValidationError as error:
-        shown = "; ".join(
-            f"{'.'.join(map(str, found['loc'])) or 'the text'}: {found['msg']}" for found in error.errors()[:5]
-        )
         raise StateError(
-            f"'{prefix}{_ABOUT}' cannot be read: {shown}. The state is damaged, or of a version of equipoise that this "
-            "one does not know."
+            f"'{prefix}{_ABOUT}' must hold JSON as bytes (torch.uint8) as this version of equipoise knows it; "
+            f"{_complaints(error)}. The state is damaged or of another version. Save and load the state dict as it is, "
+            "without a cast."
         ) from error
     missing = as_data(Carried()).keys() - json.loads(text)["carried"].keys()  # it has defaults, a saved one must not
     if missing:
         raise StateError(f"'{prefix}{_ABOUT}' cannot be read: its 'carried' lacks {listed(sorted(missing))}.")
     return about
+
+
+def _complaints(error: ValidationError) -> str:
+    found = [(".".join(map(str, entry["loc"])), entry["type"], entry["msg"]) for entry in error.errors()]
+    missing = sorted(place for place, kind, _ in found if kind == "missing")
+    others = [f"{place or 'the text'}: {message}" for place, kind, message in found if kind != "missing"]
+    return "; ".join([*([f"missing: {listed(missing)}"] if missing else []), *others[:5]])
 
 
 def _wrong_for(balancer: "Balancer", carried: Carried) -> list[str]:

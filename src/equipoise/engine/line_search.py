@@ -133,7 +133,7 @@ class Calls:
                 "eq.Balancer(..., value='weighted') to hold the weights for the step and return their sum; say "
                 "value='mean' if this is wanted.",
                 EquipoiseWarning,
-                stacklevel=4,
+                stacklevel=5,  # the closure, which calls a module
             )
         self._last = step
 
@@ -172,7 +172,8 @@ def weighted_value(losses: Sequence[Tensor], weights: Tensor) -> Tensor:
     """
     device = losses[0].device
     pairs = zip(losses, weights.tolist(), strict=True)
-    total, *others = [loss.detach().reshape(()).to(device) * weight for loss, weight in pairs]
+    terms: list[Tensor] = [loss.detach().reshape(()).to(device) * weight for loss, weight in pairs]
+    total, *others = terms
     for term in others:
         total = total + term
     return total

@@ -21,10 +21,12 @@ class Whole(Copyable):
 
     method: Method
     counts: Counter[str]
+    lost: bool = False  # whether the window that failed cannot be balanced at all
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """One call of the module; see `Balancer.forward`."""
-        before = {name: value for name, value in vars(self).items() if name in _MOVED}
+        attributes = vars(self)
+        before = {name: attributes[name] for name in _MOVED}
         counts = dict(self.counts)
         tools = None if self.method.needs == "losses" else before["_tools"]
         known = None if tools is None else tools.ownership.remembered()
@@ -40,6 +42,8 @@ class Whole(Copyable):
 
     def _go_back(self, before: dict[str, Any], counts: dict[str, int], known: dict[str, Any] | None) -> None:
         vars(self).update(before)
+        if self.lost and self.accumulation is not None:
+            vars(self).update(accumulation=self.accumulation.emptied(), lost=False)
         self.counts.clear()
         dict.update(self.counts, counts)
         if known is not None and before["tasks"] is not None:

@@ -83,8 +83,8 @@ def differentiate(
 
     Returns:
         The gradients; parameters that no task uses do not appear. `Gradients.plan` says which engine was taken, why,
-        and at what predicted cost. At most (1 + 2k)/3 plain steps in all (streaming: 2/3 more) and k times the
-        parameters in memory.
+        and at what predicted cost. At most (1 + 2k)/3 plain steps in all, counted in arithmetic (streaming: 2/3 more),
+        and k times the parameters in memory.
 
     Raises:
         InputError: A feature has no graph.

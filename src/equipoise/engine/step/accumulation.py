@@ -70,7 +70,8 @@ class Accumulation:
 
     def words(self) -> str:
         """How many wait, for messages."""
-        return f"{self.done} of {self.steps} micro-batches {'waits' if self.done == 1 else 'wait'} for their balance"
+        verb = "waits for its" if self.done == 1 else "wait for their"
+        return f"{self.done} of {self.steps} micro-batches {verb} balance"
 
     def leads_to(self, parameters: Collection[int]) -> bool:
         """Whether some of the parameters, by identity, are waiting for a gradient."""
@@ -131,10 +132,8 @@ class Accumulation:
         while blocks:  # each gradient goes when it has been added: no more memory than old and new sums
             leaf, task, block = blocks.pop()
             if block is not None:
-                wide = block.to(torch.promote_types(block.dtype, torch.float32)) * unscale
-                key = (id(leaf), task)
-                sums[key] = self._sums[key] + wide if key in self._sums else wide
                 leaves[id(leaf)] = leaf
+                sums[id(leaf), task] = _add(self._sums.get((id(leaf), task)), block, unscale)
             del block
         return replace(self, _sums=self._sums | sums, _sketches=sketches, _plan=plan)._watching(leaves)
 
@@ -190,6 +189,11 @@ class Accumulation:
                     sketches[row] += folded.to(sketches.device)
         rows_of = SketchRows(sketches, [leaf for _, leaf in shared])
         return Gradients([rows_of], own, plan, len(tasks), mixed=False, reached=list(self._leaves.values()))
+
+
+def _add(total: Tensor | None, block: Tensor, unscale: float) -> Tensor:
+    wide = block.to(torch.promote_types(block.dtype, torch.float32)) * unscale
+    return wide if total is None else total + wide
 
 
 def take_in(now: Context, waiting: Accumulation) -> Accumulation:
