@@ -8,9 +8,17 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from .balancing.clocks import Clocks, refuse_no_clock
+from .balancing.optimizers.divided import followed
+from .balancing.optimizers.line_search import Calls
+from .balancing.optimizers.optimizer_steps import BEGUN, OptimizerStep, running_step
+from .balancing.optimizers.unmoved import Unmoved
+from .balancing.optimizers.windows import Windows, refuse_flush
 from .balancing.saved_state import Saved
 from .balancing.settings_checks import check_settings, read_shared, refuse_place, refuse_second_batch
 from .balancing.step_record import StepRecord
+from .balancing.tally import tally
+from .balancing.whole import Whole
 from .core.losses import (
     Losses,
     check_names,
@@ -23,24 +31,16 @@ from .core.losses import (
     stacked,
 )
 from .core.tasks import Preference, Tasks
-from .engine.clocks import Clocks
 from .engine.cost.plan import Plan
-from .engine.divided import followed
 from .engine.engine_state import Carried
 from .engine.graph.inspection import allow_several_backwards, autocast_off, explained, read_features, statistics_held
-from .engine.line_search import Calls
 from .engine.modes import Exact, LastLayer, Mode
-from .engine.optimizer_steps import BEGUN, OptimizerStep, running_step
 from .engine.sources.dispatch import Settings
 from .engine.step.accumulation import Accumulation, balance_waiting, take_in
-from .engine.step.context import Balanced, Context, refuse_no_clock
+from .engine.step.context import Balanced, Context
 from .engine.step.inject import hand_over, inject
 from .engine.step.parameter_groups import by_group
 from .engine.step.step import run_step
-from .engine.tally import tally
-from .engine.unmoved import Unmoved
-from .engine.whole import Whole
-from .engine.windows import Windows, refuse_flush
 from .errors import EquipoiseError, LossError, SettingError
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference

@@ -1,18 +1,21 @@
 """Copying and pickling: parameters are known by identity, and a copy must know the copies."""
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from torch import Tensor, nn
 
+from ..engine.engine_state import Carried
 from ..engine.graph.ownership import Ownership
 from ..engine.modes import LastLayer
 from ..engine.sources.dispatch import Settings
 from ..engine.sources.mode import Tools
 from ..engine.step.accumulation import Accumulation
 from ..errors import StateError
+from ..methods.base import Method, State
 
 __all__ = ["Copyable"]
 
@@ -34,8 +37,19 @@ class Copyable(nn.Module):
     copy behaves as a fresh Balancer that has loaded the state; without ``model=`` its next step must show all tasks.
     """
 
+    method: Method
     settings: Settings
+    tasks: tuple[str, ...] | None
+    trained: nn.ParameterDict
+    state: State
+    carried: Carried
     accumulation: Accumulation | None
+    counts: Counter[str]
+    steps: int
+
+    def fix_tasks(self, names: tuple[str, ...]) -> None:
+        """Settles the task names."""
+        raise NotImplementedError
 
     def set_up(self, model: nn.Module | None, declared: Sequence[Tensor] | None) -> None:
         """Makes fresh tools."""

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..engine.line_search import refuse_value
 from ..engine.modes import Mode, refuse_mode
 from ..engine.sources.dispatch import Settings
 from ..errors import EquipoiseError, InputError, SettingError, listed
 from ..methods import LinearScalarization
 from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method
+from .optimizers.line_search import refuse_value
 
 __all__ = ["check_settings", "read_shared", "refuse_accumulation", "refuse_place", "refuse_second_batch"]
 

@@ -13,7 +13,7 @@ from ..cost.plan import Plan
 from ..graph.ownership import Ownership
 from .dense import Jacobian
 from .ghost import LinearRows
-from .rounding import can_be_trusted
+from .products import can_be_trusted
 from .separable import SeparableRows
 from .stacked import StackedRows
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from ..undo import taken_back
+from .undo import taken_back
 
 __all__ = ["Graph", "has_hooks", "is_accumulator", "leaves_behind", "read_graph", "shape_at", "tensor_hooks_off"]
 

@@ -9,8 +9,8 @@ import torch._functorch.config as functorch_config
 from torch import Tensor, nn
 
 from ...errors import InputError, LossError
-from ..undo import taken_back
 from .autograd_graph import Graph, is_accumulator, read_graph
+from .undo import taken_back
 
 __all__ = [
     "Facts",

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...errors import EquipoiseWarning, SettingError
 from ..blocks.dense import Jacobian
 from ..blocks.factored import FactoredRows
-from ..blocks.rounding import can_be_trusted
+from ..blocks.products import can_be_trusted
 from ..blocks.task_gradients import Gradients, Handout
 from ..cost.plan import Plan
 from ..cost.sizes import size_of

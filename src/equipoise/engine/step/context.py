@@ -9,22 +9,17 @@ import torch
 from torch import Tensor
 
 from ...core.tasks import Tasks
-from ...errors import ClockError, NonFiniteError, listed
+from ...errors import NonFiniteError, listed
 from ...methods.base import Method, State, Step
 from ...methods.run import Directed, Weighed
 from ..blocks.handout import (
     factor_of,
-    head_gradients,
-    mixture_at,
     nonfinite_heads,
     nothing_finite,
-    through_losses,
 )
 from ..blocks.task_gradients import Gradients, Handout
 from ..cost.plan import Plan
 from ..engine_state import Carried
-from ..graph.autograd_graph import leaves_behind
-from ..graph.inspection import inspect_graph
 from ..sources.dispatch import Settings, gradients_of
 from ..sources.mode import Tools
 
@@ -33,9 +28,6 @@ __all__ = [
     "Context",
     "Held",
     "finite_only",
-    "hand_out",
-    "own_targets",
-    "refuse_no_clock",
     "refuse_nonfinite_losses",
     "skip_or_raise",
     "weights_overflow",
@@ -179,110 +171,6 @@ class Context:
             factor=self.factor,
             **more,  # type: ignore[arg-type]
         )
-
-
-def refuse_no_clock(method: Method, steps_per_epoch: int | str | None) -> None:
-    """Raises `ClockError` where a method that moves per epoch would never be told of one."""
-    if method.per_epoch and steps_per_epoch is None:
-        raise ClockError(
-            f"{method!r} moves per epoch and needs to know when one ends. Build it with "
-            "eq.Balancer(..., steps_per_epoch=len(loader)), or steps_per_epoch='manual' and call "
-            "balancer.end_epoch() after each epoch."
-        )
-
-
-def hand_out(now: Context, source: Gradients, weights: Tensor, heads: Tensor) -> Handout:
-    """The weighted sum on shared parameters, and each head's gradient at its own weight.
-
-    Args:
-        now: The step.
-        source: Its gradients, scaled.
-        weights: (k,), of the shared parameters.
-        heads: (k,), of each task's own parameters.
-    """
-    if now.settings.mode == "inject" and source.mixed:
-        others = _not_shared(now, source, heads, None)  # a pass to inputs comes before the one that frees the graph
-        return _mixture(now, source, weights * now.factor) + others
-    # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
-    return through_losses(now.held, weights, now.factor) + _not_shared(now, source, heads, weights.cpu())
-
-
-def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | None) -> Handout:
-    """On leaves that are not balanced: each head's gradient at its weight, that of an input at the mean's.
-
-    Args:
-        now: The step.
-        source: Its gradients, scaled.
-        heads: (k,), of each task's own parameters.
-        given: (k,), weights that these leaves have from the losses' own graph; None where that is not used.
-    """
-    unscale, later = 2.0**-source.power, source.at_inputs
-    if given is None and now.settings.heads == "own" and later is None:
-        return head_gradients(source.own, heads * (now.factor * unscale))  # all alike
-    inputs = _weights_of_inputs(now, heads)
-    if given is not None:
-        heads, inputs = heads - given, inputs - given
-    handout: Handout = []
-    own = source.own
-    if not torch.equal(heads, inputs):
-        at_inputs = [entry for entry in own if not now.tools.ownership.is_parameter(entry[0])]
-        own = [entry for entry in own if now.tools.ownership.is_parameter(entry[0])]
-        handout += head_gradients(at_inputs, inputs * (now.factor * unscale))
-    if given is None or bool(heads.any()):  # nothing is missing: nothing is handed out, the losses' graph is all
-        handout += head_gradients(own, heads * (now.factor * unscale))
-    if later is not None:
-        handout += [(leaf, block * unscale) for leaf, block in later(inputs * now.factor, source.numbers)]
-    return handout
-
-
-def _weights_of_inputs(now: Context, heads: Tensor) -> Tensor:
-    """(k,): the mean's, unless everything is to receive the gradient of the value that is returned."""
-    return heads if now.settings.value == "weighted" else torch.full_like(heads, 1 / len(heads))
-
-
-def _mixture(now: Context, source: Gradients, weights: Tensor) -> Handout:
-    """The mixture, unscaled. One that makes a pass of its own is scaled by less as long as it overflows."""
-    if not source.by_pass:
-        return source.combine(weights * 2.0**-source.power if source.power else weights)
-    kept = source.power
-    while True:
-        mixed = source.combine(weights * 2.0 ** (kept - source.power))
-        fine = not nonfinite_heads([(leaf, [(0, gradient)]) for leaf, gradient in mixed])
-        if fine or not kept:
-            break
-        kept = max(kept - 4, 0)
-    if not fine and now.settings.nonfinite != "propagate":
-        raise NonFiniteError(
-            "the gradients at the features are finite, but their mixture is not once it has gone through the trunk; "
-            "weights were not changed. With gradients=eq.Exact() the message names the task and the parameter."
-        )
-    return [(leaf, gradient * 2.0**-kept) for leaf, gradient in mixed] if kept else mixed
-
-
-def own_targets(now: Context, heads: Tensor, given: Tensor) -> Handout:
-    """What is missing on leaves that are not shared, by a pass that does not enter the trunk (but to inputs).
-
-    Args:
-        now: The step.
-        heads: (k,), wanted weights of each task's own parameters; those of inputs are the mean's.
-        given: (k,), weights that these leaves have from the losses' own graph.
-    """
-    losses, ownership = now.losses, now.tools.ownership
-    leaves = [leaf for leaf in leaves_behind(losses) if not ownership.is_shared(leaf)]
-    inputs = _weights_of_inputs(now, heads)
-    parts = [(leaves, heads)]
-    if not torch.equal(heads, inputs):
-        parts = [
-            ([leaf for leaf in leaves if ownership.is_parameter(leaf) is own], wanted)
-            for own, wanted in ((True, heads), (False, inputs))
-        ]
-    scale = 2.0**now.carried.power if inspect_graph(losses).half else 1.0
-    handout: Handout = []
-    for chosen, wanted in parts:
-        missing = (wanted - given) * now.factor
-        if bool(missing.any()):
-            handout += [(leaf, block / scale) for leaf, block in mixture_at(chosen, losses, missing * scale)]
-    return handout
 
 
 def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, Gradients]":

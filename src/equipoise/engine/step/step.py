@@ -15,13 +15,13 @@ from ...methods.run import Directed, Weighed, run_gramian_method, run_loss_metho
 from ...solve import Status
 from ..blocks.handout import all_finite, head_gradients, head_weights, nothing_finite, through_losses
 from ..blocks.layout import extended, grown, laid_out, taken_apart
-from ..blocks.sampling import cross_gramian
 from ..blocks.task_gradients import Gradients, Handout
 from ..cost.plan import Plan
 from ..engine_state import Carried, Reused
 from ..graph.autograd_graph import leaves_behind
 from ..sources.reuse import weights_again
-from .context import Balanced, Context, finite_only, hand_out, own_targets, refuse_nonfinite_losses, weights_overflow
+from .context import Balanced, Context, finite_only, refuse_nonfinite_losses, weights_overflow
+from .hand_out import hand_out, on_own
 from .parameter_groups import run_by_group
 
 __all__ = ["run_step"]
@@ -149,7 +149,7 @@ def _by_jacobian(
 def _with_old_weights(old: Reused, now: Context) -> Balanced:
     weights, heads, plan, weighed = weights_again(old, now.state)
     handout = through_losses(now.held, weights, now.factor)
-    handout += own_targets(now, heads, weights)
+    handout += on_own(now, heads, weights)
     return now.outcome(handout, plan, replace(now.carried, reused=old), weighed=weighed, reused=True)
 
 
@@ -177,13 +177,13 @@ def _by_second_batch(method: Method, now: Context, second: Sequence[Tensor]) -> 
             raise NonFiniteError(
                 f"a gradient of the {which} of two batches holds NaN or inf; a task cannot be skipped."
             )
-    cross = cross_gramian(one.shared, two.shared) * 2.0 ** -(one.power + two.power)
+    cross = one.shared.cross(two.shared) * 2.0 ** -(one.power + two.power)
     weighed = run_gramian_method(method, one.gramian(), now.state, replace(now.step, cross_gramian=cross.cpu()))
     heads = head_weights(weighed, now.settings.heads)
     if third is None:
         handout = hand_out(now, one, weighed.weights, heads)
     else:
         handout = through_losses(now.held, weighed.weights, now.factor)
-        handout += own_targets(now, heads, weighed.weights.cpu())
+        handout += on_own(now, heads, weighed.weights.cpu())
     plan = _of_two(one.plan, two.plan, 0.0 if third is None else 1.0)
     return now.outcome(handout, plan, now.carried, weighed=_named(weighed, one), gramian=one.gramian())

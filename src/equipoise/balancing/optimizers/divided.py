@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..errors import EquipoiseWarning
+from ...errors import EquipoiseWarning
 
 __all__ = ["divisor", "followed"]
 

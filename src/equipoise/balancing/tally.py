@@ -3,8 +3,8 @@
 import warnings
 from collections import Counter
 
+from ..engine.step.context import Balanced
 from ..errors import EquipoiseWarning
-from .step.context import Balanced
 
 __all__ = ["tally"]
 

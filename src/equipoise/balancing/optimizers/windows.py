@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from ..balancing.settings_checks import refuse_accumulation
-from ..errors import ClockError
-from ..methods.base import Method
-from .sources.dispatch import Settings
-from .step.accumulation import WAY_OUT, Accumulation
+from ...engine.sources.dispatch import Settings
+from ...engine.step.accumulation import WAY_OUT, Accumulation
+from ...errors import ClockError
+from ...methods.base import Method
+from ..settings_checks import refuse_accumulation
 
 __all__ = ["Windows", "refuse_flush"]
 

@@ -3,9 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from ..balancing.copies import Copyable
+from ..engine.graph.undo import begin, take_back_all
 from ..methods.base import Method
-from .undo import begin, take_back_all
+from .copies import Copyable
 
 __all__ = ["Whole"]
 
