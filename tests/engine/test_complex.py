@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 import equipoise as eq
 from equipoise.engine.blocks.dense import Jacobian
-from equipoise.engine.blocks.handout import nonfinite_heads
+from equipoise.engine.blocks.task_gradients import nonfinite_heads
 from equipoise.engine.reals import of_reals
 from equipoise.solve import Status
 

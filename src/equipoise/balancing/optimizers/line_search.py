@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...engine.blocks.handout import head_weights, through_losses
+from ...engine.blocks.handout import through_losses
 from ...engine.sources.dispatch import Settings
 from ...engine.step.context import Balanced, skip_or_raise
+from ...engine.step.hand_out import head_weights
 from ...engine.step.inject import hand_over
 from ...errors import EquipoiseError, EquipoiseWarning
 from ...methods import LinearScalarization

@@ -1,5 +1,6 @@
 """Per-task gradients of a step as blocks: each representation knows its inner products and its mixtures."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,13 +12,15 @@ from torch import Tensor
 from ...errors import EquipoiseError
 from ..cost.plan import Plan
 from ..graph.ownership import Ownership
+from ..reals import reals
 from .dense import Jacobian
 from .ghost import LinearRows
 from .products import can_be_trusted
 from .separable import SeparableRows
-from .stacked import StackedRows
 
-__all__ = ["Gradients", "Handout", "Own", "Part", "only_own"]
+_SMALL = 4096  # numbers: fewer are copied together sooner than looked at one by one
+
+__all__ = ["Gradients", "Handout", "Own", "Part", "StackedRows", "head_gradients", "nonfinite_heads", "only_own"]
 
 Own = list[tuple[Tensor, list[tuple[int, Tensor]]]]
 """Parameters that are not balanced, each with (row, gradient) of every task that has one."""
@@ -121,6 +124,8 @@ class Gradients:
         are first multiplied in their own precision, and once more in float64 where the result is too badly conditioned
         for that (`can_be_trusted`); else in float64 at once.
         """
+        if len(self.parts) == 1 and isinstance(self.parts[0], StackedRows):  # a small model: in float64 at once
+            return self.parts[0].gramian(), False
         linear = [part for part in self.parts if isinstance(part, LinearRows | SeparableRows)] if self.certified else []
         spared = [part.spared() for part in linear]
         rounded: dict[int, tuple[Tensor, Tensor]] = {}
@@ -190,6 +195,61 @@ class Gradients:
         return replace(self, parts=parts)
 
 
+@dataclass(frozen=True, eq=False)
+class StackedRows:
+    """Rows over all shared parameters in one tensor.
+
+    Attributes:
+        parameters: All of one type, on one device.
+        values: (k, n), of their type; n counts the numbers of all parameters.
+    """
+
+    parameters: Sequence[Tensor]
+    values: Tensor
+
+    def gramian(self) -> Tensor:
+        """(k, k) inner products of the rows, float64, symmetric to the bit. Cost: k² n / 2 multiply-adds."""
+        wide = self.values.double()
+        if wide.device.type == "cpu":
+            rows = wide.numpy()
+            return torch.from_numpy(rows @ rows.T)  # NumPy sees that both factors are one, and computes half of it
+        lower = (wide @ wide.T).tril()
+        return lower + lower.tril(-1).T
+
+    def combine(self, weights: Tensor) -> list[Tensor | None]:
+        """The weighted sum of the rows, one block a parameter."""
+        mixed = weights.to(self.values) @ self.values
+        pieces = mixed.split([parameter.numel() for parameter in self.parameters])
+        return [piece.view(parameter.shape) for piece, parameter in zip(pieces, self.parameters, strict=True)]
+
+    def only(self, rows: Sequence[int]) -> "StackedRows":
+        """Some of the rows."""
+        return StackedRows(self.parameters, self.values[list(rows)])
+
+    def of(self, parameters: Sequence[Tensor]) -> "StackedRows":
+        """Some of the parameters."""
+        wanted = {id(parameter) for parameter in parameters}
+        kept = [(parameter, block) for parameter, block in self._blocks() if id(parameter) in wanted]
+        return StackedRows([parameter for parameter, _ in kept], torch.cat([block for _, block in kept], dim=1))
+
+    def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
+        """The first parameter at which a row holds NaN or inf, how many values do, and of how many."""
+        for parameter, block in self._blocks():
+            count = int((~torch.isfinite(block[row])).sum())
+            if count:
+                return parameter, count, parameter.numel()
+        return None
+
+    def rows(self) -> list[list[Tensor]]:
+        """For each task one gradient a parameter, of its shape: views."""
+        blocks = [block.view(-1, *parameter.shape).unbind() for parameter, block in self._blocks()]
+        return [[block[row] for block in blocks] for row in range(len(self.values))]
+
+    def _blocks(self) -> list[tuple[Tensor, Tensor]]:
+        pieces = self.values.split([parameter.numel() for parameter in self.parameters], dim=1)
+        return list(zip(self.parameters, pieces, strict=True))
+
+
 def only_own(own: Own, rows: Sequence[int]) -> Own:
     """`Own` with only some of the rows, renumbered."""
     place = {row: number for number, row in enumerate(rows)}
@@ -204,3 +264,50 @@ def _sum(terms: Sequence[Tensor], count: int) -> Tensor:
     for number, term in enumerate(terms):
         total = term if number == 0 else total + term.to(total.device)
     return total
+
+
+def head_gradients(own: Own, weights: Tensor) -> Handout:
+    """Parameters that are not balanced, with the weighted sum of their gradients (half types summed in float32)."""
+    factors = weights.tolist()
+    alone = [(leaf, *rows[0]) for leaf, rows in own if len(rows) == 1]
+    if len(alone) == len(own) and own and not any([leaf.dtype != torch.float32 or g.is_sparse for leaf, _, g in alone]):  # noqa: C419
+        blocks = torch._foreach_mul([gradient for _, _, gradient in alone], [factors[row] for _, row, _ in alone])
+        return [(leaf, block) for (leaf, _, _), block in zip(alone, blocks, strict=True)]
+    handout = []
+    for leaf, rows in own:
+        wide = torch.promote_types(leaf.dtype, torch.float32)
+        total: Tensor | None = None
+        for number, gradient in rows:
+            block = gradient.to_dense() if gradient.is_sparse else gradient
+            block = (block if block.dtype == wide else block.to(wide)) * factors[number]
+            total = block if total is None else total.add_(block)
+        if total is not None:
+            handout.append((leaf, total if leaf.dtype == wide else total.to(leaf.dtype)))
+    return handout
+
+
+def nonfinite_heads(own: Own) -> dict[int, int]:
+    """Rows whose gradient on a parameter of their own holds NaN or inf, each with the place of the first in `own`."""
+    entries = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
+    entries = [entry for entry in entries if entry[2].numel()]
+    if not entries:
+        return {}
+    # NaN and inf make a sum NaN or inf, which reads each number once; one wait on the device for all of them
+    blocks = [block for _, _, block in entries]
+    if len({(block.dtype, block.device) for block in blocks}) == 1 and max(map(Tensor.numel, blocks)) <= _SMALL:
+        together = torch.cat([block.reshape(-1) for block in blocks])  # k heads: two operations, not k
+        if math.isfinite(together.sum(dtype=torch.float64).item()):
+            return {}
+    device = entries[0][2].device
+    sums = [block.sum(dtype=torch.promote_types(block.dtype, torch.float32)) for _, _, block in entries]
+    flags = torch.isfinite(torch.stack([total.to(device, torch.float64) for total in sums])).tolist()
+    found: dict[int, int] = {}
+    for (row, place, block), fine in zip(entries, flags, strict=True):
+        if not fine and not bool(torch.isfinite(block).all()):  # a sum of finite numbers may overflow
+            found.setdefault(row, place)
+    return found
+
+
+def _values(block: Tensor) -> Tensor:
+    values = block.coalesce().values() if block.is_sparse else block
+    return reals(values) if values.is_complex() else values  # a sum in float64 would lose the imaginary parts

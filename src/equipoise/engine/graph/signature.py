@@ -1,12 +1,14 @@
 """A graph recognised by its shape: the same network, run once more, has other nodes in the same places."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from weakref import ref
 
 import torch
 from torch import Size, Tensor, dtype
 from torch.autograd.graph import Node
+from torch.nn import Parameter
 from torch.utils.hooks import RemovableHandle
 
 from .autograd_graph import Graph
@@ -42,7 +44,8 @@ class Signature:
         roots: For each loss, and each of the features, the place of its node and the number of its output there.
         kinds: Class of each node.
         below: For each node where its gradients go: (place, output number), place -1 for nowhere.
-        leaves: Place, leaf, and its type and shape.
+        leaves: Place, parameter, type and shape. Parameters are held weakly; None stands for an input, which may be
+            another tensor each time.
         saved: Place and name of every tensor that a node keeps for backward.
         extents: Place and shape at some nodes whose shape matters.
     """
@@ -50,18 +53,21 @@ class Signature:
     roots: tuple[tuple[int, int], ...]
     kinds: tuple[type, ...]
     below: tuple[_Below, ...]
-    leaves: tuple[tuple[int, Tensor, dtype, Size], ...]
+    leaves: tuple[tuple[int, ref[Tensor] | None, dtype, Size | None], ...]
     saved: tuple[tuple[int, str], ...]
     extents: tuple[tuple[int, Size], ...]
 
     @staticmethod
-    def of(outputs: Sequence[Tensor], graph: Graph, shaped: Sequence[Node]) -> "Signature | None":
+    def of(
+        outputs: Sequence[Tensor], graph: Graph, shaped: Sequence[Node], inputs: Container[int]
+    ) -> "Signature | None":
         """The signature of a graph as it was read.
 
         Args:
             outputs: The losses, and the features.
             graph: Behind the losses.
             shaped: Nodes whose output shape belongs to the signature.
+            inputs: Leaves that are no parameters, by identity.
 
         Returns:
             None for graphs that no signature can describe: outputs that are leaves or not part of it, nodes written in
@@ -76,7 +82,10 @@ class Signature:
             tuple((place[loss.grad_fn], loss.output_nr) for loss in outputs),
             tuple(type(node) for node in graph.nodes),
             tuple(tuple((place[parent], output) for parent, output in graph.below[node]) for node in graph.nodes),
-            tuple((number, leaf, leaf.dtype, leaf.shape) for number, leaf in leaves),
+            tuple(
+                (number, None, leaf.dtype, None) if id(leaf) in inputs else (number, ref(leaf), leaf.dtype, leaf.shape)
+                for number, leaf in leaves
+            ),
             tuple((number, name) for number, node in enumerate(graph.nodes) for name in _keeps(type(node))),
             tuple((place[node], node._input_metadata[0].shape) for node in shaped),  # type: ignore[attr-defined]
         )
@@ -115,10 +124,11 @@ class Signature:
         if len(set(found)) != len(found):  # two places that have become one
             return None
         nodes: list[Node] = found  # type: ignore[assignment]
-        for number, leaf, kind_of, shape in self.leaves:
-            if nodes[number].variable is not leaf or leaf._backward_hooks:  # type: ignore[attr-defined]
+        for number, known, kind_of, shape in self.leaves:
+            leaf: Tensor = nodes[number].variable  # type: ignore[attr-defined]
+            if leaf.dtype != kind_of or leaf._backward_hooks:
                 return None
-            if leaf.dtype != kind_of or leaf.shape != shape:
+            if isinstance(leaf, Parameter) if known is None else leaf is not known() or leaf.shape != shape:
                 return None
         for number, shape in self.extents:
             if nodes[number]._input_metadata[0].shape != shape:  # type: ignore[attr-defined]

@@ -3,23 +3,25 @@
 A model whose gradients are a few hundred thousand numbers spends its step in single operations, not in arithmetic. So
 heads are differentiated in one call, passes through the common part run together, and all rows lie in one tensor. Where
 heads do not begin with a product they are taken one by one; where the common part cannot be entered by several
-gradients at once, or tasks are two, each loss gets one pass through everything.
+gradients at once, or tasks are two, each loss gets one pass through everything. `writing` decides.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from ..blocks.stacked import StackedRows
-from ..blocks.task_gradients import Gradients, Own
+from ..blocks.task_gradients import Gradients, Own, StackedRows
 from ..cost.plan import Plan
-from ..graph.signature import Signature
+from ..graph.ownership import Ownership
+from ..graph.signature import HookWatch, Signature
 
-__all__ = ["Recipe"]
+__all__ = ["Prepared", "Recipe", "Recipes"]
+
+_KEPT = 8  # recipes for one set of present tasks, as for a smaller last batch; and sets of tasks
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +30,8 @@ class Recipe:
 
     Attributes:
         signature: Of the graph.
-        shared: Parameters that are balanced.
-        own: Every other parameter, with the row of the one task that has it.
+        shared: Places of the parameters that are balanced.
+        own: Place of every other leaf, with the rows of the tasks that have it: one, or several of an input.
         plan: What the Balancer shows.
         version: Of the ownership that it was written under.
         cut: Place and output number of the tensor between the heads and the common part; None where each loss gets a
@@ -39,14 +41,14 @@ class Recipe:
     """
 
     signature: Signature
-    shared: Sequence[Tensor]
-    own: Sequence[tuple[Tensor, int]]
+    shared: Sequence[int]
+    own: Sequence[tuple[int, Sequence[int]]]
     plan: Plan
     version: int
     cut: tuple[int, int] | None = None
     entrances: Sequence[int] = ()
 
-    def run(self, losses: Sequence[Tensor], nodes: Sequence[Node], keep: bool) -> Gradients:
+    def run(self, losses: Sequence[Tensor], nodes: Sequence[Any], keep: bool) -> Gradients:
         """The gradients of a step.
 
         Args:
@@ -54,67 +56,117 @@ class Recipe:
             nodes: Of their graph, as the signature found them.
             keep: Whether the graph is needed afterwards.
         """
-        count = len(losses)
+        count, shared = len(losses), [nodes[place].variable for place in self.shared]
         if self.cut is None:
-            rows, own = self._one_by_one(losses, self.shared, keep)
-            values = torch.stack([_flat(row, self.shared) for row in rows])
+            rows, own = self._one_by_one(losses, nodes, shared, keep)
+            values = torch.cat([block.reshape(-1) for row in rows for block in row]).view(count, -1)
         else:
             cut = GradientEdge(nodes[self.cut[0]], self.cut[1])
-            sent, own = self._heads_at_once(losses, nodes) if self.entrances else self._heads(losses, cut)
-            found = _grad([cut], self.shared, [sent], keep, is_grads_batched=True)
-            values = torch.cat(
-                [
-                    sent.new_zeros(count, leaf.numel()) if block is None else block.reshape(count, -1)
-                    for leaf, block in zip(self.shared, found, strict=True)
-                ],
-                dim=1,
-            )
-        return Gradients([StackedRows(self.shared, values)], own, self.plan, count)
+            if self.entrances:
+                columns, factors, own = self.heads(losses, nodes)
+                sent = _multiplied(columns, factors)
+            else:
+                rows, own = self._one_by_one(losses, nodes, [cut], True)
+                sent = torch.stack([row[0] for row in rows])
+            found = _grad([cut], shared, [sent], keep, is_grads_batched=True, materialize_grads=True)
+            values = torch.cat([block.reshape(count, -1) for block in found], dim=1)
+        return Gradients([StackedRows(shared, values)], own, self.plan, count)
 
-    def _heads_at_once(self, losses: Sequence[Tensor], nodes: Sequence[Node]) -> tuple[Tensor, Own]:
-        """What all heads send back, the gradients at their products times the weights, and their parameters'."""
+    def heads(self, losses: Sequence[Tensor], nodes: Sequence[Any]) -> tuple[list[Tensor], list[Tensor], Own]:
+        """All heads at once: the gradients at their products, the weights of these, and their parameters' gradients."""
         places = [nodes[place] for place in self.entrances]
-        factors: list[Tensor] = [node._saved_mat2.detach() for node in places]  # type: ignore[attr-defined]
-        wanted = [*(leaf for leaf, _ in self.own), *(GradientEdge(node, 0) for node in places)]
-        found = _grad(losses, wanted, None, True)
-        columns = found[len(self.own) :]
-        if any(factor.shape != factors[0].shape for factor in factors):
-            return torch.stack([column @ factor.T for column, factor in zip(columns, factors, strict=True)]), self._of(
-                found
-            )
-        return torch.stack(columns) @ torch.stack(factors).mT, self._of(found)
-
-    def _heads(self, losses: Sequence[Tensor], cut: GradientEdge) -> tuple[Tensor, Own]:
-        rows, own = self._one_by_one(losses, [cut], True)
-        like = next(row[0] for row in rows if row[0] is not None)
-        return torch.stack([torch.zeros_like(like) if row[0] is None else row[0] for row in rows]), own
+        factors = [node._saved_mat2.detach() for node in places]
+        leaves = [nodes[place].variable for place, _ in self.own]
+        found = _grad(losses, [*leaves, *[GradientEdge(node, 0) for node in places]], None, True)
+        own: Own = [
+            (leaf, [(rows[0], block)])
+            for leaf, (_, rows), block in zip(leaves, self.own, found, strict=False)
+            if block is not None
+        ]
+        return found[len(leaves) :], factors, own
 
     def _one_by_one(
-        self, losses: Sequence[Tensor], goals: Sequence[Tensor | GradientEdge], keep: bool
-    ) -> tuple[list[list[Any]], Own]:
-        """A pass for each loss to the goals and to the task's own parameters."""
-        rows, own = [], Own()
+        self, losses: Sequence[Tensor], nodes: Sequence[Any], goals: Sequence[Any], keep: bool
+    ) -> tuple[list[list[Tensor]], Own]:
+        """A pass for each loss to the goals and to the task's own leaves."""
+        brought: dict[int, list[tuple[int, Tensor]]] = {place: [] for place, _ in self.own}
+        found = []
         for row, loss in enumerate(losses):
-            mine = [leaf for leaf, owner in self.own if owner == row]
-            found = _grad([loss], [*goals, *mine], None, keep or row + 1 < len(losses))
-            rows.append(found[: len(goals)])
-            own += [
-                (leaf, [(row, block)])
-                for leaf, block in zip(mine, found[len(goals) :], strict=True)
-                if block is not None
-            ]
-        return rows, own
+            mine = [place for place, rows in self.own if row in rows]
+            wanted = [*goals, *[nodes[place].variable for place in mine]]
+            blocks = _grad([loss], wanted, None, keep or row + 1 < len(losses), materialize_grads=True)
+            found.append(blocks[: len(goals)])
+            for place, block in zip(mine, blocks[len(goals) :], strict=True):
+                brought[place].append((row, block))
+        return found, [(nodes[place].variable, blocks) for place, blocks in brought.items()]
 
-    def _of(self, found: Sequence[Tensor | None]) -> Own:
-        pairs = zip(self.own, found, strict=False)
-        return [(leaf, [(row, block)]) for (leaf, row), block in pairs if block is not None]
+
+Prepared = tuple[Recipe, Sequence[Node]]
+"""A recipe, and the nodes of the graph that it is run on."""
+
+
+@dataclass(eq=False)
+class Recipes:
+    """The recipes of one Balancer.
+
+    Attributes:
+        ownership: Who owns which parameter.
+        watch: Whether hooks were registered since the last step.
+        known: By the tasks present, the most recent first.
+        written: How many were written, and `used` how often one served: a graph that is new in every step is not
+            analysed for ever.
+    """
+
+    ownership: Ownership
+    watch: HookWatch = field(default_factory=HookWatch)
+    known: dict[tuple[int, ...], list[Recipe]] = field(default_factory=dict)
+    written: int = 0
+    used: int = 0
+
+    def find(self, losses: Sequence[Tensor], features: Sequence[Tensor], tasks: tuple[int, ...]) -> Prepared | None:
+        """The recipe of a graph that is known, and this step's nodes; None where anything has changed."""
+        for recipe in self.known.get(tasks, ()):
+            if recipe.version == self.ownership.version:
+                nodes = recipe.signature.nodes([*losses, *features], self.watch)
+                if nodes is not None:
+                    self.used += 1
+                    return recipe, nodes
+        return None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether one more may be written."""
+        return self.written <= _KEPT + self.used
+
+    def keep(self, recipe: Recipe, outputs: Sequence[Tensor], tasks: tuple[int, ...]) -> Prepared | None:
+        """Takes in a recipe, for this step and later ones.
+
+        Args:
+            recipe: Written for this step's graph.
+            outputs: The losses, and the features.
+            tasks: Numbers of the present tasks.
+
+        Returns:
+            None where the step has to go the long way: a hook may be waiting, or tensors are kept through hooks.
+        """
+        nodes = recipe.signature.nodes(outputs, self.watch)
+        if nodes is None:
+            return None
+        self.written += 1
+        here = [old for old in self.known.get(tasks, []) if old.version == self.ownership.version]
+        self.known[tasks] = [recipe, *here[: _KEPT - 1]]
+        while len(self.known) > _KEPT:
+            del self.known[next(iter(self.known))]
+        return recipe, nodes
+
+
+def _multiplied(columns: Sequence[Tensor], factors: Sequence[Tensor]) -> Tensor:
+    """What each head sends back: the gradient at its product times the weight."""
+    if any([factor.shape != factors[0].shape for factor in factors]):  # noqa: C419 - a generator costs calls
+        return torch.stack([column @ factor.T for column, factor in zip(columns, factors, strict=True)])
+    return torch.stack(columns) @ torch.stack(factors).mT
 
 
 def _grad(outputs: Any, wanted: Any, gradients: Any, keep: bool, **more: bool) -> list[Any]:
     found = torch.autograd.grad(outputs, wanted, gradients, retain_graph=keep, allow_unused=True, **more)
     return list(found)
-
-
-def _flat(row: Sequence[Tensor | None], like: Sequence[Tensor]) -> Tensor:
-    blocks = [torch.zeros_like(p) if block is None else block for block, p in zip(row, like, strict=True)]
-    return torch.cat([block.reshape(-1) for block in blocks])

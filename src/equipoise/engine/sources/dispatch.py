@@ -1,5 +1,6 @@
 """The gradients of a step, in the way that was asked for."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,12 +11,12 @@ from torch import Tensor
 from ...core.tasks import Tasks
 from ...errors import InputError
 from ...methods.base import JacobianMethod, Method
-from ..blocks.handout import nonfinite_heads
-from ..blocks.task_gradients import Gradients
+from ..blocks.task_gradients import Gradients, nonfinite_heads
 from ..cost.memory import flat_copies, refuse_above
-from ..cost.plan import Plan
 from ..graph.autograd_graph import read_graph
 from ..graph.inspection import inspect_graph, refuse_unreached
+from ..passes.recipe import Prepared, Recipes
+from ..passes.recipe_writing import write_recipe
 from .features import Features
 from .mode import Mode, Request, Tools
 
@@ -73,7 +74,7 @@ def gradients_of(
     small = mode.straight and method.needs == "gramian" and not jacobian
     known = recipes.find(losses, features, tasks.present) if small else None
     if known is not None:
-        return recipes.run(known, losses, keep)
+        return _straight(known, losses, keep, recipes)
     graph = read_graph(losses)
     if features:
         refuse_unreached(losses, tasks.here, features, graph)
@@ -89,13 +90,14 @@ def gradients_of(
     )  # fmt: skip
     if request.jacobian or not mode.straight:  # exact products look for room themselves
         _refuse_what_does_not_fit(mode, request)
-    if small and not facts.half:
+    if small and not facts.half and recipes.wanted:
         request.leaves()
-        plan = Plan("two-phase" if features else "sequential", "a small model", len(losses))
-        known = recipes.write(losses, features, tasks.present, graph, plan, settings.memory_limit)
-        if known is not None:
-            request.announced(known[0].plan)
-            return recipes.run(known, losses, keep)
+        recipe = write_recipe(losses, features, tasks.present, graph, tools.ownership)
+        if recipe is not None and (recipe.plan.memory or 0) <= (settings.memory_limit or math.inf):
+            known = recipes.keep(recipe, [*losses, *features], tasks.present)
+            if known is not None:
+                request.announced(recipe.plan)
+                return _straight(known, losses, keep, recipes)
     power = power if facts.half else 0
     while True:
         if power:
@@ -108,6 +110,13 @@ def gradients_of(
             return found
         power = max(power - 4, 0)
         request = replace(request, losses=losses, graph=graph, keep=keep)
+
+
+def _straight(known: Prepared, losses: Sequence[Tensor], keep: bool, recipes: Recipes) -> Gradients:
+    recipe, nodes = known
+    found = recipe.run(losses, nodes, keep)
+    recipes.watch.note()
+    return found
 
 
 def _refuse_what_does_not_fit(mode: Mode, request: Request) -> None:

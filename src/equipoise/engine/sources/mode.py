@@ -19,7 +19,7 @@ from ..cost.plan import Plan
 from ..engine_state import Reused
 from ..graph.autograd_graph import Graph
 from ..graph.ownership import Ownership
-from ..passes.recipes import Recipes
+from ..passes.recipe import Recipes
 
 __all__ = ["Mode", "Request", "Tools", "refuse_mode"]
 
@@ -121,12 +121,14 @@ class Mode(ABC):
         accumulates: Whether gradients of micro-batches can be added up. ``"gradients"``: as they are; ``"sketches"``:
             for weights only, and the losses' graphs are kept; "" if not.
         straight: Whether it computes exact gradients, so that steps of small models go by `Recipes`.
+        remembers: Whether weights of one step serve in later ones (`remember`, `recall`).
         single: Whether one set of weights is all that it gives, so that groups of parameters cannot have their own.
     """
 
     accumulates: ClassVar[str] = ""
     single: ClassVar[bool] = True
     straight: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
 
     @property
     def exact(self) -> bool:
@@ -153,17 +155,13 @@ class Mode(ABC):
         """What a step will cost, before its passes; exact engines make their plan as they go."""
         raise NotImplementedError
 
-    def recall(
-        self, losses: Sequence[Tensor], tasks: Tasks, ownership: Ownership, reused: Reused | None
-    ) -> Reused | None:
+    def recall(self, losses: Sequence[Tensor], tasks: Tasks, ownership: Ownership, reused: Reused) -> Reused | None:
         """Weights of an earlier step that serve in this one, or None: the gradients are then computed."""
-        del losses, tasks, ownership, reused
-        return None
+        raise NotImplementedError
 
-    def remember(self, weights: Tensor, heads: Tensor, step: Step) -> Reused | None:
-        """What is carried to the next steps; None for nothing."""
-        del weights, heads, step
-        return None
+    def remember(self, weights: Tensor, heads: Tensor, step: Step) -> Reused:
+        """What is carried to the next steps."""
+        raise NotImplementedError
 
     def refused_by(self, method: Method) -> str:
         """Why a method cannot use it, or the empty string."""

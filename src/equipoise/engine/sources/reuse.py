@@ -46,6 +46,7 @@ class Every(Mode):
 
     n: int
     straight: ClassVar[bool] = True
+    remembers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
@@ -64,11 +65,9 @@ class Every(Mode):
         """Those of an exact step."""
         return Exact().compute(request)
 
-    def recall(
-        self, losses: Sequence[Tensor], tasks: Tasks, ownership: Ownership, reused: Reused | None
-    ) -> Reused | None:
+    def recall(self, losses: Sequence[Tensor], tasks: Tasks, ownership: Ownership, reused: Reused) -> Reused | None:
         """The weights for this step, or None where it has to be exact."""
-        if reused is None or reused.age >= self.n or reused.present != tasks.present:
+        if reused.age >= self.n or reused.present != tasks.present:
             return None
         leaves = leaves_behind(losses)
         ownership.meet(leaves, complete=len(tasks.present) == len(tasks.names))
@@ -76,7 +75,7 @@ class Every(Mode):
             return None
         return replace(reused, age=reused.age + 1)
 
-    def remember(self, weights: Tensor, heads: Tensor, step: Step) -> Reused | None:
+    def remember(self, weights: Tensor, heads: Tensor, step: Step) -> Reused:
         """An exact step's weights, to serve again."""
         return Reused(step.tasks.present, tuple(weights.tolist()), tuple(heads.tolist()), 1)
 

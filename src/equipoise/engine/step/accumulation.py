@@ -13,10 +13,11 @@ from ..blocks.dense import Jacobian
 from ..blocks.task_gradients import Gradients, Own
 from ..cost.plan import Plan
 from ..graph.autograd_graph import leaves_behind
+from ..sources.dispatch import gradients_of
 from ..sources.mode import Tools
 from ..sources.sketch import Sketch, SketchRows
-from .context import Balanced, Context, Held, finite_only, refuse_nonfinite_losses
-from .step import run_step
+from .context import Balanced, Context, Held, refuse_nonfinite_losses
+from .step import finite_only, run_step
 
 __all__ = ["WAY_OUT", "Accumulation", "balance_waiting", "take_in"]
 
@@ -218,7 +219,12 @@ def take_in(now: Context, waiting: Accumulation) -> Accumulation:
         refuse_nonfinite_losses(now.step, settings)
     found = []
     if not looks:
-        found.append(now.gradients(now.losses, features=now.features, keep=now.retain_graph, jacobian=True))
+        found.append(
+            gradients_of(
+                now.method, now.losses, now.step.tasks, now.tools, settings, now.carried.power, features=now.features,
+                keep=now.retain_graph, jacobian=True,
+            )
+        )  # fmt: skip
         if strict:
             finite_only(now, found[0])
     return waiting.with_batch(now.losses, now.step, found, hold)

@@ -12,22 +12,16 @@ from ...core.tasks import Tasks
 from ...errors import NonFiniteError, listed
 from ...methods.base import Method, State, Step
 from ...methods.run import Directed, Weighed
-from ..blocks.handout import (
-    factor_of,
-    nonfinite_heads,
-    nothing_finite,
-)
-from ..blocks.task_gradients import Gradients, Handout
+from ..blocks.task_gradients import Handout
 from ..cost.plan import Plan
 from ..engine_state import Carried
-from ..sources.dispatch import Settings, gradients_of
+from ..sources.dispatch import Settings
 from ..sources.mode import Tools
 
 __all__ = [
     "Balanced",
     "Context",
     "Held",
-    "finite_only",
     "refuse_nonfinite_losses",
     "skip_or_raise",
     "weights_overflow",
@@ -118,28 +112,6 @@ class Context:
             [(row, loss, 1.0) for row, loss in enumerate(self.losses)] if self.accumulated is None else self.accumulated
         )
 
-    @property
-    def factor(self) -> float:
-        """What ``scale=`` multiplies every gradient by."""
-        return factor_of(len(self.step.tasks.present), self.settings.scale)
-
-    def gradients(
-        self, losses: Sequence[Tensor], *, features: Sequence[Tensor] = (), keep: bool = False, jacobian: bool = False
-    ) -> Gradients:
-        """Gradients of the present tasks' losses, or of theirs on another batch."""
-        tasks, power = self.step.tasks, self.carried.power
-        return gradients_of(
-            self.method,
-            losses,
-            tasks,
-            self.tools,
-            self.settings,
-            power,
-            features=features,
-            keep=keep,
-            jacobian=jacobian,
-        )
-
     def only(self, rows: list[int], names: tuple[str, ...]) -> "Context":
         """The same without some tasks."""
         place = {row: number for number, row in enumerate(rows)}
@@ -158,40 +130,6 @@ class Context:
             if self.accumulated is None
             else [(place[row], loss, share) for row, loss, share in self.accumulated if row in place],
         )
-
-    def outcome(self, targets: Handout, plan: Plan, carried: Carried, **more: object) -> Balanced:
-        """A `Balanced` of this step; `more` are its other fields."""
-        return Balanced(
-            targets,
-            plan,
-            self.step.tasks,
-            self.step.losses,
-            carried,
-            skipped=self.skipped,
-            factor=self.factor,
-            **more,  # type: ignore[arg-type]
-        )
-
-
-def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, Gradients]":
-    """The step without tasks whose gradient is not finite, or the end of it."""
-    in_trunk = torch.nonzero(~torch.isfinite(source.gramian().diagonal())).ravel().tolist()
-    in_heads = nonfinite_heads(source.own)
-    bad = sorted({*in_trunk, *in_heads})
-    if not bad:
-        return now, source
-    nothing = now.outcome([], source.plan, now.carried, gramian=source.gramian())
-    if now.settings.nonfinite == "propagate":
-        return nothing._replace(targets=nothing_finite(source.parameters()))
-    here, ownership = now.step.tasks.here, now.tools.ownership
-    spots = {row: f"first in {ownership.name(source.own[place][0])}" for row, place in in_heads.items()}
-    spots |= {row: source.first_nonfinite(row, ownership) for row in in_trunk}
-    shown = [f"'{here[row]}': {spots[row]}" for row in bad]
-    names = skip_or_raise("gradient", [here[i] for i in bad], shown, now.settings)
-    kept = [row for row in range(len(here)) if row not in bad]
-    if not kept:
-        return nothing._replace(skipped=now.skipped + names)
-    return now.only(kept, names), source.only(kept)
 
 
 def refuse_nonfinite_losses(step: Step, settings: Settings) -> tuple[str, ...]:
@@ -221,7 +159,8 @@ def weights_overflow(method: Method, now: Context, weighed: Weighed) -> NonFinit
     """The error for finite losses whose weights are not, or are too large for the losses' type."""
     assert now.step.losses is not None
     types = {row: loss.dtype for row, loss, _ in now.held}
-    given = [(weight * now.factor).to(types[row]).item() for row, weight in enumerate(weighed.weights)]
+    factor = len(types) if now.settings.scale == "sum" else 1
+    given = [(weight * factor).to(types[row]).item() for row, weight in enumerate(weighed.weights)]
     shown = [
         f"'{name}' (loss {value:.6g}): weight {weight} in {types[row]}"
         for row, (name, value, weight) in enumerate(

@@ -1,16 +1,34 @@
 """From weights to what each parameter receives."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from ...errors import NonFiniteError
-from ..blocks.handout import head_gradients, mixture_at, nonfinite_heads, through_losses
-from ..blocks.task_gradients import Gradients, Handout
+from ...methods.run import Weighed
+from ..blocks.handout import mixture_at, through_losses
+from ..blocks.task_gradients import Gradients, Handout, head_gradients, nonfinite_heads
 from ..graph.autograd_graph import leaves_behind
 from ..graph.inspection import inspect_graph
 from .context import Context
 
-__all__ = ["hand_out", "on_own"]
+__all__ = ["factor_of", "hand_out", "head_weights", "on_own"]
+
+
+def factor_of(now: Context) -> float:
+    """What multiplies every gradient: 1, or with ``scale="sum"`` the number of tasks in the step."""
+    return float(len(now.step.tasks.present)) if now.settings.scale == "sum" else 1.0
+
+
+def head_weights(weighed: Weighed, heads: Literal["own", "weighted"]) -> Tensor:
+    """The weight of each task's gradient on parameters of its own, (k,)."""
+    weights = weighed.weights
+    if heads == "own":
+        return torch.full((weights.shape[-1],), 1 / weights.shape[-1], dtype=weights.dtype)
+    weights = weights.cpu().clone()
+    weights[list(weighed.left_out)] = 1 / len(weights)  # no gradient in the trunk is no reason to stop the head
+    return weights
 
 
 def hand_out(now: Context, source: Gradients, weights: Tensor, heads: Tensor) -> Handout:
@@ -24,9 +42,9 @@ def hand_out(now: Context, source: Gradients, weights: Tensor, heads: Tensor) ->
     """
     if now.settings.mode == "inject" and source.mixed:
         others = _not_shared(now, source, heads, None)  # a pass to inputs comes before the one that frees the graph
-        return _mixture(now, source, weights * now.factor) + others
+        return _mixture(now, source, weights * factor_of(now)) + others
     # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
-    return through_losses(now.held, weights, now.factor) + _not_shared(now, source, heads, weights.cpu())
+    return through_losses(now.held, weights, factor_of(now)) + _not_shared(now, source, heads, weights.cpu())
 
 
 def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | None) -> Handout:
@@ -40,7 +58,7 @@ def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | 
     """
     unscale, later = 2.0**-source.power, source.at_inputs
     if given is None and now.settings.heads == "own" and later is None:
-        return head_gradients(source.own, heads * (now.factor * unscale))  # all alike
+        return head_gradients(source.own, heads * (factor_of(now) * unscale))  # all alike
     inputs = _weights_of_inputs(now, heads)
     if given is not None:
         heads, inputs = heads - given, inputs - given
@@ -49,11 +67,11 @@ def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | 
     if not torch.equal(heads, inputs):
         at_inputs = [entry for entry in own if not now.tools.ownership.is_parameter(entry[0])]
         own = [entry for entry in own if now.tools.ownership.is_parameter(entry[0])]
-        handout += head_gradients(at_inputs, inputs * (now.factor * unscale))
+        handout += head_gradients(at_inputs, inputs * (factor_of(now) * unscale))
     if given is None or bool(heads.any()):  # nothing is missing: nothing is handed out, the losses' graph is all
-        handout += head_gradients(own, heads * (now.factor * unscale))
+        handout += head_gradients(own, heads * (factor_of(now) * unscale))
     if later is not None:
-        handout += [(leaf, block * unscale) for leaf, block in later(inputs * now.factor, source.numbers)]
+        handout += [(leaf, block * unscale) for leaf, block in later(inputs * factor_of(now), source.numbers)]
     return handout
 
 
@@ -101,7 +119,7 @@ def on_own(now: Context, heads: Tensor, given: Tensor) -> Handout:
     scale = 2.0**now.carried.power if inspect_graph(losses).half else 1.0
     handout: Handout = []
     for chosen, wanted in parts:
-        missing = (wanted - given) * now.factor
+        missing = (wanted - given) * factor_of(now)
         if bool(missing.any()):
             handout += [(leaf, block / scale) for leaf, block in mixture_at(chosen, losses, missing * scale)]
     return handout

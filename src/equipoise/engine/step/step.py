@@ -13,18 +13,19 @@ from ...errors import NonFiniteError
 from ...methods.base import GramianMethod, JacobianMethod, LossMethod, Method
 from ...methods.run import Directed, Weighed, run_gramian_method, run_loss_method, run_method
 from ...solve import Status
-from ..blocks.handout import all_finite, head_gradients, head_weights, nothing_finite, through_losses
+from ..blocks.handout import all_finite, nothing_finite, through_losses
 from ..blocks.layout import extended, grown, laid_out, taken_apart
-from ..blocks.task_gradients import Gradients, Handout
+from ..blocks.task_gradients import Gradients, Handout, head_gradients, nonfinite_heads
 from ..cost.plan import Plan
 from ..engine_state import Carried, Reused
 from ..graph.autograd_graph import leaves_behind
+from ..sources.dispatch import gradients_of
 from ..sources.reuse import weights_again
-from .context import Balanced, Context, finite_only, refuse_nonfinite_losses, weights_overflow
-from .hand_out import hand_out, on_own
+from .context import Balanced, Context, refuse_nonfinite_losses, skip_or_raise, weights_overflow
+from .hand_out import factor_of, hand_out, head_weights, on_own
 from .parameter_groups import run_by_group
 
-__all__ = ["run_step"]
+__all__ = ["finite_only", "run_step"]
 
 
 def run_step(now: Context, source: Gradients | None = None) -> Balanced:
@@ -43,7 +44,7 @@ def run_step(now: Context, source: Gradients | None = None) -> Balanced:
     assert now.step.losses is not None
     method, settings, values = now.method, now.settings, now.step.losses.tolist()
     if not all(map(math.isfinite, values)):
-        nothing = now.outcome([], Plan("none", "no task is finite", 0), now.carried)
+        nothing = _ended(now, [], Plan("none", "no task is finite", 0), now.carried)
         if settings.nonfinite == "propagate":
             leaves = leaves_behind([loss for _, loss, _ in now.held] or now.losses)
             return nothing._replace(targets=nothing_finite(leaves or (source.parameters() if source else [])))
@@ -55,21 +56,51 @@ def run_step(now: Context, source: Gradients | None = None) -> Balanced:
     if isinstance(method, LossMethod):
         return _by_losses(method, now)
     if source is None:
-        step, ownership = now.step, now.tools.ownership
-        old = settings.gradients.recall(now.losses, step.tasks, ownership, now.carried.reused)
-        if old is not None:
-            return _with_old_weights(old, now)
+        mode, reused = settings.gradients, now.carried.reused
+        if mode.remembers and reused is not None:
+            old = mode.recall(now.losses, now.step.tasks, now.tools.ownership, reused)
+            if old is not None:
+                return _with_old_weights(old, now)
         if now.second is not None:
             return _by_second_batch(method, now, now.second)
-        source = now.gradients(now.losses, features=now.features, keep=now.retain_graph)
+        source = gradients_of(
+            method, now.losses, now.step.tasks, now.tools, settings, now.carried.power, features=now.features,
+            keep=now.retain_graph,
+        )  # fmt: skip
     return _by_gradients(method, now, source)
+
+
+def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, Gradients]":
+    """The step without tasks whose gradient is not finite, or the end of it."""
+    squares = source.gramian().diagonal().tolist()
+    in_trunk = [] if all(map(math.isfinite, squares)) else [i for i, v in enumerate(squares) if not math.isfinite(v)]
+    in_heads = nonfinite_heads(source.own)
+    if not in_trunk and not in_heads:
+        return now, source
+    bad = sorted({*in_trunk, *in_heads})
+    nothing = _ended(now, [], source.plan, now.carried, gramian=source.gramian())
+    if now.settings.nonfinite == "propagate":
+        return nothing._replace(targets=nothing_finite(source.parameters()))
+    here, ownership = now.step.tasks.here, now.tools.ownership
+    spots = {row: f"first in {ownership.name(source.own[place][0])}" for row, place in in_heads.items()}
+    spots |= {row: source.first_nonfinite(row, ownership) for row in in_trunk}
+    shown = [f"'{here[row]}': {spots[row]}" for row in bad]
+    names = skip_or_raise("gradient", [here[i] for i in bad], shown, now.settings)
+    kept = [row for row in range(len(here)) if row not in bad]
+    if not kept:
+        return nothing._replace(skipped=now.skipped + names)
+    return now.only(kept, names), source.only(kept)
+
+
+def _ended(now: Context, handout: Handout, plan: Plan, carried: Carried, **more: object) -> Balanced:
+    """The outcome of a step; `more` are its other fields."""
+    tasks, losses, factor = now.step.tasks, now.step.losses, factor_of(now)
+    return Balanced(handout, plan, tasks, losses, carried, skipped=now.skipped, factor=factor, **more)  # type: ignore[arg-type]
 
 
 def _named(outcome: Weighed | Directed, source: Gradients) -> Any:
     """The outcome under its right name where there was nothing to balance: no gradients are not gradients of zero."""
-    if any(part.parameters for part in source.parts):
-        return outcome
-    return outcome._replace(status=Status.NOTHING_SHARED)
+    return outcome if source.shared_parameters() else outcome._replace(status=Status.NOTHING_SHARED)
 
 
 def _by_losses(method: LossMethod, now: Context) -> Balanced:
@@ -77,17 +108,17 @@ def _by_losses(method: LossMethod, now: Context) -> Balanced:
     weighed = run_loss_method(method, now.step.losses, now.state, now.step)
     stack = now.stack
     if stack is None:
-        handout = through_losses(now.held, weighed.weights, now.factor)
+        handout = through_losses(now.held, weighed.weights, factor_of(now))
     else:
-        weights = weighed.weights if now.factor == 1 else weighed.weights * now.factor
+        weights = weighed.weights if factor_of(now) == 1 else weighed.weights * factor_of(now)
         handout = [(stack, weights.to(stack))]
     plan = _plan_of_losses(type(method))
     if not all_finite([gradient for _, gradient in handout], weighed.trained.values()):
         if now.settings.nonfinite == "propagate":
             leaves = leaves_behind([loss for _, loss, _ in now.held])
-            return now.outcome(nothing_finite(leaves), plan, now.carried)
+            return _ended(now, nothing_finite(leaves), plan, now.carried)
         raise weights_overflow(method, now, weighed)
-    return now.outcome(handout, plan, now.carried, weighed=weighed)
+    return _ended(now, handout, plan, now.carried, weighed=weighed)
 
 
 @lru_cache(maxsize=64)
@@ -108,26 +139,27 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
     if isinstance(method, JacobianMethod):
         shared, outcome, carried = _by_jacobian(method, now, source, carried, unscale)
         k = len(now.step.tasks.present)
-        heads = torch.full((k,), now.factor * unscale / k, dtype=torch.float64)  # their own gradients, as heads="own"
+        heads = torch.full(
+            (k,), factor_of(now) * unscale / k, dtype=torch.float64
+        )  # their own gradients, as heads="own"
         handout = shared + head_gradients(source.own, heads)
     elif settings.granularity != "model":
         assert isinstance(method, GramianMethod)
         grouped = run_by_group(
             method, source, now.tools.ownership, now.state, now.step, carried.groups, settings.granularity,
-            unscale, now.factor,
+            unscale, factor_of(now),
         )  # fmt: skip
         outcome, groups, carried = grouped.weighed, grouped.here, replace(carried, groups=grouped.known)
-        heads = head_weights(outcome, settings.heads) * (now.factor * unscale)
+        heads = head_weights(outcome, settings.heads) * (factor_of(now) * unscale)
         handout = grouped.targets + head_gradients(source.own, heads)
     else:
         assert isinstance(method, GramianMethod), f"{method!r} is of no known kind"
         outcome = run_gramian_method(method, gramian, now.state, now.step)
         heads = head_weights(outcome, settings.heads)
-        reused = settings.gradients.remember(outcome.weights, heads, now.step)
-        if reused is not None:
-            carried = replace(carried, reused=reused)
+        if settings.gradients.remembers:
+            carried = replace(carried, reused=settings.gradients.remember(outcome.weights, heads, now.step))
         handout = hand_out(now, source, outcome.weights, heads)
-    return now.outcome(
+    return _ended(now, 
         handout, source.plan, carried, weighed=_named(outcome, source), gramian=gramian, groups=groups,
         again=source.products[1],
     )  # fmt: skip
@@ -142,15 +174,15 @@ def _by_jacobian(
     state = grown(method, now.state, len(now.step.tasks.names), flat.shape[1])
     outcome = run_method(method, flat, state, now.step)
     directed = Directed(outcome.state, outcome.status, outcome.certificate)
-    handout = taken_apart(outcome.direction * now.factor, parameters, layout, ownership)
+    handout = taken_apart(outcome.direction * factor_of(now), parameters, layout, ownership)
     return handout, directed, replace(carried, layout=layout)
 
 
 def _with_old_weights(old: Reused, now: Context) -> Balanced:
     weights, heads, plan, weighed = weights_again(old, now.state)
-    handout = through_losses(now.held, weights, now.factor)
+    handout = through_losses(now.held, weights, factor_of(now))
     handout += on_own(now, heads, weights)
-    return now.outcome(handout, plan, replace(now.carried, reused=old), weighed=weighed, reused=True)
+    return _ended(now, handout, plan, replace(now.carried, reused=old), weighed=weighed, reused=True)
 
 
 def _of_two(one: Plan, two: Plan, more: float) -> Plan:
@@ -168,7 +200,8 @@ def _by_second_batch(method: Method, now: Context, second: Sequence[Tensor]) -> 
     assert isinstance(method, GramianMethod)
     third = now.third
     pairs = (now.losses, second) if third is None else (second, third)
-    one, two = (now.gradients(losses, keep=now.retain_graph, jacobian=True) for losses in pairs)
+    rest = (now.step.tasks, now.tools, now.settings, now.carried.power)
+    one, two = (gradients_of(method, losses, *rest, keep=now.retain_graph, jacobian=True) for losses in pairs)
     for found, which in ((one, "first"), (two, "second")):
         checked = finite_only(now, found)
         if isinstance(checked, Balanced):
@@ -183,7 +216,7 @@ def _by_second_batch(method: Method, now: Context, second: Sequence[Tensor]) -> 
     if third is None:
         handout = hand_out(now, one, weighed.weights, heads)
     else:
-        handout = through_losses(now.held, weighed.weights, now.factor)
+        handout = through_losses(now.held, weighed.weights, factor_of(now))
         handout += on_own(now, heads, weighed.weights.cpu())
     plan = _of_two(one.plan, two.plan, 0.0 if third is None else 1.0)
-    return now.outcome(handout, plan, now.carried, weighed=_named(weighed, one), gramian=one.gramian())
+    return _ended(now, handout, plan, now.carried, weighed=_named(weighed, one), gramian=one.gramian())

@@ -1,26 +1,24 @@
-"""Recipes of a Balancer: written after a step that went the long way, found again by the graph's signature."""
+"""Whether a step of a small model can go straight, and how."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from math import prod
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from ..blocks.task_gradients import Gradients
 from ..cost.plan import LayerPlan, Plan, predict_sequential
 from ..graph.autograd_graph import Graph, is_accumulator, shape_at
 from ..graph.linear_layers import obstacle_to_reading
 from ..graph.ownership import Ownership
-from ..graph.signature import HookWatch, Signature
+from ..graph.signature import Signature
 from .recipe import Recipe
 
-__all__ = ["Recipes"]
+__all__ = ["write_recipe"]
 
 _FEW = 1 << 18  # numbers: for so few, every single operation costs more than its arithmetic
+_SEQUENTIAL = ("sequential", "no features given")
 _TOGETHER = 3  # tasks from which on passes gain by being run at once
-_KEPT = 8  # sets of present tasks, a smaller last batch
 _FACTORS = {"AddmmBackward0": (1, 2), "MmBackward0": (0, 1)}  # node -> positions of the features and of the weight
 _BATCHED = {
     f"{name}Backward{number}"
@@ -35,118 +33,58 @@ _BATCHED = {
 }
 
 
-Prepared = tuple[Recipe, Sequence[Node]]
-"""A recipe, and the nodes of the graph that it is run on."""
-
-
-@dataclass(eq=False)
-class Recipes:
-    """The recipes of one Balancer.
-
-    Attributes:
-        ownership: Who owns which parameter.
-        watch: Whether hooks were registered since the last step.
-        known: By the tasks present, the most recently written first.
-        written: How many were written, and `used` how often one served: a graph that is new in every step is not
-            analysed for ever.
-    """
-
-    ownership: Ownership
-    watch: HookWatch = field(default_factory=HookWatch)
-    known: dict[tuple[int, ...], list[Recipe]] = field(default_factory=dict)
-    written: int = 0
-    used: int = 0
-
-    def find(self, losses: Sequence[Tensor], features: Sequence[Tensor], tasks: tuple[int, ...]) -> Prepared | None:
-        """The recipe of a graph that is known, and this step's nodes; None where anything has changed."""
-        for recipe in self.known.get(tasks, ()):
-            if recipe.version == self.ownership.version:
-                nodes = recipe.signature.nodes([*losses, *features], self.watch)
-                if nodes is not None:
-                    self.used += 1
-                    return recipe, nodes
-        return None
-
-    def run(self, known: Prepared, losses: Sequence[Tensor], keep: bool) -> Gradients:
-        """The gradients of a step that `find` or `write` has prepared."""
-        recipe, nodes = known
-        found = recipe.run(losses, nodes, keep)
-        self.watch.note()
-        return found
-
-    def write(
-        self,
-        losses: Sequence[Tensor],
-        features: Sequence[Tensor],
-        tasks: tuple[int, ...],
-        graph: Graph,
-        plan: Plan,
-        limit: float | None,
-    ) -> Prepared | None:
-        """Writes down how a step like this one goes; None where it has to go the long way.
-
-        Args:
-            losses: Of the present tasks.
-            features: Tensors between trunk and heads, or none.
-            tasks: Numbers of the present tasks.
-            graph: Of the losses.
-            plan: Name and reason.
-            limit: Bytes that gradients may take, or None.
-        """
-        if self.written > _KEPT + self.used:
-            return None
-        recipe = _write(losses, features, tasks, graph, plan, self.ownership)
-        if recipe is not None and limit is not None and (recipe.plan.memory or 0) > limit:
-            return None
-        nodes = None if recipe is None else recipe.signature.nodes([*losses, *features], self.watch)
-        if recipe is None or nodes is None:
-            return None
-        self.written += 1
-        here = [old for old in self.known.get(tasks, []) if old.version == self.ownership.version]
-        self.known[tasks] = [recipe, *here[: _KEPT - 1]]
-        while len(self.known) > _KEPT:
-            del self.known[next(iter(self.known))]
-        return recipe, nodes
-
-
-def _write(
+def write_recipe(
     losses: Sequence[Tensor],
     features: Sequence[Tensor],
     tasks: Sequence[int],
     graph: Graph,
-    plan: Plan,
     ownership: Ownership,
 ) -> Recipe | None:
+    """How a step like this one goes; None where it is not small, or nobody knows yet who owns a parameter.
+
+    Args:
+        losses: Of the present tasks.
+        features: Tensors between trunk and heads, or none.
+        tasks: Numbers of the present tasks.
+        graph: Of the losses.
+        ownership: Has met all leaves.
+    """
     k, masks = len(losses), _reached_by(graph, losses)
+    place = {node: number for number, node in enumerate(graph.nodes)}
     shared: list[Tensor] = []
-    own: list[tuple[Tensor, int]] = []
+    own: list[tuple[int, list[int]]] = []
+    inputs: set[int] = set()
     for key, leaf in graph.leaves.items():
         node = graph.accumulators.get(key)
         mask = 0 if node is None else masks[node]
+        rows = [row for row in range(k) if mask >> row & 1]
+        if node is None:
+            return None
         if ownership.is_shared(leaf):
             shared.append(leaf)
-        elif mask.bit_count() == 1 and ownership.is_of(leaf, tasks[mask.bit_length() - 1]):
-            own.append((leaf, mask.bit_length() - 1))
-        else:
+            continue
+        if not ownership.is_parameter(leaf):
+            inputs.add(key)
+        elif len(rows) != 1 or not ownership.is_of(leaf, tasks[rows[0]]):
             return None
+        own.append((place[node], rows))
     size = sum(leaf.numel() for leaf in shared)
-    kinds = {(leaf.dtype, leaf.device, leaf.layout) for leaf in [*shared, *(leaf for leaf, _ in own)]}
+    kinds = {(leaf.dtype, leaf.device, leaf.layout) for leaf in graph.leaves.values()}
     if not shared or k * size > _FEW or len(kinds) != 1 or shared[0].dtype not in (torch.float32, torch.float64):
         return None
-    place = {node: number for number, node in enumerate(graph.nodes)}
-    cut = _cut(graph, masks, k)
+    cut = _cut(graph, masks, k) if all(len(rows) == 1 for _, rows in own) else None
     entrances = [] if cut is None else _entrances(graph, masks, cut, k)
-    signature = Signature.of([*losses, *features], graph, () if cut is None else (cut.node,))
+    signature = Signature.of([*losses, *features], graph, () if cut is None else (cut.node,), inputs)
     if signature is None:
         return None
-    name = ownership.name
-    layer = LayerPlan("direct", tuple(map(name, shared)), "a small model", k * size * shared[0].element_size())
-    told = replace(plan, cost=predict_sequential(graph, losses), memory=layer.memory, layers=(layer,))
+    names, bytes_kept = tuple(map(ownership.name, shared)), k * size * shared[0].element_size()
+    layer = LayerPlan("direct", names, "a small model", bytes_kept)
+    engine, reason = ("two-phase", "every shared parameter lies behind the features") if features else _SEQUENTIAL
     return Recipe(
         signature,
-        shared,
+        [place[graph.accumulators[id(leaf)]] for leaf in shared],
         own,
-        told,
+        Plan(engine, reason, k, predict_sequential(graph, losses), bytes_kept, (layer,)),
         ownership.version,
         None if cut is None else (place[cut.node], cut.output_nr),
         [place[node] for node in entrances],
