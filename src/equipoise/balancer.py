@@ -17,7 +17,6 @@ from .balancing.optimizers.windows import Windows, refuse_flush
 from .balancing.saved_state import Saved
 from .balancing.settings_checks import check_settings, read_shared, refuse_place, refuse_second_batch
 from .balancing.step_record import StepRecord
-from .balancing.tally import tally
 from .balancing.whole import Whole
 from .core.losses import (
     Losses,
@@ -33,19 +32,20 @@ from .core.losses import (
 from .core.tasks import Preference, Tasks
 from .engine.cost.plan import Plan
 from .engine.engine_state import Carried
-from .engine.graph.inspection import allow_several_backwards, autocast_off, explained, read_features, statistics_held
+from .engine.graph.inspection import Guard, allow_several_backwards, read_features
 from .engine.modes import Exact, LastLayer, Mode
 from .engine.sources.dispatch import Settings
 from .engine.step.accumulation import Accumulation, balance_waiting, take_in
 from .engine.step.context import Balanced, Context
 from .engine.step.inject import hand_over, inject
-from .engine.step.parameter_groups import by_group
 from .engine.step.step import run_step
 from .errors import EquipoiseError, LossError, SettingError
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 
 __all__ = ["Balancer"]
+
+_RANKS = torch.distributed.is_available()
 
 
 class Balancer(Whole, Windows, Clocks, Saved):
@@ -226,15 +226,19 @@ class Balancer(Whole, Windows, Clocks, Saved):
             return again
         if not active:
             return mean_of(values)
-        refuse_place(self.method)
-        refuse_no_clock(self.method, self.steps_per_epoch)
-        refuse_preference(self.method, preference)
+        if torch._C._functorch.maybe_current_level() is not None or (_RANKS and torch.distributed.is_initialized()):
+            refuse_place(self.method)
+        if self.steps_per_epoch is None and self.method.per_epoch:
+            refuse_no_clock(self.method)
+        if preference is not None:
+            refuse_preference(self.method, preference)
         accumulates = self.accumulation is not None
         weighted = self.calls.weighted if running is None else self.calls.must_fit(running, accumulates=accumulates)
-        held = read_features(features)
+        held = () if features is None else read_features(features)
+        others: tuple[list[Tensor] | None, list[Tensor] | None] = (None, None)
         if second is not None or third is not None:
             refuse_second_batch(self.method, self.settings, accumulates)
-        others = read_others(second, third, names, present)
+            others = read_others(second, third, names, present)
         if self.tasks is None:
             self.fix_tasks(names)
         began = time.perf_counter()
@@ -242,7 +246,8 @@ class Balancer(Whole, Windows, Clocks, Saved):
         numbers = numbers_of(values) if stack is None else stack.detach().double()
         tasks = self._everyone if len(present) == len(names) else Tasks(names, tuple(present))
         now = Context(
-            self.method, values, Step(tasks, numbers, preference), self._current_state(values[0].device), self.tools,
+            self.method, values, Step(tasks, numbers, preference), self._current_state(values[0].device),
+            self._tools or self.tools,
             self.settings, self.carried, held, retain_graph, *others, stack,
         )  # fmt: skip
         if self.accumulation is None:
@@ -253,14 +258,10 @@ class Balancer(Whole, Windows, Clocks, Saved):
         return inject(mean_of(values), [], [])
 
     def _current_state(self, device: torch.device) -> State:
-        state = {name: tensor.to(device) for name, tensor in self.state.items()}
+        state = {name: tensor.to(device) for name, tensor in self.state.items()} if self.state else {}
         if not self.method.trains:
             return state
         return {**state, **cast("dict[str, Tensor]", self.trained._parameters)}  # dict(self.trained), ten times faster
-
-    def _trained_targets(self, balanced: Balanced) -> list[tuple[Tensor, Tensor]]:
-        found = {} if balanced.weighed is None else balanced.weighed.trained
-        return [(self.trained[name], slope.to(self.trained[name]) * balanced.factor) for name, slope in found.items()]
 
     def extra_repr(self) -> str:
         """Shown by `print(model)`."""
@@ -271,13 +272,12 @@ class Balancer(Whole, Windows, Clocks, Saved):
     def _balanced(self, now: Context) -> Balanced:
         if self.method.needs == "losses":
             return run_step(now)
-        with explained(), statistics_held(now.tools.model), autocast_off(now.losses):
+        with Guard(now.losses):
             return run_step(now)
 
     def _take_in(self, now: Context, waiting: Accumulation) -> None:
         self.watch()
-        model = None if self.method.needs == "losses" else now.tools.model
-        with explained(), statistics_held(model), autocast_off(now.losses):
+        with Guard(now.losses):
             more = take_in(now, waiting)
         vars(self)["accumulation"] = more
 
@@ -295,7 +295,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
         state = self._current_state(means.device)
         now = Context(self.method, [], step, state, self.tools, self.settings, self.carried)
         try:
-            with explained(), autocast_off([means]):
+            with Guard([means]):
                 balanced = balance_waiting(now, waiting)
         except EquipoiseError as error:  # another micro-batch would not mend it; an interruption keeps them
             self.lost = True
@@ -318,28 +318,20 @@ class Balancer(Whole, Windows, Clocks, Saved):
         weighted: bool,
     ) -> Tensor:
         """The scalar, made before anything is taken over: a step that fails here has not happened."""
-        value = mean_of_some(values, present, () if balanced.empty else balanced.tasks.present, stack)
+        kept, skipped_all = balanced.tasks.present, balanced.weighed is None and bool(balanced.skipped)
+        if kept == present and not skipped_all:
+            value = mean_of(values, stack)
+        else:
+            value = mean_of_some(values, present, () if skipped_all else kept)
         if weighted:
             value = self.calls.first(running, balanced, values, value)
         elif running is not None:
             self.calls.notice(running)
-        scalar = hand_over(value, [*balanced.targets, *self._trained_targets(balanced)], stack, self.method)
-        self._take_over(balanced, time.perf_counter() - began)
+        handout = balanced.targets
+        if balanced.weighed is not None and balanced.weighed.trained:
+            slopes = balanced.weighed.trained.items()
+            mine = [(self.trained[name], slope.to(self.trained[name]) * balanced.factor) for name, slope in slopes]
+            handout = [*handout, *mine]
+        scalar = hand_over(value, handout, stack, self.method)
+        self.take_over(balanced, time.perf_counter() - began)
         return scalar
-
-    def _take_over(self, balanced: Balanced, seconds: float) -> None:
-        weighed, steps = balanced.weighed, self.steps + 1
-        # none of these is a module or a parameter, which nn.Module.__setattr__ would look for each time
-        now: dict[str, object] = {"plan": balanced.plan, "carried": balanced.carried, "steps": steps}
-        state = self.state
-        if weighed is not None:
-            state = {name: tensor.detach() for name, tensor in weighed.state.items() if name not in self.trained}
-            now["last"] = StepRecord(
-                balanced.tasks, balanced.losses, weighed, balanced.gramian, seconds, balanced.groups, balanced.reused
-            )
-        if self.method.per_epoch and isinstance(self.steps_per_epoch, int) and steps % self.steps_per_epoch == 0:
-            state = by_group(self.method.end_epoch, state, len(balanced.carried.groups))
-        vars(self).update(now, state=state)
-        tally(self.counts, balanced)
-        if self.method.trains:
-            self._unmoved.look(dict(self.trained), steps)

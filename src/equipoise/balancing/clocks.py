@@ -1,6 +1,7 @@
 """What a Balancer is told between steps: that an epoch has ended, and what the losses are now."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 from torch import Tensor, nn
 
@@ -43,11 +44,10 @@ class Clocks(nn.Module):
         vars(self)["state"] = by_group(move, self.state, len(self.carried.groups))
 
 
-def refuse_no_clock(method: Method, steps_per_epoch: int | str | None) -> None:
-    """Raises `ClockError` where a method that moves per epoch would never be told of one."""
-    if method.per_epoch and steps_per_epoch is None:
-        raise ClockError(
-            f"{method!r} moves per epoch and needs to know when one ends. Build it with "
-            "eq.Balancer(..., steps_per_epoch=len(loader)), or steps_per_epoch='manual' and call "
-            "balancer.end_epoch() after each epoch."
-        )
+def refuse_no_clock(method: Method) -> NoReturn:
+    """Raises `ClockError` for a method that moves per epoch and would never be told of one."""
+    raise ClockError(
+        f"{method!r} moves per epoch and needs to know when one ends. Build it with "
+        "eq.Balancer(..., steps_per_epoch=len(loader)), or steps_per_epoch='manual' and call "
+        "balancer.end_epoch() after each epoch."
+    )

@@ -161,9 +161,9 @@ def stacked(losses: Sequence[Tensor]) -> Tensor | None:
 
 def numbers_of(losses: Sequence[Tensor]) -> Tensor:
     """The values of some scalars, (k,), float64, on the first one's device; not differentiable."""
+    if are_alike(losses):
+        return torch.stack(list(losses)).detach().double()
     with torch.no_grad():
-        if are_alike(losses):
-            return torch.stack(list(losses)).double()
         return torch.stack([loss.reshape(()).to(losses[0].device).double() for loss in losses])
 
 

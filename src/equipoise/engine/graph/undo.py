@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["begin", "take_back_all", "taken_back"]
+__all__ = ["begin", "end", "take_back_all", "taken_back", "until_end"]
 
 
 class _Changes(threading.local):
@@ -28,7 +28,7 @@ Modes = tuple[bool, ...]
 def begin() -> Modes:
     """A step begins; what was left over by others is not its business."""
     _CHANGES.open = []
-    return torch.is_grad_enabled(), *(torch.is_autocast_enabled(device) for device in _AUTOCAST)
+    return torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
 
 
 def take_back_all(modes: Modes) -> None:
@@ -42,6 +42,18 @@ def take_back_all(modes: Modes) -> None:
         torch.set_autocast_enabled(device, enabled)
     for undo in reversed(_CHANGES.open):
         undo()
+
+
+def until_end(undo: Callable[[], None]) -> None:
+    """Takes a change back when the step's passes have ended."""
+    _CHANGES.open.append(undo)
+
+
+def end() -> None:
+    """The passes of a step have ended."""
+    while _CHANGES.open:
+        _CHANGES.open[-1]()
+        _CHANGES.open.pop()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from ...methods.base import JacobianMethod, Method
 from ..blocks.task_gradients import Gradients, nonfinite_heads
 from ..cost.memory import flat_copies, refuse_above
 from ..graph.autograd_graph import read_graph
-from ..graph.inspection import inspect_graph, refuse_unreached
+from ..graph.inspection import hold_statistics, inspect_graph, refuse_unreached
 from ..passes.recipe import Prepared, Recipes
 from ..passes.recipe_writing import write_recipe
 from .features import Features
@@ -75,6 +75,7 @@ def gradients_of(
     known = recipes.find(losses, features, tasks.present) if small else None
     if known is not None:
         return _straight(known, losses, keep, recipes)
+    hold_statistics(tools.model)
     graph = read_graph(losses)
     if features:
         refuse_unreached(losses, tasks.here, features, graph)

@@ -63,11 +63,6 @@ class Balanced(NamedTuple):
     reused: bool = False
     again: bool = False
 
-    @property
-    def empty(self) -> bool:
-        """Whether every task was skipped."""
-        return self.weighed is None and bool(self.skipped)
-
 
 @dataclass(frozen=True, eq=False)
 class Context:

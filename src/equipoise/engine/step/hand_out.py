@@ -10,7 +10,7 @@ from ...methods.run import Weighed
 from ..blocks.handout import mixture_at, through_losses
 from ..blocks.task_gradients import Gradients, Handout, head_gradients, nonfinite_heads
 from ..graph.autograd_graph import leaves_behind
-from ..graph.inspection import inspect_graph
+from ..graph.inspection import hold_statistics, inspect_graph
 from .context import Context
 
 __all__ = ["factor_of", "hand_out", "head_weights", "on_own"]
@@ -107,6 +107,7 @@ def on_own(now: Context, heads: Tensor, given: Tensor) -> Handout:
         heads: (k,), wanted weights of each task's own parameters; those of inputs are the mean's.
         given: (k,), weights that these leaves have from the losses' own graph.
     """
+    hold_statistics(now.tools.model)
     losses, ownership = now.losses, now.tools.ownership
     leaves = [leaf for leaf in leaves_behind(losses) if not ownership.is_shared(leaf)]
     inputs = _weights_of_inputs(now, heads)

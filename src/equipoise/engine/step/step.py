@@ -159,7 +159,7 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
         if settings.gradients.remembers:
             carried = replace(carried, reused=settings.gradients.remember(outcome.weights, heads, now.step))
         handout = hand_out(now, source, outcome.weights, heads)
-    return _ended(now, 
+    return _ended(now,
         handout, source.plan, carried, weighed=_named(outcome, source), gramian=gramian, groups=groups,
         again=source.products[1],
     )  # fmt: skip
