@@ -12,8 +12,10 @@ from torch import nn
 
 import equipoise as eq
 from equipoise.errors import RunFolderError, SettingError
+from equipoise.runs.files import take_lock
 from equipoise.runs.gradient_probe import measure_gramian
-from equipoise.runs.training_folder import LineFile, read_training
+from equipoise.runs.line_file import LineFile
+from equipoise.runs.training_folder import read_training
 from equipoise.runs.training_record import TrainingConfig, read_lines
 
 NAMES = ("depth", "normals", "rotation")
@@ -182,7 +184,7 @@ def test_evaluation_is_not_a_step(folder):
 
 
 def test_gradients_are_measured_rarely_by_default_and_never_when_switched_off(tmp_path, monkeypatch):
-    monkeypatch.setattr("equipoise.runs.recording._STEPS_PER_PASS", 10)  # three tasks: every 30 steps by default
+    monkeypatch.setattr("equipoise.runs.described._STEPS_PER_PASS", 10)  # three tasks: every 30 steps by default
     for setting, wanted in [("auto", [1, 30]), (None, []), (7, [1, 10, 20, 30])]:
         loop = Loop()
         eq.record(loop.balancer, tmp_path / str(setting), every=5, gradients=setting)
@@ -272,7 +274,7 @@ def test_a_folder_of_others_is_left_alone(folder, overwrite):
     with pytest.raises(RunFolderError, match=r"thesis\.tex"):
         eq.record(Loop().balancer, folder, overwrite=overwrite)
     (folder / "config.json").write_text('{"written_by": "equipoise", "command": "audit"}')
-    with pytest.raises(RunFolderError, match="no recorded training"):
+    with pytest.raises(RunFolderError, match="holds an audit, which a recorded training never replaces"):
         eq.record(Loop().balancer, folder, overwrite=overwrite)
     assert (folder / "thesis.tex").read_text() == "years of work"
 
@@ -313,7 +315,7 @@ def test_a_torn_last_line_is_dropped_and_not_continued(folder):
         record = read_training(folder)
         assert record.torn
         assert [line.step for line in record.lines] == [1, 2]
-    LineFile(folder).close()  # what the next recording does first
+    LineFile(folder / "records.jsonl", take_lock(folder)).close()  # what the next recording does first
     assert path.read_bytes() == b"".join(whole.splitlines(keepends=True)[:2])
 
 
@@ -333,9 +335,7 @@ def test_every_line_is_one_write(folder, monkeypatch):
     loop = Loop(tasks=NAMES)
     eq.record(loop.balancer, folder, every=1)
     real = __import__("os").write
-    monkeypatch.setattr(
-        "equipoise.runs.training_folder.os.write", lambda fd, data: writes.append(data) or real(fd, data)
-    )
+    monkeypatch.setattr("equipoise.runs.line_file.os.write", lambda fd, data: writes.append(data) or real(fd, data))
     loop.run(3)
     assert len(writes) == 3
     assert all(data.count(b"\n") == 1 and data.endswith(b"\n") for data in writes)

@@ -9,6 +9,7 @@ import pytest
 
 from equipoise.errors import RunFolderError
 from equipoise.runs import run_folder
+from equipoise.runs.files import LOCK
 from equipoise.runs.record_json import records_from_json, records_to_json
 from equipoise.runs.run_folder import RunConfig, RunFolder, read_records, slug
 from equipoise.verdict import AuditRecord, DataCard
@@ -37,7 +38,8 @@ def written(tmp_path, record):
 
 
 def contents(path: Path):
-    return {entry.name: entry.read_bytes() for entry in path.iterdir()}
+    """What lies there, but for the lock."""
+    return {entry.name: entry.read_bytes() for entry in path.iterdir() if entry.name != LOCK}
 
 
 def test_a_new_folder_holds_config_record_and_report(written, record):
@@ -153,7 +155,7 @@ def test_a_disk_that_refuses_leaves_the_old_files_and_no_temporary_one(written, 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_folder.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunFolderError, match="No space left on device"):
         RunFolder(written, CONFIG).write([record], "new")
     assert contents(written) == before

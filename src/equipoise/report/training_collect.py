@@ -25,6 +25,7 @@ _TITLES = {
     "small share": "A task hardly takes part",
     "failed solves": "Solves failed",
     "restarted": "Steps were trained again",
+    "lost lines": "Steps are missing from the record",
 }
 _OTHER_STATUSES = {
     "propagated": "a loss or gradient was not finite: NaN was handed on, the state left alone",
@@ -47,7 +48,7 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title
     """
     config, lines = record.config, record.lines
     said = [*notices(record), *found]
-    doubts = [notice for notice in said if notice.kind != "restarted"]
+    doubts = [notice for notice in said if notice.kind not in ("restarted", "lost lines")]
     names = [clean(task) for task in config.tasks]
     many = len(names) > 6
     groups = max((line.groups for line in lines), default=0)

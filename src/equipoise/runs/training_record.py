@@ -103,6 +103,7 @@ class StepLine(_Record):
         status: What became of the solve, by name; ``NO_OUTCOME`` where nothing finite was left.
         certificate: Relative residual of the solve.
         counts: How often each status occurred since the training began.
+        lost: Lines that were due before this one and could not be written (a full disk, for example).
     """
 
     step: int
@@ -118,6 +119,7 @@ class StepLine(_Record):
     status: str
     certificate: float | None
     counts: dict[str, int]
+    lost: int = 0
 
 
 class Notice(_Record):
@@ -130,7 +132,7 @@ class Notice(_Record):
         remedy: What to do.
     """
 
-    kind: Literal["uniform weights", "identical runs", "small share", "failed solves", "restarted"]
+    kind: Literal["uniform weights", "identical runs", "small share", "failed solves", "restarted", "lost lines"]
     subject: str
     words: str
     remedy: str
