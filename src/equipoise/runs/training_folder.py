@@ -67,15 +67,16 @@ def open_training(folder: Path, config: TrainingConfig, *, overwrite: bool) -> t
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise _refused(folder, error) from error
-    lock = take_lock(folder, wait=0.0)
+    lock, lines = take_lock(folder, wait=0.0), None
     try:
-        return _taken(folder, config, overwrite), LineFile(folder / RECORDS, lock)
+        kept = _taken(folder, config, overwrite)
+        lines = LineFile(folder / RECORDS, lock)
     except OSError as error:
-        lock.release()
         raise _refused(folder, error) from error
-    except BaseException:
-        lock.release()
-        raise
+    finally:
+        if lines is None:
+            lock.release()
+    return kept, lines
 
 
 def _taken(folder: Path, config: TrainingConfig, overwrite: bool) -> TrainingConfig:
