@@ -14,6 +14,7 @@ import torch
 
 import equipoise as eq
 from equipoise.errors import RunFolderError
+from equipoise.report.training_render import render_training_markdown
 from equipoise.runs import line_file, recording
 from equipoise.runs.files import take_lock
 from equipoise.runs.training_folder import read_neighbours, read_training
@@ -111,6 +112,18 @@ def test_half_a_line_that_cannot_be_cut_off_at_once_is_cut_off_before_the_next(f
     loop.run(1)
     assert steps_in(folder) == [1, 4]
     assert recorder.lost == 2
+
+
+def test_the_report_says_that_lines_are_missing(folder, monkeypatch):
+    loop = Loop()
+    recorder = eq.record(loop.balancer, folder, every=1)
+    with monkeypatch.context() as patched:
+        FullDisk(patched, 0)
+        loop.run(7)
+    loop.run(3)
+    recorder.close()
+    page = render_training_markdown(read_training(folder))
+    assert "7 recorded steps could not be written and are missing, the last of them before step 8" in page
 
 
 def test_a_disk_that_is_full_from_the_start_is_tried_again(folder, monkeypatch, log):

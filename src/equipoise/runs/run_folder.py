@@ -183,7 +183,8 @@ def read_config(path: Path) -> RunConfig:
     if found.kind == "nothing":
         raise RunFolderError(f"{str(path)!r} is empty. Make a run with: equipoise audit DATA --targets a,b")
     if found.kind != "audit" or found.config is None:
-        raise RunFolderError(f"{str(path)!r} holds {found.words} and no audit.")
+        whose = "was not written by equipoise: it" if found.kind == "foreign" else "is no audit's folder: it"
+        raise RunFolderError(f"{str(path)!r} {whose} holds {found.words}.")
     return _valid(path, found.config)
 
 
