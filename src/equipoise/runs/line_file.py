@@ -24,6 +24,9 @@ class LineFile:
         path: In a folder whose lock this process holds.
         lock: That lock, which goes when the file is closed.
 
+    Attributes:
+        moved: Whether the file had another name when the last line was added. It is written there all the same.
+
     Raises:
         RunFolderError: What has this name is no plain file.
         OSError: The disk refuses, or a link has this name.
@@ -35,6 +38,7 @@ class LineFile:
         self._process = os.getpid()
         self._descriptor = os.open(path, _FLAGS, 0o644)
         self._open = True
+        self.moved = False
         found = os.fstat(self._descriptor)
         if not stat.S_ISREG(found.st_mode):
             self._open = False
@@ -48,15 +52,13 @@ class LineFile:
         """Adds a line in one write; nothing waits for the disk.
 
         Raises:
-            RunFolderError: The file was removed, or the disk refuses. The line is then not in the file, nor is a part
+            RunFolderError: The file was deleted, or the disk refuses. The line is then not in the file, nor is a part
                 of it in front of the next line.
         """
         # a line that follows no lost ones looks as it did before there were any to count
         encoded = line.model_dump_json(exclude=None if line.lost else {"lost"}).encode() + b"\n"
         try:
-            found = self.path.lstat()
-            if (found.st_dev, found.st_ino) != self._is:
-                raise RunFolderError(f"{str(self.path)!r} was replaced by another file while the recording ran.")
+            self._look_for_itself()
             self._cut_torn_line()
             self._torn = True  # until it is known to be whole
             written = os.write(self._descriptor, encoded)
@@ -66,6 +68,16 @@ class LineFile:
                 raise RunFolderError(f"only {written} of {len(encoded)} bytes of a line fit into {str(self.path)!r}.")
         except OSError as error:
             raise RunFolderError(f"{str(self.path)!r} cannot be written: {error.strerror or error}.") from error
+
+    def _look_for_itself(self) -> None:
+        """Whether the file that was opened still has its name, or at least another one."""
+        try:
+            found = self.path.lstat()
+            self.moved = (found.st_dev, found.st_ino) != self._is
+        except FileNotFoundError:
+            self.moved = True
+        if self.moved and os.fstat(self._descriptor).st_nlink == 0:
+            raise RunFolderError(f"{str(self.path)!r} was deleted while the recording ran.")
 
     def close(self) -> None:
         """Closes the file and gives the folder back; a second call does nothing.

@@ -251,6 +251,9 @@ class Recorder:
                 "%s: recorded again from step %d on; %d lines are lost.", self.folder, self._steps, self._missing
             )
             self._missing = 0
+        if self._file is not None and self._file.moved:
+            words = "records.jsonl was moved while the recording runs. Lines still go into the file that was opened."
+            self._tell_once(words, logging.WARNING)
         self._lines += 1
         if self._lines >= _FIRST_WORD and self._lines.bit_count() == 1:  # 4, 8, 16, ... lines: reading stays cheap
             self._say(last=False)
