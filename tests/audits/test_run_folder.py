@@ -9,6 +9,7 @@ import pytest
 
 from equipoise.audits import run_folder
 from equipoise.audits.run_folder import RunConfig, RunFolder, read_records, slug
+from equipoise.core.files import LOCK
 from equipoise.core.records.as_json import records_from_json, records_to_json
 from equipoise.core.records.audit import AuditRecord, DataCard
 from equipoise.errors import RunFolderError
@@ -37,7 +38,8 @@ def written(tmp_path, record):
 
 
 def contents(path: Path):
-    return {entry.name: entry.read_bytes() for entry in path.iterdir()}
+    """What lies there, but for the lock."""
+    return {entry.name: entry.read_bytes() for entry in path.iterdir() if entry.name != LOCK}
 
 
 def test_a_new_folder_holds_config_record_and_report(written, record):
@@ -127,8 +129,9 @@ def test_a_file_in_the_way_is_named(tmp_path):
         RunFolder(tmp_path / "run", CONFIG)
 
 
-def test_a_missing_parent_is_named(tmp_path):
-    with pytest.raises(RunFolderError, match=r"parent .*nowhere.* does not exist"):
+def test_a_parent_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "nowhere").write_text("")
+    with pytest.raises(RunFolderError, match=r"cannot be made: .*nowhere.* is a file"):
         RunFolder(tmp_path / "nowhere" / "run", CONFIG)
 
 
@@ -153,7 +156,7 @@ def test_a_disk_that_refuses_leaves_the_old_files_and_no_temporary_one(written, 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_folder.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunFolderError, match="No space left on device"):
         RunFolder(written, CONFIG).write([record], "new")
     assert contents(written) == before

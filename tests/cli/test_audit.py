@@ -88,7 +88,7 @@ def test_another_configuration_or_changed_data_is_refused(run, table):
         (["toy.csv", "--targets", "a"], "two"),
         (["toy.csv", "--targets", "a,a"], "'a'"),
         (["toy.csv", "--targets", "a,b", "--width", "0"], "width"),
-        (["toy.csv", "--targets", "a,b", "-o", "no/where"], "does not exist"),
+        (["toy.csv", "--targets", "a,b", "-o", "toy.csv/where"], "is a file"),
         (["toy.csv", "--targets", "a,b", "-o", "toy.csv"], "is a file"),
         (["toy.csv", "--targets", "a,b", "-o", "."], "not written by equipoise"),
     ],

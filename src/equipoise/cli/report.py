@@ -20,9 +20,9 @@ def report(
 
     The folder is an audit's, or one that eq.record writes from your own training loop; the training may still run.
     """
-    from ..training.recording.folder import is_training_folder  # noqa: PLC0415 - not for --help
+    from ..core.our_folder import what_is_in  # noqa: PLC0415 - not for --help
 
-    if is_training_folder(folder):
+    if what_is_in(folder).kind == "training":
         _training(folder, markdown, as_json)
     else:
         _audit(folder, markdown, as_json)

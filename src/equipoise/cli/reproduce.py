@@ -108,22 +108,20 @@ class _Folder:
     def __init__(self, path: Path, asked: dict[str, Any], overwrite: bool) -> None:
         self.path = path
         self.question = hashlib.sha256(json.dumps(asked, sort_keys=True, default=list).encode()).hexdigest()
-        self._text: str | None = None
-        if path.exists() and not path.is_dir():
-            raise RunFolderError(f"--out must be a folder; {path} is a file.")
-        if not path.is_dir() or not any(path.iterdir()):
-            return
-        try:
-            card = json.loads((path / "config.json").read_text(encoding="utf-8"))
-            written_by = card["written_by"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunFolderError(f"{path} holds files that we did not write: choose another --out.") from error
-        if written_by != "equipoise reproduce":
-            raise RunFolderError(f"{path} holds files that this command did not write: choose another --out.")
-        if card.get("question") == self.question and (path / _RECORD).is_file():
+        self._overwrite, self._text = overwrite, None
+        if self._answered() and (path / _RECORD).is_file():
             self._text = (path / _RECORD).read_text(encoding="utf-8")
-        elif not overwrite:
-            raise RunFolderError(f"{path} answers another question: choose another --out, or pass --overwrite.")
+
+    def _answered(self) -> bool:
+        """Whether the folder belongs to the same question; refuses one that does not, unless it may be replaced."""
+        from ..core.our_folder import found_for  # noqa: PLC0415 - not for --help
+
+        instead = "Choose another folder with --out."
+        card = found_for(self.path, "reproduction", overwrite=self._overwrite, instead=instead).config
+        same = card is not None and card.get("question") == self.question
+        if card is not None and not same and not self._overwrite:
+            raise RunFolderError(f"{self.path} answers another question: choose another --out, or pass --overwrite.")
+        return same
 
     def found(self) -> str | None:
         """The record of the same question, or None."""
@@ -131,13 +129,17 @@ class _Folder:
 
     def write(self, record: str, table: str) -> None:
         """Config, record and table, each whole or not at all."""
-        from ..core.files import replace_file  # noqa: PLC0415 - not for --help
+        from ..core.files import locked, replace_file  # noqa: PLC0415 - not for --help
 
-        self.path.mkdir(exist_ok=True)
-        card = {"written_by": "equipoise reproduce", "format": 1, "question": self.question}
-        replace_file(self.path / "config.json", json.dumps(card, indent=1) + "\n")
-        replace_file(self.path / _RECORD, record)
-        replace_file(self.path / _TABLE, table)
+        self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path):
+            if not self._answered():  # what an earlier run left; an audit's report among it
+                for name in (_RECORD, _TABLE, "report.html"):
+                    (self.path / name).unlink(missing_ok=True)
+            card = {"written_by": "equipoise reproduce", "format": 1, "question": self.question}
+            replace_file(self.path / "config.json", json.dumps(card, indent=1) + "\n")
+            replace_file(self.path / _RECORD, record)
+            replace_file(self.path / _TABLE, table)
 
 
 def _finish(

@@ -103,6 +103,7 @@ class StepLine(_Record):
         status: What became of the solve, by name; ``NO_OUTCOME`` where nothing finite was left.
         certificate: Relative residual of the solve.
         counts: How often each status occurred since the training began.
+        lost: Lines that were due before this one and could not be written (a full disk, for example).
     """
 
     step: int
@@ -118,6 +119,7 @@ class StepLine(_Record):
     status: str
     certificate: float | None
     counts: dict[str, int]
+    lost: int = 0
 
 
 class Notice(_Record):
@@ -131,7 +133,14 @@ class Notice(_Record):
     """
 
     kind: Literal[
-        "uniform weights", "identical runs", "small share", "failed solves", "restarted", "one task", "nothing shared"
+        "uniform weights",
+        "identical runs",
+        "small share",
+        "failed solves",
+        "restarted",
+        "one task",
+        "nothing shared",
+        "lost lines",
     ]
     subject: str
     words: str
