@@ -93,7 +93,7 @@ class CAGrad(GramianMethod):
         return found
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        solution = descent_in_ball(gramian.numpy(), self.c, checked=True)
+        solution = descent_in_ball(gramian.numpy(), self.c, factor=step.root, checked=True)
         # a row that was left out counts in the mean: g_0, and with it the whole problem, shrinks by this factor
         factor = len(gramian) / step.count / self.divisor
         return Answer(torch.from_numpy(solution.value * factor), state, solution.status, solution.certificate)

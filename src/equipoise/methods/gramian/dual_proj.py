@@ -60,5 +60,5 @@ class DualProj(FromWeightedMean):
         }
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        solution = project_on_dual_cone(gramian.numpy(), self.shares(step)[None, :], checked=True)
+        solution = project_on_dual_cone(gramian.numpy(), self.shares(step)[None, :], factor=step.root, checked=True)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)

@@ -63,5 +63,5 @@ class UPGrad(FromWeightedMean):
         }
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        solution = project_on_dual_cone(gramian.numpy(), np.diag(self.shares(step)), checked=True)
+        solution = project_on_dual_cone(gramian.numpy(), np.diag(self.shares(step)), factor=step.root, checked=True)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)

@@ -1,0 +1,66 @@
+"""What a method promises is checked after the solve; an answer that breaks it is made otherwise or is a failure.
+
+A Gramian in float64 knows the square of a combination of unit gradients to eps times the square of the coefficients'
+sizes. Where coefficients are large because gradients nearly cancel, a direction made of them may be rounding, whatever
+the conditions of its problem say.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .solution import Solution, Status
+
+__all__ = ["Attempt", "first_kept", "known_by_products"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_TOLERANCE = 1e-6
+_UNKNOWN = 1e-10  # how much, of the unit gradients' square, rounding may move a square
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A solution and by how much it misses what is promised.
+
+    Attributes:
+        solution: What the route found.
+        miss: How much the direction is too long or opposes a gradient, for unit gradients and pulls of size one; inf
+            where rounding hides it.
+    """
+
+    solution: Solution
+    miss: float
+
+
+def known_by_products(pulls: Array) -> bool:
+    """Whether the Gramian's rounding leaves a combination of unit gradients as it is.
+
+    Args:
+        pulls: Coefficients on the unit gradients, (k,) or rows of them, for a problem of size one.
+
+    Example:
+        >>> known_by_products(np.array([1.0, -0.5])), known_by_products(np.array([1e6, 1e6]))
+        (True, False)
+    """
+    size = float(np.abs(pulls).sum(axis=-1).max())
+    return _EPS * size * size <= _UNKNOWN
+
+
+def first_kept(routes: Iterable[Callable[[], Attempt]], safe: Array) -> Solution:
+    """The solution of the first route that keeps the promise to 1e-6.
+
+    Args:
+        routes: From the fastest to the most careful.
+        safe: The value where none does: the status is then ``PROMISE_BROKEN``.
+    """
+    least = np.inf
+    for route in routes:
+        attempt = route()
+        if attempt.miss <= _TOLERANCE and np.isfinite(attempt.solution.value).all():
+            return attempt.solution
+        least = min(least, attempt.miss)
+    return Solution(safe, Status.PROMISE_BROKEN, least)
