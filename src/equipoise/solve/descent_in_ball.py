@@ -22,9 +22,7 @@ _EPS = float(np.finfo(np.float64).eps)
 Array = NDArray[np.float64]
 
 
-def descent_in_ball(
-    gramian: Array, radius: float, *, factor: Array | None = None, checked: bool = False
-) -> Solution:
+def descent_in_ball(gramian: Array, radius: float, *, factor: Array | None = None, checked: bool = False) -> Solution:
     r"""The direction in a ball around the mean gradient whose worst descent is best.
 
     .. math:: \max_d \min_i \langle g_i, d \rangle \quad\text{subject to}\quad |d - g_0| \le c\,|g_0|, \qquad

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .solution import Solution, Status
 
-__all__ = ["Attempt", "first_kept", "known_by_products"]
+__all__ = ["Attempt", "first_kept", "known_by_products", "length_at_most"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _TOLERANCE = 1e-6
@@ -48,6 +48,28 @@ def known_by_products(pulls: Array) -> bool:
     """
     size = float(np.abs(pulls).sum(axis=-1).max())
     return _EPS * size * size <= _UNKNOWN
+
+
+def length_at_most(gramian: Array, weights: Array, factor: Array | None = None) -> float:
+    """The length of a combination of gradients, with what rounding may hide: one that is cut to it is never too long.
+
+    Args:
+        gramian: (k, k).
+        weights: (k,).
+        factor: R (r, k) with R^T R = G, where it is known.
+
+    Example:
+        >>> length_at_most(np.diag([9.0, 16.0]), np.ones(2))
+        5.0
+    """
+    sizes = float(np.abs(weights) @ np.sqrt(np.diagonal(gramian)))
+    if not sizes > 0:
+        return 0.0
+    shares = weights / sizes
+    if factor is not None:
+        combined = factor @ shares
+        return sizes * float(np.sqrt(combined @ combined))
+    return sizes * float(np.sqrt(max(float(shares @ gramian @ shares), 0.0) + len(weights) * _EPS))
 
 
 def first_kept(routes: Iterable[Callable[[], Attempt]], safe: Array) -> Solution:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...errors import SettingError
 from ...solve import Status
 from ...solve.alpha_fair import alpha_fair_weights
+from ...solve.promise import length_at_most
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
 
 __all__ = ["NashMTL"]
@@ -81,14 +82,13 @@ class NashMTL(GramianMethod):
         return {"unanimity": twice, "single": twice, "simplex": twice}
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        del step
         found, status, certificate = state["weights"].cpu(), Status.SOLVED, 0.0
         count = int(state["step"])
         if count % self.every == 0 or not bool((found > 0).all()):
-            solution = alpha_fair_weights(gramian.numpy(), checked=True)
+            solution = alpha_fair_weights(gramian.numpy(), factor=step.root, checked=True)
             found, status, certificate = torch.from_numpy(solution.value), solution.status, solution.certificate
         after = {"weights": found.to(state["weights"]), "step": state["step"] + 1}
         if self.max_norm is not None:
-            length = float((found @ gramian @ found).clamp_min(0.0)) ** 0.5
+            length = length_at_most(gramian.numpy(), found.numpy(), step.root)
             found = found * (self.max_norm / length) if length > self.max_norm else found
         return Answer(found, after, status, certificate)
