@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .complementarity import Complementarity, solve_positive
+from .complementarity import solve_positive
 from .min_norm import hull_holds_zero
 from .solution import Solution, Status
 from .unsquared import UnitColumns
@@ -21,10 +21,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class EqualProjection(Solution):
-    """The solution, and how well it is known.
+    r"""The solution, and how well it is known.
 
     Attributes:
-        length: Of the direction :math:`\\sum_i b_i u_i`.
+        length: Of the direction :math:`\sum_i b_i u_i`.
         projections: C b, (k,).
         noise: (k, r): rounding may move b by any of these columns, either way.
     """
@@ -34,7 +34,7 @@ class EqualProjection(Solution):
     noise: Array = field(default_factory=lambda: np.zeros((0, 0)))
 
     def known(self, scales: Array) -> bool:
-        """Whether :math:`\\sum_i s_i b_i` is more than rounding, so that one may divide by it.
+        r"""Whether :math:`\sum_i s_i b_i` is more than rounding, so that one may divide by it.
 
         Args:
             scales: s, (k,).

@@ -19,11 +19,12 @@ from .equilibrate import factor as root
 from .level_path import Level
 from .solution import Status
 
-__all__ = ["UnitColumns", "UnsquaredPath", "nonnegative"]
+__all__ = ["UnitColumns", "UnsquaredPath", "nonnegative", "null_space"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _RIDGE = 2.0**-24  # of a unit gradient: a cone is missed by this, the order of tasks moves a direction by eps over it
 _RIDGE_OF_PRODUCTS = 2.0**-21  # where the gradients are known by their products alone, to the root of eps
+_NULL = 2.0**-26  # below this singular value, weights may be exchanged
 _SEEN = 1e-4  # the part of a direction that the ridge may hold while the answer counts as the problem's own
 _SEARCH = 100
 
@@ -121,6 +122,14 @@ def _on_support(matrix: Array, target: Array, value: Array) -> tuple[Array, Arra
         first = float(shares.min())
         value[support] = np.where(shares <= first, 0.0, np.maximum(now + min(first, 1.0) * (wanted - now), 0.0))
     return value, target
+
+
+def null_space(vectors: Array) -> Array:
+    """Orthonormal columns that span what vectors of size one map to zero, to 2^-26: (k, r) for vectors (m, k)."""
+    _, singular, rows = np.linalg.svd(vectors)
+    rank = int(np.count_nonzero(singular > _NULL * singular[0]))
+    null: Array = rows[rank:].T
+    return null
 
 
 class UnsquaredPath(NamedTuple):

@@ -33,8 +33,8 @@ class IMTLG(GramianMethod):
         The common projection s can be negative for k >= 3, in about 1 to 7 % of badly scaled cases at k = 10: along d
         every loss then rises; status ``NEGATIVE_PROJECTION``. Dependent gradients: the pseudo-inverse; the projections
         are then unequal by the certificate, status ``RANK_DEFICIENT`` unless all are negative. Weights that cannot be
-        normalised because they sum to zero, as far as rounding tells to seven digits: d = 0, status ``NO_SOLUTION``. A stationary point: status ``STATIONARY``. A zero
-        gradient is left out. k = 1: the gradient.
+        normalised because they sum to zero, as far as rounding tells to seven digits: d = 0, status ``NO_SOLUTION``. A
+        stationary point: status ``STATIONARY``. A zero gradient is left out. k = 1: the gradient.
     Cost:
         O(k^3) on the CPU: 0.03 ms for k = 10, 0.1 ms for k = 100.
     Source:

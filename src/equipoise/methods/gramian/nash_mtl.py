@@ -65,6 +65,10 @@ class NashMTL(GramianMethod):
         if not isinstance(self.every, int) or isinstance(self.every, bool) or self.every < 1:
             raise SettingError(f"`every` must be a whole number of steps, at least 1; got {self.every!r}.")
 
+    @property
+    def remembers_units(self) -> bool:
+        return self.every > 1  # else each step's weights are its own
+
     def init(self, k: int, n: int = 0) -> State:
         del n
         return {"weights": torch.zeros(k, dtype=torch.float64), "step": torch.zeros((), dtype=torch.int64)}
