@@ -160,7 +160,8 @@ def hand_out(now: Now, found: Found, weights: Tensor, heads: Tensor) -> Targets:
             return shared + head_gradients(found.source.own, heads * (now.factor * unscale))
     # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
     missing = (heads - weights.cpu()) * (now.factor * unscale)
-    return through_losses(now.held, weights, now.factor) + head_gradients(found.source.own, missing)
+    refuse = now.settings.nonfinite != "propagate"
+    return through_losses(now.held, weights, now.factor, refuse=refuse) + head_gradients(found.source.own, missing)
 
 
 def _through_the_trunk(now: Now, source: FeatureSource, power: int, weights: Tensor) -> Targets:

@@ -14,7 +14,7 @@ __all__ = ["pulled_min_norm"]
 
 Array = NDArray[np.float64]
 
-_GRADED = 1e-6
+_GRADED = 1e-12
 """A gap of this part of the squared length is no rounding of the path's last equation."""
 
 
