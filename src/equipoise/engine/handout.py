@@ -54,7 +54,7 @@ def through_losses(
     if largest > min(torch.finfo(loss.dtype).max for _, loss, _ in held):
         raise NonFiniteError(
             f"weights must be finite in the type of the losses; one is {largest:.3g}, for a task whose gradient almost "
-            "vanishes. Leave a finished task out of the step, or choose a method whose weights sum to 1, such as MGDA()."
+            "vanishes. Leave a finished task out of the step, or choose a method with weights of sum 1, such as MGDA()."
         )
     losses, rows = [loss for _, loss, _ in held], [row for row, _, _ in held]
     first = losses[0]

@@ -1,5 +1,7 @@
 """The alpha-fair equation G a = a^(-1/alpha), of which alpha = 1 is the Nash bargaining solution."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtrs
@@ -82,13 +84,15 @@ def alpha_fair_weights(
         found = Solution(weights, Status.SOLVED if residual <= _CLOSE else Status.ITERATION_LIMIT, residual, steps)
         pulls = _raised(log_pulls)
         products, length = _products(cosines, pulls, columns)
-        known = columns is not None or known_by_products(pulls / length)
+        known = columns is not None or known_by_products(pulls / length, factor)
         miss = float(np.abs(products - _raised(prices - power * log_pulls)).max()) / length
         return Attempt(found, miss if known else np.inf)
 
-    return first_kept(
-        (lambda: route(None), lambda: route(UnitColumns.of(cosines, factor).columns)), np.zeros(len(norms))
-    )
+    def routes() -> Iterator[Attempt]:
+        yield route(None)
+        yield route(UnitColumns.of(cosines, factor).columns)
+
+    return first_kept(routes(), np.zeros(len(norms)))
 
 
 def _products(cosines: Array, pulls: Array, columns: Array | None) -> tuple[Array, float]:

@@ -1,6 +1,7 @@
 """The best worst descent within a ball around the mean gradient."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from .unsquared import UnitColumns, UnsquaredPath, nonnegative
 __all__ = ["descent_in_ball"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_PROVEN = 1e-9  # a gap above this tells that gradients without a ridge led the path astray
 
 Array = NDArray[np.float64]
 
@@ -72,7 +74,12 @@ def descent_in_ball(gramian: Array, radius: float, *, factor: Array | None = Non
         return Solution(uniform, Status.STATIONARY if stationary else Status.SOLVED, 0.0)
     stationary = hull_holds_zero(cosines)
     ball = _Ball(cosines, norms, mean, slopes, radius * radius * square, stationary)
-    return first_kept((ball.by_products, lambda: ball.by_columns(factor)), uniform)
+
+    def routes() -> Iterator[Attempt]:
+        yield ball.by_products(factor)
+        yield from map(ball.by_columns, UnitColumns.routes(cosines, factor))
+
+    return first_kept(routes(), uniform)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +113,7 @@ class _Ball:
         weights: Array = 1 / len(value) + value / self.norms * self.norms.max()
         return weights
 
-    def by_products(self) -> Attempt:
+    def by_products(self, factor: Array | None) -> Attempt:
         """From the cosines."""
         cosines, reach = self.cosines, self.reach
         uniform = np.full(len(self.norms), 1 / len(self.norms))
@@ -120,7 +127,7 @@ class _Ball:
                 gap = float(np.maximum(-(cosines @ nearest.value + self.slopes), 0.0).max())
                 gap /= float(np.sqrt(self.mean @ self.slopes))
                 found = Solution(weights if shortest is None else shortest, Status.STATIONARY, gap)
-                return Attempt(found, 0.0 if known_by_products(nearest.value) else np.inf)
+                return Attempt(found, 0.0 if known_by_products(nearest.value, factor) else np.inf)
 
         def level(first: Array, second: Array) -> float | None:
             return _crossing(first, second, cosines @ first, cosines @ second, reach)
@@ -132,7 +139,7 @@ class _Ball:
         else:
             value, _, unique = found_on_path
         length = math.sqrt(max(float(value @ cosines @ value), 0.0))
-        if not known_by_products(value) or not length > 0:
+        if not known_by_products(value, factor) or not length > 0:
             return Attempt(Solution(uniform, Status.PROMISE_BROKEN, np.inf), np.inf)
         miss = abs(length - math.sqrt(reach))
         value *= math.sqrt(reach) / length
@@ -145,14 +152,11 @@ class _Ball:
             status = Status.ITERATION_LIMIT
         return Attempt(Solution(weights if shortest is None else shortest, status, gap), miss)
 
-    def by_columns(self, factor: Array | None) -> Attempt:
+    def by_columns(self, columns: UnitColumns) -> Attempt:
         """From the gradients themselves: z has a length with what rounding may hide, so that it stays in the ball."""
-        columns = UnitColumns.of(self.cosines, factor)
-        away = -columns.target(self.mean)
-        value = nonnegative(columns.stacked(), away, np.zeros(len(self.mean))).value
+        found = nonnegative(columns.stacked(), -columns.target(self.mean), np.zeros(len(self.mean)))
         bound = math.sqrt(self.reach)
-        ended = True
-        if not (self.stationary and float(np.linalg.norm(columns.vector(value))) <= bound):
+        if not (self.stationary and float(np.linalg.norm(columns.vector(found.value))) <= bound):
             path = UnsquaredPath(columns.stacked(self.inverse[None, :]), _unit(columns), columns.target(self.mean, 0.0))
 
             def level(first: Array, second: Array) -> float | None:
@@ -160,12 +164,13 @@ class _Ball:
                 return _crossing(along, back, along, back, self.reach)
 
             low = float((columns.columns.T @ (columns.columns @ self.mean) / self.inverse).min())
-            value, ended = path.search(level, lambda z: float(np.linalg.norm(columns.vector(z))) - bound, low)
-            value *= min(bound / max(float(np.linalg.norm(columns.vector(value))), _EPS * bound), 1.0)
+            found = path.search(level, lambda z: float(np.linalg.norm(columns.vector(z))) - bound, low)
+        value = found.value * min(bound / max(float(np.linalg.norm(columns.vector(found.value))), _EPS * bound), 1.0)
         gap = self._gap(value, columns.columns.T @ (columns.columns @ value))
         status = Status.STATIONARY if self.stationary else columns.status(value)
-        found = Solution(self.weights(value), status if ended else Status.ITERATION_LIMIT, gap)
-        return Attempt(found, float(np.linalg.norm(columns.columns @ value)) - bound)
+        answer = Solution(self.weights(value), status if found.solved else Status.ITERATION_LIMIT, gap)
+        known = columns.ridge > 0 or (found.unique and found.solved and gap <= _PROVEN)
+        return Attempt(answer, float(np.linalg.norm(columns.columns @ value)) - bound if known else np.inf)
 
     def _gap(self, value: Array, products: Array) -> float:
         """Dual value minus worst descent, over the size of the dual's two terms."""

@@ -1,5 +1,7 @@
 """Projection on the cone of directions that raise no loss."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,13 +86,12 @@ def project_on_dual_cone(
                 weights, status = shortest, Status.RANK_DEFICIENT
         status = Status.STATIONARY if stationary else status
         found = Solution(weights, status if solved else Status.ITERATION_LIMIT, residual, exchanges)
-        if not known_by_products(pulls + multipliers):
+        if not known_by_products(pulls + multipliers, factor):
             return Attempt(found, np.inf)
         squares = ((multipliers + pulls) * slacks).sum(axis=1)
         return Attempt(found, max(float(-slacks.min()), float((np.sqrt(np.maximum(squares, 0.0)) - lengths).max())))
 
-    def by_columns() -> Attempt:
-        columns = UnitColumns.of(cosines, factor)
+    def by_columns(columns: UnitColumns) -> Attempt:
         stacked = columns.stacked()
         found = [
             nonnegative(stacked, -columns.target(row), guess) for row, guess in zip(pulls, multipliers, strict=True)
@@ -104,7 +105,12 @@ def project_on_dual_cone(
         residual = max(0.0, float(np.where(values > 0, np.abs(slacks), -slacks).max()))
         if not all(one.solved for one in found):
             status = Status.ITERATION_LIMIT
+        known = columns.ridge > 0 or all(one.unique for one in found)
         answer = Solution(weights, status, residual, sum(one.exchanges for one in found))
-        return Attempt(answer, max(float(-slacks.min()), float(longer.max())))
+        return Attempt(answer, max(float(-slacks.min()), float(longer.max())) if known else np.inf)
 
-    return first_kept((by_products, by_columns), np.zeros(len(norms)))
+    def routes() -> Iterator[Attempt]:
+        yield by_products()
+        yield from map(by_columns, UnitColumns.routes(cosines, factor))
+
+    return first_kept(routes(), np.zeros(len(norms)))

@@ -5,7 +5,7 @@ sizes. Where coefficients are large because gradients nearly cancel, a direction
 the conditions of its problem say.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,8 @@ __all__ = ["Attempt", "first_kept", "known_by_products", "length_at_most"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _TOLERANCE = 1e-6
-_UNKNOWN = 1e-10  # how much, of the unit gradients' square, rounding may move a square
+_UNKNOWN = 1e-10  # how much, of the unit gradients' square, rounding may move a square where the gradients are known
+_UNKNOWABLE = 1e-7  # and where nothing but products is: a ridge would move it more
 
 Array = NDArray[np.float64]
 
@@ -36,18 +37,19 @@ class Attempt:
     miss: float
 
 
-def known_by_products(pulls: Array) -> bool:
+def known_by_products(pulls: Array, factor: Array | None = None) -> bool:
     """Whether the Gramian's rounding leaves a combination of unit gradients as it is.
 
     Args:
         pulls: Coefficients on the unit gradients, (k,) or rows of them, for a problem of size one.
+        factor: Of the Gramian, where it is known: one can do better with it, so that less is allowed.
 
     Example:
         >>> known_by_products(np.array([1.0, -0.5])), known_by_products(np.array([1e6, 1e6]))
         (True, False)
     """
     size = float(np.abs(pulls).sum(axis=-1).max())
-    return _EPS * size * size <= _UNKNOWN
+    return _EPS * size * size <= (_UNKNOWABLE if factor is None else _UNKNOWN)
 
 
 def length_at_most(gramian: Array, weights: Array, factor: Array | None = None) -> float:
@@ -72,16 +74,15 @@ def length_at_most(gramian: Array, weights: Array, factor: Array | None = None) 
     return sizes * float(np.sqrt(max(float(shares @ gramian @ shares), 0.0) + len(weights) * _EPS))
 
 
-def first_kept(routes: Iterable[Callable[[], Attempt]], safe: Array) -> Solution:
+def first_kept(attempts: Iterable[Attempt], safe: Array) -> Solution:
     """The solution of the first route that keeps the promise to 1e-6.
 
     Args:
-        routes: From the fastest to the most careful.
+        attempts: From the fastest to the most careful; each is made when it is asked for.
         safe: The value where none does: the status is then ``PROMISE_BROKEN``.
     """
     least = np.inf
-    for route in routes:
-        attempt = route()
+    for attempt in attempts:
         if attempt.miss <= _TOLERANCE and np.isfinite(attempt.solution.value).all():
             return attempt.solution
         least = min(least, attempt.miss)

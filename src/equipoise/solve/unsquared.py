@@ -24,6 +24,7 @@ __all__ = ["UnitColumns", "UnsquaredPath", "nonnegative", "null_space"]
 _EPS = float(np.finfo(np.float64).eps)
 _RIDGE = 2.0**-24  # of a unit gradient: a cone is missed by this, the order of tasks moves a direction by eps over it
 _RIDGE_OF_PRODUCTS = 2.0**-21  # where the gradients are known by their products alone, to the root of eps
+_APART = 2.0**-28  # singular values below this make weights too large to be mixed in float64
 _NULL = 2.0**-26  # below this singular value, weights may be exchanged
 _SEEN = 1e-4  # the part of a direction that the ridge may hold while the answer counts as the problem's own
 _SEARCH = 100
@@ -43,8 +44,19 @@ class UnitColumns(NamedTuple):
     ridge: float
 
     @classmethod
+    def routes(cls, cosines: Array, factor: Array | None) -> tuple["UnitColumns", ...]:
+        """What to try one after the other: the gradients as they are, then with a ridge.
+
+        Args:
+            cosines: (k, k).
+            factor: R (r, k) with R^T R the Gramian, or None: then only the ridge is safe.
+        """
+        ridged = cls.of(cosines, factor)
+        return (ridged,) if factor is None else (ridged._replace(ridge=0.0), ridged)
+
+    @classmethod
     def of(cls, cosines: Array, factor: Array | None) -> "UnitColumns":
-        """From the triangular factor of the Jacobian where it is known, else from the cosines.
+        """From the triangular factor of the Jacobian where it is known, else from the cosines; with the ridge.
 
         Args:
             cosines: (k, k).
@@ -85,7 +97,8 @@ def nonnegative(matrix: Array, target: Array, start: Array) -> Pivoted:
         start: First guess of x, (k,); its positive entries are the first support.
 
     Returns:
-        x and its support. ``solved`` is false where the exchanges did not end.
+        x and its support. ``solved`` is false where the exchanges did not end, ``unique`` where the columns of the
+        support nearly depend on each other: x is then known to less than seven digits of a direction.
     """
     k = matrix.shape[1]
     value = np.maximum(start, 0.0)
@@ -98,10 +111,14 @@ def nonnegative(matrix: Array, target: Array, start: Array) -> Pivoted:
         pull = np.where(basic | refused, -np.inf, matrix.T @ left)
         best = int(np.argmax(pull))
         if not pull[best] > 4 * k * _EPS * float(np.sqrt(left @ left)):
-            return Pivoted(value, basic, True, True, exchange)
+            return Pivoted(value, basic, True, _well_apart(matrix[:, basic]), exchange)
         value[best] = np.finfo(np.float64).tiny
         basic[best] = True
-    return Pivoted(value, value > 0, False, True, exchange)
+    return Pivoted(value, value > 0, False, False, exchange)
+
+
+def _well_apart(support: Array) -> bool:
+    return not support.size or float(np.linalg.svd(support, compute_uv=False)[-1]) >= _APART
 
 
 def _on_support(matrix: Array, target: Array, value: Array) -> tuple[Array, Array]:
@@ -156,8 +173,8 @@ class UnsquaredPath(NamedTuple):
         second[support] = dtrtrs(triangle, basis.T @ self.fixed)[0]
         return first, second
 
-    def search(self, level: Level, excess: Callable[[Array], float], low: float) -> tuple[Array, bool]:
-        """The x at the t that `level` asks for, and whether it was found.
+    def search(self, level: Level, excess: Callable[[Array], float], low: float) -> Pivoted:
+        """The x at the t that `level` asks for; ``solved`` tells whether it was found.
 
         Args:
             level: For the line t * first - second, the t that the answer has on it, or None.
@@ -170,13 +187,13 @@ class UnsquaredPath(NamedTuple):
             found = nonnegative(self.matrix, t * self.rising - self.fixed, start)
             start = found.value
             if proposer is not None and (found.basic == proposer).all():
-                return found.value, found.solved
+                return found
             if excess(found.value) > 0:
                 high = t
             else:
                 low = t
             if np.isfinite(high) and high - low <= 2 * _EPS * max(abs(low), abs(high)):
-                return found.value, found.solved
+                return found
             line = self.line(found.basic)
             proposed, proposer = (None if line is None else level(*line)), None
             if proposed is not None and low < proposed < high:
@@ -186,4 +203,4 @@ class UnsquaredPath(NamedTuple):
             else:
                 width *= 4
                 t = low + width
-        return found.value, False
+        return found._replace(solved=False)
