@@ -176,6 +176,8 @@ class _Ball:
         """Dual value minus worst descent, over the size of the dual's two terms."""
         total = float(self.inverse @ value)  # z = |z| / |g_a| * a with sum a = 1: this turns z into a
         worst = float(((products + self.slopes) / self.inverse).min())
+        if not total > 0:
+            return max(-worst, 0.0) / math.sqrt(self.reach)
         along, across = float(self.slopes @ value) / total, self.reach / total
         return max(along + across - worst, 0.0) / (abs(along) + across)
 

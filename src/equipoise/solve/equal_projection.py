@@ -14,7 +14,7 @@ __all__ = ["EqualProjection", "equal_projection"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _KNOWN = 1e-7  # how much of a direction, or of what it is divided by, rounding may be
-_SHORTEST = 2.0**-27  # of the singular values of unit columns: below, weights are too large to be mixed in float64
+_SHORTEST = 2.0**-24  # of the singular values of unit columns: below, weights are too large to be mixed in float64
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ def equal_projection(cosines: Array, factor: Array | None = None) -> EqualProjec
 
     Returns:
         b, (k,). ``certificate`` is :math:`\max_i |(C b)_i - 1|`. Dependent gradients (singular values of the unit
-        gradients below sqrt(8 k eps) of the largest, with `factor` below 2^-27) take the pseudo-inverse: status
+        gradients below sqrt(8 k eps) of the largest, with `factor` below 2^-24) take the pseudo-inverse: status
         ``RANK_DEFICIENT``, and the certificate tells how unequal the projections are, since then no b may satisfy all
         of them; ``STATIONARY`` where 0 lies in the convex hull of the gradients. Where as many unit gradients point
         one way as the other, no direction is favoured: b is exactly zero, and nothing made by rounding.
