@@ -1,7 +1,7 @@
 """The best worst descent within a ball around the mean gradient."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,7 +130,7 @@ class _Ball:
                 return Attempt(found, 0.0 if known_by_products(nearest.value, factor) else np.inf)
 
         def level(first: Array, second: Array) -> float | None:
-            return _crossing(first, second, cosines @ first, cosines @ second, reach)
+            return _crossing(first, second, lambda pulls: cosines @ pulls, reach)
 
         path = LevelPath(Complementarity(cosines + self.inverse[:, None] * self.inverse), self.inverse, self.slopes)
         found_on_path, ended = path.find(level), True
@@ -160,8 +160,7 @@ class _Ball:
             path = UnsquaredPath(columns.stacked(self.inverse[None, :]), _unit(columns), columns.target(self.mean, 0.0))
 
             def level(first: Array, second: Array) -> float | None:
-                along, back = columns.vector(first), columns.vector(second)
-                return _crossing(along, back, along, back, self.reach)
+                return _crossing(columns.vector(first), columns.vector(second), lambda vector: vector, self.reach)
 
             low = float((columns.columns.T @ (columns.columns @ self.mean) / self.inverse).min())
             found = path.search(level, lambda z: float(np.linalg.norm(columns.vector(z))) - bound, low)
@@ -182,16 +181,17 @@ class _Ball:
         return max(along + across - worst, 0.0) / (abs(along) + across)
 
 
-def _crossing(first: Array, second: Array, steep: Array, back: Array, reach: float) -> float | None:
-    """The larger t at which t * first - second has the square `reach`; products are those of the metric."""
+def _crossing(first: Array, second: Array, metric: Callable[[Array], Array], reach: float) -> float | None:
+    """The larger t at which t * first - second has the square `reach` in a metric."""
+    steep = metric(first)
     bend, middle = float(first @ steep), float(second @ steep)
-    rest = float(second @ back) - reach
+    rest = float(second @ metric(second)) - reach
     if bend <= 0:
         return None
     root = (middle + math.sqrt(max(middle * middle - bend * rest, 0.0))) / bend
     for _ in range(2):  # the length itself, free of the cancellation in the coefficients
         value = root * first - second
-        products = root * steep - back
+        products = metric(value)
         slope = float(first @ products)
         if slope <= 0:
             break

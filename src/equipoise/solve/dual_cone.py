@@ -1,5 +1,6 @@
 """Projection on the cone of directions that raise no loss."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -68,11 +69,10 @@ def project_on_dual_cone(
     base = np.add.reduce(points, axis=0)
     kernel = Complementarity(cosines)
     stationary = hull_holds_zero(cosines, kernel)
-    lengths = np.sqrt(np.maximum((pulls @ cosines * pulls).sum(axis=1), 0.0))
+    offsets = pulls @ cosines
     multipliers = np.zeros_like(pulls)
 
     def by_products() -> Attempt:
-        offsets = pulls @ cosines
         multipliers[:], solved, unique, exchanges = kernel.solve_many(offsets)
         slacks = multipliers @ cosines + offsets
         residual = max(0.0, float(np.where(multipliers > 0, np.abs(slacks), -slacks).max()))
@@ -88,8 +88,9 @@ def project_on_dual_cone(
         found = Solution(weights, status if solved else Status.ITERATION_LIMIT, residual, exchanges)
         if not known_by_products(pulls + multipliers, factor):
             return Attempt(found, np.inf)
-        squares = ((multipliers + pulls) * slacks).sum(axis=1)
-        return Attempt(found, max(float(-slacks.min()), float((np.sqrt(np.maximum(squares, 0.0)) - lengths).max())))
+        # |d|^2 - |p|^2 of the row that grew most; a root is taken where that is no rounding
+        grown = np.add.reduce((multipliers + pulls) * slacks - pulls * offsets, axis=1).max()
+        return Attempt(found, max(float(-slacks.min()), math.sqrt(grown) if grown > 1e-14 else 0.0))
 
     def by_columns(columns: UnitColumns) -> Attempt:
         stacked = columns.stacked()

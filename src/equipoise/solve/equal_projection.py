@@ -82,9 +82,13 @@ def equal_projection(cosines: Array, factor: Array | None = None) -> EqualProjec
         noise = np.diag(k * _EPS / system[1] * np.abs(value))
         return EqualProjection(value, Status.SOLVED, residual, 0, float(value @ projections) ** 0.5, projections, noise)
     stationary = hull_holds_zero(cosines)
-    columns = UnitColumns.of(cosines, factor)
-    _, singular, rows = np.linalg.svd(columns.columns, full_matrices=False)
-    least = float(np.sqrt(8 * k * _EPS)) if factor is None else _SHORTEST
+    if factor is None:
+        squares, vectors = np.linalg.eigh(cosines)
+        singular, rows = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors.T[::-1]
+        least = float(np.sqrt(8 * k * _EPS))
+    else:
+        _, singular, rows = np.linalg.svd(UnitColumns.of(cosines, factor).columns, full_matrices=False)
+        least = _SHORTEST
     kept = singular > least * singular[0]
     singular, basis = singular[kept], rows[kept].T
     shares, rounding = basis.T @ ones, 8 * k * _EPS
