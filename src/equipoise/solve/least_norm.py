@@ -9,6 +9,7 @@ from .complementarity import Complementarity
 
 __all__ = ["least_norm_weights"]
 
+_EPS = float(np.finfo(np.float64).eps)
 _KEPT = 1e-12  # how much, of the terms' size, a direction may move when its weights are exchanged
 
 Array = NDArray[np.float64]
@@ -48,7 +49,7 @@ def least_norm_weights(
     basis, _ = np.linalg.qr(null * inverse[:, None])
     base = weights - basis @ (basis.T @ weights)
     missing = floor - base
-    if (missing > 0).any():
+    if (missing > 4 * k * _EPS * float(np.abs(weights).max())).any():  # less is rounding, and no condition to solve for
         system = np.vstack([basis.T, missing])
         target = np.zeros(len(system))
         target[-1] = 1.0
