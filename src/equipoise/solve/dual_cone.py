@@ -80,9 +80,7 @@ def project_on_dual_cone(
         status = Status.SOLVED
         if not unique:
             shortest = least_norm_weights(kernel, norms.min() / norms, weights, base)
-            if shortest is not None and (
-                np.abs((shortest - weights) * norms).max() > 1e-12 * np.abs(weights * norms).max()
-            ):
+            if shortest is not None:
                 weights, status = shortest, Status.RANK_DEFICIENT
         status = Status.STATIONARY if stationary else status
         found = Solution(weights, status if solved else Status.ITERATION_LIMIT, residual, exchanges)

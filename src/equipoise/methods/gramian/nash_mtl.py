@@ -30,10 +30,13 @@ class NashMTL(GramianMethod):
     Scale:
         Before the clip |d| is sqrt(k), whatever the gradients: the unit direction does not change when a loss is
         multiplied by a positive number, and ``max_norm=1`` clips at every step for k >= 2. So |d| = 1 throughout, and
-        the learning rate is the length of a step.
+        the learning rate is the length of a step. Heads keep their own scale (``heads="own"``: the gradient of their
+        loss over the number of tasks), which does change with the unit of a loss: give them a learning rate of their
+        own.
     Degenerate:
         No solution exists exactly when 0 lies in the convex hull of the gradients: d = 0, status ``NO_SOLUTION``; the
-        last weights are not used again. Other dependent gradients: a unique solution. A zero gradient is left out.
+        last weights are not used again. That holds to rounding: gradients that cancel but for 4e-7 of their length
+        (k = 10) count as such. Other dependent gradients: a unique solution. A zero gradient is left out.
         k = 1: the unit gradient.
     Cost:
         O(k^3) on the CPU: 0.15 ms for k = 10, 0.5 ms for k = 100; none between recomputations.
