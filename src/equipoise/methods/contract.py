@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..core.tasks import Preference, Tasks
 from ..solve import Status
-from ..types import Preference, Tasks
 
 __all__ = ["Answer", "CounterExample", "Heads", "Needs", "State", "StateTensor", "Step"]
 

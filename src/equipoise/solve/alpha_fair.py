@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtrs
 
-from .complementarity import solve_positive
 from .equilibrate import as_gramian, equilibrate
 from .min_norm import hull_holds_zero
+from .nnls import solve_positive
 from .promise import Attempt, first_kept, known_by_products
 from .solution import Solution, Status
 from .unsquared import UnitColumns

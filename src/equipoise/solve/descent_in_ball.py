@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .complementarity import Complementarity
 from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
-from .level_path import LevelPath
 from .min_norm import hull_holds_zero
+from .nnls import Complementarity
+from .parametric_nnls import LevelPath
 from .promise import Attempt, first_kept, known_by_products
 from .solution import Solution, Status
 from .unsquared import UnitColumns, UnsquaredPath, nonnegative

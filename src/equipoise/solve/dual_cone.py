@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .complementarity import Complementarity
 from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .min_norm import hull_holds_zero
+from .nnls import Complementarity
 from .promise import Attempt, first_kept, known_by_products
 from .solution import Solution, Status
 from .unsquared import UnitColumns, nonnegative

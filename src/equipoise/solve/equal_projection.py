@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .complementarity import solve_positive
 from .min_norm import hull_holds_zero
+from .nnls import solve_positive
 from .solution import Solution, Status
 from .unsquared import UnitColumns
 

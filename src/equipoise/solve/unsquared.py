@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtrs
 
-from .complementarity import Mask, Pivoted
 from .equilibrate import factor as root
-from .level_path import Level
+from .nnls import Mask, Pivoted
+from .parametric_nnls import Level
 from .solution import Status
 
 __all__ = ["UnitColumns", "UnsquaredPath", "nonnegative", "null_space"]
