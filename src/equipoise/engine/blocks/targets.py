@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...core.losses import are_alike
+from ...errors import NonFiniteError
 from ...methods.run import Weighed
 from ..graph.autograd_graph import tensor_hooks_off
 from ..passes.exact import Own
@@ -36,16 +37,28 @@ def factor_of(count: int, scale: Literal["mean", "sum"]) -> float:
     return float(count) if scale == "sum" else 1.0
 
 
-def through_losses(held: Sequence[tuple[int, Tensor, float]], weights: Tensor, factor: float) -> Targets:
+def through_losses(
+    held: Sequence[tuple[int, Tensor, float]], weights: Tensor, factor: float, *, refuse: bool = False
+) -> Targets:
     """Each loss receives its weight; the rest of the way is the losses' own graph.
 
     Args:
         held: Row, loss, and its share of the row's mean (1 unless micro-batches are accumulated).
         weights: (k,).
         factor: Of all.
+        refuse: Whether weights that the losses' type cannot hold are an error here, not later.
+
+    Raises:
+        NonFiniteError: Such weights, with `refuse`.
     """
     if not held:
         return []
+    largest = float(weights.abs().max()) * factor if refuse and weights.device.type == "cpu" else 0.0
+    if largest > min(torch.finfo(loss.dtype).max for _, loss, _ in held):
+        raise NonFiniteError(
+            f"weights must be finite in the type of the losses; one is {largest:.3g}, for a task whose gradient almost "
+            "vanishes. Leave a finished task out of the step, or choose a method with weights of sum 1, such as MGDA()."
+        )
     losses, rows = [loss for _, loss, _ in held], [row for row, _, _ in held]
     first = losses[0]
     if are_alike(losses):  # one target instead of k, and one node of autograd

@@ -1,5 +1,6 @@
 """What the passes brought back: parts that each know their own products, whatever form they are kept in."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -7,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ...errors import EquipoiseError
+from ...errors import EquipoiseError, NonFiniteError
 from ..cost.plan import Plan
 from ..graph.ownership import Ownership
 from ..passes.separable import SeparableRows
@@ -16,6 +17,8 @@ from .ghost import LinearRows
 from .rounding import can_be_trusted
 
 __all__ = ["Gradients", "Own", "Part"]
+
+_LARGE = 2.0**96  # weights above this are applied in two factors: the gradients' own type may not hold them
 
 Own = list[tuple[Tensor, list[tuple[int, Tensor]]]]
 """Parameters that are not balanced, each with (row, gradient) of every task that has one."""
@@ -114,11 +117,28 @@ class Gradients:
         return total
 
     def combine(self, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Each shared parameter with the weighted sum of its gradients."""
+        """Each shared parameter with the weighted sum of its gradients.
+
+        A method that divides by lengths gives a nearly finished task a weight that the gradients' own type may not
+        hold, though its product with them is of ordinary size: such weights are applied in two factors.
+
+        Raises:
+            NonFiniteError: The sum itself leaves the gradients' type.
+        """
+        largest = float(weights.abs().max()) if weights.device.type == "cpu" and len(weights) else 0.0
+        second = 2.0 ** (math.frexp(largest)[1] - 64) if largest > _LARGE else 1.0
         found = []
         for part in self.parts:
-            pairs = zip(part.parameters, part.combine(weights), strict=True)
+            pairs = zip(part.parameters, part.combine(weights / second if second > 1 else weights), strict=True)
             found += [(parameter, block) for parameter, block in pairs if block is not None]
+        if second > 1:
+            found = [(parameter, block * second) for parameter, block in found]
+            if not all(bool(torch.isfinite(block).all()) for _, block in found):
+                raise NonFiniteError(
+                    f"the balanced gradient must be finite in the type of the parameters; with a weight of "
+                    f"{largest:.3g} for a task whose gradient almost vanishes it is not. Leave a finished task out of "
+                    "the step, or choose a method whose weights sum to 1, such as MGDA()."
+                )
         return found
 
     def parameters(self) -> list[Tensor]:

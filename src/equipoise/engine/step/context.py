@@ -169,7 +169,9 @@ def hand_out(now: Now, found: Found, weights: Tensor, heads: Tensor) -> Targets:
         if shared is not None:
             return shared + others
     # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
-    return through_losses(now.held, weights, now.factor) + _not_shared(now, found, heads, weights.cpu())
+    refuse = now.settings.nonfinite != "propagate"
+    shared = through_losses(now.held, weights, now.factor, refuse=refuse)
+    return shared + _not_shared(now, found, heads, weights.cpu())
 
 
 def _not_shared(now: Now, found: Found, heads: Tensor, given: Tensor | None) -> Targets:

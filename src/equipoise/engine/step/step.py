@@ -192,7 +192,7 @@ def _by_jacobian(
 
 def _with_old_weights(old: Reused, now: Now) -> Balanced:
     weights, heads, plan, weighed = weights_again(old, now.state)
-    targets = through_losses(now.held, weights, now.factor)
+    targets = through_losses(now.held, weights, now.factor, refuse=now.settings.nonfinite != "propagate")
     targets += own_targets(now, heads, weights)
     return now.outcome(targets, plan, replace(now.carried, reused=old), weighed=weighed, reused=True)
 
