@@ -10,6 +10,7 @@ import typer
 
 from ..errors import InputError, listed
 from .common import Json, reporting, show
+from .terminal import say, say_json
 
 if TYPE_CHECKING:
     from ..methods import Method
@@ -36,7 +37,7 @@ def methods(
     chosen = sorted(table) if name is None else [name.lower()]
     facts = [_facts(key, table[key]) for key in chosen]
     if as_json:
-        typer.echo(json.dumps(facts if name is None else facts[0], indent=1, ensure_ascii=False))
+        say_json(json.dumps(facts if name is None else facts[0], indent=1, ensure_ascii=False) + "\n")
     elif name is None:
         _show_all(facts)
     else:
@@ -79,7 +80,7 @@ def _show_all(facts: list[dict[str, Any]]) -> None:
         shown = one | {"claims": " ".join(one["claims"])}
         table.add_row(*(str(shown[str(column.header)]) for column in table.columns))
     show(table)
-    typer.echo(f"Claims are those for {_TASKS} tasks and default settings. One method in full: equipoise methods NAME")
+    say(f"Claims are those for {_TASKS} tasks and default settings. One method in full: equipoise methods NAME")
 
 
 def _show_one(fact: dict[str, Any]) -> None:
@@ -97,5 +98,5 @@ def _show_one(fact: dict[str, Any]) -> None:
         "claims": ", ".join(fact["claims"]) or "nothing",
         "source": fact["source"],
     }
-    typer.echo("\n".join(f"{key:10} {value}" for key, value in lines.items()))
-    typer.echo(f"\n{fact['text']}")
+    say("\n".join(f"{key:10} {value}" for key, value in lines.items()))
+    say(f"\n{fact['text']}")

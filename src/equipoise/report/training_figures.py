@@ -187,7 +187,8 @@ def _first_and_last(row: Sequence[tuple[int, Value]]) -> str:
 
 
 def _decades(values: Sequence[float]) -> int:
-    return max(1, math.ceil(math.log10(max(values) / min(values)) / 6))
+    """Decades between two ticks; from the logarithms, since 1e300 over 1e-300 is no number."""
+    return max(1, math.ceil((math.log10(max(values)) - math.log10(min(values))) / 6))
 
 
 _POWERS: Figure = {"exponentformat": "power"}

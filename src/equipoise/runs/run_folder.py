@@ -19,7 +19,9 @@ from pydantic import ValidationError
 from ..errors import RunFolderError
 from ..verdict import AuditRecord
 from .files import TEMPORARY, locked, replace_file
+from .json_text import parsed_json
 from .record_json import records_from_json, records_to_json
+from .reproduce_folder import REPRODUCE, REPRODUCE_FILES
 from .run_config import RunConfig, differences
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
 ]
 
 CONFIG, RECORD, REPORT = "config.json", "record.json", "report.html"
+WRITERS = ("equipoise", REPRODUCE)
+"""Who may have written a folder that ``--overwrite`` replaces."""
 
 
 class RunFolder:
@@ -110,7 +114,8 @@ class RunFolder:
         for leftover in self.path.glob(f".*{TEMPORARY}"):
             leftover.unlink()
         if self._fresh:
-            for name in (REPORT, RECORD):
+            of_reproduce = (self._seen or {}).get("written_by") == REPRODUCE
+            for name in (REPORT, RECORD, *(REPRODUCE_FILES if of_reproduce else ())):
                 (self.path / name).unlink(missing_ok=True)
         replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
         replace_file(self.path / RECORD, records_to_json(records))
@@ -251,13 +256,18 @@ def _found_config(path: Path) -> dict[str, Any] | None:
 
 def _parsed(text: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(text)
-    except json.JSONDecodeError:
+        found = parsed_json(text)
+    except ValueError:
         return None
-    return found if isinstance(found, dict) and found.get("written_by") == "equipoise" else None
+    return found if isinstance(found, dict) and found.get("written_by") in WRITERS else None
 
 
 def _valid(path: Path, found: dict[str, Any]) -> RunConfig:
+    if found["written_by"] == REPRODUCE:
+        raise RunFolderError(
+            f"{str(path)!r} holds what 'equipoise reproduce' wrote, not an audit. Choose another folder with --out, or "
+            "replace it with --overwrite."
+        )
     try:
         return RunConfig.model_validate_json(json.dumps(found))
     except ValidationError as error:

@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import RunFolderError
+from ..errors import RunFolderError, TaskError
 from .files import TEMPORARY, replace_file
+from .json_text import parsed_json
 from .training_record import StepLine, TrainingConfig, TrainingRecord, read_lines
 
 __all__ = [
@@ -118,12 +119,23 @@ def write_config(folder: Path, config: TrainingConfig) -> None:
 
     Raises:
         RunFolderError: The disk refuses.
+        TaskError: A name that no file can hold.
     """
+    unwritable = [task for task in config.tasks if not _writable(task)]
+    if unwritable:
+        raise TaskError(
+            "task names must be text that a file can hold; found half of a surrogate pair in "
+            f"{', '.join(map(ascii, unwritable))}. Rename these tasks."
+        )
     try:
         folder.mkdir(exist_ok=True)
         replace_file(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise _refused(folder, error) from error
+
+
+def _writable(name: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
 def is_training_folder(folder: Path) -> bool:
@@ -199,7 +211,7 @@ def write_report(folder: Path, page: str) -> Path:
 
 def _config_of(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        found = parsed_json((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # absent, unreadable or not JSON: not ours
         return None
     return found if isinstance(found, dict) and found.get("written_by") == "equipoise" else None
