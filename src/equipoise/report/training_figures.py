@@ -152,8 +152,11 @@ def _map(
             "title": {"text": f"{unit}, log10" if log else unit, "side": "right"},
         },
     }
-    layout = make_layout(xaxis=make_axis("step"), yaxis=make_axis("", autorange="reversed", nticks=min(len(tasks), 20)))
-    return _panel(name, alt, "One row a task; gaps are absent tasks.", {"data": [trace], "layout": layout}, "wide")
+    layout = make_layout(
+        xaxis=make_axis("step"), yaxis=make_axis("", autorange="reversed", nticks=len(tasks), tickfont={"size": 11})
+    )
+    panel = _panel(name, alt, "One row a task; gaps are absent tasks.", {"data": [trace], "layout": layout}, "wide")
+    return {**panel, "height": 15 * len(tasks) + 90}
 
 
 def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) -> Figure:
