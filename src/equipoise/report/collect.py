@@ -57,7 +57,7 @@ def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[st
     """
     cases = [_case_in_short(record, number) for number, record in enumerate(records, start=1)]
     return {
-        "title": clean(title if title is not None else records[0].title),
+        "title": clean(title) if title is not None else cases[0]["title"],
         "cases": cases,
         "glossary": glossary(cases),
         "versions": sorted({item for record in records for item in record.versions.items()}),
