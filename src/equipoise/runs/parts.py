@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections import UserDict
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ class Parts(UserDict[str, Any]):
     Args:
         path: Of the file. A line that a crash tore, and lines after it, are dropped.
         first: Called before the first part is written, to make its place; then what lies there is not read.
+        patience: Seconds of work before anything is written: shorter work leaves no trace.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -28,10 +30,12 @@ class Parts(UserDict[str, Any]):
         {'a b, width 1': {'lead': 0.5}}
     """
 
-    def __init__(self, path: Path, first: Callable[[], None] | None = None) -> None:
+    def __init__(self, path: Path, first: Callable[[], None] | None = None, *, patience: float = 0.0) -> None:
         super().__init__()
         self.path = path
         self._first = first
+        self._due = time.monotonic() + patience
+        self._waiting: list[bytes] = []
         if first is not None:
             return
         try:
@@ -51,15 +55,21 @@ class Parts(UserDict[str, Any]):
             replace_file(path, kept)
 
     def __setitem__(self, name: str, value: Any) -> None:
+        self._waiting.append((json.dumps([name, value], allow_nan=False) + "\n").encode())
+        self.data[name] = value
+        if time.monotonic() >= self._due:
+            self._write()
+
+    def _write(self) -> None:
         if self._first is not None:
             self._first()
             self._first = None
-        line = (json.dumps([name, value], allow_nan=False) + "\n").encode()
+        lines = b"".join(self._waiting)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            written = os.write(descriptor, line)
+            written = os.write(descriptor, lines)
         finally:
             os.close(descriptor)
-        if written != len(line):
-            raise OSError(f"only {written} of {len(line)} bytes of a part fit into {str(self.path)!r}")
-        self.data[name] = value
+        if written != len(lines):
+            raise OSError(f"only {written} of {len(lines)} bytes of a part fit into {str(self.path)!r}")
+        self._waiting.clear()

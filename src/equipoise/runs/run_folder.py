@@ -20,6 +20,7 @@ from ..errors import RunFolderError
 from ..verdict import AuditRecord
 from .files import TEMPORARY, locked, replace_file
 from .json_text import parsed_json
+from .parts import Parts
 from .record_json import records_from_json, records_to_json
 from .reproduce_folder import REPRODUCE, REPRODUCE_FILES
 from .run_config import RunConfig, differences
@@ -33,7 +34,7 @@ __all__ = [
     "slug",
 ]
 
-CONFIG, RECORD, REPORT = "config.json", "record.json", "report.html"
+CONFIG, RECORD, REPORT, PARTS = "config.json", "record.json", "report.html", "parts.jsonl"
 WRITERS = ("equipoise", REPRODUCE)
 """Who may have written a folder that ``--overwrite`` replaces."""
 
@@ -83,6 +84,21 @@ class RunFolder:
             return None
         return read_records(self.path)
 
+    def parts(self, patience: float) -> Parts:
+        """Finished parts of the same configuration: what an interruption left is taken up again.
+
+        Args:
+            patience: Seconds of work before anything is written. With the first part the folder is this run's.
+        """
+        return Parts(self.path / PARTS, self._claim if self._fresh else None, patience=patience)
+
+    def _claim(self) -> None:
+        self.path.mkdir(exist_ok=True)
+        with locked(self.path):
+            self._remove_older()
+            replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
+        self._fresh = False
+
     def write(self, records: Sequence[AuditRecord], report: str) -> None:
         """Write config, record and report, each whole or not at all.
 
@@ -114,12 +130,16 @@ class RunFolder:
         for leftover in self.path.glob(f".*{TEMPORARY}"):
             leftover.unlink()
         if self._fresh:
-            of_reproduce = (self._seen or {}).get("written_by") == REPRODUCE
-            for name in (REPORT, RECORD, *(REPRODUCE_FILES if of_reproduce else ())):
-                (self.path / name).unlink(missing_ok=True)
+            self._remove_older()
         replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
         replace_file(self.path / RECORD, records_to_json(records))
         replace_file(self.path / REPORT, report)
+        (self.path / PARTS).unlink(missing_ok=True)
+
+    def _remove_older(self) -> None:
+        of_reproduce = (self._seen or {}).get("written_by") == REPRODUCE
+        for name in (REPORT, RECORD, PARTS, *(REPRODUCE_FILES if of_reproduce else ())):
+            (self.path / name).unlink(missing_ok=True)
 
     @staticmethod
     def default(*parts: str) -> Path:
