@@ -62,7 +62,7 @@ class LegendEntry(TypedDict):
 class Panel(TypedDict):
     """One picture: a name, what is seen in words, a line below it, and the plotly figure.
 
-    `height` in pixels stands where the number of rows decides it.
+    `height` in pixels stands where the number of rows decides it, `legend` where a panel has one of its own.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Panel(TypedDict):
     shape: str
     figure: Figure
     height: NotRequired[int]
+    legend: NotRequired[list[LegendEntry]]
 
 
 def safe_name(name: str, length: int = 22) -> str:
