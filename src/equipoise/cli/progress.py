@@ -10,7 +10,7 @@ from .terminal import say
 __all__ = ["Report", "left", "progress"]
 
 Report = Callable[[int, int, str], None]
-"""Called with steps done, steps in all, and what is being done."""
+"""Called with steps done, steps in all (0 where that is not known yet), and what is being done."""
 
 _PATIENCE = 1.0
 """Seconds between lines, and before the first: shorter work stays silent."""
@@ -57,16 +57,17 @@ def left(seconds: float, done: int, total: int) -> str:
 
 def _lines() -> Report:
     began = told = time.monotonic()
-    first: int | None = None
+    first: int | None = None  # steps that were done before, by an earlier run or not
 
     def report(done: int, total: int, words: str) -> None:
-        nonlocal told, first
-        first = done if first is None else first
+        nonlocal began, told, first
         now = time.monotonic()
+        if total and first is None:
+            began, first = now, done
         if now - told >= _PATIENCE:
             told = now
-            rest = left(now - began, done - first, total - first)
-            say(f"{words} ({done} of {total}{', ' if rest else ''}{rest})", err=True)
+            rest = left(now - began, done - first, total - first) if first is not None else ""
+            say(f"{words} ({', '.join(filter(None, (f'{done} of {total}', rest)))})" if total else words, err=True)
 
     return report
 
@@ -97,6 +98,6 @@ def _bar() -> Iterator[Report]:
         task = bar.add_task("reading", total=None)
 
         def report(done: int, total: int, words: str) -> None:
-            bar.update(task, completed=done, total=total, description=clean(words))
+            bar.update(task, completed=done, total=total or None, description=clean(words))
 
         yield report
