@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from equipoise.verdict import AuditRecord
+from equipoise.core.records.audit import AuditRecord
 
 
 def test_the_result_is_on_stdout_and_its_last_line_is_the_report(run, table):
@@ -61,7 +61,7 @@ def test_the_same_command_renders_again_without_computing(run, table, monkeypatc
     def refused(*args, **kwargs):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("equipoise.auditing.audit", refused)
+    monkeypatch.setattr("equipoise.audits.table_audit.audit", refused)
     again = run(*arguments)
     assert again.exit_code == 0, again.exception
     assert again.stdout == first.stdout
@@ -140,7 +140,7 @@ def test_report_on_a_foreign_folder_is_refused(run, table):
 
 
 def test_an_interrupted_audit_goes_on_and_ends_with_the_same_record(run, table, monkeypatch):
-    from equipoise.linear import audits as library
+    from equipoise.audits import assemble as library
 
     asked = ("audit", "toy.csv", "-t", "a,b", "--bootstraps", "3", "-q")
     assert run(*asked, "-o", "whole").exit_code == 0
@@ -177,7 +177,7 @@ def test_an_interrupted_audit_goes_on_and_ends_with_the_same_record(run, table, 
 
 
 def test_a_short_audit_that_is_interrupted_leaves_nothing(run, table, monkeypatch):
-    from equipoise.linear import audits as library
+    from equipoise.audits import assemble as library
 
     def stopped(*arguments, **named):
         raise KeyboardInterrupt

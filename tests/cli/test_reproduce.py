@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from equipoise.reproduce import TriplesRecord
+from equipoise.audits.studies import TriplesRecord
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_experiment_prints_a_table_and_leaves_a_record(run, triple):
 def test_the_same_question_is_not_computed_twice_and_another_one_is_refused(run, triple, monkeypatch):
     assert run(*ARGUMENTS, "-o", "out").exit_code == 0
     before = (triple / "out/record.json").read_bytes()
-    import equipoise.reproduce as library
+    import equipoise.audits.studies as library
 
     def refused(*arguments, **named):
         raise AssertionError("computed again")
@@ -108,7 +108,7 @@ def test_an_interrupted_survey_keeps_its_parts_and_ends_with_the_same_record(run
     monkeypatch.chdir(tmp_path)
     two_tables(tmp_path)
     assert run(*SURVEY, "-o", "whole").exit_code == 0
-    from equipoise.reproduce import surveying as library
+    from equipoise.audits.studies import surveying as library
 
     judge, calls = library.condition, []
 
@@ -134,7 +134,7 @@ def test_an_interrupted_survey_keeps_its_parts_and_ends_with_the_same_record(run
 
 
 def test_an_interrupted_experiment_goes_on(run, triple, monkeypatch):
-    from equipoise.reproduce import experiment as library
+    from equipoise.audits.studies import experiment as library
 
     assert run(*ARGUMENTS, "-o", "whole").exit_code == 0
     one, calls = library._triple, []

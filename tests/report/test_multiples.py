@@ -7,12 +7,12 @@ import pytest
 from bs4 import BeautifulSoup
 
 from equipoise.report import render_html
-from equipoise.report.choosing import MOST_SECTIONS, MOST_TASKS, recommended
-from equipoise.report.conflict_figure import conflict_panels
-from equipoise.report.correlations import correlation_table
-from equipoise.report.html import LARGEST
-from equipoise.report.multiples import MOST_ROWS, multiples
-from equipoise.report.names import short_names
+from equipoise.report.audit.choosing import MOST_SECTIONS, MOST_TASKS, recommended
+from equipoise.report.audit.html import LARGEST
+from equipoise.report.pictures.conflict_figure import conflict_panels
+from equipoise.report.pictures.correlations import correlation_table
+from equipoise.report.pictures.multiples import MOST_ROWS, multiples
+from equipoise.report.pictures.names import short_names
 
 MANY = tuple(f"t{number}" for number in range(60))
 
@@ -91,7 +91,7 @@ def test_a_page_of_300_tasks_at_300_widths_stays_below_its_limit_and_says_what_i
 def test_pictures_are_left_out_where_the_page_would_be_too_large(record_of, monkeypatch):
     record = widened(record_of(("a", "b", "c", "d"), ("enough",)), 6)
     whole = render_html(record)
-    monkeypatch.setattr("equipoise.report.html.LARGEST", len(whole.encode()) - 1)
+    monkeypatch.setattr("equipoise.report.audit.html.LARGEST", len(whole.encode()) - 1)
     soup = BeautifulSoup(render_html(record), "html.parser")
     first, *others = soup.find_all("section", class_="verdict")
     assert first.select("figure.front .plot")

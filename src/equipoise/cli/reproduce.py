@@ -12,8 +12,8 @@ from .progress import progress
 from .terminal import say, say_json
 
 if TYPE_CHECKING:
-    from ..reproduce import SurveyRecord, TriplesRecord
-    from ..runs.reproduce_folder import ReproduceFolder
+    from ..audits.studies import SurveyRecord, TriplesRecord
+    from ..audits.studies.folder import ReproduceFolder
 
 __all__ = ["reproduce", "show_again"]
 
@@ -48,9 +48,9 @@ def sarcos(
     as_json: Json = False,
 ) -> None:
     """Which points of the front MGDA and Tchebycheff reach on triples of tasks, and which of them no weights reach."""
+    from ..audits.studies import TriplesRecord, reproduce_triples  # noqa: PLC0415 - imports scipy
+    from ..audits.studies.folder import ReproduceFolder  # noqa: PLC0415 - not for --help
     from ..data import load  # noqa: PLC0415 - imports pandas
-    from ..reproduce import TriplesRecord, reproduce_triples  # noqa: PLC0415 - imports scipy
-    from ..runs.reproduce_folder import ReproduceFolder  # noqa: PLC0415 - not for --help
 
     chosen = [tuple(part.strip() for part in triple.split(",")) for triple in triples or ()]
     with progress(quiet) as report:
@@ -98,10 +98,10 @@ def survey(
     Which columns are targets stands in targets.json: {"wine.csv": ["pH", "alcohol", "density"]}. What is finished is
     kept: after an interruption the same command goes on.
     """
-    from ..reproduce import SurveyRecord  # noqa: PLC0415 - imports scipy
-    from ..reproduce import survey as surveyed  # noqa: PLC0415 - imports scipy
-    from ..reproduce.survey_sets import TARGETS, read_targets  # noqa: PLC0415 - imports scipy
-    from ..runs.reproduce_folder import ReproduceFolder  # noqa: PLC0415 - not for --help
+    from ..audits.studies import SurveyRecord  # noqa: PLC0415 - imports scipy
+    from ..audits.studies import survey as surveyed  # noqa: PLC0415 - imports scipy
+    from ..audits.studies.folder import ReproduceFolder  # noqa: PLC0415 - not for --help
+    from ..audits.studies.survey_sets import TARGETS, read_targets  # noqa: PLC0415 - imports scipy
 
     if not data.is_dir():
         raise DataError(f"--data must be a folder; found {str(data)!r}")
@@ -128,7 +128,7 @@ def survey(
 
 
 def _finish(folder: "ReproduceFolder", record: "TriplesRecord | SurveyRecord", as_json: bool) -> None:
-    from ..reproduce.tables import as_text, table_of  # noqa: PLC0415 - imports scipy
+    from ..audits.studies.tables import as_text, table_of  # noqa: PLC0415 - imports scipy
 
     text = record.model_dump_json(indent=1) + "\n"
     folder.write(text, as_text(*table_of(record)) + "\n")
@@ -141,8 +141,8 @@ def _finish(folder: "ReproduceFolder", record: "TriplesRecord | SurveyRecord", a
 
 def show_again(folder: Path, markdown: bool, as_json: bool) -> None:
     """What ``equipoise report`` does with such a folder: its table written and printed again."""
-    from ..reproduce.tables import as_text, record_from_json, table_of  # noqa: PLC0415 - imports scipy
-    from ..runs.reproduce_folder import read_reproduce, replace_table  # noqa: PLC0415 - not for --help
+    from ..audits.studies.folder import read_reproduce, replace_table  # noqa: PLC0415 - not for --help
+    from ..audits.studies.tables import as_text, record_from_json, table_of  # noqa: PLC0415 - imports scipy
 
     record = record_from_json(read_reproduce(folder), str(folder))
     table = as_text(*table_of(record)) + "\n"
