@@ -7,27 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from equipoise import audit
 from equipoise.audits import run_folder
 from equipoise.audits.run_folder import RunConfig, RunFolder, read_records, slug
 from equipoise.core.files import LOCK
 from equipoise.core.records.as_json import records_from_json, records_to_json
-from equipoise.core.records.audit import AuditRecord, DataCard
 from equipoise.errors import RunFolderError
 
 CONFIG = RunConfig(command="audit", version="0.1.0", data="toy.csv", sha256="ab", targets=("a", "b"), width=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def record():
-    return AuditRecord(
-        title="toy é",
-        command="equipoise audit toy.csv --targets a,b",
-        data=DataCard(name="toy", source="typed in", rows=3, rows_used=3, inputs=1, steps=()),
-        tasks=(),
-        verdicts=(),
-        smallest_width=1,
-        versions={},
-    )
+    return audit("linnerud", width=1, title="toy é", command="equipoise audit linnerud --width 1")
 
 
 @pytest.fixture

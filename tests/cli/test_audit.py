@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 
 import pytest
 
@@ -136,3 +137,51 @@ def test_report_on_a_foreign_folder_is_refused(run, table):
     done = run("report", ".")
     assert done.exit_code == 2
     assert "not written by equipoise" in done.stderr
+
+
+def test_an_interrupted_audit_goes_on_and_ends_with_the_same_record(run, table, monkeypatch):
+    from equipoise.audits import assemble as library
+
+    asked = ("audit", "toy.csv", "-t", "a,b", "--bootstraps", "3", "-q")
+    assert run(*asked, "-o", "whole").exit_code == 0
+    judge, resample, calls = library.verdict_at, library._resample, []
+
+    def stopped(solutions, width, **named):
+        calls.append(width)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return judge(solutions, width, **named)
+
+    def counted(*arguments):
+        calls.append("resample")
+        return resample(*arguments)
+
+    module = sys.modules["equipoise.cli.audit"]
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    monkeypatch.setattr(library, "verdict_at", stopped)
+    halted = run(*asked, "-o", "out")
+    assert halted.exit_code == 130
+    assert "the same command goes on" in halted.stderr
+    names = [json.loads(line)[0] for line in (table.parent / "out/parts.jsonl").read_text().splitlines()]
+    assert names == ["resample 0", "resample 1", "resample 2", "width 1"]
+    monkeypatch.setattr(library, "_resample", counted)
+    assert run(*asked, "-o", "out").exit_code == 0
+    assert calls == [1, 2, 2]
+    for name in ("record.json", "report.html"):
+        assert (table.parent / "out" / name).read_bytes() == (table.parent / "whole" / name).read_bytes()
+    assert sorted(path.name for path in (table.parent / "out").iterdir()) == [
+        "config.json",
+        "record.json",
+        "report.html",
+    ]
+
+
+def test_a_short_audit_that_is_interrupted_leaves_nothing(run, table, monkeypatch):
+    from equipoise.audits import assemble as library
+
+    def stopped(*arguments, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(library, "verdict_at", stopped)
+    assert run("audit", "toy.csv", "-t", "a,b", "-q", "-o", "out").exit_code == 130
+    assert not (table.parent / "out").exists()

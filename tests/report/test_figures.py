@@ -16,7 +16,7 @@ NAMES = {2: ("price", "days"), 3: ("a", "b", "c"), 5: ("a", "b", "c", "d", "e")}
     [
         (2, ["price against days"]),
         (3, ["a against b", "a against c", "b against c", "Weights"]),
-        (5, ["All tasks"]),
+        (5, ["equal weights", "best weights found", "best balanced single model", "best mixture of models"]),
     ],
 )
 def test_the_number_of_tasks_decides_the_panels(record_of, k, shown):

@@ -2,8 +2,10 @@
 
 import ast
 import io
+import itertools
 from pathlib import Path
 
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 import equipoise.report
@@ -39,7 +41,7 @@ def test_the_console_obeys_no_name(record_of):
 
 def test_markdown_holds_the_ladder_as_a_table(record_of):
     text = render_markdown(record_of())
-    assert "| equal weights | 0.917 | joint0 | 0.817 | no | 1 model, width 1 | exact |" in text
+    assert "| equal weights | 0.917 | joint0 | 0.817 | joint0 | no | 1 model, width 1 | exact |" in text
     assert "**A weighted sum is not enough.**" in text
 
 
@@ -97,3 +99,22 @@ def test_the_summary_over_widths_is_the_records_own_where_it_has_one(record_of):
     for text in (printed(record), render_markdown(record)):
         assert "Width 2 will do." in text
         assert "Smallest shared width" not in text
+
+
+def test_markdown_is_what_a_markdown_reader_takes_it_for(record_of):
+    names = ("# a", "1. b", "2024) *c*|d")
+    record = record_of(names, ("not_enough", "enough"))
+    tokens = MarkdownIt("commonmark").enable("table").parse(render_markdown(record))
+    after = itertools.pairwise(tokens)
+    headings = [(token.tag, inside.content) for token, inside in after if token.type == "heading_open"]
+    assert headings == [
+        ("h1", record.title), ("h2", record.title), ("h3", "Shared width 1"), ("h3", "Shared width 2"),
+        ("h3", r"Tasks of sarcos\_inv\_test.mat"), ("h2", "Words used here"),
+    ]  # fmt: skip
+    shown = [child.content for token in tokens if token.type == "inline" for child in token.children or ()]
+    text = "".join(shown)
+    assert "\\" not in text
+    assert all(name in text for name in names)
+    assert sum(token.type == "table_open" for token in tokens) == 6
+    two = render_markdown([record, record])
+    assert two.count("\n#### Tasks of") == 2

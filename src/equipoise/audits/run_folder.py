@@ -20,6 +20,7 @@ from ..core.our_folder import CONFIG, REPORT, Found, found_for, what_is_in
 from ..core.records.as_json import records_from_json, records_to_json
 from ..core.records.audit import AuditRecord
 from ..errors import RunFolderError
+from .parts import Parts
 from .run_config import RunConfig, differences
 
 __all__ = [
@@ -31,8 +32,8 @@ __all__ = [
     "slug",
 ]
 
-RECORD = "record.json"
-_WRITTEN = (REPORT, RECORD, "table.md")
+RECORD, PARTS = "record.json", "parts.jsonl"
+_WRITTEN = (REPORT, RECORD, PARTS, "table.md")
 """What an earlier run of ours may have left, a reproduction's table among it."""
 _INSTEAD = "Choose another folder with --out."
 
@@ -41,7 +42,7 @@ class RunFolder:
     """A folder that may be written, or a reason why not.
 
     Args:
-        path: The folder. It need not exist; its parent must.
+        path: The folder. It need not exist, nor its parents.
         config: What is asked now.
         overwrite: Replace the files of another audit or reproduction. Other files in the folder stay; a recorded
             training is never replaced.
@@ -82,6 +83,21 @@ class RunFolder:
             return None
         return read_records(self.path)
 
+    def parts(self, patience: float) -> Parts:
+        """Finished parts of the same configuration: what an interruption left is taken up again.
+
+        Args:
+            patience: Seconds of work before anything is written. With the first part the folder is this run's.
+        """
+        return Parts(self.path / PARTS, self._claim if self._fresh else None, patience=patience)
+
+    def _claim(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path):
+            self._remove_older()
+            replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
+        self._fresh = False
+
     def write(self, records: Sequence[AuditRecord], report: str) -> None:
         """Write config, record and report, each whole or not at all.
 
@@ -116,11 +132,15 @@ class RunFolder:
         for leftover in self.path.glob(f".*{TEMPORARY}"):
             leftover.unlink()
         if self._fresh:
-            for name in _WRITTEN:
-                (self.path / name).unlink(missing_ok=True)
+            self._remove_older()
         replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
         replace_file(self.path / RECORD, records_to_json(records))
         replace_file(self.path / REPORT, report)
+        (self.path / PARTS).unlink(missing_ok=True)
+
+    def _remove_older(self) -> None:
+        for name in _WRITTEN:
+            (self.path / name).unlink(missing_ok=True)
 
     @staticmethod
     def default(*parts: str) -> Path:

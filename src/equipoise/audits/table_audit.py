@@ -1,7 +1,7 @@
 """The audit: a table in, a record out. Joins the data, the linear models and the record; computes nothing itself."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,6 +39,7 @@ def audit(
     seed: int = 0,
     command: str = "",
     title: str | None = None,
+    kept: MutableMapping[str, Any] | None = None,
     progress: Callable[..., None] | None = None,
 ) -> AuditRecord:
     """Which trade-offs a table's targets have under one shared linear layer, and what reaches them.
@@ -58,6 +59,8 @@ def audit(
         seed: Of resamples and searches.
         command: What to type to get this record again; shown in the report.
         title: Of the report; by default data and tasks.
+        kept: Finished parts of the same audit, as a dict: what is in it is not computed again, what is computed is put
+            in.
         progress: Called as the audit goes on.
 
     Returns:
@@ -97,7 +100,7 @@ def audit(
     widths = None if width is None else (width,)
     # thousands of k x k problems: BLAS threads only wait for each other (5 times the CPU time on two cores)
     with threadpool_limits(1, user_api="blas"):
-        verdicts = audit_problem(problem, widths, bootstraps=resamples, seed=seed, progress=progress)
+        verdicts = audit_problem(problem, widths, bootstraps=resamples, seed=seed, kept=kept, progress=progress)
     record = AuditRecord(
         title=title if title is not None else _title(table),
         command=command,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from .common import Json, Out, Overwrite, Quiet, Seed, command_line, finish, names_of, reporting, whole
+from .common import Json, Out, Overwrite, Quiet, Seed, command_line, finish, names_of, reporting_with, whole
 from .progress import progress
 
 __all__ = ["audit"]
@@ -13,7 +13,15 @@ __all__ = ["audit"]
 _NAMES = "Once: separated by commas. Repeated: one name each, as written."
 
 
-@reporting
+PATIENCE = 20.0
+"""Seconds of work from which on finished widths and resamples are kept for the case of an interruption."""
+_INTERRUPTED = (
+    f"interrupted; nothing half-written was left. After {PATIENCE:.0f} s of work or more, the same command goes on "
+    "from what is finished"
+)
+
+
+@reporting_with(_INTERRUPTED)
 def audit(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file (.csv, .tsv, .arff, .mat) or a built-in name.")],
     targets: Annotated[
@@ -73,5 +81,10 @@ def audit(
                 "audit", data, targets=columns["targets"], width=width, inputs=columns["inputs"], drop=dropped,
                 no_header=no_header, names=columns["names"], bootstraps=bootstraps, seed=seed or None,
             )  # fmt: skip
-            records = (audited(table, width=width, bootstraps=bootstraps, seed=seed, command=typed, progress=report),)
+            records = (
+                audited(
+                    table, width=width, bootstraps=bootstraps, seed=seed, command=typed, kept=folder.parts(PATIENCE),
+                    progress=report,
+                ),
+            )  # fmt: skip
     finish(folder, records, None, as_json)

@@ -4,7 +4,6 @@ A folder is ours if its ``config.json`` says so. Computed runs (audits and repro
 their command computes them again; a recorded training is replaced by nothing but another recording.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 from ..errors import RunFolderError
 from .files import LOCK, TEMPORARY, read_file
+from .records.json_text import parsed_json
 
 __all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "what_is_in"]
 
@@ -85,8 +85,8 @@ def our_config(folder: Path) -> dict[str, Any] | None:
         OSError: It cannot be read, or is no plain file.
     """
     try:
-        found = json.loads(read_file(folder / CONFIG, _MOST_CONFIG))
-    except (FileNotFoundError, ValueError, RecursionError):  # absent, not JSON, nested deeper than anything of ours
+        found = parsed_json(read_file(folder / CONFIG, _MOST_CONFIG).decode())
+    except (FileNotFoundError, ValueError):  # absent, or not JSON
         return None
     ours = isinstance(found, dict) and found.get("written_by") in ("equipoise", "equipoise reproduce")
     return found if ours else None

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.records.audit import AuditRecord, Rung, Verdict
-from ..pictures.figures import figures, marks_present
-from ..pictures.palette import legend_mark
+from ..pictures.correlations import correlation_table
+from ..pictures.figures import figures, legend_entries
+from ..pictures.names import said_shorter, short_names
 from ..text import clean, count, joined, plural, share, signed
 from .captions import (
     about_widths,
@@ -23,12 +24,23 @@ from .captions import (
     takes,
     width_words,
 )
-from .glossary import glossary
+from .choosing import MOST_SECTIONS, MOST_TASKS, recommended, sections_shown, tasks_shown, worst_excess
+from .glossary import explained, glossary
 
 __all__ = ["collect"]
 
+_NAMED = 12
+"""Most tasks that are named in the first lines of a page."""
 _FEW = 2
 """Most tasks that are named as the worst ones of a remedy."""
+_SHORT = {
+    "equal_weights": "equal weights",
+    "best_weights": "best weights",
+    "tchebycheff": "one model",
+    "mixture": "mixture",
+    "separate": "separate models",
+}
+"""Remedies at the head of a narrow column; a wider layer is named by its width."""
 _LONG_HEADLINE = 90
 """Letters; longer ones do not stand in large type."""
 
@@ -43,18 +55,32 @@ def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[st
     Returns:
         ``title``, ``cases`` and ``versions``; plain strings, numbers, lists and dicts throughout.
     """
-    cases = [_case(record, number) for number, record in enumerate(records, start=1)]
+    cases = [_case_in_short(record, number) for number, record in enumerate(records, start=1)]
     return {
-        "title": clean(title if title is not None else records[0].title),
+        "title": clean(title) if title is not None else cases[0]["title"],
         "cases": cases,
         "glossary": glossary(cases),
         "versions": sorted({item for record in records for item in record.versions.items()}),
     }
 
 
+def _case_in_short(record: AuditRecord, number: int) -> dict[str, Any]:
+    """A case with long names made short everywhere but in the table of tasks."""
+    case = _case(record, number)
+    full = [task["full"] for task in case["tasks"]]
+    short: dict[str, Any] = said_shorter(case, [task.name for task in record.tasks]) | {"command": case["command"]}
+    for task, name in zip(short["tasks"], full, strict=True):
+        task["full"] = name
+    return short
+
+
 def _case(record: AuditRecord, number: int) -> dict[str, Any]:
     anchor = f"case-{number}"
+    shown, first = sections_shown(record), recommended(record)
     sections = [_section(verdict, record, anchor) for verdict in record.verdicts]
+    for place, section in enumerate(sections):
+        chosen = place == first and len(sections) > 1
+        section |= {"whole": place in shown, "recommended": chosen and record.verdicts[place].reached}
     names = [clean(task.name) for task in record.tasks]
     about, caveat = about_widths(record)
     smallest = f"Smallest shared width at which nothing is left to trade: {record.smallest_width}."
@@ -62,16 +88,22 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "anchor": anchor,
         "title": clean(record.title),
         "command": clean(record.command),
-        "tasks_joined": joined(names),
+        "tasks_joined": joined(names)
+        if len(names) <= _NAMED
+        else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more",
         "task_names": names,
         "task_count": len(names),
+        "most_tasks": MOST_TASKS,
         "data": _data(record),
         "tasks": [_task(record, index) for index in range(len(record.tasks))],
+        "correlations": correlation_table(record),
         "overall": overall(record),
         "summary": clean(record.summary) or smallest,
         "about": about,
         "caveat": caveat,
         "sections": sections,
+        "in_order": [sections[place] for place in shown],
+        "left_out": max(0, len(sections) - MOST_SECTIONS),
         "several": len(sections) > 1,
     }
 
@@ -95,26 +127,20 @@ def _task(record: AuditRecord, index: int) -> dict[str, Any]:
     task = record.tasks[index]
     return {
         "name": clean(task.name),
+        "full": clean(task.name),
         "unit": clean(task.unit),
         "kind": task.kind,
         "variance": f"{task.variance:.4g}",
         "separate": share(task.separate_loss),
         "explained": f"{100 * (1 - task.separate_loss):.1f} %",
-        "correlations": [signed(value) for value in task.correlations],
-        "shades": [_shade(value, index == other) for other, value in enumerate(task.correlations)],
     }
-
-
-def _shade(correlation: float, own: bool) -> str:
-    if own or abs(correlation) < 0.1:
-        return ""
-    side = "positive" if correlation > 0 else "negative"
-    return f"{side} strong" if abs(correlation) >= 0.5 else side
 
 
 def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]:
     anchor = f"{case}-width-{verdict.about.width}"
     names = [task.name for task in record.tasks]
+    separate = [task.separate_loss for task in record.tasks]
+    rungs = [_rung(verdict, index, names, separate) for index in range(len(verdict.ladder))]
     headline, rest = _split(clean(verdict.headline), clean(verdict.words))
     remedy = verdict.ladder[verdict.remedy]
     return {
@@ -130,11 +156,13 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "remedy": clean(remedy.words),
         "remedy_worst": share(remedy.worst),
         "tag": "cheapest" if verdict.status == "nothing_to_trade" else "cheapest that closes the gap",
-        "ladder": [_rung(verdict, index, names) for index in range(len(verdict.ladder))],
+        "ladder": rungs,
+        "rows": _rows(rungs, names, tasks_shown(verdict, separate)),
         "threshold": share(verdict.effect.threshold, 2),
         "summary": _summary(verdict),
+        "undrawn": "",
         "caption": front_caption(verdict, names),
-        "legend": [legend_mark(mark) for mark in marks_present(verdict)],
+        "legend": legend_entries(verdict, names),
         "panels": [
             panel | {"id": f"{anchor}-figure-{number}"} for number, panel in enumerate(figures(verdict, names), start=1)
         ],
@@ -142,6 +170,7 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "condition": _condition(verdict),
         "effort": clean(verdict.effort),
         "bootstrap": bootstrap_words(verdict.bootstrap) if verdict.bootstrap else [],
+        "explained": explained(verdict),
     }
 
 
@@ -154,14 +183,16 @@ def _split(headline: str, words: str) -> tuple[str, str]:
     return f"{start}.", f"{detail[:1].upper()}{detail[1:]} {rest}".strip()
 
 
-def _rung(verdict: Verdict, index: int, names: Sequence[str]) -> dict[str, Any]:
+def _rung(verdict: Verdict, index: int, names: Sequence[str], separate: Sequence[float]) -> dict[str, Any]:
     rung = verdict.ladder[index]
     tied = [i for i, loss in enumerate(rung.losses) if share(loss) == share(rung.worst)]
     return {
         "words": clean(rung.words),
+        "short": _SHORT.get(rung.kind) or f"width {rung.width}",
         "worst": share(rung.worst),
         "worst_task": _worst_tasks([clean(names[i]) for i in tied], len(names)) or clean(rung.worst_task),
         "excess": share(rung.worst_excess),
+        "excess_task": _worst_tasks([clean(names[i]) for i in worst_excess(rung, separate)], len(names)),
         "known": how_known(rung),
         "takes": takes(rung),
         "closes": rung.closes,
@@ -173,6 +204,25 @@ def _rung(verdict: Verdict, index: int, names: Sequence[str]) -> dict[str, Any]:
         "weights": _weights(rung),
         "searched": rung.solves is not None and rung.weights is not None,
     }
+
+
+def _rows(rungs: Sequence[dict[str, Any]], names: Sequence[str], shown: Sequence[int]) -> list[dict[str, Any]]:
+    """One row a task: its loss under every remedy, and its weight where the remedy has weights."""
+    short = short_names(names)
+    return [
+        {
+            "name": short[task],
+            "cells": [
+                {
+                    "loss": rung["losses"][task],
+                    "weight": rung["weights"][task] if rung["weights"] else "",
+                    "worst": task in rung["worst_indices"],
+                }
+                for rung in rungs
+            ],
+        }
+        for task in shown
+    ]
 
 
 def _worst_tasks(tied: Sequence[str], count_all: int) -> str:

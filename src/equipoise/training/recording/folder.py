@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ...core.files import read_file, replace_file, take_lock
 from ...core.our_folder import CONFIG, REPORT, found_for, our_config
 from ...core.records.training import TrainingConfig, TrainingRecord, read_lines
-from ...errors import RunFolderError
+from ...errors import RunFolderError, TaskError
 from .line_file import LineFile
 
 __all__ = [
@@ -106,17 +106,25 @@ def write_config(folder: Path, config: TrainingConfig) -> None:
     """Makes the folder and writes its configuration, whole or not at all.
 
     Raises:
-        RunFolderError: The disk refuses, or a name is no text that can be written.
+        RunFolderError: The disk refuses.
+        TaskError: A name that no file can hold.
     """
-    try:
-        text = config.model_dump_json(indent=2) + "\n"
-    except ValueError as error:  # half of a surrogate pair in the name of a task
-        raise RunFolderError(f"task names must be text that can be written as UTF-8; found {config.tasks}.") from error
+    unwritable = [task for task in config.tasks if not _writable(task)]
+    if unwritable:
+        raise TaskError(
+            "task names must be text that a file can hold; found half of a surrogate pair in "
+            f"{', '.join(map(ascii, unwritable))}. Rename these tasks."
+        )
+    text = config.model_dump_json(indent=2) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / CONFIG, text)
     except OSError as error:
         raise _refused(folder, error) from error
+
+
+def _writable(name: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
 def read_training(folder: Path) -> TrainingRecord:
