@@ -22,7 +22,7 @@ from .streaming import SecondMoments
 from .surfaces import Surfaces, surface_gradient, surface_points, surface_value
 from .tchebycheff_points import TchebycheffPoint, tchebycheff
 from .weight_search import BestWeights, best_weights
-from .words import width_summary
+from .width_story import width_summary
 
 __all__ = [
     "BestWeights",

@@ -30,8 +30,9 @@ def audit_problem(
 ) -> tuple[Verdict, ...]:
     """Which trade-offs a weighted sum can reach at each width, what it misses, and what to do instead.
 
-    Losses are in shares of each task's variance, and the balanced trade-off is the least worst task. Nothing
-    is left to trade from width `problem.rank` on.
+    Losses are in shares of each task's variance. The balanced trade-off is the model whose largest excess is least:
+    a task's excess is its loss minus the loss of the best linear model of its own. Nothing is left to trade from width
+    `problem.rank` on.
 
     Args:
         problem: The table.
@@ -73,7 +74,7 @@ def audit_problem(
     def done() -> None:
         steps[0] += 1
 
-    solutions = Solutions(in_shares(problem), watch, threshold)
+    solutions = Solutions(in_shares(problem), watch)
     ranges = resampled(problem, chosen, bootstraps, seed, threshold, watch, done, solutions) if bootstraps else {}
     verdicts: list[Verdict] = []
     for width in chosen:
@@ -136,13 +137,13 @@ def resampled(
                 margins[width].append(0.0)
             done()
             continue
-        solutions = Solutions(in_shares(again), None, threshold, RESAMPLED, full)
+        solutions = Solutions(in_shares(again), None, RESAMPLED, full)
         for width in widths:
             here = solutions.at(width)
             theorem = condition(solutions.shares.gramian, width, tasks=problem.tasks)
             statuses[width][judge(here, theorem, threshold)] += 1
             conditions[width][theorem.status] += 1
-            gaps[width].append(max(float(here.losses_best.max() - here.losses_point.max()), 0.0))
+            gaps[width].append(max(here.excess_best - here.excess_point, 0.0))
             margins[width].append(theorem.margin)
         done()
     return {

@@ -69,7 +69,7 @@ def front_points(
     """All points of one width, the largest gap seen on single best models, and the directions tried for it.
 
     The gap of a model is delta of `reach` in shares of variance: by how much a mixture improves every task
-    at once. Losses are rounded to 6 decimals.
+    at once. Losses are rounded to 6 decimals; weights are not, and stand only where their optimum is the only one.
 
     Args:
         shares: The problem in shares of variance.
@@ -84,7 +84,8 @@ def front_points(
     largest, tried = 0.0, 0
     if here.best is not None:
         for weights, losses in weight_sweep(shares, here.width, size.sweep):
-            points.append(_point("weighted sum", losses, weights))
+            one_of_several = optimum(shares.gramian, weights, here.width).tied
+            points.append(_point("weighted sum", losses, None if one_of_several else weights))
         part = shares.predictable
         gramian = shares.gramian[np.ix_(part, part)]
         best = np.ones(len(gramian))
@@ -105,9 +106,9 @@ def front_points(
         if largest > _VISIBLE:
             largest, more = _climb(draw, best, largest, seed, size.climb)
             tried += more
-        points.append(_point("best weights", here.losses_best, here.weights))
+        points.append(_point("best weights", here.losses_best, here.written))
         points.append(_point("mixture", here.losses_mixture))
-    points.append(_point("equal weights", here.losses_equal, even))
+    points.append(_point("equal weights", here.losses_equal, None if here.equal.tied else even))
     points.append(_point("separate", shares.unexplained))
     return tuple(points), largest, tried
 
@@ -117,7 +118,7 @@ def _point(kind: str, losses: Array, weights: Array | None = None, gap: float | 
         {
             "kind": kind,
             "losses": tuple(round(float(loss), _DIGITS) for loss in losses),
-            "weights": None if weights is None else tuple(round(float(weight), _DIGITS) for weight in weights),
+            "weights": None if weights is None else tuple(float(weight) for weight in weights),
             "gap": None if gap is None else round(gap, _DIGITS),
         }
     )
