@@ -106,9 +106,9 @@ class Rung(_Record):
 
     @property
     def decimals(self) -> int:
-        """Decimals that `weights` are written with; 3 where no few decimals are exact."""
-        able = (n for n in range(1, 12) if all(abs(w - round(w, n)) < 1e-14 for w in self.weights or ()))
-        return next(able, 3)
+        """Decimals that the weights are written with; 3 where no few decimals are exact."""
+        shares = self.written_weights or self.weights or ()
+        return next((n for n in range(1, 12) if all(abs(w - round(w, n)) < 1e-14 for w in shares)), 3)
 
     @property
     def sensitive(self) -> bool:
@@ -239,7 +239,7 @@ class Verdict(_Record):
         )
 
     def deciding(self, rung: Rung) -> float:
-        """The number of a rung that this verdict is decided on; see `measure`."""
+        """The number of a rung that decides; see `measure`."""
         return rung.worst_excess if self.measure == "excess" else rung.worst
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..verdict import AuditRecord, Rung, Verdict
 from .captions import (
+    MEASURES,
     about_widths,
     badge,
     bootstrap_words,
@@ -72,6 +73,7 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "about": about,
         "caveat": caveat,
         "sections": sections,
+        "measure": MEASURES[record.verdicts[0].measure],
         "several": len(sections) > 1,
     }
 
@@ -116,7 +118,7 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
     anchor = f"{case}-width-{verdict.about.width}"
     names = [task.name for task in record.tasks]
     headline, rest = _split(clean(verdict.headline), clean(verdict.words))
-    remedy = verdict.ladder[verdict.remedy]
+    remedy = verdict.remedied
     return {
         "anchor": anchor,
         "width": verdict.about.width,
@@ -127,10 +129,11 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "caveat": clean(verdict.caveat),
         "about": f"{clean(verdict.about.model)}, {width_words(verdict.about.width)}",
         "basis": f"{plural(verdict.about.rows, 'row')}, {verdict.about.split}",
-        "remedy": clean(remedy.words),
-        "remedy_worst": share(remedy.worst),
+        "remedy": "none needed" if verdict.remedy is None else clean(remedy.words),
+        "remedy_worst": share(verdict.deciding(remedy)),
         "tag": "cheapest" if verdict.status == "nothing_to_trade" else "cheapest that closes the gap",
-        "ladder": [_rung(verdict, index, names) for index in range(len(verdict.ladder))],
+        "measure": MEASURES[verdict.measure],
+        "ladder": [_rung(verdict, index, record) for index in range(len(verdict.ladder))],
         "threshold": share(verdict.effect.threshold, 2),
         "summary": _summary(verdict),
         "caption": front_caption(verdict, names),
@@ -154,25 +157,40 @@ def _split(headline: str, words: str) -> tuple[str, str]:
     return f"{start}.", f"{detail[:1].upper()}{detail[1:]} {rest}".strip()
 
 
-def _rung(verdict: Verdict, index: int, names: Sequence[str]) -> dict[str, Any]:
-    rung = verdict.ladder[index]
-    tied = [i for i, loss in enumerate(rung.losses) if share(loss) == share(rung.worst)]
+def _rung(verdict: Verdict, index: int, record: AuditRecord) -> dict[str, Any]:
+    rung, names = verdict.ladder[index], [clean(task.name) for task in record.tasks]
+    excess = [loss - task.separate_loss for loss, task in zip(rung.losses, record.tasks, strict=True)]
+    worst, above = _largest(rung.losses, rung.worst), _largest(excess, rung.worst_excess)
+    worst_task = _worst_tasks([names[i] for i in worst], len(names)) or clean(rung.worst_task)
+    decides, beside = (share(rung.worst), worst_task), (share(rung.worst_excess), "")
+    if verdict.measure == "excess":
+        decides, beside = (beside[0], _worst_tasks([names[i] for i in above], len(names))), decides
     return {
         "words": clean(rung.words),
         "worst": share(rung.worst),
-        "worst_task": _worst_tasks([clean(names[i]) for i in tied], len(names)) or clean(rung.worst_task),
+        "worst_task": worst_task,
         "excess": share(rung.worst_excess),
-        "known": how_known(rung),
+        "decides": decides[0],
+        "decides_task": decides[1],
+        "beside": beside[0],
+        "beside_task": beside[1],
+        "known": how_known(verdict, rung),
         "takes": takes(rung),
         "closes": rung.closes,
         "remedy": index == verdict.remedy,
-        "bar": _bar(rung.worst),
+        "bar": _bar(verdict.deciding(rung)),
         "bar_lower": _bar(rung.lower),
         "losses": [share(loss) for loss in rung.losses],
-        "worst_indices": tied,
+        "worst_indices": worst if verdict.measure == "loss" else above,
         "weights": _weights(rung),
+        "paste": _paste(rung, names),
         "searched": rung.solves is not None and rung.weights is not None,
     }
+
+
+def _largest(values: Sequence[float], largest: float) -> list[int]:
+    """Where values are the largest, to the digits that are shown."""
+    return [i for i, value in enumerate(values) if share(value) == share(largest)]
 
 
 def _worst_tasks(tied: Sequence[str], count_all: int) -> str:
@@ -188,23 +206,23 @@ def _bar(value: float) -> str:
 
 
 def _weights(rung: Rung) -> list[str]:
-    """With the digits that matter: more would look as if they did."""
-    if rung.weights is None:
-        return []
-    if rung.written_weights is None or rung.weight_digits is None:
-        digits = max(3, min(8, rung.weight_digits or 0))
-        return [f"{weight:.{digits}f}" for weight in rung.weights]
-    last = 10.0**-rung.weight_digits
-    return [
-        f"{weight:.{rung.weight_digits}f}" if weight == 0 or weight > last / 2 else "almost 0"
-        for weight in rung.written_weights
-    ]
+    """As they are written, with all their digits: with fewer they give other losses."""
+    if rung.written_weights is None and rung.solves is not None:  # of a version that wrote none
+        return [f"{weight:.{max(3, min(8, rung.weight_digits or 0))}f}" for weight in rung.weights or ()]
+    return [f"{weight:.{rung.decimals}f}" for weight in rung.written_weights or rung.weights or ()]
+
+
+def _paste(rung: Rung, names: Sequence[str]) -> str:
+    """The weights of a search as a mapping in Python."""
+    if rung.solves is None:
+        return ""
+    return ", ".join(f"{name!r}: {weight}" for name, weight in zip(names, _weights(rung), strict=False))
 
 
 def _summary(verdict: Verdict) -> dict[str, str]:
-    """One row of the table over widths: the worst task at each kind of remedy of this width."""
+    """One row of the table over widths: what each kind of remedy of this width gives."""
     worst: dict[str, str] = {
-        rung.kind: share(rung.worst) for rung in verdict.ladder if rung.width == verdict.about.width
+        rung.kind: share(verdict.deciding(rung)) for rung in verdict.ladder if rung.width == verdict.about.width
     }
     kinds = ("equal_weights", "best_weights", "tchebycheff", "mixture")
     return {kind: worst.get(kind, "–") for kind in kinds}

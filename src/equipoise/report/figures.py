@@ -64,7 +64,7 @@ def _thinned(points: list[Point]) -> list[Point]:
 def _hover(mark: Mark, point: FrontPoint, tasks: Sequence[str]) -> str:
     more = []
     if point.weights is not None:
-        more.append("weights: " + " : ".join(f"{weight:.4f}" for weight in point.weights))
+        more.append("weights: " + " : ".join(f"{weight:.{6 if mark.cloud else 10}g}" for weight in point.weights))
     if mark.name == "hidden":
         more.append(f"a mixture is better on every task by {share(point.gap)}")
     return hover_text(mark.words, zip(tasks, map(share, point.losses), strict=True), *more)
