@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 
 from .problem import LinearProblem
 from .scalarization import Scalarized, optimum
@@ -32,6 +33,7 @@ class Shares:
         tasks: k names.
         rank: Effective number of tasks.
         rows: Rows used.
+        inputs: Input columns, or 0 where that is not known.
     """
 
     gramian: Array
@@ -39,6 +41,7 @@ class Shares:
     tasks: tuple[str, ...]
     rank: int
     rows: int
+    inputs: int = 0
 
     @property
     def ceiling(self) -> Array:
@@ -50,6 +53,18 @@ class Shares:
         """(k,) which tasks have anything that a model can capture."""
         energy = self.gramian.diagonal()
         return np.asarray(energy > 1e-12 * max(float(energy.max()), 1e-300))
+
+    @property
+    def like_noise(self) -> NDArray[np.bool_]:
+        """(k,) which tasks are explained no better than one of 20 targets of pure Gaussian noise would be.
+
+        What p inputs and an intercept explain of such a target in n rows is distributed as Beta(p/2, (n - 1 - p)/2).
+        """
+        left = self.rows - 1 - self.inputs
+        if not self.inputs:
+            return np.zeros(len(self.tasks), dtype=bool)
+        level = float(betaincinv(self.inputs / 2, left / 2, 0.95)) if left > 0 else 1.0
+        return np.asarray(self.predictable & (1.0 - self.unexplained <= level))
 
     def losses(self, captured: Array) -> Array:
         """(k,) losses for captured energies, never below the unexplained part by rounding."""
@@ -75,6 +90,7 @@ def in_shares(problem: LinearProblem) -> Shares:
         tasks=problem.tasks,
         rank=problem.rank,
         rows=problem.rows,
+        inputs=problem.inputs if problem.center else 0,
     )
 
 

@@ -132,10 +132,10 @@ def _action(shares: Shares, cheapest: Rung) -> str:
     if cheapest.weights is None or len(shares.tasks) > _NAMED:
         return f"{wider}train with the weights in the table"
     digits = cheapest.decimals
-    spoken = ", ".join(
-        f"{task}={weight:.{digits}f}" for task, weight in zip(shares.tasks, cheapest.weights, strict=True)
+    pasted = ", ".join(
+        f"{task!r}: {weight:.{digits}f}" for task, weight in zip(shares.tasks, cheapest.weights, strict=True)
     )
-    return f"{wider}train with the weights {spoken}"
+    return f"{wider}train with the weights {{{pasted}}}"
 
 
 def _changes(shares: Shares, before: Rung, after: Rung) -> str:
@@ -279,7 +279,14 @@ def _notes(
 
 def caveat(shares: Shares, width: int) -> str:
     """What no verdict says."""
-    return (
+    unsaid = (
         f"This is about linear models with a shared layer of width {width}, fitted to and measured on the same "
         f"{shares.rows:,} rows: not about new rows, and not about a nonlinear network."
     )
+    doubtful = [task for task, noise in zip(shares.tasks, shares.like_noise, strict=True) if noise]
+    if doubtful:
+        unsaid += (
+            f" {shares.inputs} inputs on so many rows explain as much of pure noise as they explain of "
+            f"{_joined(doubtful)}: what is traded there may not exist on new rows."
+        )
+    return unsaid

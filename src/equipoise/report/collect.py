@@ -4,6 +4,7 @@ To add a panel: add a key here, read it in a template, test the key. Names and s
 of control characters here; markup in them is escaped by whoever renders.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ _FEW = 2
 """Most tasks that are named as the worst ones of a remedy."""
 _LONG_HEADLINE = 90
 """Letters; longer ones do not stand in large type."""
+_LONG_START = 150
+"""Letters; of longer ones only the verdict stands there, without what to do."""
 
 
 def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[str, Any]:
@@ -149,11 +152,15 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
 
 
 def _split(headline: str, words: str) -> tuple[str, str]:
-    """The sentence to print large, and the rest; a long first sentence is cut at its colon."""
+    """The sentence to print large, and the rest; a long first sentence is cut at a colon with words behind it."""
     rest = words[len(headline) :].strip() if words.startswith(headline) else words
-    start, colon, detail = headline.partition(": ")
-    if len(headline) <= _LONG_HEADLINE or not colon or len(start) > _LONG_HEADLINE:
+    start, *others = re.split(r": (?=[a-z])", headline, maxsplit=1)
+    detail = "".join(others)
+    if len(headline) <= _LONG_HEADLINE or not detail:
         return headline, rest
+    if len(start) > _LONG_START:  # what to do is the second half, with its weights
+        start, semicolon, action = start.partition("; ")
+        detail = f"{action}: {detail}" if semicolon else detail
     return f"{start}.", f"{detail[:1].upper()}{detail[1:]} {rest}".strip()
 
 
