@@ -59,8 +59,9 @@ def written_weights(
     nearest, weights, needed = np.inf, None, None
     for digits in range(1, MOST_DIGITS + 1):
         whole = 10**digits
-        # neighbours of the weights found and of the best written so far, then the other rows as they are, rounded
-        centres = near[:1] if weights is None else np.vstack([near[:1], weights])
+        # neighbours of the weights found, of the best written so far and of what lies between them: at a tie the side
+        # from which weights come matters, and then how near; last the other rows as they are, rounded
+        centres = near[:1] if weights is None else np.vstack([near[:1], weights, 0.9 * near[0] + 0.1 * weights])
         around = [_rounded(centre[None] * whole, whole) + steps for centre in centres]
         grid = np.vstack([*around, _rounded(near[1:] * whole, whole)])
         zeros = (grid == 0).sum(axis=1)
