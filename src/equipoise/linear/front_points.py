@@ -83,8 +83,7 @@ def front_points(
     even = np.full(tasks, 1.0 / tasks)
     largest, tried = 0.0, 0
     if here.best is not None:
-        for weights, losses in weight_sweep(shares, here.width, size.sweep):
-            one_of_several = optimum(shares.gramian, weights, here.width).tied
+        for weights, losses, one_of_several in _swept(shares, here.width, size.sweep):
             points.append(_point("weighted sum", losses, None if one_of_several else weights))
         part = shares.predictable
         gramian = shares.gramian[np.ix_(part, part)]
@@ -207,10 +206,22 @@ def weight_sweep(shares: Shares, width: int, count: int) -> list[tuple[Array, Ar
         >>> [losses.round(2).tolist() for _, losses in weight_sweep(problem, 1, 2)]
         [[0.0, 1.0], [1.0, 0.0]]
     """
+    return [(weights, losses) for weights, losses, _ in _swept(shares, width, count)]
+
+
+def _swept(shares: Shares, width: int, count: int) -> list[tuple[Array, Array, bool]]:
+    """`weight_sweep`, and whether the weights have several optima."""
+    tied: list[bool] = []
+
+    def solved(at: Array) -> Array:
+        found = optimum(shares.gramian, at, width)
+        tied.append(found.tied)
+        return shares.losses(found.captured)
+
     tasks = len(shares.tasks)
     corners = np.full((tasks, tasks), _LEAST_WEIGHT) + np.eye(tasks) * (1 - tasks * _LEAST_WEIGHT)
     weights = list(corners)
-    losses = [shares.losses(optimum(shares.gramian, corner, width).captured) for corner in corners]
+    losses = [solved(corner) for corner in corners]
 
     lengths: dict[tuple[int, int], float] = {}
 
@@ -225,7 +236,7 @@ def weight_sweep(shares: Shares, width: int, count: int) -> list[tuple[Array, Ar
     simplices = [tuple(range(tasks))]
     if tasks > _SIMPLICES:
         weights.append(np.full(tasks, 1.0 / tasks))
-        losses.append(shares.losses(optimum(shares.gramian, weights[-1], width).captured))
+        losses.append(solved(weights[-1]))
         simplices = list(combinations(range(tasks + 1), 2))
     waiting = []
     for simplex in simplices:
@@ -240,9 +251,9 @@ def weight_sweep(shares: Shares, width: int, count: int) -> list[tuple[Array, Ar
         if edge not in middles:
             middles[edge] = len(weights)
             weights.append((weights[edge[0]] + weights[edge[1]]) / 2)
-            losses.append(shares.losses(optimum(shares.gramian, weights[-1], width).captured))
+            losses.append(solved(weights[-1]))
         for end in edge:
             half = tuple(sorted(middles[edge] if node == end else node for node in simplex))
             length, longest_edge = longest(half)
             heapq.heappush(waiting, (-length, half, longest_edge))
-    return list(zip(weights, losses, strict=True))
+    return list(zip(weights, losses, tied, strict=True))

@@ -182,7 +182,7 @@ def _from_to(before: float, after: float) -> str:
 def _largest(shares: Shares, rung: Rung) -> str:
     """The tasks whose excess is the largest, to three digits."""
     excess = [loss - own for loss, own in zip(rung.losses, shares.unexplained, strict=True)]
-    tasks = [task for task, value in zip(shares.tasks, excess, strict=True) if value >= max(excess) - _SAME]
+    tasks = [task for task, value in zip(shares.tasks, excess, strict=True) if _loss(value) == _size_of(rung)]
     if len(tasks) == len(shares.tasks):
         return "all tasks"
     return _joined(tasks) if len(tasks) <= _FEW else f"{counted(len(tasks))} tasks"

@@ -24,7 +24,11 @@ APART = 1e-6
 """Least relative eigengap of weights that are handed out: with it their optimum can be recomputed to 6 digits."""
 
 STEPS, REACH = 120, (1.0, 3.0, 10.0)
-"""Neighbours of rounded weights that are tried: so many of each length, in units of the last decimal."""
+"""Neighbours of rounded weights that are tried: so many of each length, in units of the last decimal; with more than
+ten tasks fewer."""
+
+MOST_WORK = 2e8
+"""Eigen-decompositions times tasks^3 after which weights within `WITHIN` are good enough."""
 
 
 def optima(problem: MinMax, weights: Array, apart: float = TIE) -> Array:
@@ -84,14 +88,15 @@ def written_weights(
         needed = needed or digits
         if levels[first] < nearest:
             nearest, weights = float(levels[first]), small[first] / (10.0 * whole)
-        if nearest <= best + SAME:
+        if nearest <= best + SAME or solves * near.shape[1] ** 3 > MOST_WORK:
             break
     return weights, needed, solves
 
 
 def _steps(tasks: int, seed: int) -> Array:
     """Whole-number steps (n, k) of sum 0: none at all, then short and long ones in random directions."""
-    drawn = np.random.default_rng(seed).normal(size=(3, STEPS, tasks)) * np.array(REACH)[:, None, None]
+    count = min(STEPS, max(10 * STEPS // tasks, 4))
+    drawn = np.random.default_rng(seed).normal(size=(len(REACH), count, tasks)) * np.array(REACH)[:, None, None]
     drawn = (drawn - drawn.mean(axis=-1, keepdims=True)).reshape(-1, tasks)
     return np.vstack([np.zeros((1, tasks)), _rounded(drawn, 0)])
 

@@ -85,6 +85,12 @@ def _several(case: dict[str, Any]) -> list[RenderableType]:
         Text(""),
         table,
         Text(f"{case['measure']['at']}.", style="dim"),
+        *(
+            Text(f"Weights of the remedy of width {section['width']}: {{{rung['paste']}}}")
+            for section in case["sections"]
+            for rung in section["ladder"]
+            if rung["remedy"] and rung["searched"]
+        ),
         Text(case["summary"]),
         Text(f"About: {case['about']}."),
         _unsaid(case),
