@@ -78,11 +78,9 @@ class Rung(_Record):
         worst_excess: Largest excess over the task's own single-task loss, in shares of variance: what decides.
         losses: All tasks' losses, in shares of variance.
         exactness: ``exact``, ``bracket`` (then `lower` is the other end) or ``found by search``.
-        lower: Proven lower end of `worst_excess`, equal to it where exact (of `worst` where the verdict's `measure`
-            says so).
+        lower: Proven lower end of the number that decides (see `Verdict.deciding`), equal to it where exact.
         solves: Number of problems solved by a search, or None.
-        weights: Task weights (sum 1, per unit of variance) whose optimum has `losses`, or None: also where their
-            optimum is one of several, of which a training run would find any.
+        weights: Task weights (sum 1, per unit of variance) whose only optimum has `losses`, or None.
         weight_digits: Decimal digits to which weights must be right to come within 0.01 of the best found, or None.
         written_weights: `weights` where a search found them: they have few decimals and sum to 1 as written.
         closes: Whether the rung comes within the threshold of matter of the best that this audit's width allows.
@@ -106,7 +104,7 @@ class Rung(_Record):
 
     @property
     def decimals(self) -> int:
-        """Decimals that the weights are written with; 3 where no few decimals are exact."""
+        """Decimals that the weights are written with; 3 where they have too many."""
         shares = self.written_weights or self.weights or ()
         return next((n for n in range(1, 12) if all(abs(w - round(w, n)) < 1e-14 for w in shares)), 3)
 
@@ -203,13 +201,12 @@ class Verdict(_Record):
         condition: The theorem's test.
         effect: How much is at stake.
         ladder: Remedies, cheapest first.
-        remedy: Index into `ladder` of the cheapest rung that closes the gap without sensitive weights, and lowers what
-            equal weights give by more than the threshold; None where there is nothing to remedy.
+        remedy: Index into `ladder` of the cheapest rung that closes the gap without sensitive weights and lowers what
+            equal weights give by more than the threshold; None where nothing needs one.
         front: Points for the picture.
         bootstrap: How the verdict varies over rows, where that was asked or needed.
         effort: The limits of the searches behind it, in a sentence; "" where nothing was searched.
-        measure: What ladder, remedy, effect and words are decided on: the largest excess over a task's own best, or,
-            in records of versions before this field, the largest raw loss.
+        measure: What all of it is decided on: the largest excess, or, before there was this field, the largest loss.
     """
 
     status: VerdictStatus
@@ -228,7 +225,7 @@ class Verdict(_Record):
 
     @property
     def remedied(self) -> Rung:
-        """The rung of the remedy, or that of equal weights where nothing needs one."""
+        """The rung of the remedy, or of equal weights where nothing needs one."""
         return self.ladder[self.remedy or 0]
 
     @property
