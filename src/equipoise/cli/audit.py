@@ -50,9 +50,9 @@ def audit(
 
     Exact for linear models with a shared layer of the given width. Writes config.json, record.json and report.html.
     """
-    from ..auditing import audit as audited  # noqa: PLC0415 - imports numpy, pandas, scipy
+    from ..audits.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
+    from ..audits.table_audit import audit as audited  # noqa: PLC0415 - imports numpy, pandas, scipy
     from ..data import load  # noqa: PLC0415 - imports pandas
-    from ..runs.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
 
     columns = {"targets": names_of(targets), "inputs": names_of(inputs), "names": names_of(names)}
     dropped = names_of(drop) or ()

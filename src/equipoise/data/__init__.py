@@ -21,13 +21,13 @@ downloaded.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .arm import inverse_dynamics, load_arm
-from .builtin import BUILTINS
+from .builtin.arm import inverse_dynamics, load_arm
+from .builtin.catalogue import BUILTINS
 from .raw import Card
 from .table import Table
 
 if TYPE_CHECKING:
-    from .encode import encode_frame
+    from .encoding.encode import encode_frame
     from .loading import load
 
 __all__ = ["BUILTINS", "Card", "Table", "encode_frame", "inverse_dynamics", "load", "load_arm"]

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError, listed
-from .arff_file import read_arff
-from .builtin import BUILTINS, READERS
+from .builtin.catalogue import BUILTINS, READERS
 from .columns import closest, some
-from .csv_file import read_csv
-from .encode import encode
-from .mat_file import read_mat
+from .encoding.encode import encode
+from .formats.arff_file import read_arff
+from .formats.csv_file import read_csv
+from .formats.mat_file import read_mat
 from .raw import RawTable
 from .table import Table
 

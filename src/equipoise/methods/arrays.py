@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.tasks import Preference, Tasks
 from ..errors import GramianError, LossError, NonFiniteError, SettingError, TaskError, listed
 from ..solve.equilibrate import as_gramian
-from ..types import Preference, Tasks
 from .base import Method, State, Step
 from .run import refuse_preference, run_method, weigh
 
