@@ -35,8 +35,9 @@ def audit_problem(
 ) -> tuple[Verdict, ...]:
     """Which trade-offs a weighted sum can reach at each width, what it misses, and what to do instead.
 
-    Losses are in shares of each task's variance, and the balanced trade-off is the least worst task. Nothing
-    is left to trade from width `problem.rank` on.
+    Losses are in shares of each task's variance. The balanced trade-off is the model whose largest excess is least:
+    a task's excess is its loss minus the loss of the best linear model of its own. Nothing is left to trade from width
+    `problem.rank` on.
 
     Args:
         problem: The table.
@@ -80,7 +81,7 @@ def audit_problem(
     def done() -> None:
         steps[0] += 1
 
-    solutions = Solutions(in_shares(problem), watch, threshold)
+    solutions = Solutions(in_shares(problem), watch)
     parts: Kept = {} if kept is None else kept
     steps[0] = 2 * sum(_part(width) in parts for width in chosen)
     ranges = (
@@ -175,12 +176,12 @@ def _resample(
         )
     except DataError:
         return [("undetermined", "undetermined", 0.0, 0.0)] * len(widths)
-    solutions = Solutions(in_shares(again), None, threshold, RESAMPLED, full)
+    solutions = Solutions(in_shares(again), None, RESAMPLED, full)
     found: list[tuple[str, str, float, float]] = []
     for width in widths:
         here = solutions.at(width)
         theorem = condition(solutions.shares.gramian, width, tasks=problem.tasks)
-        gap = max(float(here.losses_best.max() - here.losses_point.max()), 0.0)
+        gap = max(here.excess_best - here.excess_point, 0.0)
         found.append((judge(here, theorem, threshold), theorem.status, gap, float(theorem.margin)))
     return found
 

@@ -137,8 +137,8 @@ def survey_problem(
     """The rows of one table; arguments as for `survey`.
 
     What is at stake in a subset is the largest delta over single models on its front: Tchebycheff points for equal
-    weights on the losses (the balanced point) and for seeded random directions of excess losses. A lower bound of the
-    largest over the whole front.
+    weights on the excess losses (the balanced point) and for seeded random directions. A lower bound of the largest
+    over the whole front.
     """
     settings = _Settings(tuple(sizes), directions, threshold, seed, most)
     small = _small(problem, name, "")
@@ -192,8 +192,7 @@ def _judge(sets: Sequence[_Set], settings: _Settings, kept: Kept, progress: Prog
         stake = None
         if found.status in {"fails", "open"}:
             generator = np.random.default_rng((settings.seed, *subset))
-            unexplained = one.shares.unexplained[list(subset)]
-            stake = _stake(gramian, unexplained, width, settings.directions, generator)
+            stake = _stake(gramian, width, settings.directions, generator)
         kept[_part(one, width, subset)] = [found.status, float(found.margin), stake]
     if progress:
         progress(len(work), len(work), "done")
@@ -239,7 +238,7 @@ def _rows(one: _Set, settings: _Settings, judged: Mapping[str, Any]) -> list[Sur
     return rows
 
 
-def _stake(gramian: Array, unexplained: Array, width: int, directions: int, generator: np.random.Generator) -> float:
+def _stake(gramian: Array, width: int, directions: int, generator: np.random.Generator) -> float:
     """Largest lead of a mixture over the single models judged, in shares of variance."""
     tasks = len(gramian)
     if width >= effective_rank(gramian):
@@ -248,7 +247,7 @@ def _stake(gramian: Array, unexplained: Array, width: int, directions: int, gene
     for number in range(directions):
         weights = np.ones(tasks) if number == 0 else generator.dirichlet(np.full(tasks, 3.0))
         # where the single model is a bracket only, its upper end is a model all the same
-        point = tchebycheff(gramian, weights, width, -unexplained if number == 0 else None, random_starts=2)
+        point = tchebycheff(gramian, weights, width, random_starts=2)
         if point.value - point.mixture_value <= 1e-9:
             continue  # a mixture is no better here: the point is supported
         lead = minimal_mixture(gramian, width, point.captured, np.ones(tasks)).lead

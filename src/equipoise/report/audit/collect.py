@@ -4,6 +4,7 @@ To add a panel: add a key here, read it in a template, test the key. Names and s
 of control characters here; markup in them is escaped by whoever renders.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..pictures.figures import figures, legend_entries
 from ..pictures.names import said_shorter, short_names
 from ..text import clean, count, joined, plural, share, signed
 from .captions import (
+    MEASURES,
     about_widths,
     badge,
     bootstrap_words,
@@ -24,7 +26,7 @@ from .captions import (
     takes,
     width_words,
 )
-from .choosing import MOST_SECTIONS, MOST_TASKS, recommended, sections_shown, tasks_shown, worst_excess
+from .choosing import MOST_SECTIONS, MOST_TASKS, recommended, sections_shown, tasks_shown
 from .glossary import explained, glossary
 
 __all__ = ["collect"]
@@ -43,6 +45,8 @@ _SHORT = {
 """Remedies at the head of a narrow column; a wider layer is named by its width."""
 _LONG_HEADLINE = 90
 """Letters; longer ones do not stand in large type."""
+_LONG_START = 150
+"""Letters; of longer ones only the verdict stands there, without what to do."""
 
 
 def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[str, Any]:
@@ -104,6 +108,7 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "sections": sections,
         "in_order": [sections[place] for place in shown],
         "left_out": max(0, len(sections) - MOST_SECTIONS),
+        "measure": MEASURES[record.verdicts[0].measure],
         "several": len(sections) > 1,
     }
 
@@ -142,7 +147,7 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
     separate = [task.separate_loss for task in record.tasks]
     rungs = [_rung(verdict, index, names, separate) for index in range(len(verdict.ladder))]
     headline, rest = _split(clean(verdict.headline), clean(verdict.words))
-    remedy = verdict.ladder[verdict.remedy]
+    remedy = verdict.remedied
     return {
         "anchor": anchor,
         "width": verdict.about.width,
@@ -153,9 +158,10 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "caveat": clean(verdict.caveat),
         "about": f"{clean(verdict.about.model)}, {width_words(verdict.about.width)}",
         "basis": f"{plural(verdict.about.rows, 'row')}, {verdict.about.split}",
-        "remedy": clean(remedy.words),
-        "remedy_worst": share(remedy.worst),
+        "remedy": "none needed" if verdict.remedy is None else clean(remedy.words),
+        "remedy_worst": share(verdict.deciding(remedy)),
         "tag": "cheapest" if verdict.status == "nothing_to_trade" else "cheapest that closes the gap",
+        "measure": MEASURES[verdict.measure],
         "ladder": rungs,
         "rows": _rows(rungs, names, tasks_shown(verdict, separate)),
         "threshold": share(verdict.effect.threshold, 2),
@@ -175,33 +181,48 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
 
 
 def _split(headline: str, words: str) -> tuple[str, str]:
-    """The sentence to print large, and the rest; a long first sentence is cut at its colon."""
+    """The sentence to print large, and the rest; a long first sentence is cut at a colon with words behind it."""
     rest = words[len(headline) :].strip() if words.startswith(headline) else words
-    start, colon, detail = headline.partition(": ")
-    if len(headline) <= _LONG_HEADLINE or not colon or len(start) > _LONG_HEADLINE:
+    start, *others = re.split(r": (?=[a-z])", headline, maxsplit=1)
+    detail = "".join(others)
+    if len(headline) <= _LONG_HEADLINE or not detail:
         return headline, rest
+    if len(start) > _LONG_START:  # what to do is the second half, with its weights
+        start, semicolon, action = start.partition("; ")
+        detail = f"{action}: {detail}" if semicolon else detail
     return f"{start}.", f"{detail[:1].upper()}{detail[1:]} {rest}".strip()
 
 
 def _rung(verdict: Verdict, index: int, names: Sequence[str], separate: Sequence[float]) -> dict[str, Any]:
     rung = verdict.ladder[index]
-    tied = [i for i, loss in enumerate(rung.losses) if share(loss) == share(rung.worst)]
+    excess = [loss - own for loss, own in zip(rung.losses, separate, strict=True)]
+    worst, above = _largest(rung.losses, rung.worst), _largest(excess, rung.worst_excess)
+    tied, furthest = ([clean(names[i]) for i in places] for places in (worst, above))
+    worst_task = _worst_tasks(tied, len(names)) or clean(rung.worst_task)
+    decides = share(rung.worst), worst_task
+    beside = share(rung.worst_excess), _worst_tasks(furthest, len(names))
+    if verdict.measure == "excess":
+        decides, beside = beside, decides
     return {
         "words": clean(rung.words),
         "short": _SHORT.get(rung.kind) or f"width {rung.width}",
         "worst": share(rung.worst),
-        "worst_task": _worst_tasks([clean(names[i]) for i in tied], len(names)) or clean(rung.worst_task),
+        "worst_task": worst_task,
         "excess": share(rung.worst_excess),
-        "excess_task": _worst_tasks([clean(names[i]) for i in worst_excess(rung, separate)], len(names)),
-        "known": how_known(rung),
+        "decides": decides[0],
+        "decides_task": decides[1],
+        "beside": beside[0],
+        "beside_task": beside[1],
+        "known": how_known(verdict, rung),
         "takes": takes(rung),
         "closes": rung.closes,
         "remedy": index == verdict.remedy,
-        "bar": _bar(rung.worst),
+        "bar": _bar(verdict.deciding(rung)),
         "bar_lower": _bar(rung.lower),
         "losses": [share(loss) for loss in rung.losses],
-        "worst_indices": tied,
+        "worst_indices": worst if verdict.measure == "loss" else above,
         "weights": _weights(rung),
+        "paste": _paste(rung, names),
         "searched": rung.solves is not None and rung.weights is not None,
     }
 
@@ -225,6 +246,11 @@ def _rows(rungs: Sequence[dict[str, Any]], names: Sequence[str], shown: Sequence
     ]
 
 
+def _largest(values: Sequence[float], largest: float) -> list[int]:
+    """Where values are the largest, to the digits that are shown."""
+    return [i for i, value in enumerate(values) if share(value) == share(largest)]
+
+
 def _worst_tasks(tied: Sequence[str], count_all: int) -> str:
     """The tasks whose losses are the same to three digits: a balanced model has several worst ones."""
     if len(tied) == count_all > 1:
@@ -238,23 +264,23 @@ def _bar(value: float) -> str:
 
 
 def _weights(rung: Rung) -> list[str]:
-    """With the digits that matter: more would look as if they did."""
-    if rung.weights is None:
-        return []
-    if rung.written_weights is None or rung.weight_digits is None:
-        digits = max(3, min(8, rung.weight_digits or 0))
-        return [f"{weight:.{digits}f}" for weight in rung.weights]
-    last = 10.0**-rung.weight_digits
-    return [
-        f"{weight:.{rung.weight_digits}f}" if weight == 0 or weight > last / 2 else "almost 0"
-        for weight in rung.written_weights
-    ]
+    """As they are written, with all their digits: with fewer they give other losses."""
+    if rung.written_weights is None and rung.solves is not None:  # of a version that wrote none
+        return [f"{weight:.{max(3, min(8, rung.weight_digits or 0))}f}" for weight in rung.weights or ()]
+    return [f"{weight:.{rung.decimals}f}" for weight in rung.written_weights or rung.weights or ()]
+
+
+def _paste(rung: Rung, names: Sequence[str]) -> str:
+    """The weights of a search as a mapping in Python."""
+    if rung.solves is None:
+        return ""
+    return ", ".join(f"{name!r}: {weight}" for name, weight in zip(names, _weights(rung), strict=False))
 
 
 def _summary(verdict: Verdict) -> dict[str, str]:
-    """One row of the table over widths: the worst task at each kind of remedy of this width."""
+    """One row of the table over widths: what each kind of remedy of this width gives."""
     worst: dict[str, str] = {
-        rung.kind: share(rung.worst) for rung in verdict.ladder if rung.width == verdict.about.width
+        rung.kind: share(verdict.deciding(rung)) for rung in verdict.ladder if rung.width == verdict.about.width
     }
     kinds = ("equal_weights", "best_weights", "tchebycheff", "mixture")
     return {kind: worst.get(kind, "–") for kind in kinds}

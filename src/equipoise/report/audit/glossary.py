@@ -28,7 +28,12 @@ _TERMS = (
     (
         "Tchebycheff",
         ("tchebycheff", "balanced model", "worst task"),
-        "One model trained to make small the largest of the tasks' losses instead of their sum.",
+        "One model trained to make small the largest of the tasks' losses, or of their excesses, instead of the sum.",
+    ),
+    (
+        "excess",
+        ("excess",),
+        "A task's loss minus the loss of the best model of its own: what sharing costs it.",
     ),
     (
         "mixture of models",

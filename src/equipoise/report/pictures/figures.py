@@ -45,7 +45,7 @@ def figures(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
         return multiples(verdict, tasks)
     panels = [_pair(points, tasks, i, j) for i, j in itertools.combinations(range(len(tasks)), 2)]
     if len(tasks) == 3:
-        panels.extend(_triangle(points, tasks))
+        panels.extend(_triangle(points, tasks, _aims(verdict, len(tasks))))
     return panels
 
 
@@ -79,7 +79,7 @@ def _thinned(points: list[Point]) -> list[Point]:
 def _hover(mark: Mark, point: FrontPoint, tasks: Sequence[str]) -> str:
     more = []
     if point.weights is not None:
-        more.append("weights: " + " : ".join(f"{weight:.4f}" for weight in point.weights))
+        more.append("weights: " + " : ".join(f"{weight:.{6 if mark.cloud else 10}g}" for weight in point.weights))
     if mark.name == "hidden":
         more.append(f"a mixture is better on every task by {share(point.gap)}")
     return hover_text(mark.words, zip(tasks, map(share, point.losses), strict=True), *more)
@@ -134,30 +134,40 @@ def _range(points: Sequence[Point], task: int) -> list[float]:
     return [rounded(low - margin), rounded(high + margin)]
 
 
-def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
-    """The triangle of weights, coloured by the worst task; not drawn without weights."""
+def _aims(verdict: Verdict, tasks: int) -> Sequence[float]:
+    """What losses are measured from: each task's own best, or 0 where the verdict is on raw losses."""
+    own = next((point.losses for point in verdict.front if point.kind == "separate"), None)
+    return own if own is not None and verdict.measure == "excess" else (0.0,) * tasks
+
+
+def _triangle(points: Sequence[Point], tasks: Sequence[str], aims: Sequence[float]) -> list[Panel]:
+    """The triangle of weights, coloured by what the verdict is decided on; not drawn without weights."""
+
+    def decides(point: FrontPoint) -> float:
+        return max(loss - aim for loss, aim in zip(point.losses, aims, strict=True))
+
     sums = [p for mark, p in points if mark.name == "weighted" and p.weights is not None]
     if not sums:
         return []
     traces = [_ternary(sums, [_hover(mark_of(p), p, tasks) for p in sums])]
     traces[0]["marker"] = {
-        "color": [rounded(max(p.losses)) for p in sums],
+        "color": [rounded(decides(p)) for p in sums],
         "colorscale": "Cividis",
         "reversescale": True,
         "size": 6,
         "line": {"color": "faint", "width": 0.6},
-        "colorbar": color_bar("worst task"),
+        "colorbar": color_bar("largest excess" if any(aims) else "worst task"),
     }
     for mark, group in _grouped(points):
         weighted = [p for p in group if p.weights is not None]
         if mark.cloud or not weighted:
             continue
         traces.append(_ternary(weighted, [_hover(mark, p, tasks) for p in weighted]) | {"marker": _marker(mark)})
-    best = min(sums, key=lambda p: max(p.losses))
+    above = " above its own best" if any(aims) else ""
     alt = (
-        "Triangle of weights: each corner gives all weight to one task; colour shows the loss of the worst task. "
-        f"Of the weights drawn, the best leave the worst task at {share(max(best.losses))}, the worst at "
-        f"{share(max(max(p.losses) for p in sums))}."
+        "Triangle of weights: each corner gives all weight to one task; colour shows the loss of the worst task"
+        f"{above}. Of the weights drawn, the best leave the worst task at {share(min(map(decides, sums)))}{above}, the "
+        f"worst at {share(max(map(decides, sums)))}."
     )
     note = "The weights tried: each corner gives all weight to one task, the middle is equal weights."
     figure = {"data": traces, "layout": triangle_axes(tasks)}
