@@ -78,7 +78,7 @@ def audit(
     from ..linear import LinearProblem  # noqa: PLC0415 - scipy
     from .assemble import audit_problem  # noqa: PLC0415 - scipy
     from .pictures.arrange import audit_pictures  # noqa: PLC0415 - scipy
-    from .widths.verdict_text import width_summary  # noqa: PLC0415 - scipy
+    from .widths.width_story import width_summary  # noqa: PLC0415 - scipy
 
     _check_whole(seed=seed, bootstraps=0 if bootstraps is None else bootstraps)
     if isinstance(source, Table):

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ...core.records.audit import AuditRecord, Rung, Verdict
+from ...core.records.audit import AuditRecord, Verdict
 
-__all__ = ["MOST_SECTIONS", "MOST_TASKS", "recommended", "sections_shown", "tasks_shown", "worst_excess"]
+__all__ = ["MOST_SECTIONS", "MOST_TASKS", "recommended", "sections_shown", "tasks_shown"]
 
 MOST_SECTIONS = 20
 """Most widths of one case that are told in full."""
@@ -13,20 +13,27 @@ MOST_TASKS = 40
 
 
 def recommended(record: AuditRecord) -> int:
-    """Which verdict to show first: that of the width which the narrowest width's remedy asks for.
+    """Which verdict to show first.
 
     Args:
         record: Of an audit; its verdicts rise in width.
 
     Returns:
-        An index into its verdicts. Where a weighted sum is not enough at that width, or the remedy is separate models,
-        the narrowest width at which it is enough; where there is none, the narrowest width.
+        An index into its verdicts: the narrowest width at which a weighted sum brings every task within the threshold
+        of a model of its own. Where there is none, the width that the narrowest width's remedy asks for if a weighted
+        sum is enough there, then the narrowest at which it is, then the narrowest.
     """
     first = record.verdicts[0]
-    remedy = first.ladder[first.remedy]
-    asked = None if remedy.kind == "separate" else remedy.width
+    asked = None if first.remedied.kind == "separate" else first.remedied.width
     reached = [place for place, verdict in enumerate(record.verdicts) if verdict.reached]
-    return next((place for place in reached if record.verdicts[place].about.width == asked), (*reached, 0)[0])
+    near = [place for place in reached if _near(record.verdicts[place])]
+    wanted = [place for place in reached if record.verdicts[place].about.width == asked]
+    return (*near, *wanted, *reached, 0)[0]
+
+
+def _near(verdict: Verdict) -> bool:
+    weighted = verdict.remedied.kind in {"equal_weights", "best_weights"}
+    return weighted and verdict.remedied.worst_excess <= verdict.effect.threshold
 
 
 def sections_shown(record: AuditRecord) -> list[int]:
@@ -43,10 +50,3 @@ def tasks_shown(verdict: Verdict, separate: Sequence[float]) -> list[int]:
         return list(range(count))
     most = [max(rung.losses[task] - separate[task] for rung in verdict.ladder) for task in range(count)]
     return sorted(sorted(range(count), key=lambda task: -most[task])[:MOST_TASKS])
-
-
-def worst_excess(rung: Rung, separate: Sequence[float]) -> list[int]:
-    """The task or tasks, by index, that a remedy leaves furthest above their own best; ties to three digits."""
-    excess = [loss - own for loss, own in zip(rung.losses, separate, strict=True)]
-    largest = max(excess)
-    return [task for task, value in enumerate(excess) if value > largest - 5e-4]
