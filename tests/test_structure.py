@@ -15,7 +15,8 @@ import equipoise as eq
 SOURCE = Path(eq.__file__).parent
 LAYERS = [  # a module may import from its own line and those above
     {"_version", "errors"},
-    {"types", "verdict"},
+    {"types", "column_card"},
+    {"verdict"},
     {"solve"},
     {"methods", "diagnostics", "masking", "losses", "own_data"},
     {"laws", "records", "linear", "problems"},

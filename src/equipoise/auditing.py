@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -12,7 +12,7 @@ from .errors import DataError, SettingError, listed
 from .verdict import AuditRecord, DataCard, TaskCard
 
 if TYPE_CHECKING:
-    from .data import Table
+    from .data import Reading, Table
     from .linear import LinearProblem
 
 __all__ = ["RESAMPLES", "audit", "task_cards"]
@@ -28,6 +28,7 @@ _PACKAGES = ("equipoise", "numpy", "scipy", "pandas", "scikit-learn")
 
 def audit(
     source: Any,
+    Y: Any = None,
     *,
     targets: Sequence[str] | None = None,
     inputs: Sequence[str] | None = None,
@@ -40,12 +41,14 @@ def audit(
     command: str = "",
     title: str | None = None,
     progress: Callable[..., None] | None = None,
+    **reading: Unpack["Reading"],
 ) -> AuditRecord:
     """Which trade-offs a table's targets have under one shared linear layer, and what reaches them.
 
     Args:
         source: A `Table` (as `equipoise.data.load` returns it), or what that function accepts: a built-in name, a
-            path, a data frame.
+            path, an address, a data frame. With `Y`: the inputs, an array or tensor of shape (n, p).
+        Y: Targets, (n, k): an array, a tensor or a data frame with the rows of `source`.
         targets: Target columns; this and the next four as for `equipoise.data.load`, refused with a `Table`, which
             was made with its own.
         inputs: Input columns; None takes all others.
@@ -59,6 +62,7 @@ def audit(
         command: What to type to get this record again; shown in the report.
         title: Of the report; by default data and tasks.
         progress: Called as the audit goes on.
+        **reading: How cells are read (``sep``, ``na``, ``numeric``, ...): see `equipoise.data.Reading`.
 
     Returns:
         The record: pass it to `equipoise.report.render_html`, or write it as JSON.
@@ -71,15 +75,19 @@ def audit(
         >>> record.verdicts[0].about.width, len(record.tasks)
         (1, 3)
     """
-    from .data import Table, encode_frame, load  # noqa: PLC0415 - pandas
+    from .data import Table, encode_arrays, encode_frame, load  # noqa: PLC0415 - pandas
     from .linear import LinearProblem, width_summary  # noqa: PLC0415 - scipy
     from .linear.audit_pictures import audit_pictures  # noqa: PLC0415 - scipy
     from .linear.audits import audit_problem  # noqa: PLC0415 - scipy
 
     _check_whole(seed=seed, bootstraps=0 if bootstraps is None else bootstraps)
-    if isinstance(source, Table):
-        given = {"targets": targets, "inputs": inputs, "drop": drop or None, "header": None if header else False}
-        unused = [name for name, value in (given | {"names": names}).items() if value is not None]
+    given = {"targets": targets, "inputs": inputs, "drop": drop or None, "header": None if header else False}
+    unused = [name for name, value in (given | {"names": names, **reading}).items() if value is not None]
+    if Y is not None:
+        if unused:
+            raise SettingError(f"two arrays have no columns to name; {listed(unused)} belong to a table or data frame.")
+        table = encode_arrays(source, Y)
+    elif isinstance(source, Table):
         if unused:
             raise SettingError(
                 f"a Table has its columns already: give {listed(unused)} to equipoise.data.load instead."
@@ -88,9 +96,9 @@ def audit(
     elif hasattr(source, "columns") and hasattr(source, "iloc"):
         if not targets:
             raise DataError(f"a data frame needs targets=[...]; its columns: {listed(list(source.columns)[:20])}")
-        table = encode_frame(source, targets=targets, inputs=inputs, drop=drop)
+        table = encode_frame(source, targets=targets, inputs=inputs, drop=drop, **reading)
     else:
-        table = load(source, targets=targets, inputs=inputs, drop=drop, header=header, names=names)
+        table = load(source, targets=targets, inputs=inputs, drop=drop, header=header, names=names, **reading)
     problem = LinearProblem(table.inputs, table.targets, width, tasks=table.tasks)
     resamples = bootstraps if bootstraps is not None else (RESAMPLES if table.few_complete else 0)
     widths = None if width is None else (width,)
@@ -139,6 +147,7 @@ def _data_card(table: "Table", problem: "LinearProblem") -> DataCard:
             f"Least-squares predictions were computed from the {problem.method}, in float64.",
         ),
         warnings=(*table.warnings, *_doubts(problem)),
+        columns=table.columns,
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from .column_card import ColumnCard
+
 __all__ = [
     "SENSITIVE_DIGITS",
     "About",
@@ -254,6 +256,7 @@ class DataCard(_Record):
         inputs: Encoded input columns.
         steps: What was done to inputs and targets, one sentence each.
         warnings: What the reader should doubt, one sentence each.
+        columns: How each column was read; empty in records of earlier versions.
     """
 
     name: str
@@ -263,6 +266,7 @@ class DataCard(_Record):
     inputs: int
     steps: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    columns: tuple[ColumnCard, ...] = ()
 
 
 class Pictures(_Record):

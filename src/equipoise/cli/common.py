@@ -111,9 +111,16 @@ def command_line(command: str, *arguments: str, **options: object) -> str:
             words.append(flag)
         elif isinstance(value, tuple) and value:
             plain = all(name and name == name.strip() and not set(name) & set(',"') for name in value)
-            words += [flag, ",".join(value)] if plain else [part for name in value for part in (flag, name)]
+            if plain and value[0].startswith("-"):  # or the next word would be taken for an option
+                words.append(f"{flag}={','.join(value)}")
+            elif plain:
+                words += [flag, ",".join(value)]
+            else:
+                listed = len(value) == 1
+                quoted = ['"' + name.replace('"', '""') + '"' if listed else name for name in value]
+                words += [f"{flag}={name}" for name in quoted]
         elif value not in (None, False, ()):
-            words += [flag, str(value)]
+            words += [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
     return shlex.join(words)
 
 

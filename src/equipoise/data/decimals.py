@@ -1,111 +1,149 @@
-"""Texts of a column -> numbers where they are numbers: points, decimal commas, commas between thousands."""
+"""Digits with points, commas and other marks -> numbers: which mark is the decimal one, decided over the table."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-import pandas as pd
-
 from .columns import some
+from .reading import Reading
 
-__all__ = ["MISSING", "ReadColumns", "read_columns"]
+__all__ = ["Decided", "decide", "number"]
 
-MISSING = frozenset({"", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "NULL", "null"})
-_TRUTH = {"true": True, "false": False}
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?")
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
-_WHOLE = re.compile(r"[+-]?\d+([eE][+-]?\d+)?")
+_PLAIN = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"-?\d+([eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"-?(\d{1,3}(\.\d{3})+|\d*),\d*([eE][+-]?\d+)?")
+_TAILS = {",": r"\.", ".": ","}  # what the decimal mark is then
+_GROUPS = {
+    mark: re.compile(rf"-?[1-9]\d{{0,2}}({re.escape(mark)}\d{{3}})+({_TAILS.get(mark, '[.,]')}\d*)?")
+    for mark in (",", ".", "'", "_", " ")
+}
+_NO_POINT = re.compile(r"-?[1-9]\d{0,2}|0")
+_ENOUGH = 10  # numbers with exactly three digits behind the point, beside whole ones: hardly by chance
 
 
 @dataclass
-class ReadColumns:
-    """Columns whose texts were read as what they are.
+class Decided:
+    """How the numbers of each column are written.
 
     Attributes:
-        columns: Name -> numbers (float64), booleans or texts.
-        unclear: Name -> why its numbers can be read in two ways.
-        steps: What was done.
+        styles: Column -> (decimal mark, mark between thousands or "").
+        unclear: Column -> why its numbers can be read in two ways.
+        steps: What was found.
     """
 
-    columns: dict[str, pd.Series] = field(default_factory=dict)
+    styles: dict[str, tuple[str, str]] = field(default_factory=dict)
     unclear: dict[str, str] = field(default_factory=dict)
     steps: list[str] = field(default_factory=list)
 
 
-def read_columns(texts: Mapping[str, pd.Series]) -> ReadColumns:
-    """Read each column as numbers, true/false or text.
+def decide(columns: Mapping[str, Sequence[str]], reading: Reading, decimal_comma: bool) -> Decided:
+    """Find the marks of each column's numbers, by the values that allow one reading only.
 
-    A column is numbers if every present value is one. "1,5" and "0,640" are numbers with a decimal comma; "1,234"
-    could also mean one thousand two hundred thirty-four. It is read with a decimal comma if some other value
-    of the table can only be that, as thousands if some value of its column can only be that, and is unclear
-    otherwise.
+    "1,5" and "0,640" have a decimal comma; "1,234" could also be one thousand two hundred thirty-four. It is read with
+    a decimal comma if some other value of the table can only be that, as thousands if some value of its column can
+    only be that, and is unclear otherwise. "13.031" beside "284" is unclear too, where every point has three digits
+    behind it. A column that is in neither way numbers is in none of the results.
 
     Args:
-        texts: Name -> column of texts.
-
-    Returns:
-        Columns read, those that are unclear, and sentences about commas and marks of missing values.
+        columns: Name -> its different values, each as `spelled` gives it.
+        reading: ``decimal`` and ``thousands`` settle the question.
+        decimal_comma: Whether some number elsewhere in the table can only have a decimal comma.
     """
-    out = ReadColumns()
-    marks: dict[str, int] = {}
-    commas: dict[str, pd.Series] = {}
-    for name, column in texts.items():
-        stripped = column.str.strip()
-        missing = stripped.isin(MISSING)
-        for mark, count in stripped[missing & (stripped != "")].value_counts().items():
-            marks[str(mark)] = marks.get(str(mark), 0) + int(count)
-        present = stripped.mask(missing)
-        values = present[~missing]
-        numbers = pd.to_numeric(values, errors="coerce")
-        if numbers.notna().all():
-            out.columns[name] = numbers.astype(np.float64).reindex(present.index)
-        elif values.str.lower().isin(_TRUTH.keys()).all():
-            out.columns[name] = present.str.lower().map(_TRUTH)
-        else:
-            out.columns[name] = present
-            if _all_match(values, _DECIMAL_COMMA, _THOUSANDS, _WHOLE):
-                commas[name] = values
-    _read_commas(out, commas)
-    if marks:
-        shown = ", ".join(f"{mark!r} ({count})" for mark, count in sorted(marks.items()))
-        out.steps.append(f"Taken as missing besides empty cells: {shown}.")
+    out = Decided()
+    fits = {name: _fitting(cores, reading) for name, cores in columns.items()}
+    comma_elsewhere = decimal_comma or any(ways and all(way[0] == "," for way in ways) for ways in fits.values())
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, ways in fits.items():
+        if not ways:
+            continue
+        if (".", "") in ways and not _grouped(columns[name], reading):
+            out.styles[name] = (".", "")
+            continue
+        if len(ways) > 1 and comma_elsewhere and any(way[0] == "," for way in ways):
+            ways = [way for way in ways if way[0] == ","]
+        if len(ways) > 1:
+            out.unclear[name] = _two_ways(name, columns[name], ways)
+            continue
+        out.styles[name] = ways[0]
+        found.setdefault(ways[0], []).append(name)
+    for (decimal, thousands), names in found.items():
+        if thousands:
+            example = f"1{thousands}234{thousands}567"
+            kind = {",": "commas", ".": "points", "'": "apostrophes", "_": "underscores", " ": "blanks"}[thousands]
+            out.steps.append(f"Read with {kind} between thousands ({example} is 1234567): {some(names)}.")
+        if decimal == "," and not thousands:
+            out.steps.append(f"Read with a decimal comma (1,5 is 1.5): {some(names)}.")
     return out
 
 
-def _read_commas(out: ReadColumns, commas: Mapping[str, pd.Series]) -> None:
-    """Columns whose values hold commas: decide which kind, by the values that allow one reading only."""
-    decimal: list[str] = []
-    thousands: list[str] = []
-    possible = {
-        name: (_all_match(values, _DECIMAL_COMMA, _WHOLE), _all_match(values, _THOUSANDS, _WHOLE))
-        for name, values in commas.items()
-    }
-    decimal_elsewhere = any(decimals and not thousand for decimals, thousand in possible.values())
-    for name, (may_be_decimal, may_be_thousands) in possible.items():
-        values = commas[name]
-        if may_be_decimal and (not may_be_thousands or decimal_elsewhere):
-            decimal.append(name)
-            read = values.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-        elif may_be_thousands and not may_be_decimal:
-            thousands.append(name)
-            read = values.str.replace(",", "", regex=False)
-        elif may_be_decimal and may_be_thousands:
-            example = str(values[values.str.contains(",", regex=False)].iloc[0])
-            out.unclear[name] = (
-                f"Column {name!r} holds {example!r}: a decimal comma ({example.replace(',', '.')}) or a "
-                f"comma between thousands ({example.replace(',', '')})? Write it one of these two ways in "
-                f"the file, or --drop the column."
-            )
-            continue
-        else:
-            continue
-        out.columns[name] = pd.to_numeric(read).astype(np.float64).reindex(out.columns[name].index)
-    if decimal:
-        out.steps.append(f"Read with a decimal comma (1,5 is 1.5): {some(decimal)}.")
-    if thousands:
-        out.steps.append(f"Read with commas between thousands (1,234,567 is 1234567): {some(thousands)}.")
+def number(core: str, style: tuple[str, str]) -> float | int:
+    """The number, exact where it is whole.
+
+    Example:
+        >>> number("1.234,5", (",", ".")), number("9007199254740993", (".", ""))
+        (1234.5, 9007199254740993)
+    """
+    decimal, thousands = style
+    if core.lstrip("+-")[:1] in ("i", "I"):
+        return float(core)
+    plain = core.replace(thousands, "") if thousands else core
+    if decimal == ",":  # points that are left can only stand between thousands
+        plain = plain.replace(".", "").replace(",", ".")
+    return int(plain) if plain.lstrip("-").isdigit() else float(plain)
 
 
-def _all_match(values: pd.Series, *patterns: re.Pattern[str]) -> bool:
-    return all(any(pattern.fullmatch(value) for pattern in patterns) for value in values)
+def _fitting(cores: Sequence[str], reading: Reading) -> list[tuple[str, str]]:
+    """(decimal, thousands) under which every value is a number."""
+    given, thousands = reading["decimal"], reading["thousands"]
+    if all(map(_WHOLE.fullmatch, cores)):
+        return [(".", "")]
+    ways: list[tuple[str, str]] = []
+    if given != "," and all(map(_PLAIN.fullmatch, cores)):
+        ways.append((".", ""))
+    if given != "." and all(_DECIMAL_COMMA.fullmatch(core) or _WHOLE.fullmatch(core) for core in cores):
+        ways.append((",", ""))
+    for mark, groups in _GROUPS.items():
+        if thousands not in (None, mark) or mark == given:
+            continue
+        decimal = given or ("," if mark == "." or (mark != "," and any("," in core for core in cores)) else ".")
+        other = {mark, ".", ","} - {decimal, mark}
+        seen = [core for core in cores if not _WHOLE.fullmatch(core)]
+        grouped = [core for core in seen if groups.fullmatch(core) and not other & set(core)]
+        taken = set(grouped)
+        rest = [core for core in seen if core not in taken]
+        if grouped and all(core.count(mark) == 0 and _plain_under(core, decimal) for core in rest):
+            ways.append((decimal, mark))
+    if thousands is not None and any(way[1] == thousands for way in ways):
+        return [way for way in ways if way[1] == thousands]
+    # "1.234,5" is a decimal comma whichever way it is looked at
+    return [way for way in ways if not (way == (",", ".") and (",", "") in ways)]
+
+
+def _plain_under(core: str, decimal: str) -> bool:
+    return _PLAIN.fullmatch(core if decimal == "." else core.replace(",", ".")) is not None
+
+
+def _grouped(cores: Sequence[str], reading: Reading) -> bool:
+    """Whether points could stand between thousands: three digits behind each, and whole numbers below 1000 beside."""
+    if reading["decimal"] == "." or reading["thousands"] not in (None, "."):
+        return False
+    pointed = [core for core in cores if "." in core]
+    if reading["thousands"] == ".":
+        return bool(pointed) and all(map(_GROUPS["."].fullmatch, pointed))
+    return (
+        len(pointed) >= _ENOUGH
+        and len(pointed) < len(cores)
+        and all(_GROUPS["."].fullmatch(core) and not core.lstrip("-").startswith("0") for core in pointed)
+        and all(_NO_POINT.fullmatch(core) for core in cores if "." not in core)
+    )
+
+
+def _two_ways(name: str, cores: Sequence[str], ways: Sequence[tuple[str, str]]) -> str:
+    mark = "." if (".", "") in ways else ","
+    example = next(core for core in cores if mark in core)
+    small, large = example.replace(mark, "."), example.replace(mark, "")
+    kind = "point" if mark == "." else "comma"
+    return (
+        f"Column {name!r} holds {example!r}: a decimal {kind} ({small}) or a {kind} between thousands ({large})? Say which: "
+        f"--decimal {mark!r} or --thousands {mark!r}."
+    )

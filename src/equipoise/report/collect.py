@@ -20,6 +20,7 @@ from .captions import (
     takes,
     width_words,
 )
+from .columns import column_rows
 from .figures import figures, marks_present
 from .glossary import glossary
 from .palette import legend_mark
@@ -66,6 +67,7 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "task_names": names,
         "task_count": len(names),
         "data": _data(record),
+        "columns": column_rows(record.data.columns),
         "tasks": [_task(record, index) for index in range(len(record.tasks))],
         "overall": overall(record),
         "summary": clean(record.summary) or smallest,
