@@ -10,8 +10,9 @@ from types import MappingProxyType
 from ..errors import DataError, listed
 from .raw import RawTable, refuse
 
-__all__ = ["Roles", "choose_columns", "clean_name", "closest", "doubled", "option", "some"]
+__all__ = ["Roles", "choose_columns", "clean_name", "closest", "cut", "doubled", "option", "some"]
 
+_LONGEST = 60
 _GUESSED = 10  # unknown names for which the closest column is looked up
 
 Roles = tuple[list[str], list[str], list[str]]
@@ -53,6 +54,12 @@ def option(flag: str, value: str) -> str:
     return f"--{flag}={shlex.quote(value)}"
 
 
+def cut(text: object) -> str:
+    """A text as a message shows it: of one longer than 60 characters, the start."""
+    shown = str(text)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+
+
 def some(names: Sequence[str], limit: int = 12) -> str:
     """Names as a message shows them, a long list cut with its count.
 
@@ -60,7 +67,7 @@ def some(names: Sequence[str], limit: int = 12) -> str:
         >>> some(["a", "b", "c"], limit=2)
         "'a', 'b' and 1 more"
     """
-    shown = listed(names[:limit])
+    shown = listed(cut(name) for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 

@@ -53,24 +53,26 @@ class _Column:
             return
         numbers = _numbers(values, self.marks)
         if numbers is None:
-            self.text, self.blocks = True, []
+            self.text, self.grouped, self.blocks = True, False, []
             return
         self.grouped = self.grouped and _may_be_grouped(numbers)
         self.blocks.append(numbers)
 
     def finish(self) -> NDArray[np.generic] | None:
-        """All numbers, or None where the texts are needed to read them right."""
+        """All numbers, or None where the texts are needed to read them right. Sets `grouped` for good."""
         if self.text or not self.blocks:
             return None
         column = np.concatenate(self.blocks)
         self.blocks = []
         if column.dtype.kind != "f":
+            self.grouped = False
             return column
         finite = column[np.isfinite(column)]
         whole = finite == np.floor(finite)
         if np.abs(finite).max(initial=0) > _EXACT and whole.all():
             return None  # a gap made floats of whole numbers, and their last digits are gone
-        if self.grouped and whole.any() and not whole.all():
+        self.grouped = self.grouped and not whole.all()
+        if self.grouped and whole.any():
             return None
         if not len(finite) and not set(self.marks) <= MISSING:
             return None  # nothing but "None": a class
@@ -115,21 +117,27 @@ def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Se
     if short and (cause := ragged(file, layout)):
         raise DataError(f"{source.name!r}: {cause}.")
     numbers = [column.finish() for column in found]
+    points = any(column.grouped and values is None for column, values in zip(found, numbers, strict=True))
+    if points or reading["thousands"] == ".":
+        numbers = [None if column.grouped else values for column, values in zip(found, numbers, strict=True)]
     again = [position for position, values in enumerate(numbers) if values is None]
     texts = _texts(file, layout, again) if again and rows else {}
 
     frame: dict[str, object] = {}
-    for position, name in enumerate(columns):
+    read: dict[str, _Column] = {}
+    for position, given in enumerate(columns):
         values = texts[position] if position in texts else numbers[position]
         empty = values is None or bool(pd.isna(values).all())
-        if not name and empty:
+        if not given and empty:
             continue
-        if not name:
-            name = f"column{position + 1}"
+        name = given or f"column{position + 1}"
+        if not given:
             steps.append(f"Column {position + 1} has no name: called {name!r}.")
         if name in frame:
             refuse(f"{source.name!r}", [f"Two columns would be called {name!r}. Give all names with --names."])
         frame[name] = values if values is not None else np.empty(rows)
+        if isinstance(frame[name], np.ndarray):
+            read[name] = found[position]
         numbers[position] = None
     pointed = [
         name
@@ -147,7 +155,7 @@ def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Se
         sha256=source.sha256,
         texts=frozenset(name for name, values in frame.items() if not isinstance(values, np.ndarray)),
         decimal_comma=decimal == ",",
-        marks=sum((column.marks for column in found if not column.text), Counter()),
+        marks={name: column.marks for name, column in read.items() if column.marks},
     )
 
 
@@ -178,13 +186,15 @@ def _blocks(file: FileText, layout: Layout, decimal: str) -> Iterator[pd.DataFra
 
 
 def _texts(file: FileText, layout: Layout, positions: list[int]) -> dict[int, pd.Series]:
-    """Some columns as categories of texts."""
-    blocks = list(
-        _parsed(file, layout, chunksize=max(1, _CELLS // len(positions)), dtype="category", usecols=positions)
-    )
+    """Some columns as categories of texts, just as they stand in the file."""
+    size = max(1, _CELLS // 4 // len(positions))
+    blocks: dict[int, list[pd.Series]] = {position: [] for position in positions}
+    for block in _parsed(file, layout, chunksize=size, dtype=str, usecols=positions):
+        for position, values in block.items():
+            blocks[position].append(values.astype("category"))
     return {
-        position: pd.Series(pd.api.types.union_categoricals([block[position] for block in blocks], ignore_order=True))
-        for position in positions
+        position: pd.Series(pd.api.types.union_categoricals(parts, ignore_order=True))
+        for position, parts in blocks.items()
     }
 
 

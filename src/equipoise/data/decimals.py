@@ -52,11 +52,13 @@ def decide(columns: Mapping[str, Sequence[str]], reading: Reading, decimal_comma
     out = Decided()
     fits = {name: _fitting(cores, reading) for name, cores in columns.items()}
     comma_elsewhere = decimal_comma or any(ways and all(way[0] == "," for way in ways) for ways in fits.values())
+    points = any(_grouped(cores, reading, alone=True) for cores in columns.values())
     found: dict[tuple[str, str], list[str]] = {}
-    for name, ways in fits.items():
+    for name, fitting in fits.items():
+        ways = fitting
         if not ways:
             continue
-        if (".", "") in ways and not _grouped(columns[name], reading):
+        if (".", "") in ways and not (points and _grouped(columns[name], reading, alone=False)):
             out.styles[name] = (".", "")
             continue
         if len(ways) > 1 and comma_elsewhere and any(way[0] == "," for way in ways):
@@ -123,19 +125,20 @@ def _plain_under(core: str, decimal: str) -> bool:
     return _PLAIN.fullmatch(core if decimal == "." else core.replace(",", ".")) is not None
 
 
-def _grouped(cores: Sequence[str], reading: Reading) -> bool:
-    """Whether points could stand between thousands: three digits behind each, and whole numbers below 1000 beside."""
+def _grouped(cores: Sequence[str], reading: Reading, *, alone: bool) -> bool:
+    """Whether points could stand between thousands: three digits behind each, and whole numbers below 1000 beside.
+
+    One column where that is hardly by chance (`alone`) makes others of the table doubtful that would also allow it.
+    """
     if reading["decimal"] == "." or reading["thousands"] not in (None, "."):
         return False
     pointed = [core for core in cores if "." in core]
-    if reading["thousands"] == ".":
-        return bool(pointed) and all(map(_GROUPS["."].fullmatch, pointed))
-    return (
-        len(pointed) >= _ENOUGH
-        and len(pointed) < len(cores)
-        and all(_GROUPS["."].fullmatch(core) and not core.lstrip("-").startswith("0") for core in pointed)
-        and all(_NO_POINT.fullmatch(core) for core in cores if "." not in core)
+    could = all(map(_GROUPS["."].fullmatch, pointed)) and all(
+        _NO_POINT.fullmatch(core) for core in cores if "." not in core
     )
+    if not alone or reading["thousands"] == ".":
+        return bool(pointed) and could
+    return could and _ENOUGH <= len(pointed) < len(cores)
 
 
 def _two_ways(name: str, cores: Sequence[str], ways: Sequence[tuple[str, str]]) -> str:

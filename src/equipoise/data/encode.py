@@ -109,9 +109,9 @@ def _cards(raw: RawTable, roles: Roles, targets: EncodedTargets, inputs: Encoded
     named, used, unused = (set(names) for names in roles)
     words: dict[str, Holds] = {"booleans": "true/false", "numbers": "numbers", "classes": "classes", "dates": "dates"}
     cards = []
-    for name in map(str, raw.frame.columns):
-        column = raw.frame[name]
-        missing = int(column.isna().sum())
+    gaps = raw.frame.isna().sum().tolist()
+    for (name, column), missing in zip(raw.frame.items(), gaps, strict=True):
+        name = str(name)  # noqa: PLW2901
         kind = words[holds(column)]
         if missing == len(column):
             kind = "nothing"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .columns import option, some
+from .columns import cut, option, some
 from .dates import as_times, days
 from .decimals import decide, number
 from .raw import RawTable
@@ -72,6 +72,15 @@ class _Prepared:
     steps: list[str] = field(default_factory=list)
     marks: Counter[str] = field(default_factory=Counter)
 
+    def note(self, name: str, words: str) -> None:
+        self.notes[name] = "; ".join(filter(None, (self.notes.get(name), words)))
+
+    def count(self, name: str, marks: Mapping[str, int]) -> None:
+        """Count marks of missing values, and say so for the column."""
+        self.marks.update(marks)
+        if marks:
+            self.note(name, f"{', '.join(map(repr, sorted(marks)))} taken as missing")
+
 
 def prepared(raw: RawTable, reading: Reading) -> RawTable:
     """Read the texts of a table as what they are meant to be, and apply what the caller said of its columns.
@@ -87,7 +96,9 @@ def prepared(raw: RawTable, reading: Reading) -> RawTable:
     Returns:
         The same table with columns of numbers, booleans, times and classes, and `notes` and `unclear` filled in.
     """
-    out = _Prepared(marks=Counter(raw.marks))
+    out = _Prepared()
+    for name, marks in raw.marks.items():
+        out.count(name, marks)
     frame = raw.frame
     texts: dict[str, _Texts] = {}
     for name in map(str, frame.columns):
@@ -110,6 +121,8 @@ def prepared(raw: RawTable, reading: Reading) -> RawTable:
         if name in decided.unclear:
             out.unclear[name] = decided.unclear[name]
         elif name in decided.styles:
+            if decided.styles[name] != (".", ""):
+                out.note(name, "decimal {!r}, thousands {!r}".format(*decided.styles[name]).replace(", thousands ''", ""))
             _as_numbers(
                 out, name, column, {level: number(s.core, decided.styles[name]) for level, s in spelling.items()}
             )
@@ -147,10 +160,11 @@ def _typed(out: _Prepared, name: str, column: pd.Series, reading: Reading) -> No
         for mark in _numbers_of(reading["na"]):
             found = column == mark
             if found.any():
-                out.marks[f"{mark:g}"] += int(found.sum())
+                out.count(name, {f"{mark:g}": int(found.sum())})
                 column = column.mask(found)
     if name in reading["date"] and times:
-        values, out.notes[name] = days(column.dt.tz_localize(None) if getattr(column.dt, "tz", None) else column)
+        values, words = days(column.dt.tz_localize(None) if getattr(column.dt, "tz", None) else column)
+        out.note(name, words)
         column = pd.Series(values, index=column.index)
     elif name in reading["date"]:
         whole = column.map(lambda value: str(int(value)), na_action="ignore") if numeric else column.astype(object)
@@ -160,7 +174,7 @@ def _typed(out: _Prepared, name: str, column: pd.Series, reading: Reading) -> No
         return
     elif name in reading["categorical"]:
         column = column.map(_label, na_action="ignore").astype("category")
-        out.notes[name] = "taken as classes, as asked"
+        out.note(name, "taken as classes, as asked")
     out.columns[name] = column
 
 
@@ -181,17 +195,17 @@ def _numbers(out: _Prepared, name: str, column: _Texts, reading: Reading) -> dic
     }
     if name in reading["categorical"]:
         out.columns[name] = column.classes(MISSING | given)
-        out.notes[name] = "taken as classes, as asked"
-        _count(out, column, MISSING | given)
+        out.note(name, "taken as classes, as asked")
+        _count(out, name, column, MISSING | given)
         return {}
     if not present:
         out.columns[name] = column.spread({})
-        _count(out, column, MISSING | given)
+        _count(out, name, column, MISSING | given)
         return {}
     if all(level.lower() in _TRUTH for level in present):
         truth = {level: _TRUTH[level.lower()] for level in present}
         out.columns[name] = column.spread(truth, dtype=object)
-        _count(out, column, MISSING | given)
+        _count(out, name, column, MISSING | given)
         return {}
     others = [level for level in present if level not in MARKS]
     digits = all(map(str.isdigit, others))  # 20240131 is a date only where the caller says so
@@ -201,7 +215,7 @@ def _numbers(out: _Prepared, name: str, column: _Texts, reading: Reading) -> dic
             return {}
     if others and all(_HEX.fullmatch(level) for level in others):
         _as_numbers(out, name, column, {level: int(level, 16) for level in others})
-        out.notes[name] = "hexadecimal numbers"
+        out.note(name, "hexadecimal numbers")
         return {}
     found = {level: read for level in others if (read := spelled(level)) is not None}
     found |= {level: Spelled(level, "", odd=False) for level in others if _INFINITE.fullmatch(level)}
@@ -216,19 +230,19 @@ def _numbers(out: _Prepared, name: str, column: _Texts, reading: Reading) -> dic
     total = sum(present[level] for level in others)
     if not odd:
         if unit:
-            out.notes[name] = f"unit {unit!r} taken off"
+            out.note(name, f"unit {unit!r} taken off")
         elif any(read.odd for read in numbers.values()):
-            out.notes[name] = "minus signs of another kind read"
+            out.note(name, "minus signs of another kind read")
         return numbers
     several = sum(units.values()) == total and 2 <= len(units) <= _UNITS and len(found) > _WITH_UNITS
     if name in reading["numeric"] or 2 * cells >= total or several:
         odd.sort(key=lambda level: -present[level])
-        shown = ", ".join(f"{level!r} ({present[level]})" for level in odd[:5])
+        shown = ", ".join(f"{cut(level)!r} ({present[level]})" for level in odd[:5])
         more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
         kind = f"numbers with {unit!r}" if unit else "numbers"
         out.unclear[name] = (
             f"Column {name!r} holds {kind} in {cells} of {total} cells, and others: {shown}{more}. Say what these mean: "
-            f"missing ({option('na', odd[0])}), or the column holds classes ({option('categorical', name)}), or leave it out "
+            f"missing ({option('na', cut(odd[0]))}), or the column holds classes ({option('categorical', name)}), or leave it out "
             f"({option('drop', name)})."
         )
     return {}
@@ -241,14 +255,13 @@ def _is_mark(read: Spelled, given: set[float]) -> bool:
         return False
 
 
-def _count(out: _Prepared, column: _Texts, missing: Collection[str]) -> None:
-    for level, count in zip(column.levels, column.counts, strict=True):
-        if level and level in missing and count:
-            out.marks[level] += int(count)
+def _count(out: _Prepared, name: str, column: _Texts, missing: Collection[str]) -> None:
+    counted = zip(column.levels, column.counts, strict=True)
+    out.count(name, {level: int(count) for level, count in counted if level and level in missing and count})
 
 
 def _as_numbers(out: _Prepared, name: str, column: _Texts, values: Mapping[str, float | int]) -> None:
-    _count(out, column, [level for level in column.levels if level not in values])
+    _count(out, name, column, [level for level in column.levels if level not in values])
     whole = [value for value in values.values() if isinstance(value, int)]
     if len(whole) == len(values) and max(map(abs, whole), default=0) > 2**53:
         out.columns[name] = column.spread(values, dtype=object)  # Python's whole numbers: no digit is lost
@@ -274,9 +287,10 @@ def _as_dates(out: _Prepared, name: str, column: _Texts, given: Collection[str],
     if forced and swapped:
         out.unclear[name] = f"Column {name!r} holds {present[0]!r}: day or month first? Write dates as 2024-01-31."
         return
-    _count(out, column, [level for level in column.levels if level not in present])
+    _count(out, name, column, [level for level in column.levels if level not in present])
     if forced:
-        values, out.notes[name] = days(times)
+        values, words = days(times)
+        out.note(name, words)
         out.columns[name] = column.spread(dict(zip(present, values, strict=True)))
     else:
         table = pd.concat([times, pd.Series([pd.NaT], dtype=times.dtype)], ignore_index=True)
@@ -288,4 +302,4 @@ def _as_dates(out: _Prepared, name: str, column: _Texts, given: Collection[str],
 def _as_classes(out: _Prepared, name: str, column: _Texts, reading: Reading) -> None:
     missing = MISSING | set(reading["na"])
     out.columns[name] = column.classes(missing)
-    _count(out, column, missing)
+    _count(out, name, column, missing)

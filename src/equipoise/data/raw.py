@@ -72,7 +72,7 @@ class RawTable:
         sha256: See `Table`.
         texts: Columns that hold the file's own texts, not yet read as numbers.
         decimal_comma: Whether some number of the table can only have a decimal comma.
-        marks: Mark of a missing value -> how often it was found.
+        marks: Column -> marks of missing values -> how often each was found.
         notes: Column -> what was done to it, in a few words.
     """
 
@@ -87,7 +87,7 @@ class RawTable:
     sha256: str = ""
     texts: frozenset[str] = frozenset()
     decimal_comma: bool = False
-    marks: Mapping[str, int] = field(default_factory=dict)
+    marks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -95,9 +95,10 @@ def beyond_double(column: pd.Series) -> bool:
     """Whether a column holds whole numbers that double precision cannot tell apart (beyond 2**53)."""
     if column.dtype == object:
         return any(isinstance(value, int) and abs(value) > _EXACT for value in column)
-    if not pd.api.types.is_integer_dtype(column.dtype) or column.isna().all():
+    if not pd.api.types.is_integer_dtype(column.dtype):
         return False
-    return max(abs(int(column.min())), abs(int(column.max()))) > _EXACT
+    values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.dropna().to_numpy()
+    return len(values) > 0 and max(abs(int(values.min())), abs(int(values.max()))) > _EXACT
 
 
 def stand_in(name: str, values: NDArray[np.float64]) -> list[str]:
