@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .data import Reading, Table
     from .linear import LinearProblem
 
-__all__ = ["RESAMPLES", "audit", "task_cards"]
+__all__ = ["RESAMPLES", "audit", "check_settings", "task_cards"]
 
 RESAMPLES = 200
 """Resamples of the rows where fewer than half are complete and no number was asked for."""
@@ -80,7 +80,7 @@ def audit(
     from .linear.audit_pictures import audit_pictures  # noqa: PLC0415 - scipy
     from .linear.audits import audit_problem  # noqa: PLC0415 - scipy
 
-    _check_whole(seed=seed, bootstraps=0 if bootstraps is None else bootstraps)
+    check_settings(width, bootstraps, seed)
     given = {"targets": targets, "inputs": inputs, "drop": drop or None, "header": None if header else False}
     unused = [name for name, value in (given | {"names": names, **reading}).items() if value is not None]
     if Y is not None:
@@ -118,10 +118,19 @@ def audit(
     return record.model_copy(update={"pictures": audit_pictures(record)})
 
 
-def _check_whole(**settings: object) -> None:
+def check_settings(width: int | None, bootstraps: int | None, seed: int) -> None:
+    """Refuse what no audit can use, before any table is read.
+
+    Raises:
+        SettingError: A width below 1; bootstraps or seed not whole numbers of 0 or more.
+    """
+    from .linear.gramians import checked_width  # noqa: PLC0415 - scipy
+
+    if width is not None:
+        checked_width(width)
     wrong = [
         f"{name}={value!r}"
-        for name, value in settings.items()
+        for name, value in {"seed": seed, "bootstraps": 0 if bootstraps is None else bootstraps}.items()
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0
     ]
     if wrong:

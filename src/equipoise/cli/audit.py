@@ -82,7 +82,7 @@ def audit(
 
     First says how each column was read. Exact for linear models with a shared layer of the given width. Writes config.json, record.json and report.html.
     """
-    from ..auditing import audit as audited  # noqa: PLC0415 - imports numpy, pandas, scipy
+    from .. import auditing  # noqa: PLC0415 - imports numpy, pandas, scipy
     from ..data import load  # noqa: PLC0415 - imports pandas
     from ..report.columns import render_columns  # noqa: PLC0415 - not for --help
     from ..runs.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
@@ -95,6 +95,7 @@ def audit(
         "date": names_of(date) or (),
     }  # fmt: skip
     said = {option: value for option, value in reading.items() if value not in (None, (), 0)}
+    auditing.check_settings(width, bootstraps, seed)
     with progress(quiet) as report:
         report(0, 1, f"reading {data}")
         table = load(data, header=not no_header, drop=dropped, **columns, **reading)
@@ -114,5 +115,7 @@ def audit(
                 "audit", data, targets=columns["targets"], width=width, inputs=columns["inputs"], drop=dropped,
                 no_header=no_header, names=columns["names"], **said, bootstraps=bootstraps, seed=seed or None,
             )  # fmt: skip
-            records = (audited(table, width=width, bootstraps=bootstraps, seed=seed, command=typed, progress=report),)
+            records = (
+                auditing.audit(table, width=width, bootstraps=bootstraps, seed=seed, command=typed, progress=report),
+            )
     finish(folder, records, None, as_json)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from zipfile import BadZipFile
 
+import numpy as np
 import pandas as pd
 
 from ..errors import DataError, listed
@@ -40,7 +41,7 @@ def read_frame(
     steps = list(source.steps)
     kind = source.suffix
     try:
-        with source.open() as file:
+        with source.open() as file, np.errstate(all="ignore"):  # damaged sizes overflow
             if kind in _SHEETS:
                 frame = _sheet(file, reading, header, steps)
             elif reading["skip_rows"] or not header:
@@ -49,7 +50,7 @@ def read_frame(
                 frame = _READERS[kind](file)
     except ImportError as error:
         raise DataError(
-            f"{source.name!r}: reading {kind} needs a package that is not installed ({error}). Type pip install "
+            f"{source.name!r}: reading {kind} needs a package that is not installed ({str(error).splitlines()[0]}). Type pip install "
             f"'equipoise[tables]', or export the table as CSV."
         ) from error
     except (ValueError, OSError, KeyError, IndexError, TypeError, EOFError, BadZipFile, SyntaxError) as error:
@@ -74,8 +75,8 @@ def read_frame(
 
 def _sheet(file: Any, reading: Reading, header: bool, steps: list[str]) -> pd.DataFrame:
     with pd.ExcelFile(file) as book:
-        frame: pd.DataFrame = book.parse(
-            0, header=0 if header else None, skiprows=reading["skip_rows"], keep_default_na=False, na_values=[""]
+        frame: pd.DataFrame = pd.read_excel(
+            book, header=0 if header else None, skiprows=reading["skip_rows"], keep_default_na=False, na_values=[""]
         )
         others = list(map(str, book.sheet_names[1:]))
     if others:

@@ -95,13 +95,13 @@ def lay_out(file: FileText, reading: Reading, header: bool) -> Layout:
     if comments:
         steps.append(f"Comment lines above the table were passed over: {len(comments)}.")
     layout = Layout(separator, records[0].last if header else skip, None, len(records[0].cells), ".", steps)
-    if layout.width == 1:
+    body = records[1:] if header else records
+    _refuse_above(name, records, body, header)
+    if all(len(record.cells) == 1 for record in records):
         raise DataError(
             f"{name!r} must have two or more columns separated by {SEPARATORS.get(separator, separator)}, "
             f"found one: {records[0].cells[0][:60]!r}."
         )
-    body = records[1:] if header else records
-    _refuse_above(name, records, body, header)
     if header:
         layout.names = records[0].cells
         _one_more(layout, body)

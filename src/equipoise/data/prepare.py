@@ -122,7 +122,9 @@ def prepared(raw: RawTable, reading: Reading) -> RawTable:
             out.unclear[name] = decided.unclear[name]
         elif name in decided.styles:
             if decided.styles[name] != (".", ""):
-                out.note(name, "decimal {!r}, thousands {!r}".format(*decided.styles[name]).replace(", thousands ''", ""))
+                out.note(
+                    name, "decimal {!r}, thousands {!r}".format(*decided.styles[name]).replace(", thousands ''", "")
+                )
             _as_numbers(
                 out, name, column, {level: number(s.core, decided.styles[name]) for level, s in spelling.items()}
             )
@@ -235,7 +237,8 @@ def _numbers(out: _Prepared, name: str, column: _Texts, reading: Reading) -> dic
             out.note(name, "minus signs of another kind read")
         return numbers
     several = sum(units.values()) == total and 2 <= len(units) <= _UNITS and len(found) > _WITH_UNITS
-    if name in reading["numeric"] or 2 * cells >= total or several:
+    meant = 2 * cells >= total and (len(numbers) > _WITH_UNITS or not unit[:1].isalpha())  # "1st", "2nd" are classes
+    if name in reading["numeric"] or meant or several:
         odd.sort(key=lambda level: -present[level])
         shown = ", ".join(f"{cut(level)!r} ({present[level]})" for level in odd[:5])
         more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""

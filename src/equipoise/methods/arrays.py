@@ -49,7 +49,9 @@ def weights(
         tensor([0.7500, 0.2500], dtype=torch.float64)
     """
     _check_instance(method)
-    matrix = torch.from_numpy(as_gramian(_array(gramian, "`gramian`", GramianError, "pass a (k, k) array or tensor").numpy()))
+    matrix = torch.from_numpy(
+        as_gramian(_array(gramian, "`gramian`", GramianError, "pass a (k, k) array or tensor").numpy())
+    )
     step, state = _prepare(method, len(matrix), 0, losses, preference, state, tasks)
     return weigh(method, matrix, state, step).weights
 
@@ -128,7 +130,11 @@ def _prepare(
     if len(names) != k:
         raise TaskError(f"`tasks` must name each of the {k} rows; got {listed(names)}.")
     refuse_preference(method, preference)
-    values = torch.ones(k, dtype=torch.float64) if losses is None else _array(losses, "`losses`", LossError, "pass one number a row")
+    values = (
+        torch.ones(k, dtype=torch.float64)
+        if losses is None
+        else _array(losses, "`losses`", LossError, "pass one number a row")
+    )
     if values.shape != (k,):
         raise LossError(f"`losses` must hold one number for each of the {k} rows; got shape {tuple(values.shape)}.")
     if not torch.isfinite(values).all():

@@ -31,7 +31,9 @@ def real_numbers(values: Any, what: str, error: type[InputError], remedy: str) -
         array([1., 2.])
     """
     if isinstance(values, np.ma.MaskedArray):
-        raise error(f"{what} must be a plain array; found a masked one. Fill it (.filled(...)), or leave these rows out")
+        raise error(
+            f"{what} must be a plain array; found a masked one. Fill it (.filled(...)), or leave these rows out"
+        )
     if hasattr(values, "tocsr") or getattr(values, "is_sparse", False) is True:
         raise error(f"{what} must be a dense array; found a sparse one. Make it dense if it fits into memory")
     if isinstance(values, np.ndarray) and values.dtype == np.float64 and values.base is None:
