@@ -80,7 +80,8 @@ def audit(
 ) -> None:
     """Can a weighted sum of the losses reach the balanced trade-offs of a table, and what else can?
 
-    First says how each column was read. Exact for linear models with a shared layer of the given width. Writes config.json, record.json and report.html.
+    First says how each column was read. Exact for linear models with a shared layer of the given width. Writes
+    config.json, record.json and report.html.
     """
     from .. import auditing  # noqa: PLC0415 - imports numpy, pandas, scipy
     from ..data import load  # noqa: PLC0415 - imports pandas

@@ -8,10 +8,10 @@
 
 | file | what it becomes |
 |---|---|
-| ``.csv`` ``.tsv`` ``.txt`` ``.data`` ``.dat`` | separator, decimal marks, encoding and kinds of columns are found and said |
+| ``.csv`` ``.tsv`` ``.txt`` ``.data`` ``.dat`` | separator, decimal marks, encoding, kinds of columns are found |
 | ``.arff`` | dense or sparse; numeric, nominal, text and date attributes |
 | ``.mat`` | numeric matrices side by side; SARCOS is recognised |
-| ``.dta``; with the extra ``tables``: ``.parquet`` ``.feather`` ``.xlsx`` | typed columns; of a workbook the first sheet |
+| ``.dta``; with the extra ``tables``: ``.parquet`` ``.feather`` ``.xlsx`` | typed columns; the first sheet |
 
 Each also packed (``.gz`` ``.bz2`` ``.xz``, ``.zip`` with one file), from standard input (``-``) or an http(s) address.
 What is unpacked, piped or fetched is read up to 1 GiB; plain files have no limit.

@@ -1,7 +1,8 @@
 """Attribute-relation files (.arff, also .gz): dense and sparse rows, numeric, nominal and text attributes.
 
 The format is that of Weka (Witten and Frank); Mulan's multi-target sets use it. Texts and dates are left for
-`prepared` to read; relational attributes are refused. Own parser: SciPy's reads neither sparse rows nor text attributes.
+`prepared` to read; relational attributes are refused. Own parser: SciPy's reads neither sparse rows nor
+texts.
 """
 
 import re

@@ -43,7 +43,7 @@ def doubled(names: Iterable[str]) -> list[str]:
 
 
 def option(flag: str, value: str) -> str:
-    """An option as it is typed in a shell, quoted where the value needs it.
+    r"""An option as it is typed in a shell, quoted where the value needs it.
 
     Example:
         >>> option("na", "<5"), option("drop", "a, b"), option("na", "-")

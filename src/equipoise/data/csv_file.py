@@ -1,7 +1,7 @@
-"""Text tables: .csv, .tsv, .txt, .data, .dat. pandas splits and reads them, block by block; numbers are never held as text.
+"""Text tables: .csv, .tsv, .txt, .data, .dat. pandas reads them, block by block.
 
-A first pass reads plain numbers. The few columns that hold anything else are read again as texts, each different text
-once, and handed on for `prepared` to make sense of.
+A first pass reads plain numbers, which are never held as texts. The few columns that hold anything else are read again
+as texts, each different text once, and handed on for `prepared` to make sense of.
 """
 
 import re
@@ -112,8 +112,8 @@ def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Se
             raise DataError(f"{source.name!r}: {ragged(file, layout)}.")
         rows += len(block)
         short = short or bool(block.iloc[:, -1].isna().any())
-        for column, (_, values) in zip(found, block.items(), strict=True):
-            column.add(values)
+        for column, (_, cells) in zip(found, block.items(), strict=True):
+            column.add(cells)
     if short and (cause := ragged(file, layout)):
         raise DataError(f"{source.name!r}: {cause}.")
     numbers = [column.finish() for column in found]
@@ -126,7 +126,7 @@ def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Se
     frame: dict[str, object] = {}
     read: dict[str, _Column] = {}
     for position, given in enumerate(columns):
-        values = texts[position] if position in texts else numbers[position]
+        values: pd.Series | NDArray[np.generic] | None = texts.get(position, numbers[position])
         empty = values is None or bool(pd.isna(values).all())
         if not given and empty:
             continue
@@ -174,7 +174,8 @@ def _named(layout: Layout, names: Sequence[str] | None, file_name: str, file: Fi
         steps.append(f"Columns have no names in the file: called 'column1' to 'column{layout.width}'.")
     if twice := doubled(filter(None, columns)):
         problem = problem or (
-            f"Column names must differ, found more than once: {listed(twice)}. Rename them in the file, or give all names "
+            f"Column names must differ, found more than once: {listed(twice)}. Rename them in the "
+            "file, or give all names "
             "with --names."
         )
     refuse(f"{file_name!r}", [problem] if problem else [])
@@ -190,8 +191,8 @@ def _texts(file: FileText, layout: Layout, positions: list[int]) -> dict[int, pd
     size = max(1, _CELLS // 4 // len(positions))
     blocks: dict[int, list[pd.Series]] = {position: [] for position in positions}
     for block in _parsed(file, layout, chunksize=size, dtype=str, usecols=positions):
-        for position, values in block.items():
-            blocks[position].append(values.astype("category"))
+        for position in positions:
+            blocks[position].append(block[position].astype("category"))
     return {
         position: pd.Series(pd.api.types.union_categoricals(parts, ignore_order=True))
         for position, parts in blocks.items()
@@ -261,7 +262,9 @@ def _refuse_data_as_header(name: str, layout: Layout, file: FileText) -> None:
     ]
     if all(repeated):
         raise DataError(
-            f"{name!r}: the first row must hold the column names, found what looks like data: {some(first, 6)}. If it is "
-            f"data, add --no-header (and --names a,b,... to name the {len(first)} columns); if these are the names, give "
+            f"{name!r}: the first row must hold the column names, found what looks like data: "
+            f"{some(first, 6)}. If it is "
+            f"data, add --no-header (and --names a,b,... to name the {len(first)} columns); if these "
+            "are the names, give "
             f"others with --names."
         )

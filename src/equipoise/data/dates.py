@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 __all__ = ["as_times", "days"]
 
 _LOOKS = re.compile(
-    r"\d{1,4}[-/. ]\w{1,9}[-/. ,]+\d{1,4}.*|\d{1,2}:\d\d(:\d\d(\.\d+)?)?|\d{8}|\d{1,2}[A-Za-z]{3}\d{2,4}.*|[A-Za-z]{3,9} \d{1,2},? \d{4}"
+    r"\d{1,4}[-/. ]\w{1,9}[-/. ,]+\d{1,4}.*|\d{1,2}:\d\d(:\d\d(\.\d+)?)?|\d{8}"
+    r"|\d{1,2}[A-Za-z]{3}\d{2,4}.*|[A-Za-z]{3,9} \d{1,2},? \d{4}"
 )
 _CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?")
 _FORMATS = (
     "ISO8601", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M",
     "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y",
-    "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d%b%Y", "%d%b%Y:%H:%M:%S", "%b %d, %Y", "%B %d, %Y",
+    "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d%b%Y",
+    "%d%b%Y:%H:%M:%S", "%b %d, %Y", "%B %d, %Y",
 )  # fmt: skip
 _SWAPPED = {"%d/%m": "%m/%d", "%d-%m": "%m-%d"}
 
@@ -63,6 +65,6 @@ def days(times: pd.Series) -> tuple[NDArray[np.float64], str]:
         (array([ 0., nan,  2.]), 'days since 2024-01-01')
     """
     if pd.api.types.is_timedelta64_dtype(times.dtype):
-        return (times / pd.Timedelta(hours=1)).to_numpy(dtype=np.float64), "hours"
+        return times.dt.total_seconds().to_numpy(dtype=np.float64) / 3600, "hours"
     start = times.min().normalize()
-    return ((times - start) / pd.Timedelta(days=1)).to_numpy(dtype=np.float64), f"days since {start:%Y-%m-%d}"
+    return (times - start).dt.total_seconds().to_numpy(dtype=np.float64) / 86400, f"days since {start:%Y-%m-%d}"

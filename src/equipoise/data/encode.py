@@ -134,14 +134,16 @@ def _cards(raw: RawTable, roles: Roles, targets: EncodedTargets, inputs: Encoded
 def _by_chance(inputs: int, rows: int) -> list[str]:
     if inputs >= rows - 1:
         return [
-            f"There are {inputs} inputs for {rows} rows: with so many, a linear model fits almost any targets on the rows "
+            f"There are {inputs} inputs for {rows} rows: with so many, a linear model fits almost any "
+            "targets on the rows "
             f"it was made from, so losses on these rows say little."
         ]
     share = inputs / (rows - 1)
     if share < _BY_CHANCE:
         return []
     return [
-        f"There are {inputs} inputs for {rows} rows: of a target of pure noise, a linear model would leave {1 - share:.2f} "
+        f"There are {inputs} inputs for {rows} rows: of a target of pure noise, a linear model would "
+        f"leave {1 - share:.2f} "
         f"on these rows, not 1.00, so losses here are too low by about that much, and say less about new rows."
     ]
 
@@ -169,7 +171,8 @@ def _given_away(
         column = inputs[:, position] - inputs[:, position].mean()
         correlations = np.abs(column @ scaled) / column.std()
         warnings += [
-            f"Input {name!r} is target {tasks[task]!r} up to unit, sign and origin: is it known before the target is? If "
+            f"Input {name!r} is target {tasks[int(task)]!r} up to unit, sign and origin: is it known "
+            "before the target is? If "
             f"not, --drop it."
             for task in np.flatnonzero(correlations > 1 - 1e-12)
         ]

@@ -50,7 +50,8 @@ def read_frame(
                 frame = _READERS[kind](file)
     except ImportError as error:
         raise DataError(
-            f"{source.name!r}: reading {kind} needs a package that is not installed ({str(error).splitlines()[0]}). Type pip install "
+            f"{source.name!r}: reading {kind} needs a package that is not installed "
+            f"({str(error).splitlines()[0]}). Type pip install "
             f"'equipoise[tables]', or export the table as CSV."
         ) from error
     except (ValueError, OSError, KeyError, IndexError, TypeError, EOFError, BadZipFile, SyntaxError) as error:

@@ -69,10 +69,11 @@ def read_mat(source: Source, *, names: Sequence[str] | None = None) -> RawTable:
         with source.open() as file:
             _refuse_large(file, about)
             file.seek(0)
-            listing = whosmat(file)
+            listing = whosmat(file)  # type: ignore[arg-type]
             _refuse_wide(listing, max(LIMIT, 8 * file.seek(0, 2)), about)
             file.seek(0)
-            variables = loadmat(file, variable_names=[name for name, _, kind in listing if kind in _NUMERIC])
+            names_read = [name for name, _, kind in listing if kind in _NUMERIC]
+            variables = loadmat(file, variable_names=names_read)  # type: ignore[arg-type]
     except NotImplementedError as error:
         raise DataError(f"{about} is of MATLAB version 7.3 (HDF5). Save it with save(..., '-v7').") from error
     except DataError:
@@ -151,19 +152,20 @@ def _refuse_large(file: BinaryIO, about: str) -> None:
                 )
 
 
-def _refuse_wide(listing: list[tuple[str, tuple[int, ...], str]], limit: int, about: str) -> None:
+def _refuse_wide(listing: Sequence[tuple[str, tuple[int, ...], str]], limit: int, about: str) -> None:
     """Sparse matrices are made dense: refuse those that would fill the memory."""
     wide = [f"{name} {shape}" for name, shape, kind in listing if kind in _NUMERIC and 8 * math.prod(shape) > limit]
     if wide:
         raise DataError(
-            f"{about}: every matrix must fit into {limit:,} bytes as numbers in double precision, found {', '.join(wide)}. "
+            f"{about}: every matrix must fit into {limit:,} bytes as numbers in double precision, "
+            f"found {', '.join(wide)}. "
             "Save fewer columns or rows."
         )
 
 
 def _matrices(variables: dict[str, object]) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
     """Numeric matrices with at least two rows, and the other variables in words."""
-    from scipy.sparse import issparse  # noqa: PLC0415 - slow to import, and only needed here
+    from scipy.sparse import csc_array, issparse  # noqa: PLC0415 - slow to import, and only needed here
 
     matrices: dict[str, NDArray[np.float64]] = {}
     others: list[str] = []
@@ -171,9 +173,11 @@ def _matrices(variables: dict[str, object]) -> tuple[dict[str, NDArray[np.float6
         if name.startswith("__"):
             continue
         if issparse(value):
-            value.check_format(full_check=True)  # an index outside would be written to memory that is not ours
-            value = value.toarray()  # noqa: PLW2901
-        array = np.asarray(value)
+            matrix = csc_array(value)  # type: ignore[call-overload]
+            matrix.check_format(full_check=True)  # an index outside would be written to memory that is not ours
+            array = matrix.toarray()
+        else:
+            array = np.asarray(value)
         if array.ndim == 2 and array.dtype.kind in "biuf" and array.shape[0] > 1 and array.shape[1] > 0:
             matrices[name] = array.astype(np.float64)
         else:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ __all__ = ["MARKS", "MISSING", "prepared"]
 
 MISSING = frozenset({"", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "NULL", "null"})
 MARKS = frozenset(
-    {"-", "--", "---", ".", "..", "*", "None", "none", "NONE", "nil", "na", "n.a.", "N.A.", "k.A.", "<NA>", "(null)", "\\N",
+    {"-", "--", "---", ".", "..", "*", "None", "none", "NONE", "nil", "na", "n.a.", "N.A.",
+     "k.A.", "<NA>", "(null)", "\\N",
      "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "missing", "Missing", "-nan", "#N/A N/A"}
 )  # fmt: skip
 """Missing where every other value of a column is a number or a date; a class elsewhere."""
@@ -54,14 +56,14 @@ class _Texts:
 
     def spread(self, values: Mapping[str, object], dtype: type = np.float64) -> pd.Series:
         """One value a row; NaN where the level has none."""
-        table = np.array([values.get(level, np.nan) for level in self.levels] + [np.nan], dtype=dtype)
+        table: NDArray[Any] = np.array([values.get(level, np.nan) for level in self.levels] + [np.nan], dtype=dtype)
         return pd.Series(table[self.codes], index=self.index)
 
     def classes(self, missing: Collection[str]) -> pd.Series:
         kept = [level for level in self.levels if level not in missing]
         place = {level: position for position, level in enumerate(kept)}
         codes = np.array([place.get(level, -1) for level in self.levels] + [-1])[self.codes]
-        return pd.Series(pd.Categorical.from_codes(codes, categories=kept), index=self.index)
+        return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(kept)), index=self.index)
 
 
 @dataclass
@@ -100,13 +102,18 @@ def prepared(raw: RawTable, reading: Reading) -> RawTable:
     for name, marks in raw.marks.items():
         out.count(name, marks)
     frame = raw.frame
+    said = {*reading["date"], *reading["categorical"]}
     texts: dict[str, _Texts] = {}
+    plain = 0
     for name in map(str, frame.columns):
-        column = frame[name]
-        if name in raw.texts or _is_text(column):
-            texts[name] = _Texts.of(column)
+        found = frame[name]
+        if isinstance(found.dtype, np.dtype) and found.dtype.kind in "iufb" and name not in said and not reading["na"]:
+            plain += 1
+            out.columns[name] = found
+        elif name in raw.texts or _is_text(found):
+            texts[name] = _Texts.of(found)
         else:
-            _typed(out, name, column, reading)
+            _typed(out, name, found, reading)
     spellings = {name: _numbers(out, name, column, reading) for name, column in texts.items()}
     cores = {
         name: sorted({read.core for read in spelling.values() if not _INFINITE.fullmatch(read.core)})
@@ -138,10 +145,12 @@ def prepared(raw: RawTable, reading: Reading) -> RawTable:
     if out.marks:
         shown = ", ".join(f"{mark!r} ({count})" for mark, count in sorted(out.marks.items()))
         steps.append(f"Taken as missing besides empty cells: {shown}.")
-    ordered = {name: out.columns[name] for name in map(str, frame.columns)}
+    if plain < frame.shape[1]:
+        ordered = {name: out.columns[name] for name in map(str, frame.columns)}
+        frame = pd.DataFrame(ordered, index=frame.index, copy=False)
     return replace(
         raw,
-        frame=pd.DataFrame(ordered, index=frame.index, copy=False),
+        frame=frame,
         unclear={**raw.unclear, **out.unclear},
         notes={**raw.notes, **out.notes},
         steps=tuple(steps),
@@ -244,8 +253,11 @@ def _numbers(out: _Prepared, name: str, column: _Texts, reading: Reading) -> dic
         more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
         kind = f"numbers with {unit!r}" if unit else "numbers"
         out.unclear[name] = (
-            f"Column {name!r} holds {kind} in {cells} of {total} cells, and others: {shown}{more}. Say what these mean: "
-            f"missing ({option('na', cut(odd[0]))}), or the column holds classes ({option('categorical', name)}), or leave it out "
+            f"Column {name!r} holds {kind} in {cells} of {total} cells, and others: {shown}{more}. "
+            "Say what these mean: "
+            ""
+            f"missing ({option('na', cut(odd[0]))}), or the column holds classes "
+            f"({option('categorical', name)}), or leave it out "
             f"({option('drop', name)})."
         )
     return {}

@@ -11,10 +11,10 @@ __all__ = ["NOTHING_SAID", "Reading", "checked_reading"]
 
 
 class Reading(TypedDict, total=False):
-    """Options of `equipoise.data.load` about how cells are read; all may be left out.
+    r"""Options of `equipoise.data.load` about how cells are read; all may be left out.
 
     Attributes:
-        sep: Character between the columns of a text table; ``"\\t"`` for a tab, ``" "`` for any number of blanks.
+        sep: Character between the columns of a text table; ``"\t"`` for a tab, ``" "`` for any number of blanks.
             None: found from the first lines.
         decimal: ``"."`` or ``","``. None: found for each column.
         thousands: Character between groups of three digits (``","``, ``"."``, ``"'"``, ``"_"`` or ``" "``). None:
@@ -48,7 +48,7 @@ _TYPED = {"\\t": "\t", "tab": "\t", "\\s+": " "}  # what people type in a shell
 
 
 def checked_reading(given: Mapping[str, object]) -> Reading:
-    """The options with defaults filled in and names cleaned.
+    r"""The options with defaults filled in and names cleaned.
 
     Raises:
         DataError: An option has a value that it cannot have, or a column is said to be of two kinds.
@@ -56,7 +56,7 @@ def checked_reading(given: Mapping[str, object]) -> Reading:
 
     Example:
         >>> checked_reading({"sep": "tab", "na": ["-"]})["sep"]
-        '\\t'
+        '\t'
     """
     unknown = sorted(set(given) - set(get_type_hints(Reading)))
     if unknown:

@@ -1,4 +1,4 @@
-r"""Classes as one number each: levels with an order count 0, 1, 2, ...; others get the scores that the inputs predict best."""
+r"""Classes as one number each: in their order 0, 1, 2, ..., or as the inputs predict them best."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ FEW_ROWS = 10
 _SCALES = (
     ("very low", "low", "mid", "high", "very high"), ("very low", "low", "medium", "high", "very high"),
     ("very low", "low", "moderate", "high", "very high"), ("very low", "low", "average", "high", "very high"),
-    ("none", "low", "medium", "high"), ("none", "mild", "moderate", "severe"), ("poor", "fair", "good", "very good", "excellent"),
+    ("none", "low", "medium", "high"), ("none", "mild", "moderate", "severe"),
+    ("poor", "fair", "good", "very good", "excellent"),
     ("very poor", "poor", "average", "good", "very good"), ("very bad", "bad", "neutral", "good", "very good"),
     ("po", "fa", "ta", "gd", "ex"), ("xs", "s", "m", "l", "xl", "xxl"), ("small", "medium", "large"),
     ("never", "rarely", "sometimes", "often", "always"), ("fair", "good", "very good", "premium", "ideal"),
@@ -83,7 +84,7 @@ def best_scores(codes: NDArray[np.intp], count: int, inputs: NDArray[np.float64]
     vectors, captured, _ = np.linalg.svd(scaled, full_matrices=False)
     if captured[0] < 1e-9:
         scores = np.arange(count, dtype=np.float64)
-        return scores - (sizes @ scores) / sizes.sum()
+        return np.asarray(scores - (sizes @ scores) / sizes.sum())
     scores = vectors[:, 0] / root
     scores /= np.sqrt((sizes @ scores**2) / sizes.sum())
     turn = np.sign(scores[-1] - scores[0]) or np.sign(scores[np.abs(scores).argmax()])

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from ..errors import DataError
@@ -28,7 +28,7 @@ LIMIT = 2**30
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".data", ".dat", ".tab")
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 _UNPACK: dict[bytes, tuple[str, Callable[[IO[bytes]], IO[bytes]]]] = {
-    b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
+    b"\x1f\x8b": ("gzip", lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file))),
     b"BZh": ("bzip2", bz2.BZ2File),
     b"\xfd7zXZ": ("xz", lzma.LZMAFile),
 }

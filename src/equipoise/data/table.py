@@ -106,7 +106,7 @@ class Table:
 
 def _own(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """A matrix that nobody else can change: a copy, or the array itself where it is read-only and owns its numbers."""
-    if isinstance(values, np.ndarray) and values.dtype == np.float64 and values.ndim == 2 and values.base is None:
-        if not values.flags.writeable:
-            return values
+    mine = isinstance(values, np.ndarray) and values.dtype == np.float64 and values.ndim == 2 and values.base is None
+    if mine and not values.flags.writeable:
+        return values
     return np.array(values, dtype=np.float64, ndmin=2)

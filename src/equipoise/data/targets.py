@@ -119,7 +119,8 @@ def _unusable(name: str, column: pd.Series) -> list[str]:
     kind = holds(column)
     if kind == "dates":
         return [
-            f"Target {name!r} holds dates. To have it as numbers, days since the first date or hours since midnight: {option('date', name)}."
+            f"Target {name!r} holds dates. To have it as numbers, days since the first date or hours "
+            f"since midnight: {option('date', name)}."
         ]
     if kind == "numbers":
         infinite = int(np.isinf(as_numbers(column)).sum())
@@ -191,7 +192,8 @@ def _doubt_few(out: EncodedTargets, name: str, labels: Sequence[str], sizes: NDA
     few = [f"{label} ({size})" for label, size in zip(labels, sizes, strict=True) if 0 < size < FEW_ROWS]
     if few and len(labels) == 2:
         out.warnings.append(
-            f"Target {name!r} rests on a class of fewer than {FEW_ROWS} rows, {listed(few, '')}: what is said of it may "
+            f"Target {name!r} rests on a class of fewer than {FEW_ROWS} rows, {listed(few, '')}: what "
+            "is said of it may "
             "change with a single row."
         )
 
@@ -227,12 +229,14 @@ def score_classes(out: EncodedTargets, inputs: NDArray[np.float64]) -> list[str]
         shown = ", ".join(f"{labels[level]} {scores[level]:.2f}" for level in large[np.argsort(scores[large])])
         out.done[name] = f"one score a class: {shown}"
         out.steps.append(
-            f"Target {name!r} has {len(labels)} classes without an order; it is one task, its classes scored so that the "
+            f"Target {name!r} has {len(labels)} classes without an order; it is one task, its classes "
+            "scored so that the "
             f"inputs predict them best (first canonical variate): {shown}. For one task a class, give 0/1 columns."
         )
         if few:
             out.warnings.append(
-                f"Classes of {name!r} with fewer than {FEW_ROWS} rows have no say and score the mean, 0: {listed(few, '')}."
+                f"Classes of {name!r} with fewer than {FEW_ROWS} rows have no say and score the mean, "
+                f"0: {listed(few, '')}."
             )
     return problems
 

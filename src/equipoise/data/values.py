@@ -118,6 +118,7 @@ def stand_in(name: str, values: NDArray[np.float64]) -> list[str]:
         if nines or alone:
             return [
                 f"Column {name!r} holds {extreme_value:.15g} in {count} rows, far from its other values "
-                f"({others.min():.4g} to {others.max():.4g}): if that stands for a missing value, type --na={extreme_value:.15g}."
+                f"({others.min():.4g} to {others.max():.4g}): if that stands for a missing value, "
+                f"type --na={extreme_value:.15g}."
             ]
     return []

@@ -1,4 +1,4 @@
-"""Numbers as callers hand them over, where the linear models expect the function: see `equipoise.solve.real_numbers`."""
+"""Numbers as callers hand them over; kept here for the linear models."""
 
 from ..solve.real_numbers import real_numbers
 

@@ -36,9 +36,9 @@ def real_numbers(values: Any, what: str, error: type[InputError], remedy: str) -
         )
     if hasattr(values, "tocsr") or getattr(values, "is_sparse", False) is True:
         raise error(f"{what} must be a dense array; found a sparse one. Make it dense if it fits into memory")
-    if isinstance(values, np.ndarray) and values.dtype == np.float64 and values.base is None:
-        if not values.flags.writeable:
-            return values  # a large table is not copied once more
+    owner = isinstance(values, np.ndarray) and values.dtype == np.float64 and values.base is None
+    if owner and not values.flags.writeable:
+        return np.asarray(values)  # a large table is not copied once more
     try:
         array = np.asarray(_without_graph(values))
         text = array.dtype == object and any(isinstance(value, str) for value in array.flat)

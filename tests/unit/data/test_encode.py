@@ -198,7 +198,7 @@ def test_an_ordered_category_keeps_the_order_that_it_was_given():
 
 def test_classes_without_an_order_get_the_scores_that_the_inputs_predict_best():
     colours = np.array(["red", "green", "blue"] * 20)
-    x, y = RNG.normal(size=(2, 60)) + [(colours == "green") * 2.0, (colours == "red") * 1.0]
+    x, y = RNG.normal(size=(2, 60)) + np.array([(colours == "green") * 2.0, (colours == "red") * 1.0])
     frame = pd.DataFrame({"x": x, "y": y, "u": RNG.normal(size=60), "colour": colours})
     scores = encode_frame(frame, targets=["u", "colour"]).targets[:, 1]
     assert scores.mean() == pytest.approx(0, abs=1e-12)
@@ -229,7 +229,7 @@ def test_a_class_of_a_few_rows_has_no_say():
     assert said(
         encode(targets=["u", "w"], w=["no"] * 26 + ["yes"] * 4), "rests on a class of fewer than 10 rows, yes (4)"
     )
-    with pytest.raises(DataError, match="two classes of 10 rows or more, found .p .7.., .q .8.., .r .15.."):
+    with pytest.raises(DataError, match=r"two classes of 10 rows or more, found .p .7.., .q .8.., .r .15.."):
         encode(targets=["u", "kind"], kind=["p"] * 7 + ["q"] * 8 + ["r"] * 15)
 
 
