@@ -87,5 +87,7 @@ def best_scores(codes: NDArray[np.intp], count: int, inputs: NDArray[np.float64]
         return np.asarray(scores - (sizes @ scores) / sizes.sum())
     scores = vectors[:, 0] / root
     scores /= np.sqrt((sizes @ scores**2) / sizes.sum())
-    turn = np.sign(scores[-1] - scores[0]) or np.sign(scores[np.abs(scores).argmax()])
-    return np.asarray(scores * turn)
+    rise = scores[-1] - scores[0]
+    if abs(rise) < 1e-9:
+        rise = scores[np.abs(scores).argmax()]
+    return np.asarray(scores * np.sign(rise))

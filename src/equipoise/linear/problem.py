@@ -294,10 +294,7 @@ def _unit(X: Array) -> Array:
 
 
 def _prepared(X: Array, Y: Array, center: bool, scale: bool, warnings: list[str]) -> tuple[Array, Array]:
-    """Centred and scaled tables; inputs that are constant become 0 where centred.
-
-    One copy of X is made and changed in place: a table may fill a third of the memory.
-    """
+    """Centred and scaled tables, one copy of each; inputs that are constant become 0 where centred."""
     idle = np.array([_is_constant(column) for column in X.T])
     if scale:
         X = _unit(X)  # squares of very large or small inputs would be inf or 0
