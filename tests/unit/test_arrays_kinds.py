@@ -78,5 +78,5 @@ def test_an_audit_takes_two_arrays():
         eq.audit(X, Y, targets=["y0"])
     with pytest.raises(InputError, match="the inputs must be a plain array; found a masked one"):
         eq.audit(np.ma.masked_array(X), Y)
-    with pytest.raises(InputError, match="needs two or more tasks|two or more tasks"):
+    with pytest.raises(InputError, match="two or more tasks"):
         eq.audit(X, Y[:, 0])

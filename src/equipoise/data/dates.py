@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 __all__ = ["as_times", "days"]
 
 _LOOKS = re.compile(
-    r"\d{1,4}[-/. ]\w{1,9}[-/. ,]+\d{1,4}.*|\d{1,2}:\d\d(:\d\d(\.\d+)?)?|\d{8}"
+    r"\d{1,4}[-/. ]\w{1,9}[-/. ,]+\d{1,4}.*|\d{1,2}:\d\d(:\d\d(\.\d+)?)?|\d{1,2}\.\d\d\.\d\d|\d{8}"
     r"|\d{1,2}[A-Za-z]{3}\d{2,4}.*|[A-Za-z]{3,9} \d{1,2},? \d{4}"
 )
-_CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?")
+_CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?|\d{1,2}\.\d\d\.\d\d")  # 18.00.00 as in Italy
 _FORMATS = (
     "ISO8601", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M",
     "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y",
@@ -40,6 +40,7 @@ def as_times(levels: list[str]) -> tuple[pd.Series, bool] | None:
         return None
     texts = pd.Series(levels, dtype=object)
     if all(map(_CLOCK.fullmatch, levels)):
+        texts = texts.str.replace(r"^(\d+)\.(\d\d)\.", r"\1:\2:", regex=True)
         whole = texts.where(texts.str.count(":") == 2, texts + ":00")
         return pd.to_timedelta(whole), False
     for pattern in _FORMATS:

@@ -171,10 +171,7 @@ def _only_decimal_comma(cell: str) -> bool:
 def _records(lines: Iterable[str], separator: str, before: int) -> Iterator[_Record]:
     """Records of some lines; blank ones are passed over."""
     if separator == " ":
-        for number, line in enumerate(lines, start=before + 1):
-            if line.strip():
-                yield _Record(number, number, line.split())
-        return
+        lines = (line.replace("\t", " ").strip() + "\n" for line in lines)
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     first = before + 1
     try:

@@ -62,7 +62,8 @@ def sniff(text: str, name: str) -> str:
     first = next(filter(str.strip, text.splitlines()))[:60]
     raise DataError(
         f"{name!r} must have two or more columns separated by comma, semicolon, tab or vertical bar, found one "
-        f"column: its first line is {first!r}. Save the table again with commas between the columns."
+        f"column: its first line is {first!r}. Name the separator (--sep ':', or --sep ' ' for blanks), or save the "
+        "table again with commas between the columns."
     )
 
 

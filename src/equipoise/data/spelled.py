@@ -51,9 +51,7 @@ def spelled(text: str) -> Spelled | None:
         return None
     signs = [sign for sign in (match["sign"], match["inner"], match["trailing"], "-" if bracketed else "") if sign]
     before, after = match["before"], match["after"].strip()
-    if len(signs) > 1 or (before and after):
+    if len(signs) > 1:
         return None
     minus = signs == ["-"]
-    return Spelled(
-        f"{'-' if minus else ''}{match['core']}", before or after, minus and not text.strip().startswith("-")
-    )
+    return Spelled(f"{'-' if minus else ''}{match['core']}", before + after, minus and not text.strip().startswith("-"))

@@ -69,6 +69,7 @@ def test_a_number_is_read_however_it_is_written(tmp_path, cells, values, note):
         (["5", "7", "<1", "8"], r"'x' holds numbers in 30 of 40 cells, and others: '<1' \(10\)"),
         (["5%", "7%", "8", "9%"], r"'x' holds numbers with '%' in 30 of 40 cells, and others: '8' \(10\)"),
         (["1", "2", "3", "4+"], r"others: '4\+' \(10\).*--categorical=x"),
+        ([f"€{n}.5{'MK'[n % 2]}" for n in range(40)], r"holds numbers with '€[MK]' in 20 of 40 cells, and others: '€"),
         ([f"{n} {unit}" for n in range(6) for unit in ("g", "kg")], r"holds numbers with '(g|kg)' in \d+ of 40 cells"),
         (
             [f"{n}.{100 + n}" for n in range(1, 30)] + ["284"],
@@ -117,6 +118,7 @@ def test_classes_as_asked_keep_their_zeros(tmp_path):
         (["2024-01-01 12:00", "2024-01-02 00:00", "2024-01-03 18:00"], [0.5, 1, 2.75], "days since 2024-01-01"),
         (["20240101", "20240103", "20240102"], [0, 2, 1], "days since 2024-01-01"),
         (["08:30", "23:15:00", "0:00"], [8.5, 23.25, 0], "hours"),
+        (["18.00.00", "1.30.00"], [18, 1.5, 18], "hours"),
     ],
 )
 def test_dates_are_left_out_with_a_word_and_become_numbers_where_asked(tmp_path, cells, values, note):

@@ -100,7 +100,7 @@ def test_a_comma_that_can_mean_two_things_follows_the_rest_of_the_table(tmp_path
 
 
 def test_a_table_of_one_column_is_refused_with_its_first_line(tmp_path):
-    refused(tmp_path, "a:b:c\n1:2:3\n4:5:6\n", r"found one column: its first line is 'a:b:c'\. Save .* commas")
+    refused(tmp_path, "a:b:c\n1:2:3\n4:5:6\n", r"found one column: its first line is 'a:b:c'\. Name .* --sep .* commas")
 
 
 def test_a_byte_order_mark_is_left_out_and_said(tmp_path):

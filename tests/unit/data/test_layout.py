@@ -1,12 +1,14 @@
 """What stands above, beside and around a text table: passed over and said, or named as the cause with what to type."""
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from equipoise.data import load
 from equipoise.errors import DataError
+from equipoise.linear import LinearProblem
 
 NUMBERS = np.random.default_rng(0).normal(size=(30, 4)).round(3)
 LINES = [",".join(f"{value:.3f}" for value in row) for row in NUMBERS]
@@ -111,11 +113,33 @@ def test_the_separator_and_the_encoding_can_be_named(tmp_path):
         read(tmp_path, text, sep=",")
 
 
+def test_blanks_between_columns_of_numbers_and_quoted_texts(tmp_path):
+    lines = [f'{line.replace(",", "   ")}\t"car {n % 2}"' for n, line in enumerate(LINES)]
+    table = read(tmp_path, "\n".join(["x y u v name", *lines]), sep=" ", inputs=["x", "y", "name"])
+    np.testing.assert_array_equal(table.inputs[:, 2], np.arange(30) % 2)
+    np.testing.assert_array_equal(table.targets, NUMBERS[:, 2:])
+
+
 def test_windows_letters_are_read_with_a_warning(tmp_path):
     text = "\n".join([HEAD.replace("x", "€"), *LINES]).encode("cp1252")
     table = read(tmp_path, text)
     assert table.input_names == ("€", "y")
     assert re.search(r"read as Windows-1252 \(byte 0 as '€'\).*--encoding", table.warnings[0])
+
+
+def test_a_large_table_takes_at_most_three_times_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("equipoise.data.csv_file._CELLS", 20_000)
+    path = tmp_path / "t.csv"
+    rows = np.random.default_rng(1).normal(size=(20_000, 20))
+    np.savetxt(path, rows, fmt="%.6f", delimiter=",", header=",".join(f"c{n}" for n in range(20)), comments="")
+    load(path, targets=["c0", "c1"])  # what is imported stays
+    tracemalloc.start()
+    table = load(path, targets=["c0", "c1"])
+    LinearProblem(table.inputs, table.targets)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * path.stat().st_size
+    np.testing.assert_allclose(table.inputs, rows[:, 2:], atol=1e-6)
 
 
 def test_blocks_of_rows_are_put_together(tmp_path, monkeypatch):
