@@ -15,6 +15,7 @@ __all__ = [
     "About",
     "AuditRecord",
     "Bootstrap",
+    "ColumnCard",
     "Condition",
     "DataCard",
     "Effect",

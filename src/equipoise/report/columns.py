@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from ..column_card import ColumnCard
+from ..verdict import ColumnCard
 from .text import clean, count, plural, shorten
 
 if TYPE_CHECKING:
