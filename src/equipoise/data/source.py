@@ -33,7 +33,7 @@ _UNPACK: dict[bytes, tuple[str, Callable[[IO[bytes]], IO[bytes]]]] = {
     b"\xfd7zXZ": ("xz", lzma.LZMAFile),
 }
 _ZIP = b"PK\x03\x04"
-_BLOCK = 2**16
+_BLOCK = 2**20
 _SECONDS = 60  # that a web address may keep silent
 
 
@@ -128,13 +128,15 @@ def _held(name: str, file: IO[bytes]) -> Source:
 
 
 def _bounded(file: IO[bytes], name: str) -> bytes:
-    content = file.read(LIMIT + 1)
-    if len(content) > LIMIT:
+    held = io.BytesIO()  # grows in place, and hands over its bytes without a copy
+    while held.tell() <= LIMIT and (block := file.read(_BLOCK)):
+        held.write(block)
+    if held.tell() > LIMIT:
         raise DataError(
             f"{name!r} holds more than {LIMIT:,} bytes once unpacked, the most that is read from a packed file, a pipe "
             "or a web address. Save it as a plain file and name that."
         )
-    return content
+    return held.getvalue()
 
 
 def _unpacked(source: Source) -> Source:
