@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from equipoise.engine import Ownership, differentiate
-from equipoise.engine.ghost import LinearRows
-from equipoise.engine.separable import SeparableRows
+from equipoise.engine.blocks.ghost import LinearRows
+from equipoise.engine.passes.separable import SeparableRows
 
 
 def formed(part: LinearRows | SeparableRows, task: int, dtype: torch.dtype) -> Tensor:

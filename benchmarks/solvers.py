@@ -30,6 +30,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq, nnls
 
+from equipoise.core.tasks import Tasks
 from equipoise.laws import Case, families
 from equipoise.methods import (
     IMTLG,
@@ -48,7 +49,6 @@ from equipoise.methods import (
     UPGrad,
 )
 from equipoise.methods.base import Step
-from equipoise.types import Tasks
 
 Array = NDArray[np.float64]
 Weigh = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

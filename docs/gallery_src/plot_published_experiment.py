@@ -20,10 +20,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import equipoise as eq
-from equipoise.linear.pictures import feasible_record, gap_record
-from equipoise.report.linear_drawings import draw
-from equipoise.reproduce import reproduce_triples, triples_table
-from equipoise.reproduce.tables import as_text
+from equipoise.audits.pictures.records import feasible_record, gap_record
+from equipoise.audits.studies import reproduce_triples, triples_table
+from equipoise.audits.studies.tables import as_text
+from equipoise.report.pictures.linear_drawings import draw
 
 try:
     root = Path(__file__).resolve().parents[2]

@@ -2,20 +2,20 @@
 
 from . import data, errors, laws, linear, methods, solve
 from ._version import __version__
-from .auditing import audit
+from .audits.network import audit_features
+from .audits.table_audit import audit
 from .balancer import Balancer
+from .balancing.masking import masked_mean
+from .balancing.profiling import profile
+from .balancing.task_sampling import size_weights, task_batches
+from .core.tasks import Bounds, Ray, ReferencePoint
 from .diagnostics import diagnose_gradients, diagnose_step
-from .engine.approximations import Every, Exact, Features, LastLayer, Sketch
-from .feature_audit import audit_features
-from .front import MixtureModel
-from .masking import masked_mean
+from .engine.modes import Every, Exact, Features, LastLayer, Sketch
+from .fronts import MixtureModel
 from .methods import *  # noqa: F403
 from .methods import direction, weights
 from .methods.loss import KeptIterates
-from .own_data import size_weights, task_batches
-from .profiling import profile
-from .runs.recording import record
-from .types import Bounds, Ray, ReferencePoint
+from .training.recording.recorder import record
 
 __all__ = [
     "Balancer",

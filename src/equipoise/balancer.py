@@ -9,30 +9,41 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from .engine.accumulation import Accumulation, Until, balance_last
-from .engine.approximations import Exact, LastLayer, Mode
-from .engine.balance import Balanced, balance
-from .engine.carried import Carried
-from .engine.checks import check_settings, read_shared, refuse_accumulation, refuse_ranks, refuse_second_batch
-from .engine.copies import Copyable
-from .engine.find import Batch, Settings
-from .engine.granular import by_group
-from .engine.inject import inject, inject_weights
-from .engine.inspection import (
-    allow_several_backwards,
-    explained,
-    read_features,
-    statistics_held,
+from .balancing.copies import Copyable
+from .balancing.saved_state import Saved
+from .balancing.settings_checks import (
+    check_settings,
+    read_shared,
+    refuse_accumulation,
+    refuse_ranks,
+    refuse_second_batch,
 )
-from .engine.passes import Plan
-from .engine.step import refuse_no_clock
+from .balancing.step_record import StepRecord
+from .core.losses import (
+    Losses,
+    check_names,
+    mean_of,
+    mean_of_some,
+    names_in,
+    numbers_of,
+    read_losses,
+    read_others,
+    stacked,
+)
+from .core.tasks import Preference, Tasks
+from .engine.engine_state import Carried
+from .engine.graph.inspection import allow_several_backwards, explained, read_features, statistics_held
+from .engine.modes import Exact, LastLayer, Mode
+from .engine.passes.exact import Plan
+from .engine.sources.dispatch import Batch, Settings
+from .engine.step.accumulation import Accumulation, Until, balance_last
+from .engine.step.context import refuse_no_clock
+from .engine.step.inject import inject, inject_weights
+from .engine.step.parameter_groups import by_group
+from .engine.step.step import Balanced, balance
 from .errors import ClockError, SettingError, listed
-from .losses import Losses, check_names, mean_of, mean_of_some, names_in, numbers_of, read_losses, read_others, stacked
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step, WeightedSum
 from .methods.run import refuse_preference
-from .records import StepRecord
-from .saved_state import Saved
-from .types import Preference, Tasks
 
 __all__ = ["Balancer"]
 

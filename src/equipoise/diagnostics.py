@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .core.numbers import real_numbers
 from .errors import GramianError, InputError, LossError, NonFiniteError, SettingError, TaskError, listed
 from .solve.equilibrate import as_gramian
 from .solve.min_norm import min_norm_point
-from .solve.real_numbers import real_numbers
 
 __all__ = ["GradientDiagnosis", "StepDiagnosis", "diagnose_gradients", "diagnose_step"]
 

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from equipoise.verdict import AuditRecord
+from equipoise.core.records.audit import AuditRecord
 
 
 def test_the_result_is_on_stdout_and_its_last_line_is_the_report(run, table):
@@ -60,7 +60,7 @@ def test_the_same_command_renders_again_without_computing(run, table, monkeypatc
     def refused(*args, **kwargs):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("equipoise.auditing.audit", refused)
+    monkeypatch.setattr("equipoise.audits.table_audit.audit", refused)
     again = run(*arguments)
     assert again.exit_code == 0, again.exception
     assert again.stdout == first.stdout

@@ -6,9 +6,9 @@ import pytest
 from bs4 import BeautifulSoup
 from typer.testing import CliRunner
 
+from equipoise.audits.run_folder import read_config, read_records
 from equipoise.cli.app import app
 from equipoise.methods import table as methods_table
-from equipoise.runs.run_folder import read_config, read_records
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from equipoise.reproduce import TriplesRecord
+from equipoise.audits.studies import TriplesRecord
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_experiment_prints_a_table_and_leaves_a_record(run, triple):
 def test_the_same_question_is_not_computed_twice_and_another_one_is_refused(run, triple, monkeypatch):
     assert run(*ARGUMENTS, "-o", "out").exit_code == 0
     before = (triple / "out/record.json").read_bytes()
-    import equipoise.reproduce as library
+    import equipoise.audits.studies as library
 
     def refused(*arguments, **named):
         raise AssertionError("computed again")
@@ -74,7 +74,7 @@ def test_unknown_triples_and_missing_folders_are_input_errors(run, triple):
 
 def test_the_survey_says_why_a_set_has_no_row_of_its_own(run, triple, data_folder, monkeypatch):
 
-    from equipoise.reproduce import surveying as library
+    from equipoise.audits.studies import surveying as library
 
     monkeypatch.setattr(library, "SETS", [entry for entry in library.SETS if entry.read is None])
     done = run("reproduce", "survey", "--data", data_folder, "--json", "-o", "s")

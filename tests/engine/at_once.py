@@ -4,8 +4,9 @@ from unittest import mock
 
 import torch
 
-from equipoise.engine import Ownership, heads
-from equipoise.engine.passes import differentiate
+from equipoise.engine import Ownership
+from equipoise.engine.passes import heads
+from equipoise.engine.passes.exact import differentiate
 
 
 def at_once(losses, features):

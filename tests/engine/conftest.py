@@ -2,7 +2,7 @@
 
 import pytest
 
-from equipoise.engine import heads as heads_module
+from equipoise.engine.passes import heads as heads_module
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from torch import nn
 
 import equipoise as eq
 from equipoise.engine import Ownership
-from equipoise.engine.passes import differentiate
+from equipoise.engine.passes.exact import differentiate
 
 K, ROWS = 3, 12
 

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from equipoise.linear.audit_pictures import audit_pictures
-from equipoise.verdict import (
+from equipoise.audits.pictures.arrange import audit_pictures
+from equipoise.core.records.audit import (
     About,
     AuditRecord,
     Bootstrap,

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from equipoise.report import captions
-from equipoise.verdict import FrontPoint
+from equipoise.core.records.audit import FrontPoint
+from equipoise.report.audit import captions
 
 TASKS = ("A", "B", "C")
 

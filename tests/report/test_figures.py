@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from equipoise.report.figures import CLOUD_LIMIT, figures, marks_present
-from equipoise.report.palette import MARKS, mark_of
-from equipoise.verdict import FrontPoint
+from equipoise.core.records.audit import FrontPoint
+from equipoise.report.pictures.figures import CLOUD_LIMIT, figures, marks_present
+from equipoise.report.pictures.palette import MARKS, mark_of
 
 NAMES = {2: ("price", "days"), 3: ("a", "b", "c"), 5: ("a", "b", "c", "d", "e")}
 

@@ -7,11 +7,11 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from equipoise.audits.pictures.records import conflict_record, feasible_record, gap_record, spectrum_record
 from equipoise.errors import TaskError
 from equipoise.linear import LinearProblem, condition, reach
-from equipoise.linear.pictures import conflict_record, feasible_record, gap_record, spectrum_record
-from equipoise.report.linear_drawings import draw
-from equipoise.report.linear_figures import PAGE_COLORS, linear_panels, standalone
+from equipoise.report.pictures.linear_drawings import draw
+from equipoise.report.pictures.linear_figures import PAGE_COLORS, linear_panels, standalone
 
 NEGATIVE = [[1.0, -0.3, -0.3], [-0.3, 1.0, -0.3], [-0.3, -0.3, 1.0]]
 

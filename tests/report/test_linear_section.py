@@ -5,9 +5,9 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
-from equipoise.linear.audit_pictures import audit_pictures
+from equipoise.audits.pictures.arrange import audit_pictures
 from equipoise.report import render_console, render_html, render_markdown
-from equipoise.report.linear_figures import legend_of, linear_panels
+from equipoise.report.pictures.linear_figures import legend_of, linear_panels
 
 CASES = {
     "two": (("price", "days"), ("enough",)),

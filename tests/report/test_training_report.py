@@ -11,10 +11,10 @@ from bs4 import BeautifulSoup
 from typer.testing import CliRunner
 
 from equipoise.cli.app import app
-from equipoise.report.training_collect import collect_training
-from equipoise.report.training_render import render_training_html, render_training_markdown
-from equipoise.runs.training_folder import write_config
-from equipoise.runs.training_record import GradientLine, Notice, StepLine, TrainingConfig, TrainingRecord, read_lines
+from equipoise.core.records.training import GradientLine, Notice, StepLine, TrainingConfig, TrainingRecord, read_lines
+from equipoise.report.training.collect import collect_training
+from equipoise.report.training.render import render_training_html, render_training_markdown
+from equipoise.training.recording.folder import write_config
 
 HOSTILE = ("</script><img src=x onerror=alert(1)>", "a\x1b[31m\u202eb", "{{ 7*7 }}", "ink")
 

@@ -83,10 +83,10 @@ def audit(
     First says how each column was read. Exact for linear models with a shared layer of the given width. Writes
     config.json, record.json and report.html.
     """
-    from .. import auditing  # noqa: PLC0415 - imports numpy, pandas, scipy
+    from ..audits import table_audit as auditing  # noqa: PLC0415 - imports numpy, pandas, scipy
+    from ..audits.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
     from ..data import load  # noqa: PLC0415 - imports pandas
-    from ..report.columns import render_columns  # noqa: PLC0415 - not for --help
-    from ..runs.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
+    from ..report.audit.columns import render_columns  # noqa: PLC0415 - not for --help
 
     columns = {"targets": names_of(targets), "inputs": names_of(inputs), "names": names_of(names)}
     dropped = names_of(drop) or ()

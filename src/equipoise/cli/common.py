@@ -16,8 +16,8 @@ from ..errors import EquipoiseError, InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ..runs.run_folder import RunFolder
-    from ..verdict import AuditRecord
+    from ..audits.run_folder import RunFolder
+    from ..core.records.audit import AuditRecord
 
 __all__ = [
     "Json",
@@ -139,8 +139,8 @@ def finish(
     folder: "RunFolder", records: Sequence["AuditRecord"], title: str | None, as_json: bool, hint: str = ""
 ) -> None:
     """Write the folder, print the result, and the report's path as the last line."""
+    from ..core.records.as_json import records_to_json  # noqa: PLC0415 - not for --help
     from ..report import render_console, render_html  # noqa: PLC0415 - not for --help
-    from ..runs.record_json import records_to_json  # noqa: PLC0415 - not for --help
 
     folder.write(records, render_html(records, title))
     if as_json:

@@ -7,7 +7,7 @@ from .common import Json, Out, Overwrite, Quiet, command_line, finish, reporting
 from .progress import progress
 
 if TYPE_CHECKING:
-    from ..verdict import AuditRecord
+    from ..core.records.audit import AuditRecord
     from .progress import Report
 
 __all__ = ["demo"]
@@ -27,7 +27,7 @@ def demo(out: Out = None, overwrite: Overwrite = False, quiet: Quiet = False, as
 
     Nothing is downloaded. Writes config.json, record.json and report.html to equipoise-demo/.
     """
-    from ..runs.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
+    from ..audits.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
 
     config = RunConfig(command="demo", version=__version__, data="built in", width=_WIDTH, title=_TITLE)
     folder = RunFolder(out or RunFolder.default("demo"), config, overwrite=overwrite)
@@ -39,7 +39,7 @@ def demo(out: Out = None, overwrite: Overwrite = False, quiet: Quiet = False, as
 
 
 def _case(number: int, report: "Report") -> "AuditRecord":
-    from ..auditing import audit  # noqa: PLC0415 - imports numpy, pandas, scipy
+    from ..audits.table_audit import audit  # noqa: PLC0415 - imports numpy, pandas, scipy
 
     source, targets, title = _CASES[number]
 

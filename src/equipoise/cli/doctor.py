@@ -9,7 +9,7 @@ import typer
 from .common import Json, reporting, show
 
 if TYPE_CHECKING:
-    from ..doctor import Checkup, Environment
+    from ..laws.known_answers import Checkup, Environment
 
 __all__ = ["doctor"]
 
@@ -20,7 +20,7 @@ def doctor(as_json: Json = False) -> None:
 
     Exits with 1 if any method misses.
     """
-    from ..doctor import environment, examine_methods  # noqa: PLC0415 - imports torch
+    from ..laws.known_answers import environment, examine_methods  # noqa: PLC0415 - imports torch
 
     surroundings, checkups = environment(), examine_methods()
     missed = [checkup.name for checkup in checkups if not checkup.passed]

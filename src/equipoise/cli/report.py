@@ -20,7 +20,7 @@ def report(
 
     The folder is an audit's, or one that eq.record writes from your own training loop; the training may still run.
     """
-    from ..runs.training_folder import is_training_folder  # noqa: PLC0415 - not for --help
+    from ..training.recording.folder import is_training_folder  # noqa: PLC0415 - not for --help
 
     if is_training_folder(folder):
         _training(folder, markdown, as_json)
@@ -29,9 +29,9 @@ def report(
 
 
 def _audit(folder: Path, markdown: bool, as_json: bool) -> None:
+    from ..audits.run_folder import read_config, read_records, replace_report  # noqa: PLC0415
+    from ..core.records.as_json import records_to_json  # noqa: PLC0415 - not for --help
     from ..report import render_console, render_html, render_markdown  # noqa: PLC0415 - not for --help
-    from ..runs.record_json import records_to_json  # noqa: PLC0415 - not for --help
-    from ..runs.run_folder import read_config, read_records, replace_report  # noqa: PLC0415
 
     records = read_records(folder)
     if markdown:
@@ -46,13 +46,9 @@ def _audit(folder: Path, markdown: bool, as_json: bool) -> None:
 
 
 def _training(folder: Path, markdown: bool, as_json: bool) -> None:
-    from ..report.training_render import (  # noqa: PLC0415
-        render_training_console,
-        render_training_html,
-        render_training_markdown,
-    )
-    from ..runs.noop import identical_runs  # noqa: PLC0415 - not for --help
-    from ..runs.training_folder import read_neighbours, read_training, write_report  # noqa: PLC0415
+    from ..report.training.render import render_training_console, render_training_html, render_training_markdown  # noqa: PLC0415
+    from ..training.recording.folder import read_neighbours, read_training, write_report  # noqa: PLC0415
+    from ..training.recording.run_checks import identical_runs  # noqa: PLC0415 - not for --help
 
     record = read_training(folder)
     same = identical_runs(folder.resolve().name, record, read_neighbours(folder, record))

@@ -48,8 +48,8 @@ def sarcos(
     as_json: Json = False,
 ) -> None:
     """Which points of the front MGDA and Tchebycheff reach on triples of tasks, and which of them no weights reach."""
+    from ..audits.studies import TriplesRecord, reproduce_triples, triples_table  # noqa: PLC0415 - imports scipy
     from ..data import load  # noqa: PLC0415 - imports pandas
-    from ..reproduce import TriplesRecord, reproduce_triples, triples_table  # noqa: PLC0415 - imports scipy
 
     chosen = [tuple(part.strip() for part in triple.split(",")) for triple in triples or ()]
     with progress(quiet) as report:
@@ -83,8 +83,8 @@ def survey(
     as_json: Json = False,
 ) -> None:
     """How often weighted sums miss part of the front: every set, every subset of 3 and 4 tasks, every width."""
-    from ..reproduce import SurveyRecord, survey_table  # noqa: PLC0415 - imports scipy
-    from ..reproduce import survey as surveyed  # noqa: PLC0415 - imports scipy
+    from ..audits.studies import SurveyRecord, survey_table  # noqa: PLC0415 - imports scipy
+    from ..audits.studies import survey as surveyed  # noqa: PLC0415 - imports scipy
 
     if not data.is_dir():
         raise DataError(f"--data must be a folder; found {str(data)!r}")
@@ -131,7 +131,7 @@ class _Folder:
 
     def write(self, record: str, table: str) -> None:
         """Config, record and table, each whole or not at all."""
-        from ..runs.files import replace_file  # noqa: PLC0415 - not for --help
+        from ..core.files import replace_file  # noqa: PLC0415 - not for --help
 
         self.path.mkdir(exist_ok=True)
         card = {"written_by": "equipoise reproduce", "format": 1, "question": self.question}
@@ -145,7 +145,7 @@ def _finish(
 ) -> None:
     from rich.table import Table  # noqa: PLC0415 - not for --help
 
-    from ..reproduce.tables import as_text  # noqa: PLC0415 - imports scipy
+    from ..audits.studies.tables import as_text  # noqa: PLC0415 - imports scipy
 
     text = record.model_dump_json(indent=1) + "\n"
     folder.write(text, as_text(header, rows) + "\n")

@@ -25,14 +25,14 @@ except what is asked for by its address.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .arm import inverse_dynamics, load_arm
-from .builtin import BUILTINS
+from .builtin.arm import inverse_dynamics, load_arm
+from .builtin.catalogue import BUILTINS
 from .raw import Card
 from .reading import Reading
 from .table import Table
 
 if TYPE_CHECKING:
-    from .encode import encode_arrays, encode_frame
+    from .encoding.encode import encode_arrays, encode_frame
     from .loading import load
 
 __all__ = [

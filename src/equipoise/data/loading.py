@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Unpack
 
 from ..errors import DataError, listed
-from .arff_file import read_arff
-from .builtin import BUILTINS, READERS
+from .builtin.catalogue import BUILTINS, READERS
 from .columns import closest, some
-from .csv_file import read_csv
-from .encode import encode
-from .frames import FRAME_ENDINGS, read_frame
-from .mat_file import read_mat
-from .prepare import prepared
+from .encoding.encode import encode
+from .encoding.prepare import prepared
+from .formats.arff_file import read_arff
+from .formats.csv_file import read_csv
+from .formats.frames import FRAME_ENDINGS, read_frame
+from .formats.mat_file import read_mat
+from .formats.source import PACKED, TEXT_ENDINGS, Source, fetch, is_stream
 from .raw import RawTable
 from .reading import Reading, checked_reading
-from .source import PACKED, TEXT_ENDINGS, Source, fetch, is_stream
 from .table import Table
 
 __all__ = ["EXTENSIONS", "load"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..column_card import ColumnCard
+from ..core.records.columns import ColumnCard
 from ..errors import DataError, listed
 from .columns import doubled
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.tasks import Tasks
 from ..errors import EquipoiseWarning, LawViolation, SettingError
 from ..methods.base import Answer, GramianMethod, JacobianMethod, LossMethod, Method, State, Step
 from ..methods.run import Outcome
 from ..methods.state import restrict
-from ..types import Tasks
 from .cases import Case, families
 from .law import laws
 from .trials import Moment, Trial, play, trials

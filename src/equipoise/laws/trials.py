@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..core.tasks import Tasks
 from ..methods.base import Method, State, Step
 from ..methods.run import Outcome, run_method
-from ..types import Tasks
 from .cases import Case, Matrix
 
 __all__ = ["Moment", "Trial", "play", "trials"]

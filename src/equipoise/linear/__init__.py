@@ -5,24 +5,24 @@ program that can write down a (k, k) matrix. Losses are L_i = c_i + G_ii - e_i: 
 predictable part, less the energy that the shared layer captures.
 """
 
-from .audits import audit_problem
-from .creases import Crease, crease_points, judge_creases
-from .descent import MGDAPath, mgda
-from .descent_ub import SharedGramians, UBPath, mgda_ub, shared_gramians, ub_descent_margin
-from .endings import EndPoint, EndPoints, end_points
-from .minimal_mixtures import MinimalMixture, minimal_mixture
-from .mixtures import PoolMixture, mixture
-from .pareto import ParetoTest, Support, pareto_test, support
-from .problem import LinearProblem
-from .reachability import Reach, reach
-from .runs import RunPoint, RunsAudit, audit_runs
-from .scalarization import Scalarized, scalarized, scalarized_model
-from .signs import condition
-from .streaming import SecondMoments
-from .surfaces import Surfaces, surface_gradient, surface_points, surface_value
-from .tchebycheff_points import TchebycheffPoint, tchebycheff
-from .weight_search import BestWeights, best_weights
-from .words import width_summary
+from ..audits.assemble import audit_problem
+from ..audits.widths.verdict_text import width_summary
+from .descent.limit_points import EndPoint, EndPoints, end_points
+from .descent.mgda import MGDAPath, mgda
+from .descent.mgda_ub import SharedGramians, UBPath, mgda_ub, shared_gramians, ub_descent_margin
+from .geometry.creases import Crease, crease_points, judge_creases
+from .geometry.surfaces import Surfaces, surface_gradient, surface_points, surface_value
+from .optima.best_weights import BestWeights, best_weights
+from .optima.minimal_mixture import MinimalMixture, minimal_mixture
+from .optima.tchebycheff import TchebycheffPoint, tchebycheff
+from .optima.weighted_sum import Scalarized, scalarized, scalarized_model
+from .pools.measured_runs import RunPoint, RunsAudit, audit_runs
+from .pools.pool_mixture import PoolMixture, mixture
+from .problem.linear_problem import LinearProblem
+from .problem.streaming import SecondMoments
+from .reachability.pareto import ParetoTest, Support, pareto_test, support
+from .reachability.reach import Reach, reach
+from .sign_test.condition import condition
 
 __all__ = [
     "BestWeights",

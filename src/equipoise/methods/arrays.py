@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.numbers import real_numbers
+from ..core.tasks import Preference, Tasks
 from ..errors import GramianError, InputError, LossError, NonFiniteError, SettingError, TaskError, listed
 from ..solve.equilibrate import as_gramian
-from ..solve.real_numbers import real_numbers
-from ..types import Preference, Tasks
 from .base import Method, State, Step
 from .run import refuse_preference, run_method, weigh
 

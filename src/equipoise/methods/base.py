@@ -20,8 +20,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..core.tasks import Preference
 from ..errors import ClockError
-from ..types import Preference
 from .contract import Answer, CounterExample, Heads, Needs, State, StateTensor, Step
 
 __all__ = [

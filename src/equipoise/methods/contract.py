@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
+from ..core.tasks import Preference, Tasks
 from ..solve import Status
-from ..types import Preference, Tasks
 
 __all__ = ["Answer", "CounterExample", "Heads", "Needs", "State", "StateTensor", "Step"]
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..core.tasks import Preference
 from ..errors import LossError, NonFiniteError, PreferenceError, StateError, TaskError, listed
 from ..solve import Status
-from ..types import Preference
 from .base import Answer, GramianMethod, JacobianMethod, LossMethod, Method, State, Step
 from .state import restore, restrict
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.tasks import Tasks
 from ..errors import SettingError
 from ..methods.base import Method, Step
 from ..methods.run import run_method
-from ..types import Tasks
 
 __all__ = ["Path", "Problem", "descend"]
 

@@ -6,9 +6,9 @@ Three steps that never mix: :mod:`.collect` turns a record into a plain dict of 
 show is in the record too: `equipoise.linear.audit_pictures` arranged it when the audit was made.
 """
 
-from .collect import collect
-from .console import render_console
-from .html import render_html
-from .markdown import render_markdown
+from .audit.collect import collect
+from .audit.console import render_console
+from .audit.html import render_html
+from .audit.markdown import render_markdown
 
 __all__ = ["collect", "render_console", "render_html", "render_markdown"]

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .complementarity import solve_positive
 from .equilibrate import as_gramian, equilibrate
 from .min_norm import hull_holds_zero
+from .nnls import solve_positive
 from .solution import Solution, Status
 
 __all__ = ["alpha_fair_weights"]

@@ -5,11 +5,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .complementarity import Complementarity
 from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
-from .level_path import LevelPath
 from .min_norm import hull_holds_zero
+from .nnls import Complementarity
+from .parametric_nnls import LevelPath
 from .solution import Solution, Status
 
 __all__ = ["descent_in_ball"]

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .complementarity import Complementarity
 from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .min_norm import hull_holds_zero
+from .nnls import Complementarity
 from .solution import Solution, Status
 
 __all__ = ["project_on_dual_cone"]

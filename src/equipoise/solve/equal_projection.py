@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .complementarity import Complementarity, solve_positive
 from .min_norm import hull_holds_zero
+from .nnls import Complementarity, solve_positive
 from .solution import Solution, Status
 
 __all__ = ["equal_projection"]

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtrs
 from scipy.optimize import nnls
 
-from .complementarity import Complementarity
+from .nnls import Complementarity
 
 __all__ = ["least_norm_weights"]
 

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .complementarity import Complementarity
 from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
+from .nnls import Complementarity
 from .solution import Solution, Status
 
 __all__ = ["hull_holds_zero", "min_norm_point"]

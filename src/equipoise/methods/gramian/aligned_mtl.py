@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ...errors import SettingError, listed
 from ...solve import Status
-from ...solve.alignment import aligned_weights
 from ...solve.equilibrate import equilibrate
 from ...solve.min_norm import hull_holds_zero
+from ...solve.procrustes import aligned_weights
 from ..base import Answer, CounterExample, State, Step
 from .weighted_mean import FromWeightedMean
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..base import Answer, Needs, State, Step
+from ..parts.feature_gradients import warn_of_separate_samples
 from .aligned_mtl import AlignedMTL
-from .feature_gradients import warn_of_separate_samples
 
 __all__ = ["AlignedMTLUB"]
 

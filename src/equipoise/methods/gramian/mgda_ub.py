@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..base import Answer, Needs, State, Step
-from .feature_gradients import warn_of_separate_samples
+from ..parts.feature_gradients import warn_of_separate_samples
 from .mgda import MGDA
 
 __all__ = ["MGDAUB"]

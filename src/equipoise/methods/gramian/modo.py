@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...errors import SettingError
 from ..base import Answer, GramianMethod, State, StateTensor, Step
-from .dual_weights import DUAL_STATE, simplex_step, uniform_dual
+from ..parts.dual_weights import DUAL_STATE, simplex_step, uniform_dual
 
 __all__ = ["MoDo"]
 

@@ -12,8 +12,8 @@ from ...solve import Status
 from ...solve.equilibrate import equilibrate
 from ...solve.min_norm import hull_holds_zero
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
-from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
-from .visits import visits
+from ..parts.randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
+from ..parts.visits import visits
 
 __all__ = ["PCGrad"]
 

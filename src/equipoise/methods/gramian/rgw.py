@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ...errors import SettingError, listed
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
-from ..random_weights import Distribution, random_weights
-from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
+from ..parts.random_weights import Distribution, random_weights
+from ..parts.randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
 
 __all__ = ["RGW"]
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingError, listed
-from ...solve.pulled_min_norm import pulled_min_norm
+from ...solve.regularized_min_norm import pulled_min_norm
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
-from .dual_weights import DUAL_STATE, simplex_step, uniform_dual
+from ..parts.dual_weights import DUAL_STATE, simplex_step, uniform_dual
 
 __all__ = ["SDMGrad", "Sampling"]
 

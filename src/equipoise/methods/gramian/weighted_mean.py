@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...types import PerTask, freeze_per_task
+from ...core.tasks import PerTask, freeze_per_task
 from ..base import GramianMethod, Step
 from ..loss.linear_scalarization import preference_factors, refuse_negative
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...errors import LossError, SettingError
 from ...solve import Status
 from ..base import Answer, CounterExample, JacobianMethod, State, StateTensor, Step
-from .tracking import TRACKING_STATE, initial_tracking, track
+from ..parts.tracking import TRACKING_STATE, initial_tracking, track
 
 __all__ = ["DBMTL"]
 

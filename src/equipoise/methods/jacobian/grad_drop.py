@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.tasks import PerTask, freeze_per_task
 from ...errors import SettingError
-from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, JacobianMethod, State, StateTensor, Step
-from ..randomness import RANDOM_STATE, initial_random, refuse_seed
+from ..parts.randomness import RANDOM_STATE, initial_random, refuse_seed
 
 __all__ = ["GradDrop"]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from ...errors import SettingError, listed
 from ...solve import Status
 from ..base import Answer, CounterExample, JacobianMethod, State, StateTensor, Step
-from ..gramian.dual_weights import DUAL_STATE, simplex_step, uniform_dual
-from .tracking import TRACKING_STATE, initial_tracking, live_rows, track
+from ..parts.dual_weights import DUAL_STATE, simplex_step, uniform_dual
+from ..parts.tracking import TRACKING_STATE, initial_tracking, live_rows, track
 
 __all__ = ["MoCo"]
 

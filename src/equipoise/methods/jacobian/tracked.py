@@ -9,9 +9,9 @@ from torch import Tensor
 from ...errors import SettingError
 from ...solve import Status
 from ..base import Answer, GramianMethod, JacobianMethod, State, Step
+from ..parts.tracking import TRACKING_STATE, initial_tracking, live_rows, track
 from ..state import restore, restrict
 from ..wrappers.nested import AroundMethod
-from .tracking import TRACKING_STATE, initial_tracking, live_rows, track
 
 __all__ = ["Tracked"]
 

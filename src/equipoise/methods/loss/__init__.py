@@ -1,5 +1,7 @@
 """Methods that look at the losses alone: one scalar, one backward pass."""
 
+from ..averaging.kept_iterates import KeptIterates as KeptIterates
+from ..gramian.imtl import IMTL
 from .averaged import Averaged
 from .cosmos import COSMOS
 from .cov_weighting import CoVWeighting
@@ -7,9 +9,7 @@ from .dwa import DWA
 from .famo import FAMO
 from .geometric_loss import GeometricLoss
 from .hypervolume_loss import HypervolumeLoss
-from .imtl import IMTL
 from .imtl_l import IMTLL
-from .kept_iterates import KeptIterates as KeptIterates
 from .linear_scalarization import LinearScalarization
 from .omd_tchebycheff import OMDTchebycheff
 from .p_norm import PNorm

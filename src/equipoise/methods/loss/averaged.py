@@ -8,9 +8,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ...errors import EquipoiseWarning, SettingError
+from ..averaging.kept_iterates import Dominance, KeptIterates, Losses, Rule, check_settings
 from ..base import Answer, CounterExample, LossMethod, State, Step
-from ..randomness import refuse_seed
-from .kept_iterates import Dominance, KeptIterates, Losses, Rule, check_settings
+from ..parts.randomness import refuse_seed
 from .omd_tchebycheff import OMDTchebycheff
 
 __all__ = ["Averaged"]

@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...core.tasks import PerTask, freeze_per_task
 from ...errors import SettingError
-from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, Step
-from .domain import is_non_negative
-from .lengths import ROUNDING, direction_and_length
+from ..parts.domain import is_non_negative
+from ..parts.lengths import ROUNDING, direction_and_length
 from .linear_scalarization import preference_factors, preference_ray, refuse_negative
 
 __all__ = ["COSMOS"]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..base import Answer, State, StateTensor, Step, WeightedSum
-from .domain import refuse_negative_losses
-from .shares import proportional_shares
+from ..parts.domain import refuse_negative_losses
+from ..parts.shares import proportional_shares
 
 __all__ = ["CoVWeighting"]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...errors import LossError, SettingError
 from ..base import Answer, State, StateTensor, Step, WeightedSum
-from .domain import is_positive
+from ..parts.domain import is_positive
 
 __all__ = ["DWA"]
 

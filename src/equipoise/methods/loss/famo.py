@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...core.tasks import PerTask, freeze_per_task
 from ...errors import LossError, SettingError
-from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
-from .domain import is_non_negative, is_positive, refuse_losses
+from ..parts.domain import is_non_negative, is_positive, refuse_losses
 
 __all__ = ["FAMO"]
 

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from ...core.tasks import PerTask, freeze_per_task
 from ...errors import SettingError
-from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, Step
-from .domain import is_positive, refuse_losses
+from ..parts.domain import is_positive, refuse_losses
 
 __all__ = ["HypervolumeLoss"]
 

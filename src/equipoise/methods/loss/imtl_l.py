@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
-from .domain import refuse_negative_losses
+from ..parts.domain import refuse_negative_losses
 
 __all__ = ["IMTLL"]
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...core.tasks import PerTask, Preference, Tasks, freeze_per_task
 from ...errors import SettingError
-from ...types import PerTask, Preference, Tasks, freeze_per_task
 from ..base import Answer, CounterExample, State, Step, WeightedSum
-from .lengths import direction_and_length
+from ..parts.lengths import direction_and_length
 
 __all__ = ["LinearScalarization", "counted", "preference_factors", "preference_ray", "refuse_negative"]
 

@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ...core.tasks import PerTask, freeze_per_task
 from ...errors import SettingError
 from ...solve.simplex import project_to_simplex
-from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, State, StateTensor, Step, WeightedSum
-from .domain import is_positive
+from ..parts.domain import is_positive
 from .linear_scalarization import preference_factors, refuse_negative
 
 __all__ = ["OMDTchebycheff"]

@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...core.tasks import PerTask, freeze_per_task
 from ...errors import SettingError
-from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, Step
-from .domain import is_positive, refuse_negative_losses
+from ..parts.domain import is_positive, refuse_negative_losses
 from .linear_scalarization import refuse_negative
 
 __all__ = ["PNorm"]

@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...core.tasks import PerTask, freeze_per_task
 from ...errors import SettingError
-from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
-from .domain import is_non_negative
-from .ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
-from .lengths import ROUNDING, direction_and_length
+from ..parts.domain import is_non_negative
+from ..parts.ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
+from ..parts.lengths import ROUNDING, direction_and_length
 from .linear_scalarization import preference_ray, refuse_negative
 
 __all__ = ["PBI"]

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ...errors import SettingError
 from ..base import Answer, State, StateTensor, Step, WeightedSum
-from ..randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
-from .domain import is_non_negative, is_positive, refuse_negative_losses
+from ..parts.domain import is_non_negative, is_positive, refuse_negative_losses
+from ..parts.randomness import RANDOM_STATE, generator_of, initial_random, refuse_seed
 
 __all__ = ["ReLoBRaLo"]
 

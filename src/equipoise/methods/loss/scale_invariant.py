@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..base import Answer, CounterExample, LossMethod, State, Step
-from .domain import refuse_nonpositive
+from ..parts.domain import refuse_nonpositive
 
 __all__ = ["ScaleInvariant"]
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ...errors import SettingError
 from ..base import Answer, State, StateTensor, Step, WeightedSum
-from .domain import is_non_negative, is_positive
-from .shares import proportional_shares
+from ..parts.domain import is_non_negative, is_positive
+from ..parts.shares import proportional_shares
 
 __all__ = ["SLAW"]
 

@@ -8,11 +8,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ...core.tasks import PerTask, freeze_per_task
 from ...errors import EquipoiseWarning, SettingError
-from ...types import PerTask, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
-from .domain import is_non_negative, is_positive, refuse_nonpositive
-from .ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
+from ..parts.domain import is_non_negative, is_positive, refuse_nonpositive
+from ..parts.ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
 from .linear_scalarization import counted, preference_factors, refuse_negative
 
 __all__ = ["SmoothTchebycheff"]

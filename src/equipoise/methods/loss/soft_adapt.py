@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...errors import SettingError
 from ..base import Answer, State, StateTensor, Step, WeightedSum
-from .domain import refuse_negative_losses
+from ..parts.domain import refuse_negative_losses
 
 __all__ = ["SoftAdapt"]
 

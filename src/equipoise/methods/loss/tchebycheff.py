@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...core.tasks import PerTask, Preference, freeze_per_task
 from ...errors import SettingError
-from ...types import PerTask, Preference, freeze_per_task
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
-from .domain import is_non_negative
-from .ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
+from ..parts.domain import is_non_negative
+from ..parts.ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
 from .linear_scalarization import counted, preference_factors, refuse_negative
 
 __all__ = ["Tchebycheff"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...errors import SettingError, TaskError, listed
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
-from .domain import refuse_losses
+from ..parts.domain import refuse_losses
 
 __all__ = ["UncertaintyWeighting", "scaled_cross_entropy"]
 

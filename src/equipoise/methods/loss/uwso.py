@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...errors import SettingError
 from ..base import Answer, State, Step, WeightedSum
-from .domain import is_positive, refuse_nonpositive
+from ..parts.domain import is_positive, refuse_nonpositive
 
 __all__ = ["UWSO"]
 

@@ -1,0 +1,1 @@
+"""Audits of tables, of networks and of published experiments."""

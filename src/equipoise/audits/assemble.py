@@ -1,0 +1,162 @@
+"""The audit of a linear problem: one verdict a width, with its range over resamples of the rows where asked."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
+
+import numpy as np
+
+from ..core.records.audit import Bootstrap, Verdict
+from ..errors import DataError, SettingError
+from ..linear.problem.gramian import checked_width
+from ..linear.problem.linear_problem import LinearProblem
+from ..linear.sign_test.condition import condition
+from .widths.optima import RESAMPLED, Solutions, in_shares
+from .widths.verdict import judge, verdict_at
+
+__all__ = ["audit_problem", "resampled"]
+
+Progress = Callable[[int, int, str], None]
+
+
+def audit_problem(
+    problem: LinearProblem,
+    widths: Sequence[int] | None = None,
+    *,
+    bootstraps: int = 0,
+    seed: int = 0,
+    threshold: float = 0.01,
+    progress: Progress | None = None,
+) -> tuple[Verdict, ...]:
+    """Which trade-offs a weighted sum can reach at each width, what it misses, and what to do instead.
+
+    Losses are in shares of each task's variance, and the balanced trade-off is the least worst task. Nothing
+    is left to trade from width `problem.rank` on.
+
+    Args:
+        problem: The table.
+        widths: Which widths; default the problem's own where it has one, otherwise 1 to its rank.
+        bootstraps: Resamples of the rows over which the range of each verdict is taken; 0 for none. Each
+            repeats the searches of every width.
+        seed: Of the resamples and of the picture.
+        threshold: Differences below this share of variance are called too small to matter.
+        progress: Called with (steps done, steps in all, what comes next).
+
+    Returns:
+        Verdicts in rising width.
+
+    Raises:
+        SettingError: Widths that are no whole numbers above 0, or none at all, bootstraps or a seed below 0, a
+            threshold outside (0, 1).
+
+    Example:
+        >>> X = np.random.default_rng(0).normal(size=(50, 3))
+        >>> (verdict,) = audit_problem(LinearProblem(X, X[:, :2], tasks=("a", "b")), [2])
+        >>> verdict.words
+        'The two predictable parts span 2 dimensions and the shared layer has 2, so one model is best at
+        every task at once.'
+    """
+    if isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 < threshold < 1:
+        raise SettingError(
+            f"threshold is a share of variance, above 0 and below 1; found {threshold!r}. Pass for example 0.01"
+        )
+    for name, count in (("bootstraps", bootstraps), ("seed", seed)):
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+            raise SettingError(f"{name} must be a whole number of at least 0; found {count!r}. Pass {name}=0")
+    chosen = _widths(problem, widths)
+    steps = [0, 2 * len(chosen) + bootstraps]
+
+    def watch(words: str) -> None:
+        if progress:
+            progress(min(steps[0], steps[1]), steps[1], words)
+
+    def done() -> None:
+        steps[0] += 1
+
+    solutions = Solutions(in_shares(problem), watch, threshold)
+    ranges = resampled(problem, chosen, bootstraps, seed, threshold, watch, done, solutions) if bootstraps else {}
+    verdicts: list[Verdict] = []
+    for width in chosen:
+        solutions.at(width)
+        done()
+        verdicts.append(verdict_at(solutions, width, threshold=threshold, seed=seed, bootstrap=ranges.get(width)))
+        done()
+    watch("done")
+    return tuple(verdicts)
+
+
+def _widths(problem: LinearProblem, widths: Sequence[int] | None) -> list[int]:
+    if widths is None:
+        widths = [problem.width] if problem.width is not None else range(1, max(problem.rank, 1) + 1)
+    if isinstance(widths, str) or not isinstance(widths, Iterable):
+        raise SettingError(f"widths must be a sequence of whole numbers; found {widths!r}. Pass for example [1, 2]")
+    chosen = sorted({checked_width(width) for width in widths})
+    if not chosen:
+        raise SettingError("an audit needs at least one width; found none. Leave widths out for all of them")
+    return chosen
+
+
+def resampled(
+    problem: LinearProblem,
+    widths: Sequence[int],
+    count: int,
+    seed: int,
+    threshold: float,
+    watch: Callable[[str], None],
+    done: Callable[[], None],
+    full: Solutions | None = None,
+) -> dict[int, Bootstrap]:
+    """Range of every width's verdict over resamples of the rows, with replacement.
+
+    The searches of a resample start from the weights that are best for all rows, and are shorter for it
+    (`RESAMPLED`). A resample that is no problem any more (a target became constant) counts as ``undetermined`` with
+    gap and margin 0.
+    """
+    statuses: dict[int, Counter[str]] = {width: Counter() for width in widths}
+    conditions: dict[int, Counter[str]] = {width: Counter() for width in widths}
+    gaps: dict[int, list[float]] = {width: [] for width in widths}
+    margins: dict[int, list[float]] = {width: [] for width in widths}
+    generator = np.random.default_rng(seed)
+    for number in range(count):
+        watch(f"resample {number + 1} of {count}")
+        rows = generator.integers(problem.rows, size=problem.rows)
+        try:
+            again = LinearProblem(
+                problem.raw_inputs[rows],
+                problem.raw_targets[rows],
+                tasks=problem.tasks,
+                center=problem.center,
+                scale=problem.scale,
+            )
+        except DataError:
+            for width in widths:
+                statuses[width]["undetermined"] += 1
+                conditions[width]["undetermined"] += 1
+                gaps[width].append(0.0)
+                margins[width].append(0.0)
+            done()
+            continue
+        solutions = Solutions(in_shares(again), None, threshold, RESAMPLED, full)
+        for width in widths:
+            here = solutions.at(width)
+            theorem = condition(solutions.shares.gramian, width, tasks=problem.tasks)
+            statuses[width][judge(here, theorem, threshold)] += 1
+            conditions[width][theorem.status] += 1
+            gaps[width].append(max(float(here.losses_best.max() - here.losses_point.max()), 0.0))
+            margins[width].append(theorem.margin)
+        done()
+    return {
+        width: Bootstrap(
+            resamples=count,
+            statuses=dict(sorted(statuses[width].items())),
+            conditions=dict(sorted(conditions[width].items())),
+            balanced_gap=_quantiles(gaps[width]),
+            margin=_quantiles(margins[width]),
+        )
+        for width in widths
+    }
+
+
+def _quantiles(values: list[float]) -> tuple[float, float, float]:
+    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+    return float(low), float(middle), float(high)

@@ -1,0 +1,1 @@
+"""What the pictures of an audit show, as plain records."""

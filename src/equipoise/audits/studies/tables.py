@@ -1,0 +1,88 @@
+"""Records as rows of text: for the console, for a file, for a page."""
+
+from collections.abc import Sequence
+
+from ...core.records.studies import SurveyRecord, TriplesRecord
+
+__all__ = ["as_text", "survey_table", "triples_table"]
+
+Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+def triples_table(record: TriplesRecord) -> Rows:
+    """Header and rows: one a triple and width.
+
+    A cell such as ``20 / 3 / 3`` counts points that are Pareto-stationary (to 1e-6), that are Pareto-optimal, and of
+    these the ones out of reach of all weights.
+    """
+    header = ("tasks", "width", "condition", "margin", "MGDA", "MGDA-UB", "Tchebycheff", "largest lead", "members")
+    rows: list[tuple[str, ...]] = []
+    for triple in record.triples:
+        cells = {run.method: f"{run.stationary} / {run.optimal} / {run.out_of_reach}" for run in triple.runs}
+        rows.append(
+            (
+                ", ".join(triple.tasks),
+                str(triple.width),
+                triple.condition,
+                f"{triple.margin:.4f}" if triple.condition == "fails" else "",
+                cells["MGDA"],
+                cells["MGDA-UB"],
+                cells["Tchebycheff"],
+                f"{triple.largest_lead:.4f}" if triple.largest_lead > record.tolerance else "0",
+                str(triple.members) if triple.members else "",
+            )
+        )
+    return header, rows
+
+
+def survey_table(record: SurveyRecord) -> Rows:
+    """Header and rows: one a set, subset size and width."""
+    header = (
+        "set", "rows", "inputs", "tasks", "subset", "width", "subsets", "holds", "fails", "open",
+        "margin (median, max)", "at stake (median, max)", f"over {record.threshold:g}", "worst subset", "note",
+    )  # fmt: skip
+    rows: list[tuple[str, ...]] = []
+    for row in record.rows:
+        if not row.subsets:
+            rows.append((row.data, str(row.rows), str(row.inputs), str(row.tasks), *[""] * 10, row.note))
+            continue
+        others = row.undetermined + row.single_point
+        rest = f"{others} undetermined or single point" if others else ""
+        rows.append(
+            (
+                row.data,
+                str(row.rows),
+                str(row.inputs),
+                str(row.tasks),
+                str(row.size),
+                str(row.width),
+                str(row.subsets),
+                str(row.holds),
+                str(row.fails),
+                str(row.open),
+                _pair(row.margin),
+                _pair(row.stake),
+                str(row.matter),
+                ", ".join(row.worst),
+                "; ".join(part for part in (rest, row.note) if part),
+            )
+        )
+    return header, rows
+
+
+def _pair(values: tuple[float, float] | None) -> str:
+    return "" if values is None else f"{values[0]:.4f}, {values[1]:.4f}"
+
+
+def as_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Example:
+        >>> print(as_text(("a", "b"), [("1", "2")]))
+        | a | b |
+        |---|---|
+        | 1 | 2 |
+    """
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""One shared width: its optima, remedies, verdict and words."""

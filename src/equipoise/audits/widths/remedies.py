@@ -1,0 +1,204 @@
+"""The ladder: every remedy with what it gives and what it costs, from equal weights down to separate models."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.records.audit import Rung
+from ...linear.optima.weighted_sum import optimum
+from .optima import Shares, WidthSolution
+
+__all__ = ["build_ladder"]
+
+Array = NDArray[np.float64]
+
+_EXACT = 1e-9
+_PROVEN = 1e-6
+"""A search that ends this close to a proven lower end has found the optimum."""
+
+
+def build_ladder(
+    shares: Shares, width: int, solve: Callable[[int], WidthSolution], threshold: float
+) -> tuple[tuple[Rung, ...], int]:
+    """The rungs at one width, and the index of the cheapest that closes the gap.
+
+    Rungs, in this order: equal weights; best weights found; one Tchebycheff model; a mixture of models; wider
+    shared layers with a weighted sum, up to the first that closes; separate models. At q >= rank only the
+    first and the last differ in cost, and in nothing else.
+
+    A wider layer is shown with equal weights where these come within the threshold of the best weights found
+    at that width, otherwise with the latter (the words then name both).
+
+    A rung closes where its worst loss is within the threshold of the least that this width allows to
+    mixtures; where a weighted sum comes within the threshold of the best single model, within the threshold
+    of that. Of the rungs that close, those that train and serve one model are cheaper than those that need
+    several, and among them the earlier is cheaper: so a wider layer comes before a mixture, and is shown
+    after it. A rung whose weights are `sensitive` is never the cheapest, and where the first wider layer that closes
+    needs such weights and no single model at this width closes, the narrowest one that closes with equal weights is
+    shown as well.
+
+    Args:
+        shares: The problem in shares of variance.
+        width: q.
+        solve: Width -> its optima; called for q and, while nothing closes, for wider layers.
+        threshold: Of matter, in shares of variance.
+    """
+    here = solve(width)
+    separate = _rung(
+        shares,
+        shares.unexplained,
+        kind="separate",
+        words=f"separate models (the losses of width {max(shares.rank, 1)})",
+        width=1,
+        models=len(shares.tasks),
+        goal=np.inf,
+    )
+    if here.best is None or here.point is None:
+        equal = _rung(shares, here.losses_equal, kind="equal_weights", words="equal weights", width=width, goal=np.inf)
+        return (equal, separate), 0
+    single, mixed = float(here.losses_point.max()), float(here.losses_mixture.max())
+    enough = float(here.losses_best.max()) <= single + threshold
+    goal = (single if enough else mixed) + threshold
+    rungs = [_equal(shares, here, goal), _best(shares, here, goal), *_one_and_many(shares, here, goal)]
+    for wider in range(width + 1, shares.rank + 1):
+        rungs.append(_wider(shares, solve(wider), goal, threshold))
+        if rungs[-1].closes:
+            if rungs[-1].sensitive and single > goal:
+                rungs.append(_equal_beyond(shares, wider, goal))
+            break
+    rungs.append(separate)
+    usable = (i for i, rung in enumerate(rungs) if rung.closes and not rung.sensitive)
+    remedy = min(usable, key=lambda i: (rungs[i].models > 1, i))
+    return tuple(rungs), remedy
+
+
+def _rung(shares: Shares, losses: Array, *, goal: float, lower: float | None = None, **values: Any) -> Rung:
+    worst = float(losses.max())
+    floor = worst if lower is None or worst - lower <= _EXACT else float(lower)
+    return Rung(
+        **{"models": 1, "exactness": "exact", **values},
+        worst=worst,
+        worst_task=shares.tasks[int(losses.argmax())],
+        worst_excess=float((losses - shares.unexplained).max()),
+        losses=tuple(float(loss) for loss in losses),
+        lower=floor,
+        closes=worst <= goal,
+    )
+
+
+def _plain(weights: Array | None) -> tuple[float, ...] | None:
+    return None if weights is None else tuple(float(weight) for weight in weights)
+
+
+def _equal(shares: Shares, here: WidthSolution, goal: float) -> Rung:
+    tasks = len(shares.tasks)
+    words = "equal weights" + (" (a tie: one optimum of several)" if here.equal.tied else "")
+    return _rung(
+        shares,
+        here.losses_equal,
+        goal=goal,
+        kind="equal_weights",
+        words=words,
+        width=here.width,
+        weights=(1 / tasks,) * tasks,
+    )
+
+
+def _best(shares: Shares, here: WidthSolution, goal: float) -> Rung:
+    assert here.best is not None
+    assert here.weights is not None
+    closed = float(here.losses_best.max()) - here.single_lower <= _PROVEN
+    return _rung(
+        shares,
+        here.losses_best,
+        goal=goal,
+        lower=here.single_lower,
+        kind="best_weights",
+        words=f"best weights found in {here.best.solves:,} solves",
+        width=here.width,
+        exactness="exact" if closed else "found by search",
+        solves=here.best.solves,
+        weights=tuple(float(weight) for weight in here.weights),
+        weight_digits=here.best.digits,
+        written_weights=_plain(here.written),
+    )
+
+
+def _one_and_many(shares: Shares, here: WidthSolution, goal: float) -> tuple[Rung, Rung]:
+    assert here.point is not None
+    models = here.mixture_models
+    single = _rung(
+        shares,
+        here.losses_point,
+        goal=goal,
+        lower=here.single_lower,
+        kind="tchebycheff",
+        words="one model, trained on its worst task (Tchebycheff)",
+        width=here.width,
+        exactness=("exact" if float(here.losses_point.max()) - here.single_lower <= _PROVEN else "bracket"),
+    )
+    mixture = _rung(
+        shares,
+        here.losses_mixture,
+        goal=goal,
+        kind="mixture",
+        words=f"a mixture of {models} models" if models > 1 else "a mixture of models: one model is as good",
+        width=here.width,
+        models=models,
+    )
+    return single, mixture
+
+
+def _equal_beyond(shares: Shares, width: int, goal: float) -> Rung:
+    """The narrowest layer beyond `width` that closes with equal weights: an eigen-decomposition a width, no search."""
+    tasks = len(shares.tasks)
+    even = np.full(tasks, 1.0 / tasks)
+    for wider in range(width + 1, shares.rank + 1):
+        losses = shares.losses(optimum(shares.gramian, even, wider).captured)
+        if losses.max() <= goal:
+            break
+    return _rung(
+        shares,
+        losses,
+        goal=goal,
+        kind="wider",
+        words=f"width {wider} with equal weights",
+        width=wider,
+        weights=(1 / tasks,) * tasks,
+    )
+
+
+def _wider(shares: Shares, there: WidthSolution, goal: float, threshold: float) -> Rung:
+    tasks = len(shares.tasks)
+    equal = float(there.losses_equal.max())
+    if there.best is None or equal <= float(there.losses_best.max()) + threshold:
+        return _rung(
+            shares,
+            there.losses_equal,
+            goal=goal,
+            kind="wider",
+            words=f"width {there.width} with equal weights",
+            width=there.width,
+            weights=(1 / tasks,) * tasks,
+        )
+    assert there.weights is not None
+    closed = float(there.losses_best.max()) - there.single_lower <= _PROVEN
+    return _rung(
+        shares,
+        there.losses_best,
+        goal=goal,
+        lower=there.single_lower,
+        kind="wider",
+        words=(
+            f"width {there.width} with the best weights found in {there.best.solves:,} solves "
+            f"(equal weights: {equal:.3f})"
+        ),
+        width=there.width,
+        exactness="exact" if closed else "found by search",
+        solves=there.best.solves,
+        weights=tuple(float(weight) for weight in there.weights),
+        weight_digits=there.best.digits,
+        written_weights=_plain(there.written),
+    )

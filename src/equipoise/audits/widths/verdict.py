@@ -1,0 +1,111 @@
+"""From the optima of one width to a verdict."""
+
+from ...core.records.audit import About, Bootstrap, Condition, Effect, Verdict, VerdictStatus
+from ...linear.optima.best_weights import SAMPLES
+from ...linear.sign_test.condition import condition
+from .front_sample import budget_for, front_points
+from .optima import Shares, Solutions, WidthSolution
+from .remedies import build_ladder
+from .verdict_text import caveat, sentences
+
+__all__ = ["judge", "verdict_at"]
+
+
+def judge(here: WidthSolution, theorem: Condition, threshold: float) -> VerdictStatus:
+    """The status of one width: whether a weighted sum reaches the balanced trade-off.
+
+    The balanced trade-off is the single model whose worst task, in shares of variance, is least.
+
+    * ``nothing_to_trade``: the width is at least the rank.
+    * ``enough``: the best weights found come within the threshold of the proven lower end for single models,
+      or the theorem's condition holds (then some weights reach every trade-off).
+    * ``not_enough``: the best weights found stay more than the threshold above a single model that was
+      found. This is a statement on a search, made in N solves, and says so.
+    * ``undetermined``: neither, because the best single model is known as a bracket only.
+    """
+    if here.best is None:
+        return "nothing_to_trade"
+    reached, single = float(here.losses_best.max()), float(here.losses_point.max())
+    if reached <= here.single_lower + threshold or theorem.status == "holds":
+        return "enough"
+    return "not_enough" if reached > single + threshold else "undetermined"
+
+
+def verdict_at(
+    solutions: Solutions,
+    width: int,
+    *,
+    threshold: float = 0.01,
+    seed: int = 0,
+    bootstrap: Bootstrap | None = None,
+) -> Verdict:
+    """The whole verdict of one width.
+
+    Args:
+        solutions: Optima of this and wider layers, solved when asked for.
+        width: q.
+        threshold: Differences below this share of variance are called too small to matter.
+        seed: Of the picture's random points.
+        bootstrap: To be kept with the verdict.
+    """
+    shares = solutions.shares
+    here = solutions.at(width)
+    theorem = condition(shares.gramian, width, tasks=shares.tasks)
+    status = judge(here, theorem, threshold)
+    ladder, remedy = build_ladder(shares, width, solutions.at, threshold)
+    if solutions.watch:
+        solutions.watch(f"width {width}: points of the front")
+    points, largest, tried = front_points(shares, here, seed=seed)
+    effect = _effect(here, largest, tried, threshold)
+    said = sentences(shares, here, status, theorem, effect, ladder, remedy)
+    return Verdict(
+        status=status,
+        headline=said[0],
+        words=" ".join(said),
+        caveat=caveat(shares, width),
+        about=_about(shares, width),
+        condition=theorem,
+        effect=effect,
+        ladder=ladder,
+        remedy=remedy,
+        front=points,
+        bootstrap=bootstrap,
+        effort=_effort(solutions, here),
+    )
+
+
+def _effort(solutions: Solutions, here: WidthSolution) -> str:
+    """The limits of the searches, which depend on the number of tasks only."""
+    if here.best is None:
+        return ""
+    limits, picture = solutions.budget, budget_for(len(solutions.shares.tasks))
+    return (
+        f"Limits of the searches: {SAMPLES} samples and up to {limits.weights} descents for the best weights, "
+        f"{limits.models} random starts for the best single model besides those that the best mixture gives, "
+        f"{limits.nodes:,} sign patterns at width 1; in the picture {picture.models} random models, {picture.sweep} "
+        f"weighted sums and {1 + picture.directions} balanced models, with {picture.climb} more where a gap shows."
+    )
+
+
+def _about(shares: Shares, width: int) -> About:
+    return About(
+        model=f"linear model with a shared layer of width {width}",
+        width=width,
+        rank=shares.rank,
+        rows=shares.rows,
+        split="in-sample",
+    )
+
+
+def _effect(here: WidthSolution, largest: float, tried: int, threshold: float) -> Effect:
+    best, single = float(here.losses_best.max()), float(here.losses_point.max())
+    gap, mixed = max(best - single, 0.0), max(single - float(here.losses_mixture.max()), 0.0)
+    exact = here.best is None or best - here.single_lower <= 1e-6
+    return Effect(
+        balanced_gap=gap,
+        mixture_gap=mixed,
+        largest_gap=max(largest, 0.0),
+        directions=tried,
+        exactness="exact" if exact else "found by search",
+        threshold=threshold,
+    )

@@ -1,0 +1,85 @@
+"""Copying and pickling: parameters are known by identity, and a copy must know the copies."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from ..engine.graph.ownership import Ownership
+from ..engine.modes import LastLayer, Sketch
+from ..engine.sources.dispatch import Settings, Tools
+from ..engine.sources.sketch import Signs
+from ..engine.step.accumulation import Accumulation
+from ..errors import StateError
+
+__all__ = ["Copyable"]
+
+
+@dataclass(eq=False)
+class _Portable:
+    """What of the tools survives a copy."""
+
+    model: nn.Module | None
+    declared: Sequence[Tensor] | None
+    reached: dict[str, list[int]]
+
+
+class Copyable(nn.Module):
+    """Holds the tools of a Balancer, and takes them through `copy.deepcopy` and `pickle`.
+
+    A Balancer copied together with its model (in a list, or inside the same module) balances the copy of the model; one
+    copied by itself balances the same model as before. What is remembered of parameters is remembered by name, so a
+    copy behaves as a fresh Balancer that has loaded the state; without ``model=`` its next step must show all tasks.
+    """
+
+    settings: Settings
+    accumulation: Accumulation | None
+
+    def set_up(self, model: nn.Module | None, declared: Sequence[Tensor] | None) -> None:
+        """Makes fresh tools."""
+        object.__setattr__(self, "_model", model)  # not a submodule: its parameters are not ours
+        self._declared = declared
+        mode = self.settings.gradients
+        signs = Signs(mode.seed if isinstance(mode, Sketch) else 0)
+        self._tools: Tools | None = Tools(Ownership(model, declared), model, signs)
+        self._portable: _Portable | None = None
+
+    @property
+    def tools(self) -> Tools:
+        """Ownership, signs and the model; after a copy, made when first needed."""
+        if self._tools is None:
+            assert self._portable is not None
+            portable = self._portable
+            self.set_up(portable.model, portable.declared)
+            assert self._tools is not None
+            if portable.reached:
+                self._tools.ownership.restore(portable.reached)
+        return self._tools
+
+    @property
+    def ownership(self) -> Ownership:
+        """Who owns which parameter."""
+        return self.tools.ownership
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.accumulation is not None and self.accumulation.done:
+            raise StateError(
+                f"{self.accumulation.done} of {self.accumulation.steps} micro-batches are waiting for their balance, "
+                "and graphs cannot be copied. Copy after the optimizer's step."
+            )
+        reached = self.ownership.reached
+        state = {name: value for name, value in self.__dict__.items() if name not in {"_model", "_declared"}}
+        return state | {"_tools": None, "_portable": _Portable(self.__dict__["_model"], self._declared, reached)}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        mode = self.settings.gradients
+        if not memo:  # nothing else is being copied: the model stays the same
+            layer = mode.parameters if isinstance(mode, LastLayer) else ()
+            kept = [self.__dict__["_model"], *(self._declared or ()), *layer]
+            memo.update({id(thing): thing for thing in kept if thing is not None})
+        twin = self.__class__.__new__(self.__class__)
+        memo[id(self)] = twin
+        twin.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
+        return twin

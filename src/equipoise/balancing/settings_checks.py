@@ -1,0 +1,151 @@
+"""Settings of a Balancer that cannot be used, all of them named at once."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..engine.modes import Exact, Sketch, refuse_mode
+from ..engine.sources.dispatch import Settings
+from ..errors import EquipoiseError, SettingError, listed
+from ..methods import LinearScalarization
+from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method
+
+__all__ = ["check_settings", "read_shared", "refuse_accumulation", "refuse_ranks", "refuse_second_batch"]
+
+_CHOICES: Mapping[str, tuple[object, ...]] = {
+    "heads": (None, "own", "weighted"),
+    "scale": ("mean", "sum"),
+    "mode": ("inject", "recompute"),
+    "nonfinite": ("raise", "skip", "propagate"),
+    "granularity": ("model", "module", "tensor"),
+}
+
+
+def check_settings(method: object, tasks: object, model: object, given: Mapping[str, Any]) -> None:
+    """Raises `SettingError` for a Balancer that cannot work.
+
+    Args:
+        method: What was given as method.
+        tasks: Task names or None.
+        model: The model or None.
+        given: All other settings by name.
+    """
+    if isinstance(method, type) and issubclass(method, Method):
+        raise SettingError(f"`method` must be an instance: eq.Balancer(eq.{method.__name__}()).")
+    if not isinstance(method, Method):
+        raise SettingError(f"`method` must be a method, for example eq.MGDA(); got {method!r}.")
+    if method.trains and tasks is None:
+        raise SettingError(
+            f"{method!r} trains parameters, which the optimizer must know from the start: give tasks=('...', '...')."
+        )
+    wrong = [
+        f"{name}={given[name]!r} (one of {listed(allowed)})"
+        for name, allowed in _CHOICES.items()
+        if not (given[name] is None or isinstance(given[name], str)) or given[name] not in allowed
+    ]
+    epoch, limit = given["steps_per_epoch"], given["memory_limit"]
+    if not (epoch is None or epoch == "manual" or (isinstance(epoch, int) and epoch >= 1)):
+        wrong.append(f"steps_per_epoch={epoch!r} (a positive integer, 'manual', or None)")
+    if not (limit is None or (isinstance(limit, int | float) and limit > 0)):
+        wrong.append(f"memory_limit={limit!r} (bytes, positive; float('inf') for no limit; None for what is free)")
+    if isinstance(method, LossMethod) and given["heads"] == "own":
+        wrong.append("heads='own' (a loss method weights every parameter; leave it out)")
+    if isinstance(method, JacobianMethod) and given["heads"] == "weighted":
+        name = type(method).__name__
+        wrong.append(f"heads='weighted' ({name} gives a direction, not one weight a task; leave it out)")
+    if isinstance(method, JacobianMethod) and given["mode"] == "recompute":
+        wrong.append(
+            "mode='recompute' (it differentiates a weighted sum, and a Jacobian method gives a direction; leave it out)"
+        )
+    wrong += [complaint for complaint in [refuse_mode(given["gradients"], method)] if complaint]
+    if given["granularity"] in {"module", "tensor"}:
+        wrong += _granular(method, model, given)
+    if wrong:
+        raise SettingError(f"these settings cannot be used: {'; '.join(wrong)}.")
+
+
+def _granular(method: Method, model: object, given: Mapping[str, Any]) -> list[str]:
+    granularity, name = given["granularity"], type(method).__name__
+    wrong = []
+    if not isinstance(method, GramianMethod) or method.needs == "features":
+        wrong.append(f"{name} is not a method on the Gramian of the parameters' gradients")
+    if method.trains:
+        wrong.append(f"{name} trains one set of parameters, not one a {granularity}")
+    if (given["heads"] or method.heads) == "weighted":
+        wrong.append(f"heads='weighted' needs one weight a task, not one a {granularity}: use heads='own'")
+    if not isinstance(given["gradients"], Exact):
+        wrong.append(f"gradients={given['gradients']!r} hands out one set of weights: use eq.Exact()")
+    if given["mode"] == "recompute":
+        wrong.append("mode='recompute' differentiates one weighted sum: use mode='inject'")
+    if granularity == "module" and model is None:
+        wrong.append("modules are told apart by their names: give model=")
+    return [f"granularity='{granularity}' ({'; '.join(wrong)})"] if wrong else []
+
+
+def read_shared(shared: nn.Module | Iterable[Tensor] | None) -> list[Tensor] | None:
+    """The declared shared parameters.
+
+    Raises:
+        SettingError: Something is no tensor, or is listed twice.
+    """
+    if shared is None:
+        return None
+    parameters = list(shared.parameters() if isinstance(shared, nn.Module) else shared)
+    wrong = [f"number {i} is {type(entry).__name__}" for i, entry in enumerate(parameters) if not _is_leaf(entry)]
+    first: dict[int, int] = {}
+    for number, entry in enumerate(parameters):
+        if id(entry) in first:
+            wrong.append(f"number {number} is number {first[id(entry)]} once more (shape {tuple(entry.shape)})")
+        first.setdefault(id(entry), number)
+    if wrong or not parameters:
+        raise SettingError(
+            "`shared` must hold each parameter once, as a module or as parameters; "
+            f"{'; '.join(wrong) or 'it is empty'}."
+        )
+    return parameters
+
+
+def refuse_accumulation(steps: object, method: Method, settings: Settings) -> None:
+    """Raises `SettingError` where micro-batches cannot be accumulated."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise SettingError(f"`accumulate(steps)` needs a whole number of at least 1; got {steps!r}.")
+    if steps > 1 and (method.needs == "features" or not isinstance(settings.gradients, Exact | Sketch)):
+        who = repr(method) if method.needs == "features" else f"gradients={settings.gradients!r}"
+        raise SettingError(
+            f"{who} cannot be accumulated over micro-batches: use gradients=eq.Exact() or eq.Sketch(s), or one big "
+            "batch."
+        )
+
+
+def refuse_second_batch(method: Method, settings: Settings, accumulates: bool) -> None:
+    """Raises `SettingError` where a second batch has no use."""
+    why = ""
+    if not isinstance(method, GramianMethod) or not method.samples_twice:
+        why = f"{method!r} has no use for a second batch"
+    elif not isinstance(settings.gradients, Exact):
+        why = f"`second` needs gradients=eq.Exact(); got {settings.gradients!r}"
+    elif settings.granularity != "model":
+        why = f"`second` needs granularity='model'; got '{settings.granularity}'"
+    elif accumulates:
+        why = "`second` cannot be used within `accumulate`"
+    if why:
+        raise SettingError(f"{why}: leave `second` out.")
+
+
+def _is_leaf(entry: object) -> bool:
+    return isinstance(entry, Tensor) and entry.is_leaf
+
+
+def refuse_ranks(method: Method) -> None:
+    """Raises where gradients would have to be merged over ranks."""
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+        return
+    if isinstance(method, LinearScalarization):  # its weights do not depend on what a rank has seen
+        return
+    raise EquipoiseError(
+        f"{method!r} on {distributed.get_world_size()} ranks: this version does not merge gradients over ranks, so "
+        "each rank would follow weights of its own. Use LinearScalarization, or one rank."
+    )

@@ -1,0 +1,1 @@
+"""What is written down: audits, trainings, studies, as plain data. Never imports torch or pandas."""

@@ -1,0 +1,314 @@
+"""The answer of an audit, as data: one verdict a width, and the record that a report is drawn from.
+
+A record is plain data (pydantic, nothing extra allowed): it is written to ``record.json``, read back, and rendered
+without the library that made it. Same record, same report, byte for byte.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from .columns import ColumnCard
+
+__all__ = [
+    "SENSITIVE_DIGITS",
+    "About",
+    "AuditRecord",
+    "Bootstrap",
+    "ColumnCard",
+    "Condition",
+    "DataCard",
+    "Effect",
+    "FrontPoint",
+    "Rung",
+    "TaskCard",
+    "Verdict",
+]
+
+SENSITIVE_DIGITS = 4
+"""Weights that must be right to so many digits cannot be hit: the best ones move more with the rows that are drawn."""
+
+Exactness = Literal["exact", "bracket", "found by search"]
+VerdictStatus = Literal["enough", "not_enough", "nothing_to_trade", "undetermined"]
+ConditionStatus = Literal["holds", "fails", "open", "single point", "undetermined"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Condition(_Record):
+    """Outcome of the theorem's test: can weighted sums reach every Pareto-optimal point?
+
+    Attributes:
+        status: ``holds``; ``fails``; ``open`` for 1 < width < rank - 1, where theory has no answer; ``single point``
+            when one model is best at every task; ``undetermined`` when numerics do not allow an answer.
+        test: Which test was made, in words ("sign test of the correlations", ...).
+        necessary: Whether a failure proves that some trade-offs are out of reach (full rank), or the condition is
+            only sufficient.
+        margin: Size of the conflict, 0 to 1: the conflict is gone if correlations up to this size are noise. 0 when
+            it holds.
+        signs: Flips (+1 or -1 a task) that show the condition; empty unless it holds.
+        cycle: Tasks in conflict, in order around the cycle; empty unless it fails.
+        cycle_correlations: The correlation on each edge of the cycle (last edge closes it).
+        rank: Effective number of tasks.
+        note: What else must be said, or "".
+    """
+
+    status: ConditionStatus
+    test: str
+    necessary: bool
+    margin: float
+    signs: tuple[int, ...]
+    cycle: tuple[str, ...]
+    cycle_correlations: tuple[float, ...]
+    rank: int
+    note: str = ""
+
+
+class Rung(_Record):
+    """One remedy of the ladder: what it gives and what it costs.
+
+    Losses are mean squared errors in shares of each task's own variance: 1 is predicting the mean, 0 is perfect.
+
+    Attributes:
+        kind: Which remedy.
+        words: The remedy in words, as the table shows it.
+        width: Shared width that it needs.
+        models: Number of trained models that it needs.
+        worst: Largest loss over the tasks, in shares of variance.
+        worst_task: The task it belongs to.
+        worst_excess: Largest excess over the task's own single-task loss, in shares of variance.
+        losses: All tasks' losses, in shares of variance.
+        exactness: ``exact``, ``bracket`` (then `lower` is the other end) or ``found by search``.
+        lower: Proven lower end of `worst`, equal to it where exact.
+        solves: Number of problems solved by a search, or None.
+        weights: Task weights (sum 1, per unit of variance) that give this, or None.
+        weight_digits: Decimal digits to which these weights must be right to stay within 0.01 of `worst`, or None.
+        written_weights: Weights with that many decimals that do; one below the last decimal means any weight from
+            there down to 0. None where there are none.
+        closes: Whether the rung comes within the threshold of matter of the best that this audit's width allows.
+    """
+
+    kind: Literal["equal_weights", "best_weights", "tchebycheff", "mixture", "wider", "separate"]
+    words: str
+    width: int
+    models: int
+    worst: float
+    worst_task: str
+    worst_excess: float
+    losses: tuple[float, ...]
+    exactness: Exactness
+    lower: float
+    solves: int | None = None
+    weights: tuple[float, ...] | None = None
+    weight_digits: int | None = None
+    written_weights: tuple[float, ...] | None = None
+    closes: bool
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether it asks for weights that must be right to `SENSITIVE_DIGITS` digits or more."""
+        return self.solves is not None and (self.weight_digits is None or self.weight_digits >= SENSITIVE_DIGITS)
+
+
+class Effect(_Record):
+    """How much is at stake, in shares of variance.
+
+    Attributes:
+        balanced_gap: Worst task at the best weights found minus worst task of the best single model.
+        mixture_gap: Worst task of the best single model minus worst task of the best mixture.
+        largest_gap: Largest amount by which a mixture of models improves every task at once over some single model
+            on the front, over the directions tried (a lower bound of the supremum).
+        directions: How many directions of the front were tried for `largest_gap`.
+        exactness: Of `balanced_gap`.
+        threshold: Below this, differences are called too small to matter.
+    """
+
+    balanced_gap: float
+    mixture_gap: float
+    largest_gap: float
+    directions: int
+    exactness: Exactness
+    threshold: float
+
+
+class FrontPoint(_Record):
+    """One point of the picture.
+
+    Attributes:
+        kind: What it is; see the words in the report's legend.
+        losses: In shares of each task's variance.
+        weights: Task weights that give it, where there are any.
+        gap: By how much a mixture improves every task at once here (0: some weights support this point), or None.
+    """
+
+    kind: Literal[
+        "any model", "weighted sum", "one model", "equal weights", "best weights", "tchebycheff", "mixture", "separate"
+    ]
+    losses: tuple[float, ...]
+    weights: tuple[float, ...] | None = None
+    gap: float | None = None
+
+
+class Bootstrap(_Record):
+    """How the verdict varies over resamples of the rows.
+
+    Attributes:
+        resamples: How many.
+        statuses: Verdict status -> number of resamples with it.
+        conditions: Condition status -> number of resamples with it.
+        balanced_gap: 5 %, 50 % and 95 % quantiles.
+        margin: 5 %, 50 % and 95 % quantiles.
+    """
+
+    resamples: int
+    statuses: dict[str, int]
+    conditions: dict[str, int]
+    balanced_gap: tuple[float, float, float]
+    margin: tuple[float, float, float]
+
+
+class About(_Record):
+    """The model that a verdict speaks of.
+
+    Attributes:
+        model: In words ("linear model with a shared layer of width 1").
+        width: Shared width.
+        rank: Effective number of tasks.
+        rows: Rows used.
+        split: ``in-sample`` or ``held-out``.
+    """
+
+    model: str
+    width: int
+    rank: int
+    rows: int
+    split: Literal["in-sample", "held-out"]
+
+
+class Verdict(_Record):
+    """Can a weighted sum of the losses reach the balanced trade-off, and what else can?
+
+    Attributes:
+        status: ``enough``, ``not_enough``, ``nothing_to_trade`` or ``undetermined``.
+        headline: The first sentence.
+        words: The verdict in full sentences, first `headline`.
+        caveat: What the verdict does not say.
+        about: Which model.
+        condition: The theorem's test.
+        effect: How much is at stake.
+        ladder: Remedies, cheapest first.
+        remedy: Index into `ladder` of the cheapest rung that closes the gap without sensitive weights.
+        front: Points for the picture.
+        bootstrap: How the verdict varies over rows, where that was asked or needed.
+        effort: The limits of the searches behind it, in a sentence; "" where nothing was searched.
+    """
+
+    status: VerdictStatus
+    headline: str
+    words: str
+    caveat: str
+    about: About
+    condition: Condition
+    effect: Effect
+    ladder: tuple[Rung, ...]
+    remedy: int
+    front: tuple[FrontPoint, ...] = ()
+    bootstrap: Bootstrap | None = None
+    effort: str = ""
+
+    @property
+    def reached(self) -> bool:
+        """Whether weights that can be hit reach the balanced trade-off, or none are needed."""
+        return self.status == "nothing_to_trade" or (
+            self.status == "enough" and self.ladder[self.remedy].kind in {"equal_weights", "best_weights"}
+        )
+
+
+class TaskCard(_Record):
+    """One task: a target column.
+
+    Attributes:
+        name: As in the table's header.
+        unit: Unit of the target, or "".
+        kind: ``regression`` or ``least squares on classes``.
+        variance: Of the target over the rows used, in unit squared.
+        separate_loss: Loss of the best linear model of this task alone, in shares of variance (1 - R2, in-sample).
+        correlations: Correlation of this task's predictable part with every task's.
+    """
+
+    name: str
+    unit: str
+    kind: Literal["regression", "least squares on classes"]
+    variance: float
+    separate_loss: float
+    correlations: tuple[float, ...]
+
+
+class DataCard(_Record):
+    """Where the table came from and what was done to it.
+
+    Attributes:
+        name: Of the set or file.
+        source: In words: where it is from, licence.
+        rows: In the table.
+        rows_used: After rows with missing targets were left out.
+        inputs: Encoded input columns.
+        steps: What was done to inputs and targets, one sentence each.
+        warnings: What the reader should doubt, one sentence each.
+        columns: How each column was read; empty in records of earlier versions.
+    """
+
+    name: str
+    source: str
+    rows: int
+    rows_used: int
+    inputs: int
+    steps: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    columns: tuple[ColumnCard, ...] = ()
+
+
+class Pictures(_Record):
+    """The pictures of an audit: each a plain record to draw, or a sentence that says why there is none.
+
+    Attributes:
+        spectrum: What each width captures.
+        conflict: Width -> the graph of tasks that the theorem's test looks at.
+        region: Width -> the surfaces of all models, where they meet, what weights reach.
+        gap: Width -> by how much a mixture beats balanced models, over the front.
+    """
+
+    spectrum: dict[str, Any] | str
+    conflict: dict[int, dict[str, Any] | str]
+    region: dict[int, dict[str, Any] | str]
+    gap: dict[int, dict[str, Any] | str]
+
+
+class AuditRecord(_Record):
+    """Everything that a report of an audit shows.
+
+    Attributes:
+        format: Version of this layout.
+        title: Of the report.
+        command: What to type to get this again.
+        data: The table.
+        tasks: One card a task.
+        verdicts: One a width, rising.
+        smallest_width: Smallest width at which nothing is left to trade.
+        summary: The widths at which things get easy, in sentences; "" where one width was asked for.
+        versions: Package -> version.
+        pictures: What is drawn beside the front; None where nothing was arranged for drawing.
+    """
+
+    format: Literal[1] = 1
+    title: str
+    command: str
+    data: DataCard
+    tasks: tuple[TaskCard, ...]
+    verdicts: tuple[Verdict, ...]
+    smallest_width: int
+    summary: str = ""
+    versions: dict[str, str]
+    pictures: Pictures | None = None

@@ -1,0 +1,197 @@
+"""What `equipoise.record` writes of a user's own training loop: one configuration, one line every few steps.
+
+A line is plain data (pydantic, nothing extra allowed). Reading tolerates what crashes and restarts leave behind: a torn
+last line is dropped and counted, and where a resumed run repeats steps, the later lines replace the earlier ones.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ...errors import RunFolderError
+
+__all__ = ["GradientLine", "Notice", "StepLine", "TrainingConfig", "TrainingRecord", "read_lines"]
+
+Kind = Literal["loss method", "Gramian method", "Jacobian method"]
+Place = Literal["shared parameters", "sketch", "features", "one layer"]
+Numbers = tuple[float | None, ...]
+"""One entry a task, in the order of the configuration; None where the task was absent or the number is not finite."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TrainingConfig(_Record):
+    """Whose training this is.
+
+    Attributes:
+        written_by: Marks the folder as ours.
+        format: Version of the folder's layout.
+        command: Tells this folder from an audit's.
+        method: The call that made the method.
+        kind: What the method looks at.
+        tasks: Names, in the order of every vector.
+        heads, scale, nonfinite: Settings of the Balancer.
+        every: A line is written at step 1 and every so many steps.
+        gradients: Where the method computes no gradients itself: they are measured at step 1 and every so many steps;
+            None for never. Methods on gradients show theirs in every line.
+        versions: Package -> version of the first run.
+    """
+
+    written_by: Literal["equipoise"] = "equipoise"
+    format: Literal[1] = 1
+    command: Literal["record"] = "record"
+    method: str
+    kind: Kind
+    tasks: tuple[str, ...]
+    heads: str
+    scale: str
+    nonfinite: str
+    every: int
+    gradients: int | None
+    versions: dict[str, str]
+
+    def differences(self, other: "TrainingConfig") -> list[str]:
+        """What decides the training and differs; how often lines are written does not count."""
+        keys = ("method", "tasks", "heads", "scale", "nonfinite")
+        mine, theirs = self.model_dump(), other.model_dump()
+        return [f"{key}: {mine[key]!r} there, {theirs[key]!r} now" for key in keys if mine[key] != theirs[key]]
+
+
+class GradientLine(_Record):
+    """The tasks' gradients at one step, before weights unless said.
+
+    Attributes:
+        at: Where they were taken: ``shared parameters``, a ``sketch`` of these, ``features``, or ``one layer``.
+        measured: ``by the method`` (free) or ``by the record`` (one backward pass a task).
+        norms: Size of each task's gradient, in loss per unit of parameter.
+        shares: Size of each task's weighted gradient over the sum of these sizes; sum 1. None without weights.
+        to_update: Cosine between each task's gradient and the update; negative: the step raises this loss to first
+            order. None without weights.
+        cosines: Between the tasks' gradients, upper triangle row by row; None above `MOST_PAIRED` tasks.
+        conflicting: Share of the task pairs with a negative cosine; None where no pair has one.
+    """
+
+    at: Place
+    measured: Literal["by the method", "by the record"]
+    norms: Numbers
+    shares: Numbers | None
+    to_update: Numbers | None
+    cosines: Numbers | None
+    conflicting: float | None
+
+
+MOST_PAIRED = 16
+"""Most tasks whose pairs are all written; k tasks have k (k - 1) / 2."""
+
+
+class StepLine(_Record):
+    """One step.
+
+    Attributes:
+        step: Counted by the Balancer from 1.
+        seconds: Wall time since the recording began in this process.
+        step_seconds: Mean wall time of a step since the line before; None in the first line of a process.
+        balancer_seconds: Wall time inside the Balancer at this step; None where the step had no outcome.
+        record_seconds: Wall time that recording has taken so far in this process.
+        raw_losses: Unweighted losses.
+        weighted_losses: Weight times loss; None for methods without weights.
+        weights: direction = weights @ jacobian; None for methods without weights.
+        groups: With ``granularity=``: number of groups over which `weights` are means; 0 otherwise.
+        gradients: Where they were known or measured.
+        status: What became of the solve, by name; ``NO_OUTCOME`` where nothing finite was left.
+        certificate: Relative residual of the solve.
+        counts: How often each status occurred since the training began.
+    """
+
+    step: int
+    seconds: float
+    step_seconds: float | None
+    balancer_seconds: float | None
+    record_seconds: float
+    raw_losses: Numbers
+    weighted_losses: Numbers | None
+    weights: Numbers | None
+    groups: int = 0
+    gradients: GradientLine | None
+    status: str
+    certificate: float | None
+    counts: dict[str, int]
+
+
+class Notice(_Record):
+    """Something that a user should know about a run.
+
+    Attributes:
+        kind: Which of the things that are looked for.
+        subject: The task or the other run that it is about, or "".
+        words: What was found, with its numbers.
+        remedy: What to do.
+    """
+
+    kind: Literal["uniform weights", "identical runs", "small share", "failed solves", "restarted"]
+    subject: str
+    words: str
+    remedy: str
+
+
+class TrainingRecord(_Record):
+    """A run as it is read back.
+
+    Attributes:
+        config: Whose training.
+        lines: In the order of their steps.
+        torn: Whether the last line was cut off (a crash, or a run that is writing right now).
+        replaced: How many lines were dropped because a later line repeats an earlier step.
+    """
+
+    config: TrainingConfig
+    lines: tuple[StepLine, ...]
+    torn: bool
+    replaced: int
+
+
+def read_lines(config: TrainingConfig, text: bytes) -> TrainingRecord:
+    """The record in the bytes of a ``records.jsonl``.
+
+    Args:
+        config: Of the same folder.
+        text: Whole lines; the last may be torn.
+
+    Returns:
+        Lines with rising steps. Where a step is not above the one before, a run went on from an earlier point: the
+        lines from there on are dropped in favour of the later ones.
+
+    Raises:
+        RunFolderError: A line other than the last cannot be read, or has another number of tasks.
+
+    Example:
+        >>> config = TrainingConfig(method="MGDA()", kind="Gramian method", tasks=("a",), heads="own", scale="mean",
+        ...     nonfinite="raise", every=50, gradients=None, versions={})
+        >>> read_lines(config, b'{"step": 1, "sec').torn
+        True
+    """
+    *whole, rest = text.split(b"\n")
+    lines: list[StepLine] = []
+    replaced = 0
+    for number, encoded in enumerate(whole, start=1):
+        try:
+            line = StepLine.model_validate_json(encoded)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the line"
+            raise RunFolderError(
+                f"line {number} of records.jsonl must be one recorded step; {where}: {first['msg']}. Remove that line, "
+                "or record into a new folder."
+            ) from error
+        if len(line.raw_losses) != len(config.tasks):
+            raise RunFolderError(
+                f"line {number} of records.jsonl must hold one loss for each of the {len(config.tasks)} tasks; it "
+                f"holds {len(line.raw_losses)}."
+            )
+        while lines and lines[-1].step >= line.step:
+            lines.pop()
+            replaced += 1
+        lines.append(line)
+    return TrainingRecord(config=config, lines=tuple(lines), torn=bool(rest), replaced=replaced)

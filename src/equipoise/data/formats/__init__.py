@@ -1,0 +1,1 @@
+"""One file a format: a path in, a `RawTable` out."""

@@ -1,0 +1,159 @@
+r"""Gradients at the features that are products, and are multiplied and mixed as such.
+
+A head that begins with :math:`Y = Z W` (Z the features, N by d; W of d by width) sends back :math:`C W^\top`, where C
+is the gradient at Y, N by width. For heads s and t
+
+.. math:: \langle C_s W_s^\top, C_t W_t^\top \rangle = \langle C_s^\top C_t, W_s^\top W_t \rangle ,
+
+and :math:`\sum_t w_t C_t W_t^\top` is one product of what stands side by side. With narrow heads both cost next to
+nothing, however many tasks there are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .dense import Jacobian
+
+__all__ = ["FactoredRows", "Factors"]
+
+_CANCELLED = 1e-6  # of what is added up: of float64's sixteen digits ten are left
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """What all heads send back to one of the features, side by side.
+
+    Attributes:
+        gradients: (N, K), the heads' C; K is the sum of their widths.
+        weights: (K, d), the transposes of their W.
+        owner: (K,), the number of each column's task, on the CPU.
+    """
+
+    gradients: Tensor
+    weights: Tensor
+    owner: Tensor
+
+    def of(self, columns: Tensor, owner: Tensor) -> "Factors":
+        """Some of the columns, under new task numbers."""
+        here = columns.to(self.weights.device)
+        return Factors(self.gradients.index_select(1, here), self.weights.index_select(0, here), owner)
+
+
+@dataclass(frozen=True, eq=False)
+class FactoredRows:
+    """Gradients of k losses at the features, each a product.
+
+    Attributes:
+        parameters: The features.
+        factors: One a feature; None where no head takes it.
+        count: k.
+    """
+
+    parameters: Sequence[Tensor]
+    factors: Sequence[Factors | None]
+    count: int
+
+    def gramian(self) -> Tensor:
+        """(k, k) inner products of the rows, float64 throughout.
+
+        Cost: K² (N + d) multiply-adds; where heads are so wide that k² N d / 2 is less, or where what a
+        head's columns send back cancels to less than a thousandth, rows are formed.
+        """
+        total = torch.zeros(self.count, self.count, dtype=torch.float64, device=self.parameters[0].device)
+        for number, (feature, factors) in enumerate(zip(self.parameters, self.factors, strict=True)):
+            if factors is None:
+                continue
+            found = self._products(factors)
+            if found is None:
+                blocks = [[self.block(task, number)] for task in range(self.count)]
+                found = Jacobian([feature], blocks).gramian()
+            total += found.to(total.device)
+        return (total + total.T) / 2
+
+    def _products(self, factors: Factors) -> Tensor | None:
+        """(k, k); None where rows that are formed are the cheaper way, or the more exact one."""
+        (rows, width), fan_in = factors.gradients.shape, factors.weights.shape[1]
+        if 2 * width**2 * (rows + fan_in) > self.count**2 * rows * fan_in:
+            return None
+        left, right, owner = factors.gradients.double(), factors.weights.double(), factors.owner
+        products, owner = (left.T @ left) * (right @ right.T), owner.to(left.device)
+        inside = products * (owner[:, None] == owner)
+        squares, sizes = (
+            products.new_zeros(self.count).index_add_(0, owner, part.sum(dim=1)) for part in (inside, inside.abs())
+        )
+        if bool((squares < _CANCELLED * sizes).any()):  # as with two columns that differ only in sign
+            return None
+        halved = products.new_zeros(self.count, width).index_add_(0, owner, products)
+        return products.new_zeros(self.count, self.count).index_add_(1, owner, halved)
+
+    def combine(self, weights: Tensor) -> list[Tensor | None]:
+        """The weighted sum of the rows, of each feature's shape and type; None where no head takes the feature."""
+        found: list[Tensor | None] = []
+        for feature, factors in zip(self.parameters, self.factors, strict=True):
+            if factors is None:
+                found.append(None)
+                continue
+            wide = torch.promote_types(feature.dtype, torch.float32)
+            scales = weights.to(factors.weights.device)[factors.owner].to(wide)
+            found.append(_multiplied(factors.gradients.to(wide) * scales, factors.weights.to(wide), feature))
+        return found
+
+    def block(self, task: int, number: int) -> Tensor | None:
+        """One task's gradient at one of the features, formed."""
+        factors = self.factors[number]
+        columns = [] if factors is None else torch.nonzero(factors.owner == task).ravel().tolist()
+        if factors is None or not columns:
+            return None
+        first, last = columns[0], columns[-1] + 1
+        if last - first == len(columns):  # columns of a task lie together unless heads were found out of order
+            return _multiplied(factors.gradients[:, first:last], factors.weights[first:last], self.parameters[number])
+        chosen = factors.of(torch.tensor(columns), factors.owner[columns])
+        return _multiplied(chosen.gradients, chosen.weights, self.parameters[number])
+
+    def formed(self) -> list[list[Tensor | None]]:
+        """All rows, formed: k lists of one gradient a feature."""
+        return [[self.block(task, number) for number in range(len(self.factors))] for task in range(self.count)]
+
+    def reaching(self) -> list[set[int]]:
+        """For each feature the tasks that take it."""
+        return [set() if factors is None else set(factors.owner.tolist()) for factors in self.factors]
+
+    def touched(self, number: int) -> tuple[Tensor, Tensor] | None:
+        """Rows of one of the features that are not zero, and whose each is; None where no head takes it."""
+        factors = self.factors[number]
+        if factors is None:
+            return None
+        everywhere = ~torch.isfinite(factors.weights).all(dim=1)  # zero times inf is NaN
+        places, columns = ((factors.gradients != 0) | everywhere).nonzero(as_tuple=True)
+        return places, factors.owner.to(columns.device)[columns]
+
+    def total(self, number: int) -> Tensor | None:
+        """The sum of all tasks' gradients at one of the features."""
+        factors = self.factors[number]
+        return None if factors is None else _multiplied(factors.gradients, factors.weights, self.parameters[number])
+
+    def only(self, rows: Sequence[int]) -> "FactoredRows":
+        """Some of the rows."""
+        place = torch.full((self.count,), -1, dtype=torch.int64)
+        place[list(rows)] = torch.arange(len(rows))
+        kept: list[Factors | None] = []
+        for factors in self.factors:
+            columns = None if factors is None else torch.nonzero(place[factors.owner] >= 0).ravel()
+            if factors is None or columns is None or not len(columns):
+                kept.append(None)
+            else:
+                kept.append(factors.of(columns, place[factors.owner[columns]]))
+        return FactoredRows(self.parameters, kept, len(rows))
+
+    def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
+        """The first feature at which a row holds NaN or inf, how many values do, and of how many."""
+        return Jacobian(self.parameters, [[self.block(row, number) for number in range(len(self.factors))]]).nonfinite(
+            0
+        )
+
+
+def _multiplied(gradients: Tensor, weights: Tensor, feature: Tensor) -> Tensor:
+    return (gradients @ weights).to(feature.dtype).reshape(feature.shape)

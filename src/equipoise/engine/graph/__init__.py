@@ -1,0 +1,1 @@
+"""Reading autograd's graph: leaves, hooks, layers, heads and trunk, ownership."""

@@ -1,0 +1,177 @@
+"""Where heads take up the features, read from the graph: what lets one pass serve all heads at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node
+
+from .autograd_graph import Graph, has_hooks
+from .linear_layers import is_turn, obstacle_to_reading
+
+__all__ = ["Entrance", "Head", "find_entrances", "read_heads"]
+
+# a product of the features and a weight -> (position of the features among its inputs, of the weight)
+_PRODUCTS = {"AddmmBackward0": (1, 2), "MmBackward0": (0, 1)}
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """What lies between one loss and the features.
+
+    Attributes:
+        nodes: All of its nodes.
+        leaves: Its parameters by identity, in the order of a depth-first walk.
+    """
+
+    nodes: set[Node]
+    leaves: dict[int, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Entrance:
+    """The node by which one head takes up one of the features.
+
+    Attributes:
+        node: A product with a weight that is trained, or a choice of rows.
+        feature: Number of the features that it takes.
+        head: Number of the only head that it leads to.
+        rows: (n,), the numbers of the rows that are chosen, as they lie in the feature without its last axis; None for
+            a product.
+    """
+
+    node: Node
+    feature: int
+    head: int
+    rows: Tensor | None
+
+    @property
+    def edge(self) -> GradientEdge:
+        """Its output."""
+        return GradientEdge(self.node, 0)
+
+    def factor(self) -> Tensor:
+        """(width, d), of a product: what a gradient at its output is multiplied by on its way to the feature.
+
+        Raises:
+            RuntimeError: By torch, if it was modified in place since.
+        """
+        held: Tensor = self.node._saved_mat2  # type: ignore[attr-defined]
+        return held.detach().T
+
+
+def read_heads(losses: Sequence[Tensor], features: Sequence[Tensor], graph: Graph) -> list[Head]:
+    """Walks from each loss up to the features.
+
+    Args:
+        losses: Scalars of the present tasks.
+        features: Tensors between trunk and heads.
+        graph: Of all losses.
+    """
+    known = {node: graph.leaves[key] for key, node in graph.accumulators.items()}
+    stop = {feature.grad_fn for feature in features}
+    heads = []
+    for loss in losses:
+        head = Head(set(), {} if loss.grad_fn is not None or not loss.requires_grad else {id(loss): loss})
+        stack = [loss.grad_fn]
+        while stack:
+            node = stack.pop()
+            if node is None or node in head.nodes or node in stop:
+                continue
+            head.nodes.add(node)
+            leaf = known.get(node)
+            if leaf is not None:
+                head.leaves[id(leaf)] = leaf
+            stack += [parent for parent, _ in reversed(graph.below[node])]
+        heads.append(head)
+    return heads
+
+
+def find_entrances(graph: Graph, heads: Sequence[Head], features: Sequence[Tensor]) -> list[Entrance] | None:
+    """Finds every place at which the features are used, if all are of one kind.
+
+    Args:
+        graph: Of all losses.
+        heads: One a loss.
+        features: Tensors between trunk and heads.
+
+    Returns:
+        Products only, or choices of rows only, each for one head. None where a feature is used in any other way, or by
+        a node of two heads, or where hooks wait for what each head sends back.
+    """
+    places = [
+        (node, position, number)
+        for number, feature in enumerate(features)
+        for node, position in graph.consumers.get(feature.grad_fn, ())  # type: ignore[arg-type]
+        if graph.below[node][position][1] == feature.output_nr
+    ]
+    if any(feature._backward_hooks or not feature.numel() for feature in features):
+        return None
+    heads_of: dict[Node, list[int]] = {node: [] for node, _, _ in places}
+    for number, head in enumerate(heads):
+        for node in head.nodes & heads_of.keys():
+            heads_of[node].append(number)
+    if any(len(numbers) != 1 for numbers in heads_of.values()):
+        return None
+    if any(has_hooks(node) for node in heads_of):
+        return None
+    numbers = [torch.arange(prod(feature.shape[:-1]), device=feature.device) for feature in features]
+    found = []
+    for node, position, number in places:
+        rows = None
+        if not _multiplies(node, position, features[number]):
+            rows = _chosen(node, numbers[number].view(features[number].shape[:-1]))
+            if rows is None:
+                return None
+        found.append(Entrance(node, number, heads_of[node][0], rows))
+    kinds = {entrance.rows is None for entrance in found}
+    return found if len(kinds) == 1 else None
+
+
+def _multiplies(node: Node, position: int, feature: Tensor) -> bool:
+    """Whether a node is ``feature @ weight``, and differentiating it for the weight shows its output gradient."""
+    place, weight = _PRODUCTS.get(node.name(), (-1, -1))
+    if position != place or feature.dim() != 2 or getattr(node, "_saved_alpha", 1) != 1:
+        return False
+    parent = node.next_functions[weight][0]
+    while parent is not None and is_turn(parent):
+        parent = parent.next_functions[0][0]
+    return getattr(parent, "variable", None) is not None and not obstacle_to_reading(node, "mat2")
+
+
+def _chosen(node: Node, numbers: Tensor) -> Tensor | None:
+    """Of the rows of a feature, numbered without its last axis, those that a node chooses; None if it does not."""
+    name, held = node.name(), _Saved(node)
+    packed = "_raw_saved_indices" if name == "IndexBackward0" else "_raw_saved_index"
+    raw: Any = getattr(node, packed, ())
+    if any(one.unpack_hook is not None for one in (raw if isinstance(raw, Sequence) else [raw])):
+        return None  # to read them would run a checkpoint's forward again
+    if name == "IndexBackward0":
+        indices = node._saved_indices  # type: ignore[attr-defined]
+        axes = sum(index.dim() if index is not None and index.dtype == torch.bool else 1 for index in indices)
+        old = any(index is not None and index.dtype == torch.uint8 for index in indices)
+        return None if old or axes > numbers.dim() else numbers[tuple(slice(None) if i is None else i for i in indices)]
+    if name not in {"SliceBackward0", "SelectBackward0", "IndexSelectBackward0"}:
+        return None
+    axis = held["dim"] % (numbers.dim() + 1)
+    if axis >= numbers.dim():
+        return None
+    if name == "SelectBackward0":
+        return numbers.select(axis, held["index"])
+    if name == "IndexSelectBackward0":
+        return numbers.index_select(axis, node._saved_index)  # type: ignore[attr-defined]
+    return numbers[(slice(None),) * axis + (slice(held["start"], held["end"], held["step"]),)]
+
+
+class _Saved:
+    """Whole numbers that a node keeps; torch shows those below zero as unsigned ones."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def __getitem__(self, name: str) -> Any:
+        value = getattr(self.node, f"_saved_{name}")
+        return value - (1 << 64) if value is not None and value >= 1 << 63 else value

@@ -1,0 +1,181 @@
+"""What can be read off the graph, and what autograd's refusals mean."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+import torch._functorch.config as functorch_config
+from torch import Tensor, nn
+
+from ...errors import InputError, LossError
+from .autograd_graph import Graph, is_accumulator, read_graph
+
+__all__ = [
+    "Facts",
+    "allow_several_backwards",
+    "explained",
+    "inspect_graph",
+    "read_features",
+    "refuse_unreached",
+    "statistics_held",
+]
+
+_CHECKPOINT = "CheckpointFunctionBackward"  # the node of torch.utils.checkpoint with use_reentrant=True
+
+_MEANINGS = (
+    (
+        "modified by an inplace operation",
+        "a tensor that the backward pass needs was changed in place after the forward pass: an optimizer step between "
+        "forward and balancer(losses), or an in-place operation of a layer on its input. Compute the losses after the "
+        "step, or replace the in-place operation (nn.ReLU(inplace=True), x += y).",
+    ),
+    (
+        "donated buffer",
+        "the model was compiled with donated buffers, which allows one backward pass only. Type "
+        "`torch._functorch.config.donated_buffer = False` before the model is first called, or build the Balancer "
+        "before: it does so itself.",
+    ),
+    (
+        "backward through the graph a second time",
+        "the losses' graph, or a part of it, was already freed by an earlier backward. Call balancer(losses) before "
+        "any backward through the same graph, or that backward with retain_graph=True. A loss of yours that is added "
+        "to the balanced one needs balancer(losses, retain_graph=True).",
+    ),
+)
+
+
+class Facts(NamedTuple):
+    """What a walk through the graph shows.
+
+    Attributes:
+        half: Whether float16 occurs, so that small gradients can vanish.
+        reentrant: Whether activations are checkpointed with ``use_reentrant=True``.
+    """
+
+    half: bool
+    reentrant: bool
+
+
+def inspect_graph(tensors: Sequence[Tensor], graph: Graph | None = None) -> Facts:
+    """Looks through the graph behind some tensors; about half a microsecond a node.
+
+    Args:
+        tensors: Losses.
+        graph: As `read_graph` read it, if it was read already.
+
+    Example:
+        >>> w = torch.ones(2, requires_grad=True)
+        >>> inspect_graph([(w.half() * 2).sum()]).half
+        True
+    """
+    known = read_graph(tensors) if graph is None else graph
+    half = any(tensor.dtype == torch.float16 for tensor in (*tensors, *known.leaves.values()))
+    reentrant = False
+    for node in known.nodes:
+        if not known.below[node]:  # where a leaf's gradient ends
+            continue
+        reentrant = reentrant or node.name() == _CHECKPOINT
+        if not half:
+            for entry in getattr(node, "_input_metadata", ()):  # torch keeps the type of a node's outputs only here
+                half = half or entry.dtype is torch.float16
+    return Facts(half, reentrant)
+
+
+def read_features(features: object) -> tuple[Tensor, ...]:
+    """Feature tensors out of a tensor, a sequence, or a mapping, nested as deep as the model gives them.
+
+    Whole numbers and truth values (masks, lengths) are passed over.
+
+    Raises:
+        InputError: Something is no tensor, or is detached; all offenders at once, by their place.
+
+    Example:
+        >>> w = torch.ones(2, requires_grad=True)
+        >>> [tuple(t.shape) for t in read_features({"low": w * 2, "high": (w[:1] * 3, torch.tensor([True]))})]
+        [(2,), (1,)]
+    """
+    found: list[Tensor] = []
+    wrong: list[str] = []
+    _collect(features, "features", found, wrong)
+    if wrong:
+        raise InputError(
+            f"`features` must be outputs of the shared part of the network; {'; '.join(wrong)}. Was it detached, or "
+            "computed under no_grad? Pass the tensors that the heads were given."
+        )
+    return tuple(found)
+
+
+def _collect(value: object, place: str, found: list[Tensor], wrong: list[str]) -> None:
+    if value is None:
+        return
+    if isinstance(value, Tensor):
+        if not value.is_floating_point():
+            return
+        if value.grad_fn is None:
+            wrong.append(f"{place} of shape {tuple(value.shape)} has no grad_fn")
+        elif all(value is not other for other in found):
+            found.append(value)
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            _collect(entry, f"{place}[{key!r}]", found, wrong)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for number, entry in enumerate(value):
+            _collect(entry, f"{place}[{number}]", found, wrong)
+    else:
+        wrong.append(f"{place} is {type(value).__name__}")
+
+
+def refuse_unreached(losses: Sequence[Tensor], names: Sequence[str], features: Sequence[Tensor], graph: Graph) -> None:
+    """Raises `LossError` where a loss has nothing in common with the features' graph but parameters.
+
+    A loss that meets the graph somewhere else (a bypass, a feature that a head has changed in place) passes: the
+    engine then does not use the features.
+
+    Args:
+        losses: Scalars of the present tasks.
+        names: Theirs.
+        features: Tensors between trunk and heads.
+        graph: Of the losses.
+    """
+    behind = {node for node in graph.walk(feature.grad_fn for feature in features) if not is_accumulator(node)}
+    pairs = zip(names, losses, strict=True)
+    lost = [name for name, loss in pairs if not any(node in behind for node in graph.walk([loss.grad_fn]))]
+    if lost:
+        shown = ", ".join(f"'{name}'" for name in lost)
+        raise LossError(
+            f"{shown}: the loss does not reach the features. They must be the very tensors that the heads were given, "
+            "from the same forward pass. Pass those, or leave `features` out."
+        )
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns autograd's refusals into sentences that say what to type."""
+    try:
+        yield
+    except RuntimeError as error:
+        for sign, meaning in _MEANINGS:
+            if sign in str(error):
+                raise InputError(f"{meaning} PyTorch says: {str(error).splitlines()[0]}") from error
+        raise
+
+
+@contextmanager
+def statistics_held(model: nn.Module | None) -> Iterator[None]:
+    """Keeps running statistics as they are: a checkpointed forward is run again in every pass and would move them."""
+    layers = [] if model is None else [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+    moving = [layer for layer in layers if layer.training and layer.track_running_stats]
+    before = [{name: buffer.clone() for name, buffer in layer.named_buffers(recurse=False)} for layer in moving]
+    try:
+        yield
+    finally:
+        for layer, kept in zip(moving, before, strict=True):
+            for name, buffer in layer.named_buffers(recurse=False):
+                if not torch.equal(buffer, kept[name]):  # autograd counts every write, so none without need
+                    buffer.copy_(kept[name])
+
+
+def allow_several_backwards() -> None:
+    """Has graphs that are compiled from now on keep what a second backward needs (AOTAutograd donates it otherwise)."""
+    functorch_config.donated_buffer = False

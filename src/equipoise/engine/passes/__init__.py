@@ -1,0 +1,1 @@
+"""Backward passes: the fewest that give exact per-task gradients."""

@@ -1,0 +1,63 @@
+"""Which of the returned gradients are shared rows, and which belong to one task."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ..blocks.dense import Jacobian
+from ..blocks.ghost import LinearRows
+from ..blocks.task_gradients import Own, Part
+from ..graph.ownership import Ownership
+from .separable import SeparableRows
+
+__all__ = ["sort_rows"]
+
+
+def sort_rows(
+    leaves: Sequence[Tensor],
+    rows: Sequence[dict[int, Tensor | None]],
+    layers: Sequence[LinearRows | SeparableRows],
+    tasks: Sequence[int],
+    ownership: Ownership,
+) -> tuple[list[Part], Own]:
+    """Tells the ownership what came back, and parts shared parameters from others.
+
+    Args:
+        leaves: Parameters with gradients of their own.
+        rows: For each task, gradients by identity of the leaf.
+        layers: Linear layers whose gradients were not formed. They are formed for the tasks that are not yet known to
+            reach the layer, one at a time: an output gradient may differ from zero where the weight's does not.
+        tasks: Task numbers of the rows.
+        ownership: Decides.
+
+    Returns:
+        Parts over shared parameters, and the rows of the others. Cost: a look at each gradient that came back, and k
+        for each shared parameter.
+    """
+    found: dict[int, list[tuple[int, Tensor]]] = {id(leaf): [] for leaf in leaves}
+    for number, row in enumerate(rows):  # once over what came back, not once for each leaf: k heads are k leaves
+        for key, block in row.items():
+            if block is not None and key in found:
+                found[key].append((number, block))
+    used = [leaf for leaf in leaves if found[id(leaf)]]
+    for leaf in used:
+        ownership.reach(leaf, [(tasks[number], block) for number, block in found[id(leaf)]])
+    shared = [leaf for leaf in used if ownership.is_shared(leaf)]
+    own: Own = [(leaf, found[id(leaf)]) for leaf in used if not ownership.is_shared(leaf)]
+    parts: list[Part] = []
+    if shared:
+        parts.append(Jacobian(shared, [[row.get(id(leaf)) for leaf in shared] for row in rows]))
+    for layer in layers:
+        leaf = layer.parameter
+        for number, task in enumerate(tasks):
+            if ownership.is_settled(leaf):
+                break
+            ownership.reach(leaf, [(task, layer.row(number))])
+        if ownership.is_shared(leaf):
+            parts.append(layer)
+        else:
+            formed = [(number, layer.row(number)) for number in range(len(tasks))]
+            blocks = [(number, block) for number, block in formed if block is not None]
+            if blocks:
+                own.append((leaf, blocks))
+    return parts, own

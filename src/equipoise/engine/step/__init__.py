@@ -1,0 +1,1 @@
+"""One step: gradients, the method, and what each parameter receives."""

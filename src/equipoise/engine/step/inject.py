@@ -1,0 +1,110 @@
+"""One scalar whose backward hands out gradients that were already computed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ...errors import EquipoiseError
+
+__all__ = ["inject", "inject_weights"]
+
+
+class _Inject(torch.autograd.Function):
+    """Forward: a given value. Backward: the incoming gradient times stored tensors."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, count: int, *tensors: Tensor) -> Tensor:
+        # save_for_backward frees them after use: a second backward raises instead of doubling the gradient
+        ctx.save_for_backward(*tensors[:count])
+        ctx.count = count
+        # stored gradients belong to the parameters as they are now; autograd watches saved tensors, these are not
+        ctx.leaves = [(tensor, tensor._version) for tensor in tensors[count:] if tensor.is_leaf]
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = ctx.saved_tensors
+        changed = [tuple(leaf.shape) for leaf, version in ctx.leaves if leaf._version != version]
+        if changed:
+            raise EquipoiseError(
+                f"{len(changed)} parameters (shapes {changed[:5]}) were changed in place between balancer(losses) and "
+                "backward, so the stored gradients are those of other parameters. Call backward before "
+                "optimizer.step()."
+            )
+        if upstream.device.type == "cpu" and upstream.item() == 1.0:  # as after a plain `loss.backward()`: no copy
+            return (None, None, *[None] * ctx.count, *gradients)
+        scaled = tuple(gradient * upstream.to(gradient.device, gradient.dtype) for gradient in gradients)
+        return (None, None, *[None] * ctx.count, *scaled)
+
+
+def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    """A scalar with a chosen value and chosen gradients.
+
+    Args:
+        value: What ``item()`` shows; not differentiated.
+        targets: Tensors that take part in autograd: parameters, or losses that lead to them.
+        gradients: One for each target, of its shape: what its gradient is when the scalar's is 1.
+
+    Returns:
+        A scalar. Its backward adds ``upstream * gradient`` to each target, through every hook and scaler on the way,
+        once; without targets it does nothing.
+
+    Raises:
+        EquipoiseError: In backward, if a target that is a leaf was modified in place since.
+
+    Example:
+        >>> w = torch.ones(2, requires_grad=True)
+        >>> inject(torch.tensor(7.0), [w], [torch.tensor([1.0, 2.0])]).backward()
+        >>> w.grad
+        tensor([1., 2.])
+    """
+    if not targets:
+        return value.detach().clone().requires_grad_()
+    scalar: Tensor = _Inject.apply(value.detach(), len(gradients), *gradients, *targets)  # type: ignore[no-untyped-call]
+    return scalar
+
+
+def inject_weights(value: Tensor, losses: Tensor, weights: Tensor, *, constant: bool) -> Tensor:
+    """A scalar with a chosen value, and weights as its gradient with respect to losses.
+
+    The same as ``inject(value, [losses], [weights])`` in a third of the time, for losses that are one tensor already:
+    PyTorch's own product does what a node written in Python does there.
+
+    Args:
+        value: What ``item()`` shows; not differentiated.
+        losses: (k,), with their graph.
+        weights: (k,), of the same type.
+        constant: Whether the weights count as constants in the criterion itself, as in a weighted sum. Only then the
+            scalar can be differentiated twice.
+
+    Returns:
+        A scalar. A second backward raises.
+
+    Raises:
+        EquipoiseError: In ``backward(create_graph=True)``, unless `constant`.
+
+    Example:
+        >>> losses = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> scalar = inject_weights(torch.tensor(7.0), losses, torch.tensor([0.5, 3.0]), constant=True)
+        >>> scalar.backward()
+        >>> scalar.item(), losses.grad
+        (7.0, tensor([0.5000, 3.0000]))
+    """
+    scalar = torch.dot(losses, weights)
+    scalar.detach().copy_(value)  # its backward does not look at it
+    if not constant:
+        scalar.register_hook(_refuse_second_derivative)  # type: ignore[no-untyped-call]
+    return scalar
+
+
+def _refuse_second_derivative(upstream: Tensor) -> None:
+    if torch.is_grad_enabled():
+        raise EquipoiseError(
+            "backward(create_graph=True) asks for second derivatives, and they would be wrong: this method's weights "
+            "depend on the losses and are not differentiated. Take them of the losses themselves, or use "
+            "LinearScalarization."
+        )

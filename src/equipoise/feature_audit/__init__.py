@@ -1,5 +1,0 @@
-"""Audit of a trained network: its penultimate features as the inputs of a linear problem."""
-
-from .audit import audit_features
-
-__all__ = ["audit_features"]

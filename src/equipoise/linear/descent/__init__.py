@@ -1,0 +1,1 @@
+"""Where MGDA and MGDA-UB go on a linear model, and where they end."""

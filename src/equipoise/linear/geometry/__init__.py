@@ -1,0 +1,1 @@
+"""The boundary of the feasible region: its surfaces and the creases between them."""

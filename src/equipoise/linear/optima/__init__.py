@@ -1,0 +1,1 @@
+"""Optima of a linear model: weighted sums, Tchebycheff points, best weights, smallest mixtures."""

@@ -1,0 +1,129 @@
+"""Preferences as linear programs over the mixtures of a pool: what is minimised, and under which limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import PreferenceError, TaskError, listed
+
+if TYPE_CHECKING:
+    from ...core.tasks import PerTask, Preference
+
+__all__ = ["Demand", "demand_of", "per_task", "spread"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Demand:
+    """A preference in the form of `mixture_program`: minimise cost . losses + t with losses_i - pace_i t <= ceiling_i.
+
+    Attributes:
+        cost, pace, ceiling: As there.
+        offset: Added to the program's value to get the preference's own criterion.
+        limits: (k,) upper limits asked for, inf where there are none; None unless the preference is `Bounds`.
+    """
+
+    cost: Array
+    pace: Array | None
+    ceiling: Array
+    offset: float = 0.0
+    limits: Array | None = None
+
+
+def spread(losses: Array) -> Array:
+    """(k,) range of each task's loss over the pool; where a task does not vary, 1.
+
+    Example:
+        >>> spread(np.array([[0.0, 5.0], [2.0, 5.0]])).tolist()
+        [2.0, 1.0]
+    """
+    ranges = np.ptp(losses, axis=0)
+    tiny = 1e-12 * np.maximum(np.abs(losses).max(axis=0), np.finfo(np.float64).tiny)
+    return np.where(ranges > tiny, ranges, 1.0)
+
+
+def per_task(values: PerTask, tasks: tuple[str, ...], argument: str) -> Array:
+    """One number a task, by name or in task order, as (k,) float64.
+
+    Raises:
+        TaskError: Names that do not fit, or another number of them.
+    """
+    from ...core.tasks import Tasks  # noqa: PLC0415 - imports torch
+
+    return np.asarray(Tasks(tasks).vector(values, argument).numpy(), dtype=np.float64)
+
+
+def demand_of(preference: Preference, losses: Array, tasks: tuple[str, ...]) -> Demand:
+    """The linear program of a preference.
+
+    ========================================  =====================================================================
+    ``LinearScalarization(weights)``          minimise w . L
+    ``Tchebycheff(weights, ideal, ...)``      minimise max_i k w_i (L_i - z_i) + rho sum_i k w_i (L_i - z_i)
+    ``Bounds(limits)``                        L_i <= limit_i; the other tasks' mean, each over its range in the pool
+                                              (all tasks', where all have limits), as low as it goes
+    ``ReferencePoint(losses)``                minimise max_i (L_i - reference_i) / range_i
+    ``Ray(losses)``                           minimise max_i L_i / ray_i
+    ========================================  =====================================================================
+
+    A running ideal is the lowest loss of each task in the pool, and z = ideal - utopia |ideal|.
+
+    Raises:
+        PreferenceError: Another kind.
+        TaskError: Names that do not fit.
+    """
+    from ...core.tasks import Bounds, Ray, ReferencePoint  # noqa: PLC0415 - imports torch
+    from ...methods import LinearScalarization, Tchebycheff  # noqa: PLC0415 - imports torch
+
+    count = len(tasks)
+    nothing, open_ends = np.zeros(count), np.full(count, np.inf)
+    if isinstance(preference, LinearScalarization):
+        weights = np.full(count, 1 / count)
+        if preference.weights is not None:
+            weights = per_task(preference.weights, tasks, "weights")
+        return Demand(weights, None, open_ends)
+    if isinstance(preference, Tchebycheff):
+        return _tchebycheff(preference, losses, tasks)
+    if isinstance(preference, Bounds):
+        unknown = [name for name, _ in preference.limits if name not in tasks]
+        if unknown:
+            raise TaskError(f"`Bounds` names {listed(unknown)}; the tasks are {listed(tasks)}.")
+        limits = open_ends.copy()
+        for name, limit in preference.limits:
+            limits[tasks.index(name)] = limit
+        free = np.isinf(limits) if np.isinf(limits).any() else np.ones(count, dtype=bool)
+        cost = np.where(free, 1.0 / spread(losses), 0.0) / free.sum()
+        return Demand(cost, None, limits, limits=limits)
+    if isinstance(preference, ReferencePoint):
+        return Demand(nothing, spread(losses), per_task(preference.losses, tasks, "losses"))
+    if isinstance(preference, Ray):
+        return Demand(nothing, per_task(preference.losses, tasks, "losses"), nothing)
+    kinds = "LinearScalarization, Tchebycheff, Bounds, ReferencePoint or Ray"
+    raise PreferenceError(f"`preference` must be {kinds}; got {preference!r}.")
+
+
+def _tchebycheff(preference: object, losses: Array, tasks: tuple[str, ...]) -> Demand:
+    from ...methods import Tchebycheff  # noqa: PLC0415 - imports torch
+
+    assert isinstance(preference, Tchebycheff)
+    count = len(tasks)
+    weights = np.full(count, 1 / count)
+    if preference.weights is not None:
+        weights = per_task(preference.weights, tasks, "weights")
+    if preference.ideal == "running":
+        ideal = losses.min(axis=0)
+    elif preference.ideal is None:
+        ideal = np.zeros(count)
+    else:
+        assert not isinstance(preference.ideal, str)
+        ideal = per_task(preference.ideal, tasks, "ideal")
+    utopia = ideal - preference.utopia * np.abs(ideal)
+    factors = weights / weights.sum() * count
+    cost = preference.augmented * factors
+    counted = factors > 0
+    pace = np.where(counted, 1.0 / np.where(counted, factors, 1.0), 0.0)
+    return Demand(cost, pace, np.where(counted, utopia, np.inf), offset=-float(cost @ utopia))

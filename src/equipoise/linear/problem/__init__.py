@@ -1,0 +1,1 @@
+"""A linear multi-task problem, from a table, from moments or from a stream of rows."""

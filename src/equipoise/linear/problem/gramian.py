@@ -1,0 +1,132 @@
+"""What every function here asks of a Gramian: a checked copy, its correlations, its rank, a thin factor.
+
+The Gramian of a linear problem is G = Ŷ^T Ŷ / n, the second moments of the tasks' best linear predictions.
+Tasks may come in any unit, so rank and factor are taken of the correlations and do not change when one task
+is rescaled.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...core.numbers import real_numbers
+from ...errors import GramianError, SettingError
+
+__all__ = ["RANK_TOLERANCE", "checked_gramian", "checked_width", "correlations", "effective_rank", "factor"]
+
+RANK_TOLERANCE = 1e-12
+"""Eigenvalues of the correlations below this share of the largest are rounding, not a dimension."""
+
+_ABSENT = 1e-28
+"""A task whose energy is below this share of the largest has nothing that can be predicted."""
+
+_SYMMETRY = 1e-9
+_NEGATIVE = 1e-9
+
+
+def checked_gramian(gramian: ArrayLike) -> NDArray[np.float64]:
+    """A symmetric float64 copy of a Gramian, or an error that says what is wrong with it.
+
+    Args:
+        gramian: (k, k), symmetric to 1e-9 and positive semidefinite to 1e-9 (of its correlations).
+
+    Raises:
+        GramianError: Not real numbers, another shape, NaN or inf, not symmetric, or clearly not positive semidefinite.
+
+    Example:
+        >>> checked_gramian([[2, 1], [1, 2]]).dtype
+        dtype('float64')
+    """
+    matrix = real_numbers(gramian, "a Gramian", GramianError, "pass a (k, k) array, predictions.T @ predictions / rows")
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        raise GramianError(
+            f"a Gramian must be a square (k, k) matrix; found shape {matrix.shape}. "
+            "Pass predictions.T @ predictions / rows"
+        )
+    if not np.all(np.isfinite(matrix)):
+        where = [(int(i), int(j)) for i, j in np.argwhere(~np.isfinite(matrix))[:5]]
+        raise GramianError(f"a Gramian must be finite; found NaN or inf at {where}")
+    largest = float(np.abs(matrix).max())
+    if float(np.abs(matrix - matrix.T).max()) > _SYMMETRY * largest:
+        raise GramianError(
+            "a Gramian must be symmetric; the largest difference to its transpose is "
+            f"{np.abs(matrix - matrix.T).max():.3g}"
+        )
+    matrix = (matrix + matrix.T) / 2
+    if matrix.diagonal().min() < -_SYMMETRY * largest:
+        raise GramianError(f"a Gramian's diagonal must not be negative; found {matrix.diagonal().min():.3g}")
+    lowest = float(np.linalg.eigvalsh(correlations(matrix))[0])
+    if lowest < -_NEGATIVE * len(matrix):
+        raise GramianError(
+            "a Gramian must be positive semidefinite; the least eigenvalue of its correlations is "
+            f"{lowest:.3g}. Pass the second moments of the predictions, predictions.T @ predictions / rows"
+        )
+    return matrix
+
+
+def checked_width(width: Any) -> int:
+    """The width as an int of at least 1.
+
+    Raises:
+        SettingError: Not a whole number, or below 1.
+
+    Example:
+        >>> checked_width(2)
+        2
+    """
+    if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
+        raise SettingError(f"width must be a whole number of at least 1; found {width!r}. Pass for example width=1")
+    return int(width)
+
+
+def _roots(gramian: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Square roots of the diagonal, exactly 0 for tasks without energy."""
+    energy = gramian.diagonal()
+    return np.sqrt(np.where(energy > _ABSENT * max(float(energy.max()), 0.0), energy, 0.0))
+
+
+def correlations(gramian: NDArray[np.float64]) -> NDArray[np.float64]:
+    """G_ij / sqrt(G_ii G_jj), with 0 for tasks without energy, the diagonal included.
+
+    Example:
+        >>> correlations(np.array([[4.0, 1.0], [1.0, 1.0]])).tolist()
+        [[1.0, 0.5], [0.5, 1.0]]
+    """
+    roots = _roots(gramian)
+    inverse = np.divide(1.0, roots, out=np.zeros_like(roots), where=roots > 0)
+    matrix: NDArray[np.float64] = inverse[:, None] * gramian * inverse[None, :]
+    np.fill_diagonal(matrix, (roots > 0).astype(np.float64))
+    return matrix
+
+
+def effective_rank(gramian: NDArray[np.float64]) -> int:
+    """Number of eigenvalues of the correlations above `RANK_TOLERANCE` of the largest: the effective tasks.
+
+    Example:
+        >>> effective_rank(np.array([[1.0, 1.0], [1.0, 1.0]]))
+        1
+    """
+    values = np.linalg.eigvalsh(correlations(gramian))
+    return int((values > RANK_TOLERANCE * values[-1]).sum()) if values[-1] > 0 else 0
+
+
+def factor(gramian: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """R (r, k) with G = R^T R and r the effective rank, and its right inverse (k, r): R @ inverse = identity.
+
+    Column i of R is task i in an orthonormal basis of the span of the predictions, so a projection P there
+    captures the energy r_i^T P r_i. Cost O(k^3).
+
+    Example:
+        >>> R, inverse = factor(np.array([[4.0, 0.0], [0.0, 1.0]]))
+        >>> np.allclose(R.T @ R, [[4, 0], [0, 1]]), np.allclose(R @ inverse, np.eye(2))
+        (True, True)
+    """
+    roots = _roots(gramian)
+    values, vectors = np.linalg.eigh(correlations(gramian))
+    keep = values > RANK_TOLERANCE * values[-1] if values[-1] > 0 else np.zeros(len(values), dtype=bool)
+    values, vectors = values[keep][::-1], vectors[:, keep][:, ::-1]
+    inverse_roots = np.divide(1.0, roots, out=np.zeros_like(roots), where=roots > 0)
+    forward = (vectors * np.sqrt(values)).T * roots
+    backward = inverse_roots[:, None] * vectors / np.sqrt(values)
+    return forward, backward

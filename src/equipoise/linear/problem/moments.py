@@ -1,0 +1,180 @@
+"""A linear problem from second moments alone: what a stream of rows leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import DataError, SettingError, listed
+from .data_warnings import notes
+from .gramian import checked_width, effective_rank
+from .linear_problem import LinearProblem, task_names
+
+__all__ = ["problem_from_moments"]
+
+Array = NDArray[np.float64]
+
+CONSTANT = 1e-24
+"""Variance below this share of the squared mean is the rounding of a constant."""
+
+CUT = 1e-11
+"""Directions of the inputs below this share of the largest (of their correlations) are not told from rounding."""
+
+_ABSENT = 1e-20
+
+
+class _MomentsProblem(LinearProblem):
+    """A problem whose rows were never kept: all that needs them says so."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"raw_inputs", "raw_targets"}:
+            raise SettingError(
+                "the rows of this problem were not kept, only their second moments, so that they cannot be resampled. "
+                "Leave out bootstraps, or build LinearProblem(X, Y) from the rows"
+            )
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+
+def problem_from_moments(
+    second_moments: ArrayLike,
+    cross_moments: ArrayLike,
+    target_moments: ArrayLike,
+    *,
+    rows: int,
+    input_means: ArrayLike,
+    target_means: ArrayLike,
+    width: int | None = None,
+    tasks: Sequence[str] | None = None,
+    center: bool = True,
+    scale: bool = True,
+) -> LinearProblem:
+    """The problem that `LinearProblem(X, Y)` would be, from moments about the means.
+
+    Differences: predictions come from the eigenvectors of C, where the rows would give them from X itself above a
+    condition number of 1e8; directions of the inputs below 1e-11 of the largest are then left out, and `warnings`
+    says so. Nothing can be resampled.
+
+    Args:
+        second_moments: (p, p) mean of (x - mean)(x - mean)^T.
+        cross_moments: (p, k) mean of (x - mean)(y - mean)^T.
+        target_moments: (k, k) mean of (y - mean)(y - mean)^T.
+        rows: Number of rows, at least 2 and k.
+        input_means: (p,).
+        target_means: (k,).
+        width: Shared width, or None.
+        tasks: k names.
+        center: As for `LinearProblem`: False puts the means back in.
+        scale: As there.
+
+    Raises:
+        DataError: Shapes, values that are not finite, a constant target, identical targets, too few rows.
+        TaskError: Names that do not fit, fewer than two tasks.
+        SettingError: width < 1.
+
+    Example:
+        >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 5.0], [3.0, 2.0]])
+        >>> Y = np.column_stack([X[:, 0], [1.0, 0.0, 0.0, 1.0]])
+        >>> x, y = X - X.mean(0), Y - Y.mean(0)
+        >>> means = {"input_means": X.mean(0), "target_means": Y.mean(0)}
+        >>> problem = problem_from_moments(x.T @ x / 4, x.T @ y / 4, y.T @ y / 4, rows=4, **means)
+        >>> bool(np.allclose(problem.gramian, LinearProblem(X, Y).gramian))
+        True
+    """
+    if width is not None:
+        width = checked_width(width)
+    C, B, S = (np.array(part, dtype=np.float64) for part in (second_moments, cross_moments, target_moments))
+    x, y = np.array(input_means, dtype=np.float64), np.array(target_means, dtype=np.float64)
+    if x.ndim != 1 or y.ndim != 1 or not len(x) or (C.shape, B.shape, S.shape) != (
+        (len(x), len(x)), (len(x), len(y)), (len(y), len(y))
+    ):  # fmt: skip
+        raise DataError(
+            "moments of p inputs and k targets must have shapes (p, p), (p, k), (k, k), means (p,) and (k,); found "
+            f"{C.shape}, {B.shape}, {S.shape}, {x.shape}, {y.shape}"
+        )
+    names = task_names(tasks, np.empty((0, len(y))))
+    if not all(np.isfinite(part).all() for part in (C, B, S, x, y)):
+        raise DataError("moments must be finite; found NaN or inf: some row held one, or the sums overflowed")
+    if rows < 2 or rows < len(y):
+        raise DataError(f"at least two rows and as many as targets are needed; found {rows} rows, {len(y)} targets")
+    central, variance = S, np.diag(S).copy()
+    _check_targets(S, variance, y, names)
+    warnings: list[str] = []
+    idle = np.diag(C) <= CONSTANT * x**2
+    if center:
+        C[idle] = C[:, idle] = 0.0
+        B[idle] = 0.0
+        if idle.any():
+            warnings.append(f"{int(idle.sum())} of {len(x)} inputs are constant and carry nothing")
+    else:
+        C, B, S = C + np.outer(x, x), B + np.outer(x, y), S + np.outer(y, y)
+    if scale:
+        sizes, units = np.sqrt(np.diag(C)), np.sqrt(variance)
+        sizes = np.where(sizes > 0, sizes, 1.0)
+        C, B, S = C / np.outer(sizes, sizes), B / np.outer(sizes, units), S / np.outer(units, units)
+    gramian, coefficients = _predictions(C, B, warnings)
+    total = np.diag(S).copy()
+    absent = gramian.diagonal() <= _ABSENT * total
+    gramian[absent] = gramian[:, absent] = 0.0
+    captured = np.minimum(gramian.diagonal(), total)
+    shares = captured / total
+    warnings += notes(len(x), rows, central / np.sqrt(np.outer(variance, variance)), names, shares)
+    values: dict[str, Any] = {
+        "gramian": gramian,
+        "unexplained": total - captured,
+        "total": total,
+        "variance": variance,
+        "R2": shares,
+        "rank": effective_rank(gramian),
+        "second_moments": C,
+        "cross_moments": B,
+        "target_moments": S,
+        "coefficients": coefficients,
+        "method": "second moments of a stream",
+        "rows": int(rows),
+        "inputs": len(x),
+        "tasks": names,
+        "width": width,
+        "center": bool(center),
+        "scale": bool(scale),
+        "warnings": tuple(warnings),
+    }
+    problem = object.__new__(_MomentsProblem)
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+        object.__setattr__(problem, name, value)
+    return problem
+
+
+def _check_targets(S: Array, variance: Array, means: Array, names: tuple[str, ...]) -> None:
+    constant = [name for name, held in zip(names, variance <= CONSTANT * means**2, strict=True) if held]
+    if constant:
+        raise DataError(f"a target must vary; constant: {listed(constant)}. Leave it out")
+    apart = variance[:, None] + variance - 2 * S
+    same = (apart <= 1e-15 * (variance[:, None] + variance)) & np.isclose(means[:, None], means, rtol=1e-14, atol=0)
+    pairs = [f"'{names[i]}' = '{names[j]}'" for i, j in np.argwhere(np.triu(same, 1)).tolist()]
+    if pairs:
+        raise DataError(f"targets must differ; identical in every row: {listed(pairs, '')}. Keep one of each")
+
+
+def _predictions(C: Array, B: Array, warnings: list[str]) -> tuple[Array, Array]:
+    """G = B^T C^+ B and C^+ B, from the eigenvectors of the inputs' correlations."""
+    sizes = np.sqrt(np.maximum(np.diag(C), 0.0))
+    inverse = np.divide(1.0, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    values, vectors = np.linalg.eigh(inverse[:, None] * C * inverse)
+    if not values[-1] > 0:
+        return np.zeros((B.shape[1],) * 2), np.zeros(B.shape)
+    live = int((sizes > 0).sum())
+    keep = values > CUT * values[-1]
+    if keep.sum() < live:
+        spread = values[-1] / max(float(values[len(values) - live]), np.finfo(np.float64).tiny)
+        warnings.append(
+            f"{live - int(keep.sum())} of {live} directions of the inputs are too weak to be told from rounding in "
+            f"their second moments (condition number {spread:.1e}) and were left out"
+        )
+    roots = (vectors[:, keep] / np.sqrt(values[keep])).T * inverse
+    half = roots @ B
+    return half.T @ half, roots.T @ half

@@ -1,0 +1,1 @@
+"""The theorem's test: can weighted sums reach every Pareto-optimal model of a given width?"""

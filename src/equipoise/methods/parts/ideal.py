@@ -1,0 +1,65 @@
+"""The point that a Tchebycheff criterion measures from: given, zero, or the best losses seen so far."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ...core.tasks import PerTask, freeze_per_task
+from ...errors import LossError, SettingError, listed
+from ..base import State, StateTensor, Step
+
+__all__ = ["IDEAL_STATE", "Ideal", "freeze_ideal", "initial_ideal", "measure_from_ideal"]
+
+Ideal = PerTask | Literal["running"] | None
+"""``"running"``: the lowest loss seen of each task; None: zero; or one number a task."""
+
+IDEAL_STATE = StateTensor("ideal", merge="min")
+
+
+def freeze_ideal(ideal: Ideal) -> Ideal:
+    """Checks the setting and makes it hashable."""
+    if isinstance(ideal, str):
+        if ideal != "running":
+            raise SettingError(f"`ideal` must be 'running', None for zero, or one number a task; got {ideal!r}.")
+        return ideal
+    return freeze_per_task(ideal, "ideal")
+
+
+def initial_ideal(k: int) -> State:
+    """The running ideal before any loss was seen."""
+    return {"ideal": torch.full((k,), torch.inf, dtype=torch.float64)}
+
+
+def measure_from_ideal(losses: Tensor, ideal: Ideal, utopia: float, state: State, step: Step) -> tuple[Tensor, State]:
+    r"""Losses above the utopia point, :math:`L_i - z_i` with :math:`z_i = ideal_i - utopia \cdot |ideal_i|`.
+
+    Args:
+        losses: (k,) of the present tasks.
+        ideal: Frozen setting.
+        utopia: By how much z lies below the ideal, relative to its size.
+        state: Holds ``ideal``.
+        step: For task names.
+
+    Returns:
+        The differences (k,), differentiable, and the state with the running ideal updated (this step included).
+
+    Raises:
+        LossError: A given ideal lies above a loss: it is not one.
+    """
+    best = state["ideal"]
+    if ideal == "running":
+        best = torch.minimum(best, losses.detach())
+        state = {**state, "ideal": best}
+    elif ideal is None:
+        best = torch.zeros_like(losses)
+    else:
+        best = step.tasks.vector(ideal, "ideal").to(losses)
+        below = losses.detach() < best
+        if below.any():
+            names = [name for name, is_below in zip(step.tasks.here, below.tolist(), strict=True) if is_below]
+            raise LossError(
+                f"`ideal` must not lie above a loss; the losses of {listed(names)} have fallen below it "
+                f"({losses.detach()[below].tolist()} < {best[below].tolist()}). Lower it, or use ideal='running'."
+            )
+    return losses - (best - utopia * best.abs()), state

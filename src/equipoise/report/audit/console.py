@@ -1,0 +1,104 @@
+"""The report for a terminal: verdict in words, then the ladder."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ...core.records.audit import AuditRecord
+from .collect import collect
+
+__all__ = ["render_console"]
+
+_STYLES = {"enough": "green", "not_enough": "dark_orange", "nothing_to_trade": "blue", "undetermined": "yellow"}
+
+
+def render_console(record: AuditRecord | Sequence[AuditRecord]) -> RenderableType:
+    """The verdict and the ladder as something that rich prints.
+
+    Names are plain text here: neither rich's ``[markup]`` nor terminal escape sequences in them have an effect.
+
+    Args:
+        record: One record, or several cases one after another.
+    """
+    records = [record] if isinstance(record, AuditRecord) else list(record)
+    parts: list[RenderableType] = []
+    for case in collect(records)["cases"]:
+        if parts:
+            parts.append(Text(""))
+        parts.append(Text(case["title"], style="bold"))
+        parts.extend(Text(f"doubt: {warning}", style="yellow") for warning in case["data"]["warnings"])
+        parts.extend(_several(case) if case["several"] else _single(case["sections"][0], case["task_names"]))
+    return Group(*parts)
+
+
+def _single(section: dict[str, Any], names: list[str]) -> list[RenderableType]:
+    words = Text()
+    words.append(section["headline"], style=f"bold {_STYLES[section['status']]}")
+    words.append(f" {section['rest']}")
+    table = _table("remedy", "worst task", "", "closes the gap", "takes", "how sure")
+    for rung in section["ladder"]:
+        table.add_row(
+            Text(("> " if rung["remedy"] else "  ") + rung["words"]),
+            Text(rung["worst"], justify="right"),
+            Text(rung["worst_task"]),
+            Text("yes" if rung["closes"] else "no"),
+            Text(rung["takes"]),
+            Text(rung["known"]),
+            style="bold" if rung["remedy"] else None,
+        )
+    weights = [
+        Text(
+            f"Weights, {rung['words']}: "
+            + ", ".join(f"{name} {weight}" for name, weight in zip(names, rung["weights"], strict=True))
+            + "."
+        )
+        for rung in section["ladder"]
+        if rung["searched"]
+    ]
+    said = [Text(sentence) for sentence in section["bootstrap"]]
+    unit = Text("Losses are shares of each task's variance: 0 is perfect, 1 is predicting the mean.", style="dim")
+    return [
+        words,
+        Text(""),
+        table,
+        unit,
+        *weights,
+        *said,
+        Text(f"About: {section['about']}; {section['basis']}."),
+        _unsaid(section),
+    ]
+
+
+def _several(case: dict[str, Any]) -> list[RenderableType]:
+    table = _table("width", "verdict", "equal", "best weights", "one model", "mixture", "cheapest remedy")
+    for section in case["sections"]:
+        summary = section["summary"]
+        kinds = ("equal_weights", "best_weights", "tchebycheff", "mixture")
+        table.add_row(
+            Text(str(section["width"])),
+            Text(section["badge"], style=_STYLES[section["status"]]),
+            *(Text(summary[kind], justify="right") for kind in kinds),
+            Text(f"{section['remedy']}: {section['remedy_worst']}"),
+        )
+    return [
+        Text(" ".join(case["overall"]), style="bold"),
+        Text(""),
+        table,
+        Text(case["summary"]),
+        Text(f"About: {case['about']}."),
+        _unsaid(case),
+    ]
+
+
+def _unsaid(part: dict[str, Any]) -> Text:
+    return Text(part["caveat"], style="dim")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

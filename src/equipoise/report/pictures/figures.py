@@ -1,0 +1,212 @@
+"""The pictures: a verdict in, plotly figures as plain dicts out.
+
+Two tasks: one panel. Three: a panel a pair, and the triangle of weights. More: parallel coordinates.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from ...core.records.audit import FrontPoint, Verdict
+from ..text import clean, share
+from .palette import MARKS, Mark, mark_of
+from .plot_parts import Figure, Panel, color_bar, hover_text, make_axis, make_layout, rounded, safe_name, triangle_axes
+
+__all__ = ["Point", "figures", "marks_present"]
+
+Point = tuple[Mark, FrontPoint]
+
+CLOUD_LIMIT = 600
+"""Most points of one crowded kind that are drawn; more would only hide each other and slow the page."""
+
+
+_LEVEL_LETTERS = 60
+"""Most letters of task names that stand side by side below parallel coordinates."""
+
+
+def figures(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
+    """The panels of one verdict; none where the record holds no points.
+
+    Args:
+        verdict: With its front.
+        tasks: Names, as in the record.
+    """
+    points = _thinned([(mark_of(point), point) for point in verdict.front])
+    if not points or (verdict.status == "nothing_to_trade" and _one_place(verdict.front)):
+        return []
+    if len(tasks) > 3:
+        return [_parallel(points, tasks)]
+    panels = [_pair(points, tasks, i, j) for i, j in itertools.combinations(range(len(tasks)), 2)]
+    if len(tasks) == 3:
+        panels.extend(_triangle(points, tasks))
+    return panels
+
+
+def _one_place(points: Sequence[FrontPoint]) -> bool:
+    """Whether all points would be drawn on each other: such a picture shows nothing."""
+    return len({tuple(share(loss) for loss in point.losses) for point in points}) == 1
+
+
+def marks_present(verdict: Verdict) -> list[Mark]:
+    """The marks that a legend must explain, in drawing order."""
+    present = {mark_of(point).name for point in verdict.front}
+    return [mark for mark in MARKS if mark.name in present]
+
+
+def _thinned(points: list[Point]) -> list[Point]:
+    kept: list[Point] = []
+    for mark in MARKS:
+        group = [pair for pair in points if pair[0].name == mark.name]
+        stride = -(-len(group) // CLOUD_LIMIT) if mark.cloud else 1
+        kept.extend(group[:: max(1, stride)])
+    return kept
+
+
+def _hover(mark: Mark, point: FrontPoint, tasks: Sequence[str]) -> str:
+    more = []
+    if point.weights is not None:
+        more.append("weights: " + " : ".join(f"{weight:.4f}" for weight in point.weights))
+    if mark.name == "hidden":
+        more.append(f"a mixture is better on every task by {share(point.gap)}")
+    return hover_text(mark.words, zip(tasks, map(share, point.losses), strict=True), *more)
+
+
+def _marker(mark: Mark) -> Figure:
+    marker: Figure = {"color": mark.color, "symbol": mark.symbol, "size": mark.size}
+    if mark.cloud:
+        return marker | {"opacity": 0.55 if mark.name == "any" else 0.85}
+    return marker | {"line": {"color": "page", "width": 1.5}}
+
+
+def _pair(points: Sequence[Point], tasks: Sequence[str], i: int, j: int) -> Panel:
+    traces: list[Figure] = []
+    for mark, group in _grouped(points):
+        order = sorted(group, key=lambda p: (p.losses[i], p.losses[j])) if mark.cloud else list(group)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [rounded(p.losses[i]) for p in order],
+                "y": [rounded(p.losses[j]) for p in order],
+                "marker": _marker(mark),
+                "hoverinfo": "text",
+                "hovertext": [_hover(mark, p, tasks) for p in order],
+            }
+        )
+    first, second = clean(tasks[i]), clean(tasks[j])
+    layout = make_layout(
+        xaxis=make_axis(f"{safe_name(tasks[i])}, loss", range=_range(points, i)),
+        yaxis=make_axis(f"{safe_name(tasks[j])}, loss", range=_range(points, j)),
+    )
+    alt = (
+        f"Scatter plot. Across: loss of {first}; upwards: loss of {second}; both in shares of variance, lower is "
+        f"better. {_seen(points, tasks, (i, j))}"
+    )
+    return {
+        "name": f"{first} against {second}",
+        "alt": alt,
+        "note": "",
+        "shape": "square",
+        "figure": {"data": traces, "layout": layout},
+    }
+
+
+def _range(points: Sequence[Point], task: int) -> list[float]:
+    """An axis that shows every point but the poorest of the sample of any models."""
+    told = [point.losses[task] for mark, point in points if mark.name != "any"]
+    values = told or [point.losses[task] for _, point in points]
+    low, high = min(values), max(values)
+    margin = 0.08 * (high - low) or 0.05
+    return [rounded(low - margin), rounded(high + margin)]
+
+
+def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
+    """The triangle of weights, coloured by the worst task; not drawn without weights."""
+    sums = [p for mark, p in points if mark.name == "weighted" and p.weights is not None]
+    if not sums:
+        return []
+    traces = [_ternary(sums, [_hover(mark_of(p), p, tasks) for p in sums])]
+    traces[0]["marker"] = {
+        "color": [rounded(max(p.losses)) for p in sums],
+        "colorscale": "Cividis",
+        "reversescale": True,
+        "size": 6,
+        "line": {"color": "faint", "width": 0.6},
+        "colorbar": color_bar("worst task"),
+    }
+    for mark, group in _grouped(points):
+        weighted = [p for p in group if p.weights is not None]
+        if mark.cloud or not weighted:
+            continue
+        traces.append(_ternary(weighted, [_hover(mark, p, tasks) for p in weighted]) | {"marker": _marker(mark)})
+    best = min(sums, key=lambda p: max(p.losses))
+    alt = (
+        "Triangle of weights: each corner gives all weight to one task; colour shows the loss of the worst task. "
+        f"Of the weights drawn, the best leave the worst task at {share(max(best.losses))}, the worst at "
+        f"{share(max(max(p.losses) for p in sums))}."
+    )
+    note = "The weights tried: each corner gives all weight to one task, the middle is equal weights."
+    figure = {"data": traces, "layout": triangle_axes(tasks)}
+    return [{"name": "Weights", "alt": alt, "note": note, "shape": "square", "figure": figure}]
+
+
+def _ternary(points: Sequence[FrontPoint], hover: list[str]) -> Figure:
+    weights = [p.weights or () for p in points]
+    sides = {side: [rounded(w[index]) for w in weights] for index, side in enumerate("abc")}
+    return {"type": "scatterternary", "mode": "markers", **sides, "hoverinfo": "text", "hovertext": hover}
+
+
+def _parallel(points: Sequence[Point], tasks: Sequence[str]) -> Panel:
+    """One line a model over all tasks; crowded kinds are one trace each, with gaps between the lines."""
+    positions = list(range(len(tasks)))
+    traces: list[Figure] = []
+    for mark, group in _grouped(points):
+        across: list[float | None] = []
+        upwards: list[float | None] = []
+        hover: list[str | None] = []
+        for point in group:
+            across += [*positions, None]
+            upwards += [*map(rounded, point.losses), None]
+            hover += [*[_hover(mark, point, tasks)] * len(tasks), None]
+        trace: Figure = {"type": "scatter", "x": across, "y": upwards}
+        if mark.cloud:
+            width, opacity = (1, 0.18) if mark.name == "any" else (1, 0.35)
+            trace |= {"mode": "lines", "line": {"color": mark.color, "width": width}, "opacity": opacity}
+            trace |= {"hoverinfo": "skip"}
+        else:
+            trace |= {"mode": "lines+markers", "line": {"color": mark.color, "width": 2}, "marker": _marker(mark)}
+            trace |= {"hoverinfo": "text", "hovertext": hover}
+        traces.append(trace)
+    names: Mapping[str, object] = {
+        "tickvals": positions,
+        "ticktext": [safe_name(name, 14) for name in tasks],
+        "tickangle": -35 if sum(min(len(name), 14) for name in tasks) > _LEVEL_LETTERS else 0,
+        "range": [-0.3, len(tasks) - 0.7],
+    }
+    layout = make_layout(xaxis=make_axis("", **names), yaxis=make_axis("loss, share of variance", rangemode="tozero"))
+    alt = (
+        "Parallel coordinates: one line a model, one position a task; height is the loss in shares of variance, "
+        f"lower is better. {_seen(points, tasks, tuple(positions))}"
+    )
+    note = "One line a model; lower is better."
+    return {
+        "name": "All tasks",
+        "alt": alt,
+        "note": note,
+        "shape": "wide",
+        "figure": {"data": traces, "layout": layout},
+    }
+
+
+def _grouped(points: Sequence[Point]) -> list[tuple[Mark, list[FrontPoint]]]:
+    groups = [(mark, [point for owner, point in points if owner.name == mark.name]) for mark in MARKS]
+    return [(mark, group) for mark, group in groups if group]
+
+
+def _seen(points: Sequence[Point], tasks: Sequence[str], shown: tuple[int, ...]) -> str:
+    """The marked points of a picture as a sentence, for readers who do not see it."""
+    told = []
+    for mark, point in points:
+        if not mark.cloud:
+            values = ", ".join(f"{clean(tasks[i])} {share(point.losses[i])}" for i in shown)
+            told.append(f"{mark.words}: {values}")
+    return f"Marked: {'; '.join(told)}." if told else "No single point is marked."

@@ -1,0 +1,54 @@
+"""A recorded training as one self-contained HTML page, as Markdown, and for the console."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ...core.records.training import Notice, TrainingRecord
+from ..audit.markdown import markdown_text
+from ..page import render_page
+from .collect import collect_training
+
+__all__ = ["render_training_console", "render_training_html", "render_training_markdown"]
+
+
+def render_training_html(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> str:
+    """The page: it loads nothing and holds no date.
+
+    Args:
+        record: As read back.
+        found: Notices from comparisons with other runs.
+        title: Of the page.
+    """
+    page = collect_training(record, found, title)
+    return render_page("training.html", page, drawn=bool(page["panels"]), styles=("report.css", "training.css"))
+
+
+def render_training_markdown(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> str:
+    """The same as Markdown: sentences and tables, no pictures."""
+    return markdown_text("training.md", collect_training(record, found, title))
+
+
+def render_training_console(record: TrainingRecord, found: Sequence[Notice] = ()) -> RenderableType:
+    """The notices and the table of tasks as something that rich prints; names are plain text here."""
+    page = collect_training(record, found)
+    parts: list[RenderableType] = [Text(page["lead"], style="bold"), Text(page["headline"])]
+    for notice in page["notices"]:
+        parts += [Text(""), Text(notice["words"]), Text(f"What to do: {notice['remedy']}", style="dim")]
+    parts += [Text(""), _tasks(page), Text(page["gradients"], style="dim")]
+    parts += [Text(f"{row['status']}: {row['steps']} steps ({row['share']})") for row in page["counts"]]
+    parts += [Text(sentence) for sentence in page["time"]]
+    return Group(*parts)
+
+
+def _tasks(page: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("task", "first loss", "lowest", "last", "weight", "gradient", "share of update", "present"):
+        table.add_column(column, overflow="fold")
+    for task in page["tasks"]:
+        keys = ("name", "first", "lowest", "last", "weights", "norm", "share", "present")
+        table.add_row(*(Text(task[key]) for key in keys))
+    return table

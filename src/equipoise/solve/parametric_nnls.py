@@ -1,0 +1,122 @@
+"""A path of non-negative least-squares problems in one parameter, and the one point of it that is asked for."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .nnls import Complementarity, Mask, solve_positive
+
+__all__ = ["Level", "LevelPath"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_JOINT = 12  # exchanges of support and level together, before the safeguarded search
+_SEARCH = 200
+
+Array = NDArray[np.float64]
+Level = Callable[[Array, Array], float | None]
+"""For the line t * first - second of one support: the t that the answer has on it, or None."""
+
+
+class LevelPath(NamedTuple):
+    """The solutions z(t) of z >= 0, M z + e - t s >= 0, complementary, with M = C + s s^T: piecewise linear in t.
+
+    Attributes:
+        kernel: Of M, regular even where the gradients hold 0 in their hull.
+        inverse: s, (k,), positive: one over the gradients' norms, in units of the largest.
+        offset: e, (k,).
+    """
+
+    kernel: Complementarity
+    inverse: Array
+    offset: Array
+
+    def line(self, basic: Mask) -> tuple[Array, Array] | None:
+        """On a support: z(t) = t * first - second."""
+        support = basic.nonzero()[0]
+        if not len(support):
+            return None
+        whole = len(support) == len(basic)
+        block = self.kernel.matrix if whole else self.kernel.matrix.take(support, 0).take(support, 1)
+        system = solve_positive(block, np.stack([self.inverse[support], self.offset[support]], axis=1))
+        if system is None:
+            return None
+        first, second = np.zeros((2, len(basic)))
+        first[support], second[support] = system[0].T
+        return first, second
+
+    def find(self, level: Level) -> tuple[Array, Mask, bool] | None:
+        """The z at the t that `level` asks for: guess a support, take its t, exchange what has the wrong sign.
+
+        Args:
+            level: For the line t * first - second, the t that the answer has on it, or None.
+
+        Returns:
+            z, its support, whether it is unique; None where the exchanges do not end.
+        """
+        k = len(self.offset)
+        first = self.offset / self.inverse  # where on the path each entry would enter alone
+        basic = first <= np.median(first)
+        fewest, patience = k + 1, 4
+        for _ in range(_JOINT):
+            line = self.line(basic)
+            t = None if line is None else level(*line)
+            if line is None or t is None:
+                return None
+            value = t * line[0] - line[1]
+            slack = self.kernel.matrix @ value + (self.offset - t * self.inverse)
+            noise = 8 * k * _EPS * (1.0 + abs(t) + float(np.abs(value).sum()))
+            wrong = np.where(basic, value < 0, slack < -noise)
+            count = int(np.count_nonzero(wrong))
+            if not count:
+                outside = slack[~basic]
+                unique = not len(outside) or float(outside.min()) > noise
+                return value, basic, unique or self.kernel.full_rank
+            if count < fewest:
+                fewest, patience = count, 4
+            elif patience:
+                patience -= 1
+            else:
+                wrong[: wrong.nonzero()[0][-1]] = False
+            basic = basic ^ wrong
+            if not basic.any():
+                basic[int(np.argmin(first))] = True  # the path begins with this entry
+        return None
+
+    def search(self, level: Level, excess: Callable[[Array], float]) -> tuple[Array, Mask, bool, bool]:
+        """The same by bracketing: `excess` rises along the path, and each piece proposes its own t.
+
+        Returns:
+            z, its support, whether it is unique, and whether the search ended.
+        """
+        low = float((self.offset / self.inverse).min())  # there z = 0
+        width = max(1.0, abs(low))
+        high = np.inf
+        t = low + width
+        start: Mask | None = None
+        for _ in range(_SEARCH):
+            found = self.kernel.solve(self.offset - t * self.inverse, start)
+            start = basic = found.basic
+            over = excess(found.value)
+            if over > 0:
+                high = t
+            else:
+                low = t
+            line = self.line(basic)
+            proposed = None if line is None else level(*line)
+            if line is not None and proposed is not None:
+                value = proposed * line[0] - line[1]
+                shift = float(np.abs(value - found.value).max())
+                if shift <= 4 * _EPS * len(value) * float(np.abs(value).max(initial=0.0)):
+                    return np.maximum(value, 0.0), basic, found.unique, True
+            if np.isfinite(high) and high - low <= 2 * _EPS * max(abs(low), abs(high)):
+                return found.value, basic, found.unique, found.solved
+            if proposed is not None and low < proposed < high:
+                t = proposed
+            elif np.isfinite(high):
+                t = 0.5 * (low + high)
+            else:
+                width *= 4
+                t = low + width
+        return found.value, basic, found.unique, False

@@ -1,0 +1,1 @@
+"""Training: what is recorded of it."""

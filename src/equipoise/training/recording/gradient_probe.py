@@ -1,0 +1,125 @@
+"""The tasks' gradients at one step, for methods that do not compute them: measured beside the training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...core.records.training import MOST_PAIRED, GradientLine, Place
+from ...engine.blocks.dense import Jacobian
+from ...engine.graph.autograd_graph import leaves_behind, tensor_hooks_off
+
+__all__ = ["MOST_BYTES", "describe_gradients", "measure_gramian", "numbers"]
+
+MOST_BYTES = 2**30
+"""A measurement holds k gradients at once; where these are larger it is left out."""
+
+
+def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) -> Tensor | None:
+    """Inner products of the losses' gradients on shared parameters; nothing else is touched.
+
+    One backward pass a loss, over a graph that stays; no ``.grad`` is written, no hook of a parameter runs, no random
+    number is drawn (a checkpointed layer repeats its own).
+
+    Args:
+        losses: Scalars with their graph.
+        shared: Ids of the parameters to look at; None for those with a gradient from two losses that is not exactly
+            zero.
+
+    Returns:
+        (k, k), float64; zeros where nothing is shared. None where k gradients take more than `MOST_BYTES`, or the graph
+        cannot be walked twice (compiled with donated buffers).
+
+    Example:
+        >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> measure_gramian([w.sum(), (3 * w[0])])
+        tensor([[2., 3.],
+                [3., 9.]], dtype=torch.float64)
+    """
+    leaves = leaves_behind(losses)
+    if shared is not None:
+        leaves = [leaf for leaf in leaves if id(leaf) in shared]
+    if len(losses) * sum(leaf.numel() * leaf.element_size() for leaf in leaves) > MOST_BYTES:
+        return None
+    if not leaves:
+        return torch.zeros(len(losses), len(losses), dtype=torch.float64)
+    rows: list[tuple[Tensor | None, ...]] = []
+    with tensor_hooks_off(leaves):
+        for loss in losses:
+            try:
+                rows.append(
+                    torch.autograd.grad(loss, leaves, torch.ones_like(loss), retain_graph=True, allow_unused=True)
+                )
+            except RuntimeError as error:
+                if "donated buffer" in str(error):
+                    return None
+                raise
+    if shared is None and len(losses) > 1:
+        kept = _reached_twice(rows)
+        leaves = [leaves[number] for number in kept]
+        rows = [tuple(row[number] for number in kept) for row in rows]
+    return Jacobian(leaves, rows).gramian()
+
+
+def describe_gradients(
+    gramian: Tensor, weights: NDArray[np.float64] | None, rows: Sequence[int], k: int, measured: bool, at: Place
+) -> GradientLine:
+    """A Gramian in the words of a record.
+
+    Args:
+        gramian: (m, m) of the present tasks.
+        weights: (m,), or None.
+        rows: Their positions among all tasks.
+        k: Number of all tasks.
+        measured: Whether the record measured it.
+        at: Where it was taken.
+    """
+    matrix = gramian.detach().cpu().numpy().astype(np.float64)
+    norms = np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
+    shares = to_update = None
+    if weights is not None:
+        sizes = np.abs(weights) * norms
+        pulls, square = matrix @ weights, float(weights @ matrix @ weights)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = numbers(sizes / sizes.sum(), rows, k)
+            to_update = numbers(np.clip(pulls / (norms * np.sqrt(max(square, 0.0))), -1.0, 1.0), rows, k)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosines = np.clip(matrix / np.outer(norms, norms), -1.0, 1.0)
+    pairs = cosines[np.triu_indices(len(matrix), 1)]
+    finite = pairs[np.isfinite(pairs)]
+    whole = np.full((k, k), np.nan)
+    whole[np.ix_(rows, rows)] = cosines
+    upper = whole[np.triu_indices(k, 1)]
+    return GradientLine(
+        at=at,
+        measured="by the record" if measured else "by the method",
+        norms=numbers(norms, rows, k) or (),
+        shares=shares,
+        to_update=to_update,
+        cosines=numbers(upper, range(len(upper)), len(upper)) if k <= MOST_PAIRED else None,
+        conflicting=float((finite < 0).mean()) if len(finite) else None,
+    )
+
+
+def numbers(values: NDArray[np.float64], rows: Sequence[int], k: int, digits: int = 6) -> tuple[float | None, ...]:
+    """Values at their positions among k; None elsewhere and where not finite; rounded to so many digits.
+
+    Example:
+        >>> numbers(np.array([0.5, np.nan]), [0, 2], 3)
+        (0.5, None, None)
+    """
+    found: list[float | None] = [None] * k
+    for row, value in zip(rows, values.tolist(), strict=True):
+        found[row] = float(f"{value:.{digits}g}") if np.isfinite(value) else None
+    return tuple(found)
+
+
+def _reached_twice(rows: Sequence[Sequence[Tensor | None]]) -> list[int]:
+    """Columns in which at least two rows are not exactly zero; the numbers are read in one go."""
+    zero = torch.zeros((), dtype=torch.int64)
+    counts = [[zero if block is None else block.count_nonzero() for block in row] for row in rows]
+    device = next((block.device for row in rows for block in row if block is not None), zero.device)
+    table = torch.stack([torch.stack([count.to(device) for count in row]) for row in counts])
+    return torch.nonzero((table > 0).sum(dim=0) > 1).ravel().tolist()
