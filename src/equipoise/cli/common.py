@@ -154,10 +154,18 @@ def command_line(command: str, *arguments: str, **options: object) -> str:
             words.append(flag)
         elif isinstance(value, tuple) and value:
             plain = all(name and name == name.strip() and not set(name) & set(',"') for name in value)
-            words += [flag, ",".join(value)] if plain else [part for name in value for part in (flag, name)]
+            names = (",".join(value),) if plain else value
+            if len(names) == 1 and not plain:  # one name that would be split at its comma
+                names = ('"' + names[0].replace('"', '""') + '"',)
+            words += [word for name in names for word in _with_value(flag, name)]
         elif value not in (None, False, ()):
-            words += [flag, str(value)]
+            words += _with_value(flag, str(value))
     return shlex.join(words)
+
+
+def _with_value(flag: str, value: str) -> list[str]:
+    """A value that begins with a dash would be taken for an option."""
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
 def show(renderable: "RenderableType") -> None:

@@ -8,11 +8,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from .columns import ColumnCard
+
 __all__ = [
     "SENSITIVE_DIGITS",
     "About",
     "AuditRecord",
     "Bootstrap",
+    "ColumnCard",
     "Condition",
     "DataCard",
     "Effect",
@@ -271,6 +274,7 @@ class DataCard(_Record):
         inputs: Encoded input columns.
         steps: What was done to inputs and targets, one sentence each.
         warnings: What the reader should doubt, one sentence each.
+        columns: How each column was read; empty in records of earlier versions.
     """
 
     name: str
@@ -280,6 +284,7 @@ class DataCard(_Record):
     inputs: int
     steps: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    columns: tuple[ColumnCard, ...] = ()
 
 
 class Pictures(_Record):

@@ -27,6 +27,7 @@ from .captions import (
     width_words,
 )
 from .choosing import MOST_SECTIONS, MOST_TASKS, recommended, sections_shown, tasks_shown
+from .columns import column_rows
 from .glossary import explained, glossary
 
 __all__ = ["collect"]
@@ -99,6 +100,7 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "task_count": len(names),
         "most_tasks": MOST_TASKS,
         "data": _data(record),
+        "columns": column_rows(record.data.columns),
         "tasks": [_task(record, index) for index in range(len(record.tasks))],
         "correlations": correlation_table(record),
         "overall": overall(record),
