@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
 	@# torch first and by its exact version, so that the resolver never reaches for another build
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,plots]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,plots,tables]"
 	touch $(STAMP)
 
 demo: $(STAMP)
