@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+LOWEST := .venv-lowest
 
-.PHONY: demo test check lint types bench docs clean
+.PHONY: demo test test-lowest check lint types bench docs clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -12,7 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
 	@# torch first and by its exact version, so that the resolver never reaches for another build
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,plots]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,plots,tables]"
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -22,6 +23,19 @@ test: lint types check
 
 check: $(STAMP)
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The suite on the lowest versions that pyproject.toml allows, but for torch: that is the version at hand.
+test-lowest: $(LOWEST)/.installed
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist worksteal
+
+$(LOWEST)/.installed: pyproject.toml constraints.txt tests/lowest.py
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade -c constraints.txt pip
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints.txt torch
+	$(LOWEST)/bin/python tests/lowest.py > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet -r $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --no-deps -e .
+	touch $@
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -39,4 +53,4 @@ docs: $(STAMP)
 	$(BIN)/sphinx-build -W -b html docs docs/_build
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/gallery
+	rm -rf $(VENV) $(LOWEST) build dist docs/_build docs/gallery

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .errors import InputError, LossError, NonFiniteError, SettingError, TaskError, listed
+from .core.numbers import real_numbers
+from .errors import GramianError, InputError, LossError, NonFiniteError, SettingError, TaskError, listed
 from .solve.equilibrate import as_gramian
 from .solve.min_norm import min_norm_point
 
@@ -77,7 +78,7 @@ def diagnose_gradients(gramian: object, losses: object = None, weights: object =
         >>> found.conflicting_share, found.shares
         (1.0, array([0., 1.]))
     """
-    matrix = as_gramian(_array(gramian))
+    matrix = as_gramian(real_numbers(gramian, "`gramian`", GramianError, "pass a (k, k) array or tensor"))
     k = len(matrix)
     norms = np.sqrt(np.diagonal(matrix))
     live = norms > 0
@@ -276,12 +277,8 @@ def _stationarity(matrix: Array, norms: Array) -> float:
     return float(np.sqrt(max(float(weights @ matrix @ weights), 0.0)) / norms.max())
 
 
-def _array(values: object) -> object:
-    return values.detach().double().cpu().numpy() if isinstance(values, Tensor) else values
-
-
 def _vector(values: object, argument: str, k: int) -> Array:
-    vector = np.asarray(_array(values), dtype=np.float64)
+    vector = real_numbers(values, f"`{argument}`", InputError, "pass one number a task")
     if vector.shape != (k,):
         raise InputError(f"`{argument}` must hold one number for each of the {k} tasks; got shape {vector.shape}.")
     if not np.isfinite(vector).all():

@@ -2,8 +2,7 @@
 
 import pytest
 
-from equipoise.audits.widths.optima import Solutions, in_shares
-from equipoise.linear import LinearProblem, audit_problem, scalarized, width_summary
+from equipoise.linear import LinearProblem, audit_problem, width_summary
 
 
 def problem_of(sarcos, *joints):
@@ -24,19 +23,32 @@ def test_not_enough_is_said_with_the_known_numbers(conflict):
     verdict = conflict[0]
     assert verdict.status == "not_enough"
     steps = rungs(verdict)
-    known = {"equal_weights": 0.917, "tchebycheff": 0.645, "mixture": 0.601, "wider": 0.206, "separate": 0.141}
-    for kind, worst in known.items():
+    known = {"equal_weights": 0.776, "tchebycheff": 0.537, "mixture": 0.503, "wider": 0.112, "separate": 0.0}
+    for kind, excess in known.items():
+        assert steps[kind].worst_excess == pytest.approx(excess, abs=5e-4)
+    raw = {"equal_weights": 0.917, "tchebycheff": 0.679, "mixture": 0.644, "wider": 0.253, "separate": 0.141}
+    for kind, worst in raw.items():
         assert steps[kind].worst == pytest.approx(worst, abs=5e-4)
-    assert steps["best_weights"].worst == pytest.approx(0.7077, abs=1e-3)
+    # the infimum over weights is 0.5986, at a tie; what is handed out has an optimum of its own
+    assert 0.5986 <= steps["best_weights"].worst_excess < 0.5996
     assert (steps["mixture"].models, steps["wider"].width, steps["separate"].models) == (2, 2, 3)
     assert verdict.ladder[verdict.remedy].kind == "wider"
     assert steps["best_weights"].weight_digits >= 3
-    assert verdict.headline == "A weighted sum is not enough."
-    assert verdict.words.startswith(
-        "A weighted sum is not enough. The worst task stays at 0.708 of its variance for the best weights found "
-        f"({steps['best_weights'].solves:,} solves); one model reaches 0.645 (Tchebycheff), a mixture of two 0.601. "
-        "Tasks in conflict: joint0, joint4, joint6 (margin .20). "
-        "Cheapest remedy: width 2, where a weighted sum gives 0.206."
+    weights = ", ".join(
+        f"'{name}': {weight:.{steps['wider'].decimals}f}"
+        for name, weight in zip(("joint0", "joint4", "joint6"), steps["wider"].weights, strict=True)
+    )
+    assert verdict.headline == (
+        f"A weighted sum is not enough; share a layer of width 2 and train with the weights {{{weights}}}: against "
+        "equal weights at width 1 joint4 gains 0.664, joint0 0.335 and joint6 0.054; no task pays (shares of variance)."
+    )
+    assert verdict.words == (
+        f"{verdict.headline} The largest excess (a task's loss above that of a model of its own, in shares of its "
+        "variance) falls from 0.776 (joint4) to 0.112 (joint0 and joint6), the largest loss falls from 0.917 to 0.253. "
+        f"The best weights found ({steps['best_weights'].solves:,} solves) leave it at "
+        f"{steps['best_weights'].worst_excess:.3f}; one model reaches 0.537 (Tchebycheff), a mixture of two 0.503. "
+        "Tasks in conflict: joint0, joint4, joint6 (margin .20). To come within 0.01 of the best weights found at "
+        "width 1, weights must be right to 3 digits."
     )
 
 
@@ -65,21 +77,20 @@ def test_at_width_two_weights_are_enough_and_at_three_nothing_is_left_to_trade(c
 def test_enough_but_not_with_equal_weights_is_said_with_the_known_numbers(sarcos):
     (verdict,) = audit_problem(problem_of(sarcos, 2, 3, 5), [1])
     assert verdict.status == "enough"
-    assert verdict.words.startswith("A weighted sum is enough, but not equal weights: ")
-    assert "bring the worst task to 0.599 of its variance; no single model of this width does better." in verdict.words
-    assert verdict.words.endswith("Equal weights leave joint5 at 0.993.")
+    assert verdict.words.startswith(
+        "A weighted sum is enough, but not equal weights; train with the weights {'joint2': 0."
+    )
+    assert "against equal weights joint5 gains 0.29" in verdict.headline
+    assert (
+        "falls from 0.711 (joint5) to 0.418 (all tasks), the largest loss falls from 0.993 to 0.699." in verdict.words
+    )
+    assert "it is 0.418; no single model of this width does better." in verdict.words
+    assert (
+        "every single model of it leaves some task at least 0.418 of its variance above its own best" in verdict.words
+    )
     assert verdict.ladder[verdict.remedy].kind == "best_weights"
     assert verdict.condition.status == "holds"
     assert verdict.effect.exactness == "exact"
-
-
-def test_weights_that_are_written_in_words_give_what_is_said(sarcos):
-    problem = problem_of(sarcos, 2, 3, 5)
-    here = Solutions(in_shares(problem)).at(1)
-    assert here.written is not None
-    losses = problem.total - scalarized(problem.gramian, here.written, 1).captured
-    assert losses.max() == pytest.approx(0.599, abs=0.01)
-    assert losses.max() == pytest.approx(here.worst_written, abs=1e-9)
 
 
 def test_no_symbols_are_in_the_words(conflict):
@@ -95,4 +106,4 @@ def test_all_widths_of_all_joints_have_a_verdict(sarcos):
     assert verdicts[-1].status == "nothing_to_trade"
     excess = [rungs(verdict)["equal_weights"].worst_excess for verdict in verdicts]
     assert excess == sorted(excess, reverse=True)
-    assert "no task more than 0.01 of its variance against a model of its own is 6:" in width_summary(verdicts, 7)
+    assert "no task more than 0.01 of its variance against a model of its own is 5:" in width_summary(verdicts, 7)

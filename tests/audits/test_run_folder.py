@@ -7,26 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from equipoise import audit
 from equipoise.audits import run_folder
 from equipoise.audits.run_folder import RunConfig, RunFolder, read_records, slug
+from equipoise.core.files import LOCK
 from equipoise.core.records.as_json import records_from_json, records_to_json
-from equipoise.core.records.audit import AuditRecord, DataCard
 from equipoise.errors import RunFolderError
 
 CONFIG = RunConfig(command="audit", version="0.1.0", data="toy.csv", sha256="ab", targets=("a", "b"), width=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def record():
-    return AuditRecord(
-        title="toy é",
-        command="equipoise audit toy.csv --targets a,b",
-        data=DataCard(name="toy", source="typed in", rows=3, rows_used=3, inputs=1, steps=()),
-        tasks=(),
-        verdicts=(),
-        smallest_width=1,
-        versions={},
-    )
+    return audit("linnerud", width=1, title="toy é", command="equipoise audit linnerud --width 1")
 
 
 @pytest.fixture
@@ -37,7 +30,8 @@ def written(tmp_path, record):
 
 
 def contents(path: Path):
-    return {entry.name: entry.read_bytes() for entry in path.iterdir()}
+    """What lies there, but for the lock."""
+    return {entry.name: entry.read_bytes() for entry in path.iterdir() if entry.name != LOCK}
 
 
 def test_a_new_folder_holds_config_record_and_report(written, record):
@@ -127,8 +121,9 @@ def test_a_file_in_the_way_is_named(tmp_path):
         RunFolder(tmp_path / "run", CONFIG)
 
 
-def test_a_missing_parent_is_named(tmp_path):
-    with pytest.raises(RunFolderError, match=r"parent .*nowhere.* does not exist"):
+def test_a_parent_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "nowhere").write_text("")
+    with pytest.raises(RunFolderError, match=r"cannot be made: .*nowhere.* is a file"):
         RunFolder(tmp_path / "nowhere" / "run", CONFIG)
 
 
@@ -153,7 +148,7 @@ def test_a_disk_that_refuses_leaves_the_old_files_and_no_temporary_one(written, 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_folder.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunFolderError, match="No space left on device"):
         RunFolder(written, CONFIG).write([record], "new")
     assert contents(written) == before

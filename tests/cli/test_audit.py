@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_another_configuration_or_changed_data_is_refused(run, table):
         (["toy.csv", "--targets", "a"], "two"),
         (["toy.csv", "--targets", "a,a"], "'a'"),
         (["toy.csv", "--targets", "a,b", "--width", "0"], "width"),
-        (["toy.csv", "--targets", "a,b", "-o", "no/where"], "does not exist"),
+        (["toy.csv", "--targets", "a,b", "-o", "toy.csv/where"], "is a file"),
         (["toy.csv", "--targets", "a,b", "-o", "toy.csv"], "is a file"),
         (["toy.csv", "--targets", "a,b", "-o", "."], "not written by equipoise"),
     ],
@@ -136,3 +137,106 @@ def test_report_on_a_foreign_folder_is_refused(run, table):
     done = run("report", ".")
     assert done.exit_code == 2
     assert "not written by equipoise" in done.stderr
+
+
+def test_an_interrupted_audit_goes_on_and_ends_with_the_same_record(run, table, monkeypatch):
+    from equipoise.audits import assemble as library
+
+    asked = ("audit", "toy.csv", "-t", "a,b", "--bootstraps", "3", "-q")
+    assert run(*asked, "-o", "whole").exit_code == 0
+    judge, resample, calls = library.verdict_at, library._resample, []
+
+    def stopped(solutions, width, **named):
+        calls.append(width)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return judge(solutions, width, **named)
+
+    def counted(*arguments):
+        calls.append("resample")
+        return resample(*arguments)
+
+    module = sys.modules["equipoise.cli.audit"]
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    monkeypatch.setattr(library, "verdict_at", stopped)
+    halted = run(*asked, "-o", "out")
+    assert halted.exit_code == 130
+    assert "the same command goes on" in halted.stderr
+    names = [json.loads(line)[0] for line in (table.parent / "out/parts.jsonl").read_text().splitlines()]
+    assert names == ["resample 0", "resample 1", "resample 2", "width 1"]
+    monkeypatch.setattr(library, "_resample", counted)
+    assert run(*asked, "-o", "out").exit_code == 0
+    assert calls == [1, 2, 2]
+    for name in ("record.json", "report.html"):
+        assert (table.parent / "out" / name).read_bytes() == (table.parent / "whole" / name).read_bytes()
+    assert sorted(path.name for path in (table.parent / "out").iterdir()) == [
+        "config.json",
+        "record.json",
+        "report.html",
+    ]
+
+
+def test_a_short_audit_that_is_interrupted_leaves_nothing(run, table, monkeypatch):
+    from equipoise.audits import assemble as library
+
+    def stopped(*arguments, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(library, "verdict_at", stopped)
+    assert run("audit", "toy.csv", "-t", "a,b", "-q", "-o", "out").exit_code == 130
+    assert not (table.parent / "out").exists()
+
+
+def test_the_first_output_says_how_each_column_was_read(run, table):
+    lines = table.read_text().splitlines()
+    cells = lines[2].split(",")
+    lines[2] = ",".join(["-", *cells[1:]])
+    table.write_text("\n".join(lines) + "\n")
+    done = run("audit", table, "--targets", "a,b", "--width", "1", "-o", "out")
+    assert done.exit_code == 0, done.stderr
+    out = done.stdout.splitlines()
+    assert out[0] == "How I read your columns"
+    assert out[1].split() == ["column", "role", "holds", "missing", "what", "was", "done"]
+    assert out[2].split("  ")[0] == cells_name(lines[0])
+    assert "1" in out[2].split()
+    assert "'-' taken as missing; gaps filled with the mean and marked" in out[2]
+    record = AuditRecord.model_validate_json((table.parent / "out/record.json").read_text())
+    assert [card.role for card in record.data.columns].count("target") == 2
+    assert record.data.columns[0].missing == 1
+    assert "How your columns were read" in (table.parent / "out/report.html").read_text()
+
+
+def cells_name(header):
+    return header.split(",")[0]
+
+
+def test_options_about_reading_are_followed_recorded_and_repeated(run, table):
+    text = table.read_text().replace(".", "@").replace(",", ";").replace("@", ",")
+    lines = ["a title", text.splitlines()[0].replace('"c; in cm"', "c"), *text.splitlines()[1:]]
+    lines[5] = ";".join(["-999", *lines[5].split(";")[1:]])
+    (table.parent / "german.csv").write_text("\n".join(lines) + "\n")
+    arguments = ("--sep", ";", "--decimal", ",", "--skip-rows", "1", "--na=-999", "--targets", "a,b", "--width", "1")
+    done = run("audit", "german.csv", *arguments, "-o", "one")
+    assert done.exit_code == 0, done.stderr
+    record = AuditRecord.model_validate_json((table.parent / "one/record.json").read_text())
+    assert record.data.columns[0].missing == 1
+    config = json.loads((table.parent / "one/config.json").read_text())
+    assert config["reading"] == {"sep": ";", "decimal": ",", "na": ["-999"], "skip_rows": 1}
+    words = shlex.split(record.command)
+    assert run(*words[1:], "-o", "two").exit_code == 0
+    assert (table.parent / "one/record.json").read_bytes() == (table.parent / "two/record.json").read_bytes()
+    other = run("audit", "german.csv", *arguments[:-2], "--categorical", "x2", "-o", "one")
+    assert other.exit_code == 2
+    assert "reading" in other.stderr
+
+
+def test_a_config_and_a_record_of_an_earlier_version_still_load(run, table):
+    assert run("audit", table, "--targets", "a,b", "--width", "1", "-o", "out").exit_code == 0
+    for name, key in (("config.json", "reading"), ("record.json", "columns")):
+        path = table.parent / "out" / name
+        content = json.loads(path.read_text())
+        (content if name == "config.json" else content["data"]).pop(key)
+        path.write_text(json.dumps(content))
+    done = run("audit", table, "--targets", "a,b", "--width", "1", "-o", "out")
+    assert done.exit_code == 0, done.stderr
+    assert run("report", "out").exit_code == 0

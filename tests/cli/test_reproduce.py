@@ -72,15 +72,127 @@ def test_unknown_triples_and_missing_folders_are_input_errors(run, triple):
     assert run("reproduce", "survey", "--data", triple).exit_code == 2
 
 
-def test_the_survey_says_why_a_set_has_no_row_of_its_own(run, triple, data_folder, monkeypatch):
+def two_tables(folder):
+    """A folder of two tables of four targets, one of them in a folder of its own, and one without targets."""
+    generator = np.random.default_rng(5)
+    (folder / "tables/more").mkdir(parents=True)
+    for place in ("tables/one.csv", "tables/more/two.csv", "tables/three.csv"):
+        x = generator.normal(size=(80, 3))
+        y = x @ generator.normal(size=(3, 4)) + 0.3 * generator.normal(size=(80, 4))
+        lines = ["x0,x1,x2,a,b,c,d", *(",".join(f"{v:.6f}" for v in row) for row in np.hstack([x, y]))]
+        (folder / place).write_text("\n".join(lines) + "\n")
+    named = {"one.csv": ["a", "b", "c", "d"], "more/two.csv": ["a", "b", "c"]}
+    (folder / "tables/targets.json").write_text(json.dumps(named))
 
-    from equipoise.audits.studies import surveying as library
 
-    monkeypatch.setattr(library, "SETS", [entry for entry in library.SETS if entry.read is None])
-    done = run("reproduce", "survey", "--data", data_folder, "--json", "-o", "s")
+SURVEY = ("reproduce", "survey", "--data", "tables", "--directions", "2")
+
+
+def test_the_survey_takes_any_folder_and_says_why_a_table_has_no_numbers(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    two_tables(tmp_path)
+    done = run(*SURVEY, "--json", "-o", "s")
     assert done.exit_code == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
-    assert {row["note"] for row in rows} == {
-        "two tasks: the condition never fails (proved)",
-        "each row belongs to one task: there are no shared inputs to survey",
+    sizes = {
+        row["data"]: [(r["size"], r["width"], r["subsets"]) for r in rows if r["data"] == row["data"]] for row in rows
     }
+    assert sizes["one.csv"] == [(3, 1, 4), (3, 2, 4), (4, 1, 1), (4, 2, 1), (4, 3, 1)]
+    assert sizes["more/two.csv"] == [(3, 1, 1), (3, 2, 1)]
+    assert [row["note"] for row in rows if row["data"] == "three.csv"] == [
+        "no targets named: add 'three.csv' to targets.json"
+    ]
+
+
+def test_an_interrupted_survey_keeps_its_parts_and_ends_with_the_same_record(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    two_tables(tmp_path)
+    assert run(*SURVEY, "-o", "whole").exit_code == 0
+    from equipoise.audits.studies import surveying as library
+
+    judge, calls = library.condition, []
+
+    def stopped(gramian, width):
+        calls.append(width)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return judge(gramian, width)
+
+    monkeypatch.setattr(library, "condition", stopped)
+    halted = run(*SURVEY, "-o", "s")
+    assert halted.exit_code == 130
+    assert "the same command goes on" in halted.stderr
+    assert len((tmp_path / "s/parts.jsonl").read_text().splitlines()) == 7
+    assert "7 of its parts are kept" in run("report", "s").stderr
+    with (tmp_path / "s/parts.jsonl").open("a") as file:
+        file.write('["torn", [')
+    again = run(*SURVEY, "-o", "s")
+    assert again.exit_code == 0, again.stderr
+    assert len(calls) == 8 + (13 - 7)
+    assert (tmp_path / "s/record.json").read_bytes() == (tmp_path / "whole/record.json").read_bytes()
+    assert not (tmp_path / "s/parts.jsonl").exists()
+
+
+def test_an_interrupted_experiment_goes_on(run, triple, monkeypatch):
+    from equipoise.audits.studies import experiment as library
+
+    assert run(*ARGUMENTS, "-o", "whole").exit_code == 0
+    one, calls = library._triple, []
+
+    def stopped(problem, width, *rest):
+        calls.append(width)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return one(problem, width, *rest)
+
+    monkeypatch.setattr(library, "_triple", stopped)
+    assert run(*ARGUMENTS, "-o", "s").exit_code == 130
+    assert run(*ARGUMENTS, "-o", "s").exit_code == 0
+    assert calls == [1, 2, 2]
+    assert (triple / "s/record.json").read_bytes() == (triple / "whole/record.json").read_bytes()
+
+
+def test_tables_without_named_targets_are_refused_with_what_to_write(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    two_tables(tmp_path)
+    (tmp_path / "tables/targets.json").unlink()
+    done = run(*SURVEY, "-o", "s")
+    assert done.exit_code == 2
+    assert "targets.json" in done.stderr
+    assert "'more/two.csv', 'one.csv', 'three.csv'" in done.stderr
+    (tmp_path / "tables/targets.json").write_text('{"absent.csv": ["a", "b"]}')
+    assert "'absent.csv'" in run(*SURVEY, "-o", "s").stderr
+    (tmp_path / "tables/targets.json").write_text('{"one.csv": "a"}')
+    assert run(*SURVEY, "-o", "s").exit_code == 2
+    assert not (tmp_path / "s").exists()
+
+
+def test_report_shows_what_reproduce_wrote_and_overwrite_goes_both_ways(run, triple):
+    assert run(*ARGUMENTS, "-o", "s").exit_code == 0
+    table = (triple / "s/table.md").read_text()
+    (triple / "s/table.md").unlink()
+    shown = run("report", "s")
+    assert shown.exit_code == 0, shown.stderr
+    assert "fails" in shown.stdout
+    assert (triple / "s/table.md").read_text() == table
+    assert run("report", "s", "--markdown").stdout == table
+    assert run("report", "s", "--json").stdout == (triple / "s/record.json").read_text()
+    audit = ("audit", "three.csv", "-t", "a,b,c", "--width", "1", "-q", "-o", "s")
+    refused = run(*audit)
+    assert refused.exit_code == 2
+    assert "equipoise reproduce" in refused.stderr
+    assert run(*audit, "--overwrite").exit_code == 0
+    assert sorted(path.name for path in (triple / "s").iterdir()) == ["config.json", "record.json", "report.html"]
+    assert run(*ARGUMENTS, "-o", "s").exit_code == 2
+    assert run(*ARGUMENTS, "-o", "s", "--overwrite").exit_code == 0
+    assert sorted(path.name for path in (triple / "s").iterdir()) == ["config.json", "record.json", "table.md"]
+    assert (triple / "s/table.md").read_text() == table
+
+
+def test_a_recorded_training_is_never_replaced(run, triple):
+    (triple / "run").mkdir()
+    (triple / "run/config.json").write_text('{"written_by": "equipoise", "command": "record"}')
+    done = run(*ARGUMENTS, "-o", "run", "--overwrite")
+    assert done.exit_code == 2
+    assert "recorded training" in done.stderr
+    assert [path.name for path in (triple / "run").iterdir()] == ["config.json"]

@@ -1,12 +1,14 @@
 """ARFF files: dense and sparse rows, quotes, levels, and what breaks the format."""
 
 import gzip
+import time
 
 import numpy as np
 import pytest
 from scipy.io import arff
 
 from equipoise.data import load
+from equipoise.data.formats.arff_file import _values
 from equipoise.errors import DataError
 
 HEAD = """% a comment
@@ -64,13 +66,41 @@ def test_names_in_two_pairs_of_quotes_lose_both(tmp_path):
     assert table.input_names == ("'A'l1",)
 
 
-def test_string_attributes_are_text_and_dates_too(tmp_path):
-    kinds = {"s": "string", "d": "date 'yyyy'", "x": "real", "u": "real", "v": "real"}
+def test_string_and_date_attributes_are_read_as_what_they_hold(tmp_path):
+    kinds = {"s": "string", "d": "date 'yyyy-MM-dd'", "n": "string", "x": "real", "u": "real", "v": "real"}
     text = "\n".join(["@relation t", *(f"@attribute {name} {kind}" for name, kind in kinds.items()), "@data", ""])
-    rows = "".join(f"'note, {row}',199{row},{row * row % 5},{row},{7 - row % 3}\n" for row in range(8))
+    rows = "".join(
+        f"'note, {row}','1990-01-0{row + 1}','{row % 3},5',{row * row % 5},{row},{7 - row % 3}\n" for row in range(8)
+    )
     table = read(tmp_path, text + rows)
-    assert table.input_names == ("x",)
-    assert len(table.warnings) == 2
+    assert table.input_names == ("n", "x")
+    np.testing.assert_array_equal(table.inputs[:3, 0], [0.5, 1.5, 2.5])
+    assert [card.role for card in table.columns[:3]] == ["left out", "left out", "input"]
+    dated = read(tmp_path, text + rows, date=["d"], inputs=["d", "x"])
+    np.testing.assert_array_equal(dated.inputs[:, 0], np.arange(8))
+
+
+def test_tabs_between_values_are_fine(tmp_path):
+    table = read(tmp_path, HEAD + "1\t2\tred\t3\t4\n2\t2.5\t'light blue'\t1\t1\n3\t0\tred\t5\t0\n")
+    np.testing.assert_array_equal(table.targets, [[3, 4], [1, 1], [5, 0]])
+
+
+def test_sparse_rows_that_would_fill_the_memory_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("equipoise.data.formats.arff_file.LIMIT", 8 * 5 * 3 - 1)
+    refused(
+        tmp_path, HEAD + "{0 1}\n{1 1}\n{2 green}\n", r"would take 120 bytes for 3 rows and 5 attributes; at most 119"
+    )
+
+
+def test_time_to_read_a_row_grows_linearly_with_its_length(tmp_path):
+    def longest_match(blanks):
+        text = "'q',a" + " " * blanks + "b,1,2"
+        started = time.process_time()
+        _values(text, 1, "t")
+        return time.process_time() - started
+
+    longest_match(1000)
+    assert longest_match(1_000_000) < 2  # quadratic time would be a day
 
 
 def test_gzip_and_latin_1_are_fine(tmp_path):
@@ -89,6 +119,10 @@ def test_gzip_and_latin_1_are_fine(tmp_path):
         (HEAD + "1,2,'red,3,4\n", r"line 9: a quote is not closed"),
         (HEAD + "{0 1, 9 4}\n", r"line 9: a sparse row .* index from 0 to 4, found '9 4'"),
         (HEAD + "{0 1, x 4}\n", r"line 9: a sparse row .* found 'x 4'"),
+        (HEAD + "{0 1, ² 4}\n", r"line 9: a sparse row .* found '² 4'"),
+        (HEAD + "{0 1, -1 4}\n", r"line 9: a sparse row .* found '-1 4'"),
+        (HEAD + "{0 1, 99999999999999999999 4}\n", r"line 9: a sparse row .* index from 0 to 4"),
+        (HEAD + "{1 1, 1 4}\n", r"line 9: a sparse row must name each index once, found 1 twice"),
         (HEAD.replace("@data", ""), r"must declare attributes and then '@data', found 5 attributes"),
         ("a,b\n1,2\n", r"line 1: an ARFF head holds @relation, @attribute and @data, found 'a,b'"),
         ("@relation t\n@data\n1\n", r"found 0 attributes and no data"),

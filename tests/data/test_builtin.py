@@ -24,7 +24,8 @@ def test_a_card_says_what_the_loader_gives(name):
     assert card.units == table.units
     assert card.sha256 == table.sha256
     assert card.licence in table.source
-    assert table.warnings == ()
+    few_rows = ["There are 3 inputs for 20 rows"] if name == "linnerud" else []
+    assert [warning.split(":")[0] for warning in table.warnings] == few_rows
     assert table.kinds == ("regression",) * len(card.tasks)
 
 
@@ -40,11 +41,18 @@ def test_linnerud_is_that_of_scikit_learn():
     np.testing.assert_array_equal(table.targets, bunch.target)
 
 
+def published(values):
+    """The numbers with the decimals that were published; scikit-learn 1.5 bundles some with a last bit that is off."""
+    found = np.array([[float(f"{value:.4f}") for value in row] for row in values])
+    np.testing.assert_allclose(found, values, rtol=1e-15)
+    return found
+
+
 def test_diabetes_takes_two_inputs_as_tasks_and_says_so():
     table, bunch = load("diabetes"), load_diabetes(scaled=False)
     assert table.input_names == ("age", "sex", "s1", "s2", "s3", "s4", "s5", "s6")
-    np.testing.assert_array_equal(table.targets, np.column_stack([bunch.data[:, 2:4], bunch.target]))
-    np.testing.assert_array_equal(table.inputs, np.delete(bunch.data, [2, 3], axis=1))
+    np.testing.assert_array_equal(table.targets, published(np.column_stack([bunch.data[:, 2:4], bunch.target])))
+    np.testing.assert_array_equal(table.inputs, published(np.delete(bunch.data, [2, 3], axis=1)))
     assert "inputs where the set was published, are tasks here" in table.steps[0]
 
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from equipoise.data import Table, encode_frame, load
+from equipoise.data.columns import option
 from equipoise.data.encoding.inputs import MAX_LEVELS
 from equipoise.data.table import CLASSES, REGRESSION
 from equipoise.errors import DataError
@@ -21,6 +23,10 @@ ROWS = 30
 def encode(targets=("u", "v"), inputs=None, drop=(), **columns):
     base = {name: RNG.normal(size=ROWS) for name in ("x", "u", "v")}
     return encode_frame(pd.DataFrame(base | columns), targets=targets, inputs=inputs, drop=drop)
+
+
+def frame_of(**columns):
+    return pd.DataFrame({"u": RNG.normal(size=ROWS), "v": RNG.normal(size=ROWS)} | columns)
 
 
 def column(table, name):
@@ -39,7 +45,7 @@ def test_numbers_stay_as_they_are():
     np.testing.assert_array_equal(table.targets[:, 0], u)
     assert table.kinds == (REGRESSION, REGRESSION)
     assert (table.rows, table.rows_used, table.few_complete) == (ROWS, ROWS, False)
-    assert table.steps == ()
+    assert table.steps == ("Columns that were not named became inputs: 'x'.",)
     assert table.warnings == ()
 
 
@@ -141,9 +147,15 @@ def test_identifiers_are_left_out_with_a_warning_unless_listed(name, values):
     assert table.input_names == ("x",)
     assert len(table.warnings) == 1
     assert f"Input {name!r} was left out" in table.warnings[0]
-    assert f"--inputs ...,{name}" in table.warnings[0]
+    assert table.columns[-1].role == "left out"
+    kind = "categorical" if name == "comment" else "numeric"
+    assert option(kind, name) in table.warnings[0]
     kept = encode(inputs=["x", name], **{name: values})
     assert len(kept.input_names) > 1
+    followed = encode_frame(
+        frame_of(x=1.5 * RNG.normal(size=ROWS), **{name: values}), targets=["u", "v"], **{kind: [name]}
+    )
+    assert followed.input_names == kept.input_names
 
 
 @pytest.mark.parametrize(
@@ -162,16 +174,63 @@ def test_numbers_that_only_resemble_identifiers_are_kept(name, values):
 def test_dates_are_left_out_with_a_warning():
     table = encode(day=pd.date_range("2024-01-01", periods=ROWS))
     assert table.input_names == ("x",)
-    assert said(table, "hold dates were left out: 'day'")
+    assert said(table, "hold dates were left out: 'day'", "--date=day")
+    table = encode_frame(
+        frame_of(x=1.0, day=pd.date_range("2024-01-01", periods=ROWS)), targets=["u", "v"], date=["day"]
+    )
+    np.testing.assert_array_equal(table.inputs[:, 0], np.arange(ROWS))
+    assert table.columns[-1].done == "days since 2024-01-01"
 
 
-def test_two_classes_are_one_task_and_more_are_one_each():
-    mood = np.array(["low", "mid", "top"] * 10)
+def test_each_target_of_classes_is_one_task():
+    mood = np.array(["low", "mid", "high"] * 10)
     table = encode(targets=["u", "bought", "mood"], bought=["no", "yes"] * 15, mood=mood)
-    assert table.tasks == ("u", "bought=yes", "mood=low", "mood=mid", "mood=top")
-    assert table.kinds == (REGRESSION, *(CLASSES,) * 4)
-    np.testing.assert_array_equal(table.targets[:, 3], mood == "mid")
-    assert said(table, "Target 'mood' has 3 classes: least squares on classes")
+    assert table.tasks == ("u", "bought=yes", "mood")
+    assert table.kinds == (REGRESSION, CLASSES, CLASSES)
+    np.testing.assert_array_equal(table.targets[:3, 2], [0, 1, 2])
+    assert said(table, "'mood' has 3 classes with an order", "0 to 2 in the order low < mid < high")
+
+
+def test_an_ordered_category_keeps_the_order_that_it_was_given():
+    grades = pd.Categorical(["c", "a", "b"] * 10, categories=["c", "b", "a"], ordered=True)
+    np.testing.assert_array_equal(encode(targets=["u", "g"], g=grades).targets[:3, 1], [0, 2, 1])
+
+
+def test_classes_without_an_order_get_the_scores_that_the_inputs_predict_best():
+    colours = np.array(["red", "green", "blue"] * 20)
+    x, y = RNG.normal(size=(2, 60)) + np.array([(colours == "green") * 2.0, (colours == "red") * 1.0])
+    frame = pd.DataFrame({"x": x, "y": y, "u": RNG.normal(size=60), "colour": colours})
+    scores = encode_frame(frame, targets=["u", "colour"]).targets[:, 1]
+    assert scores.mean() == pytest.approx(0, abs=1e-12)
+    assert scores.var() == pytest.approx(1)
+    centred = np.column_stack([x - x.mean(), y - y.mean()])
+
+    def explained(values):
+        fit = centred @ np.linalg.lstsq(centred, values, rcond=None)[0]
+        return fit @ fit / (values @ values)
+
+    best = explained(scores)
+    discriminant = LinearDiscriminantAnalysis(n_components=1).fit(centred, colours)  # an independent way to the same
+    projected = discriminant.transform(centred)[:, 0]
+    means = {colour: projected[colours == colour].mean() for colour in set(colours)}
+    other = np.array([means[colour] for colour in colours])
+    assert explained(other - other.mean()) == pytest.approx(best, rel=1e-9)
+    for red, green, blue in RNG.normal(size=(50, 3)):
+        values = np.select([colours == "red", colours == "green"], [red, green], blue)
+        assert explained(values - values.mean()) <= best + 1e-12
+
+
+def test_a_class_of_a_few_rows_has_no_say():
+    kinds = np.array(["a"] * 14 + ["b"] * 13 + ["rare"] * 3)
+    x = np.where(kinds == "rare", 50.0, np.where(kinds == "a", 1.0, 0.0)) + 0.1 * RNG.normal(size=ROWS)
+    table = encode(targets=["u", "kind"], x=x, kind=kinds)
+    np.testing.assert_allclose(table.targets[kinds == "rare", 1], 0, atol=1e-12)
+    assert said(table, "fewer than 10 rows have no say", "rare (3)")
+    assert said(
+        encode(targets=["u", "w"], w=["no"] * 26 + ["yes"] * 4), "rests on a class of fewer than 10 rows, yes (4)"
+    )
+    with pytest.raises(DataError, match=r"two classes of 10 rows or more, found .p .7.., .q .8.., .r .15.."):
+        encode(targets=["u", "kind"], kind=["p"] * 7 + ["q"] * 8 + ["r"] * 15)
 
 
 @pytest.mark.parametrize("values", [np.arange(ROWS) % 2 == 0, pd.Categorical(["False", "True"] * 15)])
@@ -225,6 +284,44 @@ def test_an_input_that_gives_a_target_away_is_a_warning():
     table = encode(u=price, cents=100 * price + 3)
     assert said(table, "Input 'cents' is target 'u' up to unit, sign and origin")
     assert not said(table, "Input 'x'")
+
+
+def test_many_inputs_for_the_rows_are_a_doubt_with_the_share_that_noise_would_keep():
+    names = [f"n{number}" for number in range(12)]
+    table = encode_frame(pd.DataFrame(RNG.normal(size=(61, 14)), columns=[*names, "u", "v"]), targets=["u", "v"])
+    assert said(table, "12 inputs for 61 rows: of a target of pure noise, a linear model would leave 0.80")
+    noise = RNG.normal(size=(61, 500)) - 0.0
+    centred = table.inputs - table.inputs.mean(axis=0)
+    noise -= noise.mean(axis=0)
+    left = noise - centred @ np.linalg.lstsq(centred, noise, rcond=None)[0]
+    assert (left**2).sum() / (noise**2).sum() == pytest.approx(1 - 12 / 60, abs=0.01)
+    assert not said(encode(), "pure noise")
+
+
+def test_inputs_that_nobody_named_and_that_are_called_like_targets_are_a_doubt():
+    table = encode_frame(pd.DataFrame(RNG.normal(size=(30, 4)), columns=["x", "y1", "y2", "y3"]), targets=["y1", "y2"])
+    assert said(table, "Inputs are called like targets: 'y3'", "Columns that were not named became inputs: 'x', 'y3'")
+    assert not said(encode(), "called like targets")
+
+
+def test_a_number_that_stands_for_missing_is_a_doubt_and_its_advice_works():
+    x = RNG.uniform(3, 60, size=ROWS).round(2)
+    x[[4, 9, 20]] = -999
+    assert said(encode(x=x), "'x' holds -999 in 3 rows, far from its other values", "type --na=-999")
+    table = encode_frame(frame_of(x=x), targets=["u", "v"], na=["-999"])
+    assert table.input_names == ("x", "x missing")
+    assert column(table, "x")[4] == pytest.approx(x[x > 0].mean())
+    assert table.columns[2].missing == 3
+    assert not table.warnings
+    assert not encode(x=RNG.integers(0, 99, size=ROWS)).warnings
+
+
+def test_whole_numbers_beyond_double_precision_keep_their_digits():
+    steps = RNG.integers(-50, 50, size=ROWS)
+    table = encode(v=2**60 + steps, x=pd.array([*(2**61 + steps[:-1]), None], dtype="Int64"))
+    np.testing.assert_array_equal(table.targets[:, 1], steps - steps.min())
+    np.testing.assert_array_equal(column(table, "x")[:-1], steps[:-1] - steps[:-1].min())
+    assert table.columns[2].done == "its smallest value was subtracted, so that no digit is lost"
 
 
 def test_more_inputs_than_rows_is_a_warning():

@@ -32,7 +32,7 @@ def test_requests_are_served_in_proportion_and_the_losses_have_the_stated_mean_a
 
 def test_the_same_request_gets_the_same_member_in_another_process():
     code = (
-        "from equipoise.front import MixtureModel; import torch; "
+        "from equipoise.fronts import MixtureModel; import torch; "
         "m = MixtureModel([torch.nn.Identity()] * 3, [0.2, 0.5, 0.3]); print([m.draw(f'u{i}') for i in range(50)])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ import torch
 
 import equipoise as eq
 from equipoise.errors import LawViolation
-from equipoise.laws import check_method, families, laws
+from equipoise.laws import cancelling, check_method, families, laws
 from equipoise.methods.base import Answer, GramianMethod, StateTensor
 
 SIZES = (1, 2, 3, 5, 10, 50)
@@ -137,7 +137,14 @@ def test_every_family_has_the_property_in_its_name(k):
         assert np.linalg.norm(by_name["stationary"].mean(axis=0)) < 1e-12
         assert cosines["nearly opposite"][0, 1] < -0.999
         assert np.linalg.matrix_rank(by_name["identical"]) == 1
+        assert np.linalg.matrix_rank(by_name["one line"]) == 1
+        assert cosines["one line"].min() == pytest.approx(-1)
         assert cosines["conflicting"][~np.eye(k, dtype=bool)].min() < 0
+    if k > 2:
+        draw = np.random.default_rng(k)
+        for size in (1e-1, 1e-4, 1e-8):
+            singular = np.linalg.svd(cancelling(k, size, draw), compute_uv=False)
+            assert 0.01 * size < singular[-1] / singular[0] < size
     if k > 3:
         assert np.linalg.matrix_rank(by_name["rank-deficient"]) < k
         assert np.linalg.cond(by_name["ill"]) == pytest.approx(1e3, rel=1e-6)

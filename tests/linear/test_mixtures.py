@@ -181,3 +181,56 @@ def test_one_model_and_equal_models_are_legal():
     same = mixture(np.ones((4, 3)), eq.Tchebycheff())
     assert len(same.members) == 1
     assert np.allclose(same.losses, 1)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-8, 1e-100, 1e8])
+def test_a_limit_that_every_model_misses_by_a_factor_of_two_is_missed_in_any_unit(unit):
+    found = mixture(np.array([[2.0 * unit, 1.0], [2.0 * unit, 0.5]]), eq.Bounds({"task0": unit}))
+    assert (found.status, found.miss) == ("infeasible", pytest.approx(1.0))
+    near = mixture(np.array([[2.0 * unit, 1.0], [2.0 * unit, 0.5]]), eq.Bounds({"task0": 2.0 * unit}))
+    assert (near.status, near.members) == ("optimal", (1,))
+
+
+def scaled(preference, units):
+    """The same preference of the losses in other units."""
+    if isinstance(preference, eq.Bounds):
+        return eq.Bounds({name: limit * units[int(name[4:])] for name, limit in preference.limits})
+    if isinstance(preference, eq.Tchebycheff):
+        return eq.Tchebycheff(tuple(np.array(preference.weights) / units), ideal=None, utopia=0.0)
+    return type(preference)(tuple(np.array(preference.losses) * units))
+
+
+@settings(deadline=None, max_examples=60)
+@given(seeds, st.integers(2, 9), st.integers(2, 4), st.integers(0, 3))
+def test_units_of_single_tasks_change_nothing_and_the_value_is_attained(seed, models, tasks, still):
+    """Also where a task is the same in every model, or nearly so."""
+    draw = np.random.default_rng(seed)
+    losses = draw.uniform(0.1, 1, size=(models, tasks))
+    if still:
+        losses[:, 0] = 0.7 * (1 + 10.0 ** (-4 * still) * losses[:, 0] * (still < 3))
+    units = 10.0 ** draw.uniform(-12, 12, tasks)
+    high, low = losses.max(0), losses.min(0)
+    limits = {
+        "task0": float(low[0] + 0.3 * (high - low)[0]),
+        f"task{tasks - 1}": float(low[-1] + 0.3 * (high - low)[-1]),
+    }
+    for preference in (
+        eq.Ray(tuple(high * draw.uniform(0.5, 2, tasks))),
+        eq.Tchebycheff(tuple(1 / high), ideal=None, utopia=0.0),
+        eq.ReferencePoint(tuple(low * draw.uniform(0.5, 1.5, tasks))),
+        eq.Bounds(limits),
+    ):
+        plain, other = mixture(losses, preference), mixture(losses * units, scaled(preference, units))
+        assert plain.status == other.status
+        again = scaled(preference, units)
+        factor = 1.0
+        if isinstance(preference, eq.Tchebycheff):
+            factor = sum(preference.weights) / sum(again.weights)  # weights count in shares of their sum
+            attained = max(tasks * np.array(again.weights) / sum(again.weights) * other.losses)
+            assert other.value == pytest.approx(attained, rel=1e-12)
+        elif isinstance(preference, eq.Ray):
+            assert other.value == pytest.approx(max(other.losses / np.array(again.losses)), rel=1e-12)
+        if other.status == "optimal" and not isinstance(preference, eq.Bounds):
+            assert other.value == pytest.approx(plain.value * factor, rel=1e-7, abs=1e-7 * factor)
+        assert other.miss == pytest.approx(plain.miss, rel=1e-5)
+        assert np.allclose(other.losses / units, plain.losses, atol=1e-5)

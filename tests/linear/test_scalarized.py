@@ -146,3 +146,11 @@ def test_a_model_needs_a_width():
     problem = LinearProblem(np.arange(6.0)[:, None], np.random.default_rng(0).normal(size=(6, 2)))
     with pytest.raises(SettingError, match="a width is needed"):
         scalarized_model(problem, [1, 1])
+
+
+@pytest.mark.parametrize(("least", "unused", "last"), [(1e-12, 0, 1.2), (5e-13, 1, 1.0)])
+def test_width_that_is_dropped_as_rounding_is_counted_as_unused(least, unused, last):
+    gramian = np.array([[1.0, 0.5, -0.5], [0.5, 1.0, 0.5], [-0.5, 0.5, 1.2]])
+    point = scalarized(gramian, [1.0, 1e-6, least], 3)
+    assert (point.unused, point.directions.shape) == (unused, (3, 3 - unused))
+    assert point.captured == pytest.approx([1.0, 1.0, last], abs=1e-5)

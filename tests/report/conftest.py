@@ -1,6 +1,8 @@
 """Records made by hand: right in shape and roughly right in size, without the library that computes them."""
 
+import base64
 import itertools
+import zlib
 
 import numpy as np
 import pytest
@@ -164,3 +166,15 @@ def make_record(
 def record_of():
     """The maker of records, as a fixture: test folders do not import each other."""
     return make_record
+
+
+@pytest.fixture(scope="session")
+def scripts_of():
+    """The code that a page may run: its own scripts as they stand, and plotly unpacked."""
+
+    def found(soup):
+        scripts = [s.string for s in soup.find_all("script") if s.get("type") is None]
+        packed = [s.string for s in soup.find_all("script", id="plotly")]
+        return [*scripts, *(zlib.decompress(base64.b64decode(text)).decode() for text in packed)]
+
+    return found

@@ -62,7 +62,8 @@ def test_nothing_to_trade_is_said_as_such(record_of):
 
 
 def test_how_sure_a_number_is_never_goes_unsaid(record_of):
-    known = {rung.kind: captions.how_known(rung) for rung in record_of().verdicts[0].ladder}
+    (verdict,) = record_of().verdicts
+    known = {rung.kind: captions.how_known(verdict, rung) for rung in verdict.ladder}
     assert known["equal_weights"] == "exact"
     assert known["best_weights"] == "best found in 1,234 solves; cannot be below 0.645"
     assert known["separate"] == "between 0.139 and 0.141"

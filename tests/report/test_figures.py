@@ -16,7 +16,7 @@ NAMES = {2: ("price", "days"), 3: ("a", "b", "c"), 5: ("a", "b", "c", "d", "e")}
     [
         (2, ["price against days"]),
         (3, ["a against b", "a against c", "b against c", "Weights"]),
-        (5, ["All tasks"]),
+        (5, ["equal weights", "best weights found", "best balanced single model", "best mixture of models"]),
     ],
 )
 def test_the_number_of_tasks_decides_the_panels(record_of, k, shown):
@@ -49,6 +49,10 @@ def test_the_triangle_holds_the_weights_and_the_worst_loss(record_of):
     trace = figures(verdict, NAMES[3])[3]["figure"]["data"][0]
     assert trace["a"] == pytest.approx([point.weights[0] for point in sums], rel=1e-5)
     assert trace["marker"]["color"] == pytest.approx([max(point.losses) for point in sums], rel=1e-5)
+    of_excess = figures(verdict.model_copy(update={"measure": "excess"}), NAMES[3])[3]
+    colors = of_excess["figure"]["data"][0]["marker"]["color"]
+    assert colors == pytest.approx([max(point.losses) - 0.1 for point in sums], rel=1e-4)
+    assert "above its own best" in of_excess["alt"]
 
 
 def test_single_models_are_split_by_whether_weights_reach_them():

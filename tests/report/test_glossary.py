@@ -57,18 +57,18 @@ def test_weights_that_cannot_be_hit_are_called_enough_in_theory_only(record_of):
     assert collect([record])["cases"][0]["overall"][0] == "Width 1: a weighted sum is enough."
 
 
-def test_weights_are_shown_with_the_digits_that_matter(record_of):
+def test_weights_are_shown_as_they_are_written(record_of):
     record = record_of(("a", "b", "c"))
     (verdict,) = record.verdicts
     rung = verdict.ladder[1].model_copy(
-        update={"weights": (0.20560, 0.79440, 1e-8), "written_weights": (0.21, 0.79, 0.001), "weight_digits": 2}
+        update={"weights": (0.209, 0.79, 0.001), "written_weights": (0.209, 0.79, 0.001), "weight_digits": 2}
     )
     ladder = (verdict.ladder[0], rung, *verdict.ladder[2:])
     shown = record.model_copy(update={"verdicts": (verdict.model_copy(update={"ladder": ladder}),)})
-    assert collect([shown])["cases"][0]["sections"][0]["ladder"][1]["weights"] == ["0.21", "0.79", "almost 0"]
+    assert collect([shown])["cases"][0]["sections"][0]["ladder"][1]["weights"] == ["0.209", "0.790", "0.001"]
     stream = io.StringIO()
     Console(file=stream, width=160).print(render_console(shown))
-    assert "a 0.21, b 0.79, c almost 0" in stream.getvalue()
+    assert "{'a': 0.209, 'b': 0.790, 'c': 0.001}" in stream.getvalue()
 
 
 def test_the_limits_of_the_searches_are_on_the_page(record_of):

@@ -8,6 +8,7 @@ import re
 
 import pytest
 from bs4 import BeautifulSoup
+from plotly.offline import get_plotlyjs
 
 from equipoise.report import render_html
 
@@ -78,10 +79,10 @@ def test_nothing_is_loaded_from_elsewhere(soups, name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_policy_allows_exactly_the_scripts_of_the_page(soups, name):
+def test_the_policy_allows_exactly_the_scripts_of_the_page(soups, scripts_of, name):
     policy = soups[name].find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
     assert "default-src 'none'" in policy
-    scripts = [s.string for s in soups[name].find_all("script") if s.get("type") != "application/json"]
+    scripts = scripts_of(soups[name])
     digests = {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts}
     assert set(re.findall(r"'sha256-([^']+)'", policy)) == digests
     assert len(scripts) == 2
@@ -89,8 +90,11 @@ def test_the_policy_allows_exactly_the_scripts_of_the_page(soups, name):
     assert "unsafe-eval" not in policy
 
 
-def test_plotly_is_inlined_once_however_many_figures_there_are(pages):
-    assert pages["three"].count("plotly.js v") == 1
+def test_plotly_is_packed_once_and_unchanged_however_many_figures_there_are(soups, scripts_of):
+    own, plotly = scripts_of(soups["three"])
+    assert plotly == get_plotlyjs()
+    assert "plotly.js v" not in own
+    assert len(soups["three"].find_all(id="plotly")) == 1
 
 
 def test_a_page_without_pictures_holds_no_script(record_of):
@@ -174,7 +178,8 @@ def test_several_widths_begin_with_a_table_of_widths(soups):
     assert [row.split()[0] for row in rows] == ["1", "2", "3", "4"]
     assert "Not enough" in rows[0]
     assert "Nothing to trade" in rows[3]
-    links = [link["href"].removeprefix("#") for link in tables[0].find_all("a")]
+    links = [link["href"].removeprefix("#") for link in soups["five"].find_all("a")]
+    assert len(links) > 4
     assert all(soups["five"].find(id=link) for link in links)
     assert "nothing is left to trade: 5" in plain_text(soups["five"])
 
@@ -200,3 +205,47 @@ def test_the_conflict_cycle_lists_its_correlations(soups):
     rows = soups["three"].find("table", class_="cycle").tbody.find_all("tr")
     cells = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in rows]
     assert cells == [["joint0", "joint4", "+0.310"], ["joint4", "joint6", "−0.200"], ["joint6", "joint0", "+0.440"]]
+
+
+def test_the_recommended_width_comes_first_and_the_others_are_folded(soups):
+    soup = soups["five"]
+    sections = soup.find_all("section", class_="verdict")
+    # the remedy of width 1 is a model of width 1 that weights do not reach; weights reach all from width 3 on
+    assert [section["id"] for section in sections] == [f"case-1-width-{width}" for width in (3, 1, 2, 4)]
+    assert [section.find_parent("details") is None for section in sections] == [True, False, False, False]
+    assert "Width 3: recommended" in [link.get_text() for link in soup.nav.find_all("a")]
+    assert soup.find("table", class_="widths").find("tr", class_="remedy").a.get_text() == "3"
+
+
+def test_the_largest_excess_names_the_task_that_bears_it(record_of):
+    record = record_of(("a", "b", "c"), ("not_enough",))
+    (verdict,) = record.verdicts
+    tasks = tuple(
+        task.model_copy(update={"separate_loss": own}) for task, own in zip(record.tasks, (0.8, 0.1, 0.6), strict=True)
+    )
+    equal = verdict.ladder[0].model_copy(update={"losses": (0.917, 0.7, 0.6), "worst_excess": 0.6})
+    changed = verdict.model_copy(update={"ladder": (equal, *verdict.ladder[1:])})
+    soup = BeautifulSoup(render_html(record.model_copy(update={"tasks": tasks, "verdicts": (changed,)})), "html.parser")
+    row = soup.find("table", class_="ladder").tbody.tr
+    assert row.find(attrs={"data-label": "Worst task"}).bdi.get_text() == "a"
+    excess = row.find(attrs={"data-label": "Largest excess"})
+    assert (excess.find(class_="number").get_text(), excess.bdi.get_text()) == ("0.600", "b")
+
+
+def test_words_are_explained_where_they_stand(soups):
+    here = {str(part.get_text(" ")) for part in soups["three"].find_all(class_="here")}
+    for term in ("Shared layer", "Tchebycheff", "Mixture of models", "Solve", "Front", "Margin"):
+        assert any(term in words for words in here), term
+
+
+def test_long_names_are_short_in_sentences_and_whole_in_the_table_of_tasks(record_of):
+    names = tuple(f"{'left' * 40}{middle}{'right' * 30}" for middle in "abc")
+    record = record_of(names, ("not_enough",))
+    soup = BeautifulSoup(render_html(record), "html.parser")
+    whole = [cell.get_text() for cell in soup.find("table", class_="tasks").tbody.find_all("bdi")]
+    assert whole == list(names)
+    for section in soup.find_all("section", class_="verdict"):
+        assert max(map(len, plain_text(section).split())) <= 60
+    rows = [cell.get_text() for cell in soup.find("table", class_="losses").tbody.find_all("th")]
+    assert len(set(rows)) == 3
+    assert soup.pre.get_text() == record.command

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from equipoise.cli.app import app
 from equipoise.core.records.training import GradientLine, Notice, StepLine, TrainingConfig, TrainingRecord, read_lines
 from equipoise.report.training.collect import collect_training
+from equipoise.report.training.figures import training_panels
 from equipoise.report.training.render import render_training_html, render_training_markdown
 from equipoise.training.recording.folder import write_config
 
@@ -180,11 +181,10 @@ def test_hostile_names_stay_text():
     assert "<img" not in render_training_markdown(make_record(HOSTILE))
 
 
-def test_the_page_loads_nothing_and_runs_only_its_own_scripts(soup):
+def test_the_page_loads_nothing_and_runs_only_its_own_scripts(soup, scripts_of):
     policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
     assert "default-src 'none'" in policy
-    scripts = [s.string for s in soup.find_all("script") if s.get("type") != "application/json"]
-    digests = {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts}
+    digests = {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts_of(soup)}
     assert set(re.findall(r"'sha256-([^']+)'", policy)) == digests
     assert not soup.find_all(["link", "iframe", "img", "form"])
     assert not soup.find_all(src=True)
@@ -246,3 +246,20 @@ def test_a_damaged_folder_is_refused_with_exit_code_2(folder):
     done = CliRunner().invoke(app, ["report", str(folder)])
     assert done.exit_code == 2
     assert "line 1 of records.jsonl" in done.output
+
+
+def test_a_few_steps_are_named_one_by_one_and_every_task_of_a_map_has_its_label():
+    few = training_panels(make_record(("a", "b"), steps=(1, 50, 100)))
+    assert all(panel["figure"]["layout"]["xaxis"]["tickvals"] == [1, 50, 100] for panel in few)
+    many = training_panels(make_record(("a", "b"), steps=tuple(range(1, 50, 5))))
+    assert all("tickvals" not in panel["figure"]["layout"]["xaxis"] for panel in many)
+    (wide, *_) = training_panels(make_record(tuple(f"t{number}" for number in range(30))))
+    assert wide["figure"]["layout"]["yaxis"]["nticks"] == 30
+    assert wide["height"] >= 30 * 15
+
+
+def test_the_pairs_have_a_legend_beside_their_plot(soup):
+    (panel,) = (part for part in soup.find_all(class_="panel") if part.h3.string == "Cosines between the tasks")
+    names = [entry.get_text().strip() for entry in panel.find(class_="legend").find_all("li")]
+    assert names == ["depth and normals", "depth and rotation", "normals and rotation"]
+    assert '"showlegend":true' not in panel.find("script").string

@@ -21,14 +21,18 @@ def test_the_certificate_is_tiny_on_every_family_and_does_not_change_with_scale(
         family = case.name.split(",")[0]
         assert solution.status.ok
         # the Gramian of nearly opposite gradients has condition 1e12: its own rounding moves the optimum by 1e-4
-        bound = 1e-6 if family == "nearly opposite" else 1e-9
+        near = family in ("nearly opposite", "cancelling")
+        bound = 1e-6 if near else 1e-9
         assert solution.certificate < bound, case.name
         assert solution.value.sum() == pytest.approx(1, abs=1e-12)
         assert (solution.value >= 0).all()
         base = reference.setdefault(family, solution.value @ case.jacobian / np.linalg.norm(case.jacobian))
         found = solution.value @ case.jacobian / np.linalg.norm(case.jacobian)
-        tolerance = 1e-7 if family == "nearly opposite" else 1e-10
-        assert np.linalg.norm(found - base) <= tolerance * max(np.linalg.norm(base), 1e-4)
+        tolerance = 1e-7 if near else 1e-10
+        # where the gradients cancel, the point itself is known to the root of eps only
+        assert np.linalg.norm(found - base) <= tolerance * (
+            1.0 if family == "cancelling" else max(np.linalg.norm(base), 1e-4)
+        )
 
 
 @pytest.mark.parametrize("seed", range(8))

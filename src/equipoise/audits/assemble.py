@@ -1,10 +1,13 @@
 """The audit of a linear problem: one verdict a width, with its range over resamples of the rows where asked."""
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.records.audit import Bootstrap, Verdict
 from ..errors import DataError, SettingError
@@ -17,6 +20,7 @@ from .widths.verdict import judge, verdict_at
 __all__ = ["audit_problem", "resampled"]
 
 Progress = Callable[[int, int, str], None]
+Kept = MutableMapping[str, Any]
 
 
 def audit_problem(
@@ -26,12 +30,14 @@ def audit_problem(
     bootstraps: int = 0,
     seed: int = 0,
     threshold: float = 0.01,
+    kept: Kept | None = None,
     progress: Progress | None = None,
 ) -> tuple[Verdict, ...]:
     """Which trade-offs a weighted sum can reach at each width, what it misses, and what to do instead.
 
-    Losses are in shares of each task's variance, and the balanced trade-off is the least worst task. Nothing
-    is left to trade from width `problem.rank` on.
+    Losses are in shares of each task's variance. The balanced trade-off is the model whose largest excess is least:
+    a task's excess is its loss minus the loss of the best linear model of its own. Nothing is left to trade from width
+    `problem.rank` on.
 
     Args:
         problem: The table.
@@ -40,6 +46,8 @@ def audit_problem(
             repeats the searches of every width.
         seed: Of the resamples and of the picture.
         threshold: Differences below this share of variance are called too small to matter.
+        kept: Finished parts of the same audit: what is in it is not computed again, what is computed is put in. One
+            entry a width, one a resample.
         progress: Called with (steps done, steps in all, what comes next).
 
     Returns:
@@ -73,16 +81,27 @@ def audit_problem(
     def done() -> None:
         steps[0] += 1
 
-    solutions = Solutions(in_shares(problem), watch, threshold)
-    ranges = resampled(problem, chosen, bootstraps, seed, threshold, watch, done, solutions) if bootstraps else {}
+    solutions = Solutions(in_shares(problem), watch)
+    parts: Kept = {} if kept is None else kept
+    steps[0] = 2 * sum(_part(width) in parts for width in chosen)
+    ranges = (
+        resampled(problem, chosen, bootstraps, seed, threshold, watch, done, solutions, parts) if bootstraps else {}
+    )
     verdicts: list[Verdict] = []
     for width in chosen:
-        solutions.at(width)
-        done()
-        verdicts.append(verdict_at(solutions, width, threshold=threshold, seed=seed, bootstrap=ranges.get(width)))
-        done()
+        if _part(width) not in parts:
+            solutions.at(width)
+            done()
+            found = verdict_at(solutions, width, threshold=threshold, seed=seed, bootstrap=ranges.get(width))
+            parts[_part(width)] = found.model_dump(mode="json")
+            done()
+        verdicts.append(Verdict.model_validate_json(json.dumps(parts[_part(width)])))
     watch("done")
     return tuple(verdicts)
+
+
+def _part(width: int) -> str:
+    return f"width {width}"
 
 
 def _widths(problem: LinearProblem, widths: Sequence[int] | None) -> list[int]:
@@ -105,6 +124,7 @@ def resampled(
     watch: Callable[[str], None],
     done: Callable[[], None],
     full: Solutions | None = None,
+    kept: Kept | None = None,
 ) -> dict[int, Bootstrap]:
     """Range of every width's verdict over resamples of the rows, with replacement.
 
@@ -116,34 +136,19 @@ def resampled(
     conditions: dict[int, Counter[str]] = {width: Counter() for width in widths}
     gaps: dict[int, list[float]] = {width: [] for width in widths}
     margins: dict[int, list[float]] = {width: [] for width in widths}
+    parts: Kept = {} if kept is None else kept
     generator = np.random.default_rng(seed)
     for number in range(count):
         watch(f"resample {number + 1} of {count}")
         rows = generator.integers(problem.rows, size=problem.rows)
-        try:
-            again = LinearProblem(
-                problem.raw_inputs[rows],
-                problem.raw_targets[rows],
-                tasks=problem.tasks,
-                center=problem.center,
-                scale=problem.scale,
-            )
-        except DataError:
-            for width in widths:
-                statuses[width]["undetermined"] += 1
-                conditions[width]["undetermined"] += 1
-                gaps[width].append(0.0)
-                margins[width].append(0.0)
-            done()
-            continue
-        solutions = Solutions(in_shares(again), None, threshold, RESAMPLED, full)
-        for width in widths:
-            here = solutions.at(width)
-            theorem = condition(solutions.shares.gramian, width, tasks=problem.tasks)
-            statuses[width][judge(here, theorem, threshold)] += 1
-            conditions[width][theorem.status] += 1
-            gaps[width].append(max(float(here.losses_best.max() - here.losses_point.max()), 0.0))
-            margins[width].append(theorem.margin)
+        part = f"resample {number}"
+        if part not in parts:
+            parts[part] = _resample(problem, rows, widths, threshold, full)
+        for width, (status, theorem, gap, margin) in zip(widths, parts[part], strict=True):
+            statuses[width][status] += 1
+            conditions[width][theorem] += 1
+            gaps[width].append(gap)
+            margins[width].append(margin)
         done()
     return {
         width: Bootstrap(
@@ -155,6 +160,30 @@ def resampled(
         )
         for width in widths
     }
+
+
+def _resample(
+    problem: LinearProblem, rows: NDArray[np.int64], widths: Sequence[int], threshold: float, full: Solutions | None
+) -> list[tuple[str, str, float, float]]:
+    """Verdict, condition, gap and margin of some rows at each width."""
+    try:
+        again = LinearProblem(
+            problem.raw_inputs[rows],
+            problem.raw_targets[rows],
+            tasks=problem.tasks,
+            center=problem.center,
+            scale=problem.scale,
+        )
+    except DataError:
+        return [("undetermined", "undetermined", 0.0, 0.0)] * len(widths)
+    solutions = Solutions(in_shares(again), None, RESAMPLED, full)
+    found: list[tuple[str, str, float, float]] = []
+    for width in widths:
+        here = solutions.at(width)
+        theorem = condition(solutions.shares.gramian, width, tasks=problem.tasks)
+        gap = max(here.excess_best - here.excess_point, 0.0)
+        found.append((judge(here, theorem, threshold), theorem.status, gap, float(theorem.margin)))
+    return found
 
 
 def _quantiles(values: list[float]) -> tuple[float, float, float]:

@@ -26,6 +26,7 @@ class RunConfig(BaseModel):
         bootstraps: Resamples asked for; None for the default.
         seed: Of everything random.
         title: Of the report, where it is not the record's own.
+        reading: Options about how cells are read, those that were given (`equipoise.data.Reading`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +46,7 @@ class RunConfig(BaseModel):
     bootstraps: int | None = None
     seed: int = 0
     title: str | None = None
+    reading: dict[str, str | int | tuple[str, ...]] = {}
 
 
 def differences(there: RunConfig, now: RunConfig) -> list[str]:

@@ -7,7 +7,6 @@ configuration is refused; a folder that we did not write is never touched. Nothi
 """
 
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -16,10 +15,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..core.files import TEMPORARY, locked, replace_file
+from ..core.files import TEMPORARY, locked, read_file, replace_file
+from ..core.our_folder import CONFIG, REPORT, Found, found_for, what_is_in
 from ..core.records.as_json import records_from_json, records_to_json
 from ..core.records.audit import AuditRecord
 from ..errors import RunFolderError
+from .parts import Parts
 from .run_config import RunConfig, differences
 
 __all__ = [
@@ -31,20 +32,24 @@ __all__ = [
     "slug",
 ]
 
-CONFIG, RECORD, REPORT = "config.json", "record.json", "report.html"
+RECORD, PARTS = "record.json", "parts.jsonl"
+_WRITTEN = (REPORT, RECORD, PARTS, "table.md")
+"""What an earlier run of ours may have left, a reproduction's table among it."""
+_INSTEAD = "Choose another folder with --out."
 
 
 class RunFolder:
     """A folder that may be written, or a reason why not.
 
     Args:
-        path: The folder. It need not exist; its parent must.
+        path: The folder. It need not exist, nor its parents.
         config: What is asked now.
-        overwrite: Replace the files of another run of ours. Other files in the folder stay.
+        overwrite: Replace the files of another audit or reproduction. Other files in the folder stay; a recorded
+            training is never replaced.
 
     Raises:
-        RunFolderError: The folder is not ours, holds another configuration, or cannot be written. Nothing was
-            changed on disk.
+        RunFolderError: The folder is not ours, holds another configuration or a recorded training, or cannot be
+            written. Nothing was changed on disk.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -58,10 +63,9 @@ class RunFolder:
         self.config = config
         self._fresh = True
         self._overwrite = overwrite
-        _check_place(path)
-        self._seen = _found_config(path)
-        if self._seen is not None and not overwrite:
-            _check_same(path, self._seen, config)
+        self._seen = self._look()
+        if self._seen.config is not None and not overwrite:
+            _check_same(path, self._seen.config, config)
             self._fresh = False
 
     @property
@@ -79,6 +83,21 @@ class RunFolder:
             return None
         return read_records(self.path)
 
+    def parts(self, patience: float) -> Parts:
+        """Finished parts of the same configuration: what an interruption left is taken up again.
+
+        Args:
+            patience: Seconds of work before anything is written. With the first part the folder is this run's.
+        """
+        return Parts(self.path / PARTS, self._claim if self._fresh else None, patience=patience)
+
+    def _claim(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path):
+            self._remove_older()
+            replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
+        self._fresh = False
+
     def write(self, records: Sequence[AuditRecord], report: str) -> None:
         """Write config, record and report, each whole or not at all.
 
@@ -94,11 +113,11 @@ class RunFolder:
             RunFolderError: The disk refused, or another run wrote there since this object was made.
         """
         try:
-            self.path.mkdir(exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             with locked(self.path):
-                meanwhile = _found_config(self.path)
-                if not self._overwrite and meanwhile not in (None, self._seen):
-                    _check_same(self.path, meanwhile, self.config)
+                meanwhile = self._look()
+                if not self._overwrite and meanwhile.config is not None and meanwhile != self._seen:
+                    _check_same(self.path, meanwhile.config, self.config)
                 self._write(records, report)
         except OSError as error:
             raise RunFolderError(
@@ -106,15 +125,22 @@ class RunFolder:
                 "Choose another with --out."
             ) from error
 
+    def _look(self) -> Found:
+        return found_for(self.path, "audit", overwrite=self._overwrite, instead=_INSTEAD)
+
     def _write(self, records: Sequence[AuditRecord], report: str) -> None:
         for leftover in self.path.glob(f".*{TEMPORARY}"):
             leftover.unlink()
         if self._fresh:
-            for name in (REPORT, RECORD):
-                (self.path / name).unlink(missing_ok=True)
+            self._remove_older()
         replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
         replace_file(self.path / RECORD, records_to_json(records))
         replace_file(self.path / REPORT, report)
+        (self.path / PARTS).unlink(missing_ok=True)
+
+    def _remove_older(self) -> None:
+        for name in _WRITTEN:
+            (self.path / name).unlink(missing_ok=True)
 
     @staticmethod
     def default(*parts: str) -> Path:
@@ -149,7 +175,7 @@ def read_records(path: Path) -> tuple[AuditRecord, ...]:
     """
     read_config(path)
     try:
-        return records_from_json((path / RECORD).read_text(encoding="utf-8"))
+        return records_from_json(read_file(path / RECORD).decode())
     except FileNotFoundError as error:
         raise RunFolderError(
             f"The run in {str(path)!r} did not finish: it has no {RECORD}. Run its command again; it goes on there."
@@ -173,10 +199,13 @@ def read_config(path: Path) -> RunConfig:
     if not path.is_dir():
         found_there = "a file" if path.exists() else "not there"
         raise RunFolderError(f"A run folder must be a folder that equipoise wrote; {str(path)!r} is {found_there}.")
-    found = _found_config(path)
-    if found is None:
+    found = what_is_in(path)
+    if found.kind == "nothing":
         raise RunFolderError(f"{str(path)!r} is empty. Make a run with: equipoise audit DATA --targets a,b")
-    return _valid(path, found)
+    if found.kind != "audit" or found.config is None:
+        whose = "was not written by equipoise: it" if found.kind == "foreign" else "is no audit's folder: it"
+        raise RunFolderError(f"{str(path)!r} {whose} holds {found.words}.")
+    return _valid(path, found.config)
 
 
 def replace_report(path: Path, report: str) -> Path:
@@ -199,62 +228,6 @@ def replace_report(path: Path, report: str) -> Path:
             f"The report must be writable in {str(path)!r}; the system says: {error.strerror or error}."
         ) from error
     return path / REPORT
-
-
-def _check_place(path: Path) -> None:
-    """Whether files could be written there, without trying."""
-    shown = str(path)
-    if path.is_symlink() and not path.exists():
-        raise RunFolderError(f"{shown!r} is a link to something that is not there. Choose another folder with --out.")
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(f"The output must be a folder; {shown!r} is a file. Choose another name with --out.")
-    if path.exists():
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise RunFolderError(f"The folder {shown!r} is read-only for you. Choose another with --out.")
-        return
-    parent = path.absolute().parent
-    if not parent.is_dir():
-        raise RunFolderError(
-            f"The folder {shown!r} cannot be made: its parent {str(parent)!r} does not exist. "
-            f"Make it first (mkdir -p), or choose another with --out."
-        )
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise RunFolderError(
-            f"The folder {shown!r} cannot be made: {str(parent)!r} is read-only for you. Choose another with --out."
-        )
-
-
-def _found_config(path: Path) -> dict[str, Any] | None:
-    """The configuration in a folder, None for an empty or absent one.
-
-    Raises:
-        RunFolderError: The folder holds files and no configuration of ours.
-    """
-    if not path.is_dir():
-        return None
-    try:
-        entries = sorted(entry.name for entry in path.iterdir() if not entry.name.endswith(TEMPORARY))
-        text = (path / CONFIG).read_text(encoding="utf-8") if CONFIG in entries else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"The folder {str(path)!r} cannot be read: {error}. Choose another with --out.") from error
-    if not entries:
-        return None
-    found = _parsed(text) if text is not None else None
-    if found is None:
-        shown = ", ".join(entries[:4]) + (", ..." if len(entries) > 4 else "")
-        raise RunFolderError(
-            f"The folder {str(path)!r} was not written by equipoise (it holds {shown}) and is left alone. "
-            "Choose a new or empty folder with --out; --overwrite does not apply to it."
-        )
-    return found
-
-
-def _parsed(text: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) and found.get("written_by") == "equipoise" else None
 
 
 def _valid(path: Path, found: dict[str, Any]) -> RunConfig:

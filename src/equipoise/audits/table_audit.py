@@ -1,9 +1,9 @@
 """The audit: a table in, a record out. Joins the data, the linear models and the record; computes nothing itself."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -12,10 +12,10 @@ from ..core.records.audit import AuditRecord, DataCard, TaskCard
 from ..errors import DataError, SettingError, listed
 
 if TYPE_CHECKING:
-    from ..data import Table
+    from ..data import Reading, Table
     from ..linear import LinearProblem
 
-__all__ = ["RESAMPLES", "audit", "task_cards"]
+__all__ = ["RESAMPLES", "audit", "check_settings", "task_cards"]
 
 RESAMPLES = 200
 """Resamples of the rows where fewer than half are complete and no number was asked for."""
@@ -28,6 +28,7 @@ _PACKAGES = ("equipoise", "numpy", "scipy", "pandas", "scikit-learn")
 
 def audit(
     source: Any,
+    Y: Any = None,
     *,
     targets: Sequence[str] | None = None,
     inputs: Sequence[str] | None = None,
@@ -39,13 +40,16 @@ def audit(
     seed: int = 0,
     command: str = "",
     title: str | None = None,
+    kept: MutableMapping[str, Any] | None = None,
     progress: Callable[..., None] | None = None,
+    **reading: Unpack["Reading"],
 ) -> AuditRecord:
     """Which trade-offs a table's targets have under one shared linear layer, and what reaches them.
 
     Args:
         source: A `Table` (as `equipoise.data.load` returns it), or what that function accepts: a built-in name, a
-            path, a data frame.
+            path, an address, a data frame. With `Y`: the inputs, an array or tensor of shape (n, p).
+        Y: Targets, (n, k): an array, a tensor or a data frame with the rows of `source`.
         targets: Target columns; this and the next four as for `equipoise.data.load`, refused with a `Table`, which
             was made with its own.
         inputs: Input columns; None takes all others.
@@ -58,7 +62,10 @@ def audit(
         seed: Of resamples and searches.
         command: What to type to get this record again; shown in the report.
         title: Of the report; by default data and tasks.
+        kept: Finished parts of the same audit, as a dict: what is in it is not computed again, what is computed is put
+            in.
         progress: Called as the audit goes on.
+        **reading: How cells are read (``sep``, ``na``, ``numeric``, ...): see `equipoise.data.Reading`.
 
     Returns:
         The record: pass it to `equipoise.report.render_html`, or write it as JSON.
@@ -71,16 +78,20 @@ def audit(
         >>> record.verdicts[0].about.width, len(record.tasks)
         (1, 3)
     """
-    from ..data import Table, encode_frame, load  # noqa: PLC0415 - pandas
+    from ..data import Table, encode_arrays, encode_frame, load  # noqa: PLC0415 - pandas
     from ..linear import LinearProblem  # noqa: PLC0415 - scipy
     from .assemble import audit_problem  # noqa: PLC0415 - scipy
     from .pictures.arrange import audit_pictures  # noqa: PLC0415 - scipy
-    from .widths.verdict_text import width_summary  # noqa: PLC0415 - scipy
+    from .widths.width_story import width_summary  # noqa: PLC0415 - scipy
 
-    _check_whole(seed=seed, bootstraps=0 if bootstraps is None else bootstraps)
-    if isinstance(source, Table):
-        given = {"targets": targets, "inputs": inputs, "drop": drop or None, "header": None if header else False}
-        unused = [name for name, value in (given | {"names": names}).items() if value is not None]
+    check_settings(width, bootstraps, seed)
+    given = {"targets": targets, "inputs": inputs, "drop": drop or None, "header": None if header else False}
+    unused = [name for name, value in (given | {"names": names, **reading}).items() if value is not None]
+    if Y is not None:
+        if unused:
+            raise SettingError(f"two arrays have no columns to name; {listed(unused)} belong to a table or data frame.")
+        table = encode_arrays(source, Y)
+    elif isinstance(source, Table):
         if unused:
             raise SettingError(
                 f"a Table has its columns already: give {listed(unused)} to equipoise.data.load instead."
@@ -89,15 +100,15 @@ def audit(
     elif hasattr(source, "columns") and hasattr(source, "iloc"):
         if not targets:
             raise DataError(f"a data frame needs targets=[...]; its columns: {listed(list(source.columns)[:20])}")
-        table = encode_frame(source, targets=targets, inputs=inputs, drop=drop)
+        table = encode_frame(source, targets=targets, inputs=inputs, drop=drop, **reading)
     else:
-        table = load(source, targets=targets, inputs=inputs, drop=drop, header=header, names=names)
+        table = load(source, targets=targets, inputs=inputs, drop=drop, header=header, names=names, **reading)
     problem = LinearProblem(table.inputs, table.targets, width, tasks=table.tasks)
     resamples = bootstraps if bootstraps is not None else (RESAMPLES if table.few_complete else 0)
     widths = None if width is None else (width,)
     # thousands of k x k problems: BLAS threads only wait for each other (5 times the CPU time on two cores)
     with threadpool_limits(1, user_api="blas"):
-        verdicts = audit_problem(problem, widths, bootstraps=resamples, seed=seed, progress=progress)
+        verdicts = audit_problem(problem, widths, bootstraps=resamples, seed=seed, kept=kept, progress=progress)
     record = AuditRecord(
         title=title if title is not None else _title(table),
         command=command,
@@ -111,10 +122,19 @@ def audit(
     return record.model_copy(update={"pictures": audit_pictures(record)})
 
 
-def _check_whole(**settings: object) -> None:
+def check_settings(width: int | None, bootstraps: int | None, seed: int) -> None:
+    """Refuse what no audit can use, before any table is read.
+
+    Raises:
+        SettingError: A width below 1; bootstraps or seed not whole numbers of 0 or more.
+    """
+    from ..linear.problem.gramian import checked_width  # noqa: PLC0415 - scipy
+
+    if width is not None:
+        checked_width(width)
     wrong = [
         f"{name}={value!r}"
-        for name, value in settings.items()
+        for name, value in {"seed": seed, "bootstraps": 0 if bootstraps is None else bootstraps}.items()
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0
     ]
     if wrong:
@@ -140,6 +160,7 @@ def _data_card(table: "Table", problem: "LinearProblem") -> DataCard:
             f"Least-squares predictions were computed from the {problem.method}, in float64.",
         ),
         warnings=(*table.warnings, *_doubts(problem)),
+        columns=table.columns,
     )
 
 

@@ -13,6 +13,7 @@ from .doctor import doctor
 from .methods import methods
 from .report import report
 from .reproduce import reproduce
+from .terminal import make_streams_safe, say
 
 __all__ = ["app", "main"]
 
@@ -51,6 +52,7 @@ def _program(
 def main() -> None:
     """Run the program on ``sys.argv`` and exit with 0 done, 1 our fault, 2 the input's, 3 partly done, 130 stopped."""
     sys.excepthook = _unexpected
+    make_streams_safe()
     typer.main.get_command(app)(prog_name="equipoise")
 
 
@@ -58,10 +60,11 @@ def _unexpected(kind: type[BaseException], error: BaseException, traceback: Trac
     """What is said of a fault of ours; Python then exits with 1."""
     del traceback
     if issubclass(kind, KeyboardInterrupt):
-        sys.stderr.write("interrupted\n")
+        say("interrupted", err=True)
         return
-    sys.stderr.write(
+    say(
         f"internal error: {kind.__name__}: {error}\n"
         "This is a fault of equipoise, not of your data. To report it, run the same command as\n"
-        f"  equipoise --debug ...\nand send the traceback, the command and the version ({__version__}).\n"
+        f"  equipoise --debug ...\nand send the traceback, the command and the version ({__version__}).",
+        err=True,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 import typer
 
 from ..errors import EquipoiseError, InputError
+from .terminal import say, say_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,6 +33,7 @@ __all__ = [
     "import_modules",
     "names_of",
     "reporting",
+    "reporting_with",
     "show",
     "whole",
 ]
@@ -68,23 +70,35 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+_INTERRUPTED = "interrupted; nothing half-written was left"
+
+
 def reporting(command: Callable[_P, _R]) -> Callable[_P, _R]:
     """Turns errors into one readable block on stderr and an exit code: 2 the input's fault, 1 ours, 130 stopped."""
+    return reporting_with(_INTERRUPTED)(command)
+
+
+def reporting_with(interrupted: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """As `reporting`, with a sentence of its own for a command that is interrupted."""
+    return lambda command: _reporting(command, interrupted)
+
+
+def _reporting(command: Callable[_P, _R], interrupted: str) -> Callable[_P, _R]:
 
     @functools.wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return command(*args, **kwargs)
         except EquipoiseError as error:
-            typer.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
             raise typer.Exit(2 if isinstance(error, InputError) else 1) from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read our output has enough of it
                 raise
-            typer.echo(f"error: the system says: {error}", err=True)
+            say(f"error: the system says: {error}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            typer.echo("interrupted; nothing half-written was left", err=True)
+            say(interrupted, err=True)
             raise typer.Exit(130) from error
 
     return wrapped
@@ -140,10 +154,18 @@ def command_line(command: str, *arguments: str, **options: object) -> str:
             words.append(flag)
         elif isinstance(value, tuple) and value:
             plain = all(name and name == name.strip() and not set(name) & set(',"') for name in value)
-            words += [flag, ",".join(value)] if plain else [part for name in value for part in (flag, name)]
+            names = (",".join(value),) if plain else value
+            if len(names) == 1 and not plain:  # one name that would be split at its comma
+                names = ('"' + names[0].replace('"', '""') + '"',)
+            words += [word for name in names for word in _with_value(flag, name)]
         elif value not in (None, False, ()):
-            words += [flag, str(value)]
+            words += _with_value(flag, str(value))
     return shlex.join(words)
+
+
+def _with_value(flag: str, value: str) -> list[str]:
+    """A value that begins with a dash would be taken for an option."""
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
 def show(renderable: "RenderableType") -> None:
@@ -165,9 +187,9 @@ def finish(
 
     folder.write(records, render_html(records, title))
     if as_json:
-        typer.echo(records_to_json(records), nl=False)
+        say_json(records_to_json(records))
     else:
         show(render_console(records))
         if hint:
-            typer.echo(hint)
-    typer.echo(str(folder.report), err=as_json)
+            say(hint)
+    say(str(folder.report), err=as_json)

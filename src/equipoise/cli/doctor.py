@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from .common import Import, Json, import_modules, reporting, show
+from .terminal import say, say_json
 
 if TYPE_CHECKING:
     from ..laws.known_answers import Checkup, Environment
@@ -27,12 +28,12 @@ def doctor(modules: Import = None, as_json: Json = False) -> None:
     missed = [checkup.name for checkup in checkups if not checkup.passed]
     if as_json:
         found = {"environment": asdict(surroundings), "methods": [asdict(one) for one in checkups], "missed": missed}
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        say_json(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     else:
         _show(surroundings, checkups)
-        typer.echo(f"{len(checkups) - len(missed)} of {len(checkups)} methods agree with what is known of them.")
+        say(f"{len(checkups) - len(missed)} of {len(checkups)} methods agree with what is known of them.")
     if missed:
-        typer.echo(f"error: {', '.join(missed)} did not; do not trust this installation.", err=True)
+        say(f"error: {', '.join(missed)} did not; do not trust this installation.", err=True)
         raise typer.Exit(1)
 
 
@@ -40,9 +41,9 @@ def _show(surroundings: "Environment", checkups: "tuple[Checkup, ...]") -> None:
     from rich.table import Table  # noqa: PLC0415 - not for --help
 
     for name, number in surroundings.versions.items():
-        typer.echo(f"{name:14} {number}")
-    typer.echo(f"{'threads':14} {surroundings.threads}")
-    typer.echo(f"{'devices':14} {', '.join(surroundings.devices)}\n")
+        say(f"{name:14} {number}")
+    say(f"{'threads':14} {surroundings.threads}")
+    say(f"{'devices':14} {', '.join(surroundings.devices)}\n")
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in ("method", "known answer", "relative error", "ms", "result"):
         table.add_column(column, overflow="fold", justify="right" if column in ("relative error", "ms") else "left")

@@ -11,6 +11,7 @@ import typer
 from ..errors import InputError, listed
 from .common import Import, Json, import_modules, reporting, show
 from .plain_math import plain_text
+from .terminal import say, say_json
 
 if TYPE_CHECKING:
     from ..methods import Method
@@ -40,7 +41,7 @@ def methods(
     chosen = sorted(table) if name is None else [name.lower()]
     facts = [_facts(key, table[key]) for key in chosen]
     if as_json:
-        typer.echo(json.dumps(facts if name is None else facts[0], indent=1, ensure_ascii=False))
+        say_json(json.dumps(facts if name is None else facts[0], indent=1, ensure_ascii=False) + "\n")
     elif name is None:
         _show_all(facts)
     else:
@@ -85,12 +86,10 @@ def _show_all(facts: list[dict[str, Any]]) -> None:
         shown = one | {"claims": " ".join(one["claims"])}
         table.add_row(*(str(shown[str(column.header)]) for column in table.columns))
     show(table)
-    typer.echo(f"What a claim means (claims are for {_TASKS} tasks and default settings; the test suite checks each):")
+    say(f"What a claim means (claims are for {_TASKS} tasks and default settings; the test suite checks each):")
     for law, sentence in sorted({law: words for one in facts for law, words in one["claims"].items()}.items()):
-        typer.echo(f"  {law:20} {sentence}")
-    typer.echo(
-        "In Python a method is eq.CLASS(), for example eq.CAGrad(c=0.4). One method in full: equipoise methods NAME"
-    )
+        say(f"  {law:20} {sentence}")
+    say("In Python a method is eq.CLASS(), for example eq.CAGrad(c=0.4). One method in full: equipoise methods NAME")
 
 
 def _show_one(fact: dict[str, Any]) -> None:
@@ -108,5 +107,5 @@ def _show_one(fact: dict[str, Any]) -> None:
         "claims": "\n           ".join(f"{law}: {words}" for law, words in fact["claims"].items()) or "nothing",
         "source": fact["source"],
     }
-    typer.echo("\n".join(f"{key:10} {value}" for key, value in lines.items()))
-    typer.echo(f"\n{fact['text']}")
+    say("\n".join(f"{key:10} {value}" for key, value in lines.items()))
+    say(f"\n{fact['text']}")

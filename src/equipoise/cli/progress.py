@@ -5,18 +5,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Report", "progress"]
+from .terminal import say
+
+__all__ = ["Report", "left", "progress"]
 
 Report = Callable[[int, int, str], None]
-"""Called with steps done, steps in all, and what is being done."""
+"""Called with steps done, steps in all (0 where that is not known yet), and what is being done."""
 
 _PATIENCE = 1.0
 """Seconds between lines, and before the first: shorter work stays silent."""
+_ENOUGH = 5.0
+"""Seconds of work before the time left is guessed."""
 
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Report]:
-    """A function to call as work goes on.
+    """A function to call as work goes on. The time left is a guess from the steps of this process so far.
 
     Args:
         quiet: Show nothing.
@@ -30,15 +34,40 @@ def progress(quiet: bool) -> Iterator[Report]:
         yield _lines()
 
 
+def left(seconds: float, done: int, total: int) -> str:
+    """A guess of the time left, or "" where there is nothing to guess from.
+
+    Args:
+        seconds: That the steps done took.
+        done: Steps of this process.
+        total: All steps that this process has to do.
+
+    Example:
+        >>> left(60.0, 10, 40), left(1.0, 10, 40), left(3600.0, 1, 4)
+        ('about 3 min left', '', 'about 3 h left')
+    """
+    if done <= 0 or seconds < _ENOUGH or total <= done:
+        return ""
+    rest = seconds * (total - done) / done
+    for size, unit in ((3600.0, "h"), (60.0, "min")):
+        if rest >= 1.5 * size:
+            return f"about {rest / size:.0f} {unit} left"
+    return f"about {max(1, round(rest))} s left"
+
+
 def _lines() -> Report:
-    told = time.monotonic()
+    began = told = time.monotonic()
+    first: int | None = None  # steps that were done before, by an earlier run or not
 
     def report(done: int, total: int, words: str) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _PATIENCE:
-            told = time.monotonic()
-            sys.stderr.write(f"{words} ({done} of {total})\n")
-            sys.stderr.flush()
+        nonlocal began, told, first
+        now = time.monotonic()
+        if total and first is None:
+            began, first = now, done
+        if now - told >= _PATIENCE:
+            told = now
+            rest = left(now - began, done - first, total - first) if first is not None else ""
+            say(f"{words} ({', '.join(filter(None, (f'{done} of {total}', rest)))})" if total else words, err=True)
 
     return report
 
@@ -46,18 +75,29 @@ def _lines() -> Report:
 @contextmanager
 def _bar() -> Iterator[Report]:
     from rich.console import Console  # noqa: PLC0415 - not for --help
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from ..report.text import clean  # noqa: PLC0415
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
 
         def report(done: int, total: int, words: str) -> None:
-            bar.update(task, completed=done, total=total, description=words)
+            bar.update(task, completed=done, total=total or None, description=clean(words))
 
         yield report

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from .common import Json, reporting, show
+from .reproduce import show_again
+from .terminal import say, say_json
 
 __all__ = ["report"]
 
@@ -18,11 +20,15 @@ def report(
 ) -> None:
     """Render report.html again from what the folder holds, without computing anything.
 
-    The folder is an audit's, or one that eq.record writes from your own training loop; the training may still run.
+    The folder is an audit's, one of equipoise reproduce, or one that eq.record writes from your own training loop; the
+    training may still run.
     """
-    from ..training.recording.folder import is_training_folder  # noqa: PLC0415 - not for --help
+    from ..core.our_folder import what_is_in  # noqa: PLC0415 - not for --help
 
-    if is_training_folder(folder):
+    kind = what_is_in(folder).kind
+    if kind == "reproduction":
+        show_again(folder, markdown, as_json)
+    elif kind == "training":
         _training(folder, markdown, as_json)
     else:
         _audit(folder, markdown, as_json)
@@ -35,14 +41,14 @@ def _audit(folder: Path, markdown: bool, as_json: bool) -> None:
 
     records = read_records(folder)
     if markdown:
-        typer.echo(render_markdown(records, read_config(folder).title), nl=False)
+        say(render_markdown(records, read_config(folder).title), end="")
         return
     path = replace_report(folder, render_html(records, read_config(folder).title))
     if as_json:
-        typer.echo(records_to_json(records), nl=False)
+        say_json(records_to_json(records))
     else:
         show(render_console(records))
-    typer.echo(str(path), err=as_json)
+    say(str(path), err=as_json)
 
 
 def _training(folder: Path, markdown: bool, as_json: bool) -> None:
@@ -53,11 +59,11 @@ def _training(folder: Path, markdown: bool, as_json: bool) -> None:
     record = read_training(folder)
     same = identical_runs(folder.resolve().name, record, read_neighbours(folder, record))
     if markdown:
-        typer.echo(render_training_markdown(record, same), nl=False)
+        say(render_training_markdown(record, same), end="")
         return
     path = write_report(folder, render_training_html(record, same))
     if as_json:
-        typer.echo(record.model_dump_json(indent=1))
+        say_json(record.model_dump_json(indent=1) + "\n")
     else:
         show(render_training_console(record, same))
-    typer.echo(str(path), err=as_json)
+    say(str(path), err=as_json)

@@ -1,41 +1,96 @@
-"""Writing a file whole or not at all."""
+"""Files of a run folder: written whole or not at all, read only where they are plain files, one writer at a time."""
 
+import errno
+import logging
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["TEMPORARY", "locked", "replace_file"]
+from filelock import BaseFileLock, FileLock, Timeout
 
+from ..errors import RunFolderError
+
+__all__ = ["LOCK", "MOST_BYTES", "TEMPORARY", "locked", "read_file", "replace_file", "take_lock"]
+
+LOCK = ".equipoise-lock"
+"""The file that is locked while somebody writes into the folder. It stays there: deleting it would let in a second."""
 TEMPORARY = ".equipoise-tmp"
 """How the names of half-written files end."""
+MOST_BYTES = 2**30
+"""Larger files are not read: a record of a million steps has half of that."""
+
+_LOGGER = logging.getLogger("equipoise")
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
+_PATIENCE = 60.0
+
+
+def take_lock(folder: Path, wait: float = _PATIENCE) -> BaseFileLock:
+    """Makes this process the only one that writes into a folder, until the lock is released or the process ends.
+
+    Args:
+        folder: An existing folder.
+        wait: Seconds to wait for another writer.
+
+    Returns:
+        The lock; ``release()`` gives it back. On a disk without locks it locks nothing, and the logger says so.
+
+    Raises:
+        RunFolderError: Another writer still has the folder, or the disk refuses.
+    """
+    lock: BaseFileLock = FileLock(folder / LOCK, thread_local=False)
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout as error:
+        raise RunFolderError(
+            f"{str(folder)!r} is being written by another recording or command. Give each run a folder of its own, "
+            "or end the other one first (a recording ends with recorder.close())."
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise RunFolderError(
+                f"the folder {str(folder)!r} must be writable; the system says: {error.strerror or error}."
+            ) from error
+        _LOGGER.warning("%s: this disk has no locks; take care that only one run at a time writes there.", folder)
+    return lock
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock goes with the process that holds it, whatever becomes of that.
-
-    Where the system has no advisory locks (Windows, some network disks) nothing is locked.
-    """
+def locked(folder: Path, wait: float = _PATIENCE) -> Iterator[None]:
+    """Holds the folder's lock inside a ``with`` block; see `take_lock`."""
+    lock = take_lock(folder, wait)
     try:
-        import fcntl  # noqa: PLC0415 - absent on Windows
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a disk without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
+
+
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """What a plain file holds. Pipes and devices, which may never end, are not opened; links to files are followed.
+
+    Args:
+        path: Of the file.
+        most: Bytes that are read at most.
+
+    Raises:
+        OSError: There is no such file, it is no plain file, it is larger than `most`, or it cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+    with path.open("rb") as file:
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most} bytes", str(path))
+    return found
 
 
 def replace_file(path: Path, text: str) -> None:
     """Writes text: temporary name beside it, to disk, rename, and the folder's entry to disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        temporary.unlink(missing_ok=True)  # "x" then neither follows a link of that name nor opens a pipe
+        with temporary.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

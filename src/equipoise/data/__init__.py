@@ -8,14 +8,18 @@
 
 | file | what it becomes |
 |---|---|
-| ``.csv`` ``.tsv`` ``.txt`` (also ``.gz``) | the separator, decimal commas and the encoding are found and said |
-| ``.arff`` (also ``.gz``) | dense or sparse; numeric, nominal and text attributes |
+| ``.csv`` ``.tsv`` ``.txt`` ``.data`` ``.dat`` | separator, decimal marks, encoding, kinds of columns are found |
+| ``.arff`` | dense or sparse; numeric, nominal, text and date attributes |
 | ``.mat`` | numeric matrices side by side; SARCOS is recognised |
+| ``.dta``; with the extra ``tables``: ``.parquet`` ``.feather`` ``.xlsx`` | typed columns; the first sheet |
+
+Each also packed (``.gz`` ``.bz2`` ``.xz``, ``.zip`` with one file), from standard input (``-``) or an http(s) address.
+What is unpacked, piped or fetched is read up to 1 GiB; plain files have no limit.
 
 Images: `equipoise.data.cifar10.read_cifar10` reads a folder of the binary CIFAR-10.
 
-Importing this is cheap: pandas, SciPy and scikit-learn are imported where a table is read. Nothing is
-downloaded.
+Importing this is cheap: pandas, SciPy and scikit-learn are imported where a table is read. Nothing is downloaded,
+except what is asked for by its address.
 """
 
 from importlib import import_module
@@ -24,15 +28,30 @@ from typing import TYPE_CHECKING
 from .builtin.arm import inverse_dynamics, load_arm
 from .builtin.catalogue import BUILTINS
 from .raw import Card
+from .reading import Reading
 from .table import Table
 
 if TYPE_CHECKING:
-    from .encoding.encode import encode_frame
+    from .encoding.encode import encode_arrays, encode_frame
     from .loading import load
 
-__all__ = ["BUILTINS", "Card", "Table", "encode_frame", "inverse_dynamics", "load", "load_arm"]
+__all__ = [
+    "BUILTINS",
+    "Card",
+    "Reading",
+    "Table",
+    "encode_arrays",
+    "encode_frame",
+    "inverse_dynamics",
+    "load",
+    "load_arm",
+]
 
-_ON_USE = {"encode_frame": ".encoding.encode", "load": ".loading"}  # these bring pandas
+_ON_USE = {  # these bring pandas
+    "encode_arrays": ".encoding.encode",
+    "encode_frame": ".encoding.encode",
+    "load": ".loading",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,13 +1,19 @@
 """Which columns are targets and which are inputs: names as typed against names as found."""
 
 import difflib
+import shlex
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from ..errors import DataError, listed
 from .raw import RawTable, refuse
 
-__all__ = ["Roles", "choose_columns", "clean_name", "closest", "some"]
+__all__ = ["Roles", "choose_columns", "clean_name", "closest", "cut", "doubled", "option", "some"]
+
+_LONGEST = 60
+_GUESSED = 10  # unknown names for which the closest column is looked up
 
 Roles = tuple[list[str], list[str], list[str]]
 
@@ -31,6 +37,29 @@ def closest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     return [folded[match] for match in found]
 
 
+def doubled(names: Iterable[str]) -> list[str]:
+    """The names that occur more than once, in alphabetical order."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def option(flag: str, value: str) -> str:
+    r"""An option as it is typed in a shell, quoted where the value needs it.
+
+    Example:
+        >>> option("na", "<5"), option("drop", "a, b"), option("na", "-")
+        ("--na='<5'", '--drop=\'"a, b"\'', '--na=-')
+    """
+    if set(value) & set(',"'):
+        value = '"' + value.replace('"', '""') + '"'
+    return f"--{flag}={shlex.quote(value)}"
+
+
+def cut(text: object) -> str:
+    """A text as a message shows it: of one longer than 60 characters, the start."""
+    shown = str(text)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+
+
 def some(names: Sequence[str], limit: int = 12) -> str:
     """Names as a message shows them, a long list cut with its count.
 
@@ -38,12 +67,16 @@ def some(names: Sequence[str], limit: int = 12) -> str:
         >>> some(["a", "b", "c"], limit=2)
         "'a', 'b' and 1 more"
     """
-    shown = listed(names[:limit])
+    shown = listed(cut(name) for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
 def choose_columns(
-    raw: RawTable, targets: Sequence[str] | None, inputs: Sequence[str] | None, drop: Sequence[str]
+    raw: RawTable,
+    targets: Sequence[str] | None,
+    inputs: Sequence[str] | None,
+    drop: Sequence[str],
+    kinds: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Roles:
     """Sort the columns of a table into targets, inputs and columns of the target set that are left out.
 
@@ -53,6 +86,7 @@ def choose_columns(
         inputs: Names of input columns; None takes all that are neither targets, nor declared targets, nor
             dropped.
         drop: Names of columns that are not used.
+        kinds: Option -> names of columns that it speaks of.
 
     Returns:
         Targets (as listed), inputs (in file order unless named), declared targets that are left out.
@@ -72,11 +106,11 @@ def choose_columns(
     dropped = _names("drop", drop)
 
     problems: list[str] = []
-    for option, names in (("--targets", wanted), ("--inputs", given or []), ("--drop", dropped)):
+    options = {"--targets": wanted, "--inputs": given or [], "--drop": dropped}
+    for option, names in (options | {f"--{kind}": list(names) for kind, names in kinds.items()}).items():
         problems += _unknown(option, names, known)
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            problems.append(f"{option} names a column twice: {listed(doubled)}. Name each once.")
+        if twice := doubled(names):
+            problems.append(f"{option} names a column twice: {listed(twice)}. Name each once.")
     if not wanted:
         problems.append(f"--targets is empty. Name two or more columns. Columns: {some(known)}.")
     for first, first_names, second, second_names in (
@@ -84,10 +118,12 @@ def choose_columns(
         ("--targets", wanted, "--drop", dropped),
         ("--inputs", given or [], "--drop", dropped),
     ):
-        both = [name for name in dict.fromkeys(first_names) if name in second_names]
+        others = set(second_names)
+        both = [name for name in dict.fromkeys(first_names) if name in others]
         if both:
             problems.append(f"Named in {first} and in {second}: {listed(both)}. Keep each in one of them.")
-    unused = [name for name in raw.declared if name not in wanted]
+    chosen = set(wanted)
+    unused = [name for name in raw.declared if name not in chosen]
     forbidden = [name for name in given or [] if name in unused]
     if forbidden:
         problems.append(
@@ -110,9 +146,14 @@ def _names(option: str, names: Sequence[str]) -> list[str]:
 
 def _unknown(option: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
     problems = []
-    for name in dict.fromkeys(names):
-        if name in known:
-            continue
+    found = set(known)
+    unknown = [name for name in dict.fromkeys(names) if name not in found]
+    if len(unknown) > _GUESSED:
+        problems.append(
+            f"{option} names {len(unknown)} columns that do not exist: {some(unknown)}. Columns: {some(known)}."
+        )
+        unknown = []
+    for name in unknown:
         near = closest(name, known)
         hint = f"Closest: {listed(near)}." if near else f"Columns: {some(known)}."
         problems.append(f"{option} names {name!r}, which is no column. {hint}")

@@ -1,22 +1,28 @@
-"""`load`: a built-in name or a path -> `Table`."""
+"""`load`: a built-in name, a path, a pipe or an address -> `Table`."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from ..errors import DataError, listed
 from .builtin.catalogue import BUILTINS, READERS
 from .columns import closest, some
 from .encoding.encode import encode
+from .encoding.prepare import prepared
 from .formats.arff_file import read_arff
 from .formats.csv_file import read_csv
+from .formats.frames import FRAME_ENDINGS, read_frame
 from .formats.mat_file import read_mat
+from .formats.source import PACKED, TEXT_ENDINGS, Source, fetch, is_stream
 from .raw import RawTable
+from .reading import Reading, checked_reading
 from .table import Table
 
 __all__ = ["EXTENSIONS", "load"]
 
-EXTENSIONS = (".csv", ".tsv", ".txt", ".arff", ".mat")
+EXTENSIONS = (*TEXT_ENDINGS, ".arff", ".mat", *FRAME_ENDINGS)
+_MAGIC = {b"PAR1": ".parquet", b"MATLAB": ".mat", b"\xd0\xcf\x11\xe0": ".xls"}
 
 
 def load(
@@ -27,20 +33,23 @@ def load(
     drop: Sequence[str] = (),
     header: bool = True,
     names: Sequence[str] | None = None,
+    **reading: Unpack[Reading],
 ) -> Table:
     """Read a table with several targets and encode it as numbers. Files are only ever read.
 
     Args:
-        source: A built-in name (``arm``, ``diabetes``, ``linnerud``), or the path of a .csv, .tsv or .txt
-            file (any of comma, semicolon, tab, vertical bar or blanks between columns), an .arff file (each
-            of these also .gz), or a .mat file.
+        source: A built-in name (``arm``, ``diabetes``, ``linnerud``); the path or the http(s) address of a text table
+            (.csv, .tsv, .txt, .data, .dat), an .arff, .mat or .dta file, or, with the extra ``tables``, a .parquet,
+            .feather or .xlsx file; each also packed (.gz, .bz2, .xz, .zip with one file). ``-`` is standard input.
         targets: Names of two or more target columns, in the order wanted. None takes the declared target set
             of a built-in set or of SARCOS; other files have none.
         inputs: Names of the input columns; None takes all others. Columns of a declared target set are never
             inputs.
         drop: Names of columns not to use.
         header: Whether the first row of a text table holds the names.
-        names: Names for all columns of a text table or .mat file, instead of its own.
+        names: Names for all columns of a text table, sheet or .mat file, instead of its own.
+        **reading: ``sep``, ``decimal``, ``thousands``, ``na``, ``skip_rows``, ``encoding``, ``numeric``,
+            ``categorical``, ``date``: see `equipoise.data.Reading`.
 
     Returns:
         The table; `steps` and `warnings` say what was done.
@@ -52,31 +61,37 @@ def load(
         >>> load("linnerud")
         Table 'linnerud': 20 of 20 rows, 3 inputs, 3 tasks ('Weight', 'Waist', 'Pulse')
     """
-    return encode(_read(source, header, names), targets=targets, inputs=inputs, drop=drop)
+    how = checked_reading(reading)
+    raw = prepared(_read(source, header, names, how), how)
+    return encode(raw, targets=targets, inputs=inputs, drop=drop, reading=how)
 
 
-def _read(source: str | os.PathLike[str], header: bool, names: Sequence[str] | None) -> RawTable:
+def _read(source: str | os.PathLike[str], header: bool, names: Sequence[str] | None, reading: Reading) -> RawTable:
     if isinstance(names, str):
         raise DataError(f"names must be a list of column names, found one text {names!r}.")
     if not isinstance(source, str | os.PathLike):
         raise DataError(
             f"the source must be a built-in name ({listed(BUILTINS)}) or a path, found {type(source).__name__}. "
-            "A table in memory: give a data frame to eq.audit."
+            "A table in memory: give a data frame to eq.audit, or two arrays, eq.audit(X, Y)."
         )
     if source in READERS:
         _refuse_naming(str(source), header, names)
         return READERS[str(source)]()
-    path = Path(source)
-    _refuse_missing(path)
-    extension = _extension(path)
+    text = os.fspath(source)
+    if not is_stream(text):
+        _refuse_missing(Path(text))
+    found = fetch(text if is_stream(text) else Path(text))
+    extension = _extension(found, streamed=not isinstance(found.content, Path))
     if extension == ".arff":
-        _refuse_naming(path.name, header, names)
-        return read_arff(path)
+        _refuse_naming(found.name, header, names)
+        return read_arff(found, reading["encoding"])
     if extension == ".mat":
         if not header:
-            raise DataError(f"{path.name!r}: --no-header is for text tables; a .mat file has no header row.")
-        return read_mat(path, names=names)
-    return read_csv(path, header=header, names=names)
+            raise DataError(f"{found.name!r}: --no-header is for text tables; a .mat file has no header row.")
+        return read_mat(found, names=names)
+    if extension in FRAME_ENDINGS:
+        return read_frame(found, reading, header=header, names=names)
+    return read_csv(found, reading, header=header, names=names)
 
 
 def _refuse_naming(name: str, header: bool, names: Sequence[str] | None) -> None:
@@ -86,11 +101,11 @@ def _refuse_naming(name: str, header: bool, names: Sequence[str] | None) -> None
 
 def _refuse_missing(path: Path) -> None:
     try:
-        found_folder, found_file = path.is_dir(), path.is_file()
+        found_folder, found_file = path.is_dir(), path.exists()
     except OSError as error:  # a name longer than the system allows
         raise DataError(f"{str(path)[:60]!r}... cannot be a file: {error.strerror}.") from error
     if found_folder:
-        tables = sorted(child.name for child in path.iterdir() if child.name.lower().endswith(_endings()))
+        tables = sorted(child.name for child in path.iterdir() if child.suffix.lower() in (*EXTENSIONS, *PACKED))
         inside = f"It holds {some(tables, 5)}: name one of them." if tables else "It holds no table that can be read."
         raise DataError(f"DATA must be a file, found the folder {str(path)!r}. {inside}")
     if found_file:
@@ -101,7 +116,7 @@ def _refuse_missing(path: Path) -> None:
         hint = f"Closest built-in set: {listed(near)}. " if near else ""
         raise DataError(
             f"{text!r} is neither a built-in set nor a file here. {hint}Built-in sets: {listed(BUILTINS)}; "
-            f"files end in {', '.join(EXTENSIONS)}."
+            f"files end in {', '.join(EXTENSIONS)}; - is standard input."
         )
     if not path.parent.is_dir():
         raise DataError(f"There is no file {text!r}: its folder {str(path.parent)!r} does not exist.")
@@ -109,19 +124,19 @@ def _refuse_missing(path: Path) -> None:
     raise DataError(f"There is no file {text!r}." + (f" Closest in its folder: {listed(near)}." if near else ""))
 
 
-def _extension(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = bool(suffixes) and suffixes[-1] == ".gz"
-    if packed:
-        suffixes.pop()
-    extension = suffixes[-1] if suffixes else ""
-    if extension not in EXTENSIONS or (packed and extension == ".mat"):
-        raise DataError(
-            f"{path.name!r} must end in {', '.join(EXTENSIONS)} (text tables and .arff also .gz), found "
-            f"{path.suffix or 'no extension'!r}. Export the table as CSV."
-        )
-    return extension
-
-
-def _endings() -> tuple[str, ...]:
-    return (*EXTENSIONS, *(f"{extension}.gz" for extension in EXTENSIONS if extension != ".mat"))
+def _extension(source: Source, *, streamed: bool) -> str:
+    """What kind of file it is: by its first bytes where these tell, else by its name."""
+    head = source.head()
+    for magic, extension in _MAGIC.items():
+        if source.suffix not in TEXT_ENDINGS and head.startswith(magic):
+            return extension
+    if source.suffix in EXTENSIONS:
+        return source.suffix
+    known = f"{', '.join(EXTENSIONS)} (each also {', '.join(PACKED)})"
+    if streamed and source.suffix in ("", *PACKED):  # a pipe has no name
+        lines = (line.strip().lower() for line in head.splitlines())
+        first = next((line for line in lines if line and not line.startswith(b"%")), b"")
+        return ".arff" if first.startswith(b"@relation") else ".csv"
+    raise DataError(
+        f"{source.name!r} must end in {known}, found {source.suffix or 'no extension'!r}. Export the table as CSV."
+    )

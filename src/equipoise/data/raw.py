@@ -70,6 +70,10 @@ class RawTable:
         steps: What was done so far.
         warnings: What the reader should doubt so far.
         sha256: See `Table`.
+        texts: Columns that hold the file's own texts, not yet read as numbers.
+        decimal_comma: Whether some number of the table can only have a decimal comma.
+        marks: Column -> marks of missing values -> how often each was found.
+        notes: Column -> what was done to it, in a few words.
     """
 
     frame: "pd.DataFrame"
@@ -81,6 +85,10 @@ class RawTable:
     steps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     sha256: str = ""
+    texts: frozenset[str] = frozenset()
+    decimal_comma: bool = False
+    marks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def refuse(about: str, problems: Sequence[str]) -> None:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.records.columns import ColumnCard
 from ..errors import DataError, listed
+from .columns import doubled
 
 __all__ = ["CLASSES", "REGRESSION", "Table"]
 
@@ -33,6 +35,7 @@ class Table:
         rows_used: Rows that are complete in the targets.
         steps: What was done to the columns, one sentence each.
         warnings: What the reader should doubt, one sentence each.
+        columns: How each column of the source was read, in its order.
         sha256: Of the file's bytes; of the values for sets bundled with scikit-learn; "" for generated tables
             and frames.
 
@@ -60,10 +63,10 @@ class Table:
     steps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     sha256: str = ""
+    columns: tuple[ColumnCard, ...] = ()
 
     def __post_init__(self) -> None:
-        inputs = np.array(self.inputs, dtype=np.float64, ndmin=2)
-        targets = np.array(self.targets, dtype=np.float64, ndmin=2)
+        inputs, targets = _own(self.inputs), _own(self.targets)
         for column_kind, array in (("inputs", inputs), ("targets", targets)):
             array.setflags(write=False)
             object.__setattr__(self, column_kind, array)
@@ -79,9 +82,8 @@ class Table:
             )
             if expected != found
         ]
-        doubled = sorted({task for task in self.tasks if self.tasks.count(task) > 1})
-        if doubled:
-            wrong.append(f"task names must all differ, found twice: {listed(doubled)}; rename these target columns")
+        if twice := doubled(self.tasks):
+            wrong.append(f"task names must all differ, found twice: {listed(twice)}; rename these target columns")
         for column_kind, array in (("inputs", inputs), ("targets", targets)):
             if not np.isfinite(array).all():
                 wrong.append(
@@ -100,3 +102,11 @@ class Table:
             f"Table {self.name!r}: {self.rows_used} of {self.rows} rows, {self.inputs.shape[1]} inputs, "
             f"{len(self.tasks)} tasks ({listed(self.tasks)})"
         )
+
+
+def _own(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A matrix that nobody else can change: a copy, or the array itself where it is read-only and owns its numbers."""
+    mine = isinstance(values, np.ndarray) and values.dtype == np.float64 and values.ndim == 2 and values.base is None
+    if mine and not values.flags.writeable:
+        return values
+    return np.array(values, dtype=np.float64, ndmin=2)

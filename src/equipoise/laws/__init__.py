@@ -4,8 +4,8 @@ Three states for each law and method: *claimed* (checked on every input family),
 checked) and *not claimed*. `check_method(MyMethod())` is the whole examination, for methods of strangers too.
 """
 
-from .cases import Case, families
+from .cases import Case, cancelling, families
 from .examination import Examination, check_method
 from .law import Law, laws
 
-__all__ = ["Case", "Examination", "Law", "check_method", "families", "laws"]
+__all__ = ["Case", "Examination", "Law", "cancelling", "check_method", "families", "laws"]

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Case", "families", "family_names"]
+__all__ = ["Case", "cancelling", "families", "family_names"]
 
 Matrix = NDArray[np.float64]
 
@@ -76,6 +76,35 @@ def _stationary(k: int, draw: np.random.Generator) -> Matrix:
     return rows - rows.mean(axis=0) if k > 1 else rows
 
 
+def _cancelling(k: int, draw: np.random.Generator) -> Matrix:
+    size = 10.0 ** -draw.integers(1, 17)
+    return cancelling(k, size, draw)
+
+
+def _one_line(k: int, draw: np.random.Generator) -> Matrix:
+    lengths = draw.uniform(0.3, 3.0, size=k) * np.where(np.arange(k) % 2, -1.0, 1.0)
+    return draw.permutation(lengths)[:, None] * draw.normal(size=_columns(k))
+
+
+def cancelling(k: int, size: float, draw: np.random.Generator) -> Matrix:
+    """Gradients of which some cancel but for a part `size` of their length.
+
+    Args:
+        k: Tasks.
+        size: What is left, 1e-16 to 1e-1.
+        draw: Decides as well whether two are opposite, or three and more cancel.
+
+    Returns:
+        (k, n). Not even numbers of order one tell the families of smaller sizes from stationary ones.
+    """
+    rows = _well(k, draw) / np.sqrt(_columns(k))
+    if k > 1:
+        some = int(draw.integers(1, k))
+        shares = draw.uniform(0.3, 1.0, size=some)
+        rows[some] = -(shares @ rows[:some]) + size * rows[some]
+    return draw.permutation(rows)
+
+
 def _identical(k: int, draw: np.random.Generator) -> Matrix:
     return np.tile(draw.normal(size=_columns(k)), (k, 1))
 
@@ -91,13 +120,16 @@ _FAMILIES: MappingProxyType[str, Callable[[int, np.random.Generator], Matrix]] =
         "zero row": _zero_row,
         "stationary": _stationary,
         "identical": _identical,
+        "cancelling": _cancelling,
+        "one line": _one_line,
     }
 )
 
 family_names = tuple(_FAMILIES)
 """``well`` (random rows), ``ill`` (singular values 1 to 1e-3), ``rank-deficient`` (about k/2), ``conflicting`` (sum
 nearly 0), ``nearly opposite`` (cosines near -1), ``imbalanced`` (norms over 6 decades), ``zero row``, ``stationary``
-(0 in the convex hull), ``identical``."""
+(0 in the convex hull), ``identical``, ``cancelling`` (some cancel but for a part of 1e-1 to 1e-16, another for each
+k and seed), ``one line`` (about as many one way as the other)."""
 
 
 def families(k: int, *, seed: int = 0, scales: tuple[float, ...] = (1e-8, 1.0, 1e8)) -> Iterator[Case]:
@@ -116,7 +148,7 @@ def families(k: int, *, seed: int = 0, scales: tuple[float, ...] = (1e-8, 1.0, 1
 
     Example:
         >>> len(list(families(3)))
-        27
+        33
     """
     makers = list(_FAMILIES.values())
     for number, name in enumerate(_FAMILIES):

@@ -67,7 +67,7 @@ def check_method(method: Method, *, sizes: Iterable[int] = (1, 2, 3, 5, 10), see
         LawViolation: With every law that is broken, the input it breaks on, and by how much.
 
     Cost:
-        27 inputs for each size, each two runs of three steps for a method with memory; one to three seconds for the
+        33 inputs for each size, each two runs of three steps for a method with memory; one to three seconds for the
         default sizes.
 
     Example:

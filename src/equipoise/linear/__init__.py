@@ -70,7 +70,7 @@ __all__ = [
     "width_summary",
 ]
 
-_BUILT_ON_THIS = {"audit_problem": "equipoise.audits.assemble", "width_summary": "equipoise.audits.widths.verdict_text"}
+_BUILT_ON_THIS = {"audit_problem": "equipoise.audits.assemble", "width_summary": "equipoise.audits.widths.width_story"}
 """Names that lie above this package and are offered here too; loaded on first use, so that imports point one way."""
 
 

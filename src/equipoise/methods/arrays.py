@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.numbers import real_numbers
 from ..core.tasks import Preference, Tasks
-from ..errors import GramianError, LossError, NonFiniteError, SettingError, TaskError, listed
+from ..errors import GramianError, InputError, LossError, NonFiniteError, SettingError, TaskError, listed
 from ..solve.equilibrate import as_gramian
 from .base import Method, State, Step
 from .registry import table
@@ -49,7 +50,9 @@ def weights(
         tensor([0.7500, 0.2500], dtype=torch.float64)
     """
     _check_instance(method)
-    matrix = torch.from_numpy(as_gramian(_array(gramian)))
+    matrix = torch.from_numpy(
+        as_gramian(_array(gramian, "`gramian`", GramianError, "pass a (k, k) array or tensor").numpy())
+    )
     step, state = _prepare(method, len(matrix), 0, losses, preference, state, tasks)
     return weigh(method, matrix, state, step).weights
 
@@ -88,7 +91,7 @@ def direction(
         tensor([0.5000, 1.0000], dtype=torch.float64)
     """
     _check_instance(method)
-    matrix = _array(jacobian)
+    matrix = _array(jacobian, "`jacobian`", GramianError, "pass a (k, n) array or tensor, one row a task")
     if matrix.dim() != 2 or not len(matrix):
         raise GramianError(f"`jacobian` must be a (k, n) matrix, one row a task; got shape {tuple(matrix.shape)}.")
     finite = torch.isfinite(matrix).all(dim=1)
@@ -126,7 +129,11 @@ def _prepare(
     if len(names) != k:
         raise TaskError(f"`tasks` must name each of the {k} rows; got {listed(names)}.")
     refuse_preference(method, preference)
-    values = torch.ones(k, dtype=torch.float64) if losses is None else _array(losses)
+    values = (
+        torch.ones(k, dtype=torch.float64)
+        if losses is None
+        else _array(losses, "`losses`", LossError, "pass one number a row")
+    )
     if values.shape != (k,):
         raise LossError(f"`losses` must hold one number for each of the {k} rows; got shape {tuple(values.shape)}.")
     if not torch.isfinite(values).all():
@@ -134,6 +141,6 @@ def _prepare(
     return Step(Tasks(names), values, preference), method.init(k, n) if state is None else state
 
 
-def _array(values: Any) -> Tensor:
-    tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(values)
-    return tensor.to(device="cpu", dtype=torch.float64)
+def _array(values: Any, what: str, error: type[InputError], remedy: str) -> Tensor:
+    array = real_numbers(values, what, error, remedy)
+    return torch.from_numpy(array if array.flags.writeable else array.copy())

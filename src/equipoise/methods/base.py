@@ -71,6 +71,11 @@ class Method(ABC):
         """Whether an optimizer must be given parameters of this method."""
         return any(tensor.trained for tensor in self.state_tensors)
 
+    @property
+    def remembers_units(self) -> bool:
+        """Whether the state holds multiples of gradients or losses, so that all steps must be in one unit."""
+        return not {tensor.name for tensor in self.state_tensors} <= {"seed", "step", "targets"}
+
     def init(self, k: int, n: int = 0) -> State:
         """The state before the first step.
 

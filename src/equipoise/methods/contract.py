@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.tasks import Preference, Tasks
@@ -64,6 +66,11 @@ class Step:
     def __post_init__(self) -> None:
         if not self.count:
             object.__setattr__(self, "count", len(self.tasks.present))
+
+    @property
+    def root(self) -> NDArray[np.float64] | None:
+        """`factor` for the solvers: float64 on the CPU, or None."""
+        return None if self.factor is None else self.factor.cpu().double().numpy()
 
 
 class Answer(NamedTuple):

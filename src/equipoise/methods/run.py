@@ -1,5 +1,6 @@
 """Running a method on numbers: the one place where policies for absent tasks and zero gradients are kept."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from ..errors import LossError, NonFiniteError, PreferenceError, StateError, Tas
 from ..solve import Status
 from .base import Answer, GramianMethod, JacobianMethod, LossMethod, Method, State, Step
 from .state import restore, restrict
+from .units import common_unit, in_unit, refuse_nonfinite
 
 __all__ = [
     "Directed",
@@ -131,7 +133,10 @@ def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, ste
 
 def _asked(method: GramianMethod, gramian: Tensor, state: State, step: Step) -> Answer:
     shown = restrict(method, state, step.tasks.present) if method.state_tensors else state
-    return method.weights(gramian, shown, step)
+    answer = method.weights(gramian, shown, step)
+    if method.on_host and not all(map(math.isfinite, answer.value.tolist())):
+        refuse_nonfinite(method, "weight", answer.value, step)
+    return answer
 
 
 def _put_back(method: Method, state: State, present: Sequence[int], answer: Answer) -> Weighed:
@@ -187,15 +192,39 @@ def run_method(method: Method, jacobian: Tensor, state: State, step: Step) -> Ou
 
     Returns:
         Direction, weights where there are any, and the new state.
+
+    Raises:
+        NonFiniteError: The gradients are so long, or so short, that the answer leaves float64. Gradients whose squares
+            do so are measured in another unit where the method has a degree and no memory with a unit.
     """
     if isinstance(method, JacobianMethod):
         answer = method.direction(jacobian, restrict(method, state, step.tasks.present), step)
+        refuse_nonfinite(method, "direction", answer.value, step)
         after = restore(method, state, answer.state, step.tasks.present)
         return Outcome(answer.value, None, after, answer.status, answer.certificate)
+    if isinstance(method, LossMethod):
+        weighed = weigh(method, jacobian, state, step)
+        return _mixed(method, weighed, jacobian, step)
+    gramian = jacobian @ jacobian.T
+    power = common_unit(method, jacobian, gramian.diagonal())
+    if power:
+        jacobian = in_unit(jacobian, -power)
+        gramian = jacobian @ jacobian.T
+        step = step if step.losses is None else replace(step, losses=in_unit(step.losses, -power))
     # the triangular factor keeps the digits that the Gramian's squaring loses
     factor = torch.linalg.qr(jacobian.T, mode="r").R
-    weighed = weigh(method, jacobian @ jacobian.T, state, replace(step, factor=factor))
-    return Outcome(weighed.weights @ jacobian, weighed.weights, weighed.state, weighed.status, weighed.certificate)
+    weighed = weigh(method, gramian, state, replace(step, factor=factor))
+    return _mixed(method, weighed, jacobian, step, power)
+
+
+def _mixed(method: Method, weighed: Weighed, jacobian: Tensor, step: Step, power: int = 0) -> Outcome:
+    """The direction of weights that were made for gradients and losses divided by 2^power."""
+    degree = (method.degree() or 0.0) if power else 0.0
+    direction = in_unit(weighed.weights @ jacobian, degree * power)
+    weights = in_unit(weighed.weights, (degree - 1) * power)
+    refuse_nonfinite(method, "direction", direction, step)
+    refuse_nonfinite(method, "weight", weights, step)
+    return Outcome(direction, weights, weighed.state, weighed.status, weighed.certificate)
 
 
 def weigh(method: Method, gramian: Tensor, state: State, step: Step) -> Weighed:

@@ -110,7 +110,7 @@ def descend(
         losses, jacobians = torch.from_numpy(problem.losses(points)), torch.from_numpy(problem.jacobians(points))
         for run in range(runs):
             outcome = run_method(method, jacobians[run], states[run], Step(tasks, losses[run]))
-            directions[run] = outcome.direction
+            directions[run] = outcome.direction.numpy()
             states[run] = outcome.state
             counts[run][outcome.status.name] += 1
         first += (1 - _BETA_1) * (directions - first)

@@ -1,12 +1,17 @@
 """The alpha-fair equation G a = a^(-1/alpha), of which alpha = 1 is the Nash bargaining solution."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtrs
 
 from .equilibrate import as_gramian, equilibrate
 from .min_norm import hull_holds_zero
 from .nnls import solve_positive
+from .promise import Attempt, first_kept, known_by_products
 from .solution import Solution, Status
+from .unsquared import UnitColumns
 
 __all__ = ["alpha_fair_weights"]
 
@@ -19,7 +24,9 @@ _LARGEST = 300.0  # logarithms beyond which a number counts as this large or sma
 Array = NDArray[np.float64]
 
 
-def alpha_fair_weights(gramian: Array, alpha: float = 1.0, *, checked: bool = False) -> Solution:
+def alpha_fair_weights(
+    gramian: Array, alpha: float = 1.0, *, factor: Array | None = None, checked: bool = False
+) -> Solution:
     r"""The positive weights whose projections are their own power.
 
     .. math:: (G a)_i = a_i^{-p}, \quad a > 0, \qquad p = 1/\alpha
@@ -37,6 +44,7 @@ def alpha_fair_weights(gramian: Array, alpha: float = 1.0, *, checked: bool = Fa
     Args:
         gramian: (k, k), no zero on the diagonal.
         alpha: Positive; larger is fairer.
+        factor: R (r, k) with R^T R = G, for gradients that nearly cancel: it keeps the digits that squaring loses.
         checked: Whether `gramian` is known to be a Gramian, so that the checks may be left out.
 
     Returns:
@@ -68,12 +76,50 @@ def alpha_fair_weights(gramian: Array, alpha: float = 1.0, *, checked: bool = Fa
     power = 1 / alpha
     logs = np.log(norms)
     unit = float(logs.sum()) / len(logs)
-    log_pulls, residual, steps = _newton(cosines, (power - 1) * (logs - unit), power)
-    weights = np.exp(log_pulls - (logs - unit) - unit * (2 / (1 + power)))
-    return Solution(weights, Status.SOLVED if residual <= _CLOSE else Status.ITERATION_LIMIT, residual, steps)
+    prices = (power - 1) * (logs - unit)
+
+    def route(columns: Array | None) -> Attempt:
+        log_pulls, residual, steps = _newton(cosines, prices, power, columns)
+        weights = np.exp(log_pulls - (logs - unit) - unit * (2 / (1 + power)))
+        found = Solution(weights, Status.SOLVED if residual <= _CLOSE else Status.ITERATION_LIMIT, residual, steps)
+        pulls = _raised(log_pulls)
+        products, length = _products(cosines, pulls, columns)
+        known = columns is not None or known_by_products(pulls / length, factor)
+        miss = float(np.abs(products - _raised(prices - power * log_pulls)).max()) / length
+        return Attempt(found, miss if known else np.inf)
+
+    def routes() -> Iterator[Attempt]:
+        yield route(None)
+        yield route(UnitColumns.of(cosines, factor).columns)
+
+    return first_kept(routes(), np.zeros(len(norms)))
 
 
-def _newton(cosines: Array, log_prices: Array, power: float) -> tuple[Array, float, int]:
+def _products(cosines: Array, pulls: Array, columns: Array | None) -> tuple[Array, float]:
+    """<u_i, d> and |d| of the combination d of unit gradients."""
+    if columns is None:
+        products = cosines @ pulls
+        return products, max(float(pulls @ products), len(pulls) * _EPS * float(pulls @ pulls)) ** 0.5
+    direction = columns @ pulls
+    return columns.T @ direction, float(np.sqrt(direction @ direction))
+
+
+def _solved(cosines: Array, pulls: Array, weight: Array, right: Array, columns: Array | None) -> Array | None:
+    """Solves (Y C Y + diag weight) x = right, Y = diag pulls; by orthogonal factors where the columns are given."""
+    if columns is None:
+        system = pulls[:, None] * cosines * pulls
+        system.ravel()[:: len(pulls) + 1] += weight
+        scale = 1 / np.sqrt(system.ravel()[:: len(pulls) + 1])
+        solved = solve_positive(scale[:, None] * system * scale, scale * right)
+        return None if solved is None else scale * solved[0]
+    stacked = np.vstack([columns * pulls, np.diag(np.sqrt(weight))])
+    scale = 1 / np.sqrt((stacked**2).sum(axis=0))
+    triangle = np.linalg.qr(stacked * scale, mode="r")
+    found: Array = scale * dtrtrs(triangle, dtrtrs(triangle, scale * right, trans=1)[0])[0]
+    return found
+
+
+def _newton(cosines: Array, log_prices: Array, power: float, columns: Array | None) -> tuple[Array, float, int]:
     """Solves C y = u, log u + p log y = log kappa. Returns log y, the largest error of a cosine, and the steps.
 
     Both unknowns are kept as logarithms: kappa overflows for a small alpha, and for a large one y underflows.
@@ -87,28 +133,25 @@ def _newton(cosines: Array, log_prices: Array, power: float) -> tuple[Array, flo
     best, least = logs, np.inf
     for step in range(1, _LIMIT + 1):
         pulls, supply = _raised(logs), _raised(log_supply)
-        products = cosines @ pulls
-        length = max(float(pulls @ products), k * _EPS * float(pulls @ pulls)) ** 0.5
+        products, length = _products(cosines, pulls, columns)
         residual = float(np.abs(products - _raised(log_prices - power * logs)).max()) / length
         if residual < least:
             best, least = logs, residual
-        elif residual < _CLOSE:
+        elif residual < _CLOSE and columns is None:
             return best, least, step
         lag = log_prices - log_supply - power * logs
         weight = supply * pulls
-        system = pulls[:, None] * cosines * pulls
-        system.ravel()[:: k + 1] += power * weight
-        scale = 1 / np.sqrt(system.ravel()[:: k + 1])
-        solved = solve_positive(scale[:, None] * system * scale, scale * (pulls * (supply - products) + weight * lag))
-        if solved is None:
+        change = _solved(cosines, pulls, power * weight, pulls * (supply - products) + weight * lag, columns)
+        if change is None:
             return best, least, step
-        change = scale * solved[0]  # of y, relative
-        last = float(np.abs(change).max()) <= 1e-9  # quadratic: the next error is below rounding
+        rounding = 8 * _EPS * float(pulls.max()) / length  # of a step, where the columns keep all digits
+        last = float(np.abs(change).max()) <= max(1e-9, rounding)  # quadratic: the next error is below rounding
         logs = logs + _grown(change, np.maximum(_FASTEST, -logs))
         log_supply = log_supply + _grown(lag - power * change, np.full(k, _FASTEST))
         if last:
-            residual = float(np.abs(cosines @ _raised(logs) - _raised(log_prices - power * logs)).max()) / length
-            return (logs, residual, step) if residual <= least else (best, least, step)
+            products, length = _products(cosines, _raised(logs), columns)
+            residual = float(np.abs(products - _raised(log_prices - power * logs)).max()) / length
+            return (logs, residual, step) if residual <= least or columns is not None else (best, least, step)
     return best, least, _LIMIT
 
 

@@ -1,6 +1,8 @@
 """The best worst descent within a ball around the mean gradient."""
 
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +12,19 @@ from .least_norm import least_norm_weights
 from .min_norm import hull_holds_zero
 from .nnls import Complementarity
 from .parametric_nnls import LevelPath
+from .promise import Attempt, first_kept, known_by_products
 from .solution import Solution, Status
+from .unsquared import UnitColumns, UnsquaredPath, nonnegative
 
 __all__ = ["descent_in_ball"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_PROVEN = 1e-9  # a gap above this tells that gradients without a ridge led the path astray
 
 Array = NDArray[np.float64]
 
 
-def descent_in_ball(gramian: Array, radius: float, *, checked: bool = False) -> Solution:
+def descent_in_ball(gramian: Array, radius: float, *, factor: Array | None = None, checked: bool = False) -> Solution:
     r"""The direction in a ball around the mean gradient whose worst descent is best.
 
     .. math:: \max_d \min_i \langle g_i, d \rangle \quad\text{subject to}\quad |d - g_0| \le c\,|g_0|, \qquad
@@ -34,6 +39,7 @@ def descent_in_ball(gramian: Array, radius: float, *, checked: bool = False) -> 
     Args:
         gramian: (k, k), no zero on the diagonal.
         radius: c >= 0.
+        factor: R (r, k) with R^T R = G, for gradients that nearly cancel: it keeps the digits that squaring loses.
         checked: Whether `gramian` is known to be a Gramian, so that the checks may be left out.
 
     Returns:
@@ -66,56 +72,136 @@ def descent_in_ball(gramian: Array, radius: float, *, checked: bool = False) -> 
     if radius == 0 or flat:
         stationary = flat or hull_holds_zero(cosines)
         return Solution(uniform, Status.STATIONARY if stationary else Status.SOLVED, 0.0)
-    reach = radius * radius * square
-    inverse = float(norms.min()) / norms
-    path = LevelPath(Complementarity(cosines + inverse[:, None] * inverse), inverse, slopes)
     stationary = hull_holds_zero(cosines)
-    if stationary:
-        kernel = Complementarity(cosines)
-        nearest = kernel.solve(slopes)
-        if nearest.solved and float(nearest.value @ cosines @ nearest.value) <= reach * (1 + 64 * k * _EPS):
-            weights = uniform + nearest.value / norms * norms.max()
-            shortest = None if nearest.unique else least_norm_weights(kernel, inverse, weights, uniform)
-            gap = float(np.maximum(-(cosines @ nearest.value + slopes), 0.0).max()) / float(np.sqrt(square))
-            return Solution(weights if shortest is None else shortest, Status.STATIONARY, gap)
+    ball = _Ball(cosines, norms, mean, slopes, radius * radius * square, stationary)
 
-    def level(first: Array, second: Array) -> float | None:
-        bend = float(first @ (steep := cosines @ first))
-        middle = float(second @ steep)
-        rest = float(second @ cosines @ second) - reach
-        if bend <= 0:
-            return None
-        root = (middle + math.sqrt(max(middle * middle - bend * rest, 0.0))) / bend
-        for _ in range(2):  # the length itself, free of the cancellation in the coefficients
-            value = root * first - second
-            products = cosines @ value
-            slope = float(first @ products)
-            if slope <= 0:
-                break
-            root -= (float(value @ products) - reach) / (2 * slope)
-        return root
+    def routes() -> Iterator[Attempt]:
+        yield ball.by_products(factor)
+        yield from map(ball.by_columns, UnitColumns.routes(cosines, factor))
 
-    found = path.find(level)
-    ended = True
-    if found is None:
-        value, _, unique, ended = path.search(level, lambda z: float(z @ cosines @ z) - reach)
-    else:
-        value, _, unique = found
-    value *= (reach / max(float(value @ cosines @ value), _EPS * reach)) ** 0.5
-    weights = uniform + value / norms * norms.max()
-    gap = _gap(cosines, inverse, slopes, value, reach)
-    shortest = None if unique else least_norm_weights(path.kernel, inverse, weights, uniform)
-    status = Status.SOLVED if shortest is None else Status.RANK_DEFICIENT
-    if stationary:
-        status = Status.STATIONARY
-    if not ended and gap > 1e-10:
-        status = Status.ITERATION_LIMIT
-    return Solution(weights if shortest is None else shortest, status, gap)
+    return first_kept(routes(), uniform)
 
 
-def _gap(cosines: Array, inverse: Array, slopes: Array, value: Array, reach: float) -> float:
-    """Dual value minus worst descent, over the size of the dual's two terms; z has length c |g_0|."""
-    total = float(inverse @ value)  # z = |z| / |g_a| * a with sum a = 1: this turns z into a
-    worst = float(((cosines @ value + slopes) / inverse).min())
-    along, across = float(slopes @ value) / total, reach / total
-    return max(along + across - worst, 0.0) / (abs(along) + across)
+@dataclass(frozen=True, eq=False)
+class _Ball:
+    """The problem in unit gradients: z >= 0 of length c |g_0|, in units of the longest gradient.
+
+    Attributes:
+        cosines: C, (k, k).
+        norms: (k,).
+        mean: g_0 in unit gradients, (k,).
+        slopes: <u_i, g_0>, (k,).
+        reach: c^2 |g_0|^2.
+        stationary: Whether the hull of the gradients holds zero.
+    """
+
+    cosines: Array
+    norms: Array
+    mean: Array
+    slopes: Array
+    reach: float
+    stationary: bool
+
+    @property
+    def inverse(self) -> Array:
+        """1/|g_i| in units of the shortest: turns pulls into weights."""
+        inverse: Array = self.norms.min() / self.norms
+        return inverse
+
+    def weights(self, value: Array) -> Array:
+        """Of the direction g_0 + z."""
+        weights: Array = 1 / len(value) + value / self.norms * self.norms.max()
+        return weights
+
+    def by_products(self, factor: Array | None) -> Attempt:
+        """From the cosines."""
+        cosines, reach = self.cosines, self.reach
+        uniform = np.full(len(self.norms), 1 / len(self.norms))
+        if self.stationary:
+            kernel = Complementarity(cosines)
+            nearest = kernel.solve(self.slopes)
+            square = float(nearest.value @ cosines @ nearest.value)
+            if nearest.solved and square <= reach * (1 + 64 * len(uniform) * _EPS):
+                weights = self.weights(nearest.value)
+                shortest = None if nearest.unique else least_norm_weights(kernel, self.inverse, weights, uniform)
+                gap = float(np.maximum(-(cosines @ nearest.value + self.slopes), 0.0).max())
+                gap /= float(np.sqrt(self.mean @ self.slopes))
+                found = Solution(weights if shortest is None else shortest, Status.STATIONARY, gap)
+                return Attempt(found, 0.0 if known_by_products(nearest.value, factor) else np.inf)
+
+        def level(first: Array, second: Array) -> float | None:
+            return _crossing(first, second, lambda pulls: cosines @ pulls, reach)
+
+        path = LevelPath(Complementarity(cosines + self.inverse[:, None] * self.inverse), self.inverse, self.slopes)
+        found_on_path, ended = path.find(level), True
+        if found_on_path is None:
+            value, _, unique, ended = path.search(level, lambda z: float(z @ cosines @ z) - reach)
+        else:
+            value, _, unique = found_on_path
+        length = math.sqrt(max(float(value @ cosines @ value), 0.0))
+        if not known_by_products(value, factor) or not length > 0:
+            return Attempt(Solution(uniform, Status.PROMISE_BROKEN, np.inf), np.inf)
+        miss = abs(length - math.sqrt(reach))
+        value *= math.sqrt(reach) / length
+        weights = self.weights(value)
+        gap = self._gap(value, cosines @ value)
+        shortest = None if unique else least_norm_weights(path.kernel, self.inverse, weights, uniform)
+        status = Status.SOLVED if shortest is None else Status.RANK_DEFICIENT
+        status = Status.STATIONARY if self.stationary else status
+        if not ended and gap > 1e-10:
+            status = Status.ITERATION_LIMIT
+        return Attempt(Solution(weights if shortest is None else shortest, status, gap), miss)
+
+    def by_columns(self, columns: UnitColumns) -> Attempt:
+        """From the gradients themselves: z has a length with what rounding may hide, so that it stays in the ball."""
+        found = nonnegative(columns.stacked(), -columns.target(self.mean), np.zeros(len(self.mean)))
+        bound = math.sqrt(self.reach)
+        if not (self.stationary and float(np.linalg.norm(columns.vector(found.value))) <= bound):
+            path = UnsquaredPath(columns.stacked(self.inverse[None, :]), _unit(columns), columns.target(self.mean, 0.0))
+
+            def level(first: Array, second: Array) -> float | None:
+                return _crossing(columns.vector(first), columns.vector(second), lambda vector: vector, self.reach)
+
+            low = float((columns.columns.T @ (columns.columns @ self.mean) / self.inverse).min())
+            found = path.search(level, lambda z: float(np.linalg.norm(columns.vector(z))) - bound, low)
+        value = found.value * min(bound / max(float(np.linalg.norm(columns.vector(found.value))), _EPS * bound), 1.0)
+        gap = self._gap(value, columns.columns.T @ (columns.columns @ value))
+        status = Status.STATIONARY if self.stationary else columns.status(value)
+        answer = Solution(self.weights(value), status if found.solved else Status.ITERATION_LIMIT, gap)
+        known = columns.ridge > 0 or (found.unique and found.solved and gap <= _PROVEN)
+        return Attempt(answer, float(np.linalg.norm(columns.columns @ value)) - bound if known else np.inf)
+
+    def _gap(self, value: Array, products: Array) -> float:
+        """Dual value minus worst descent, over the size of the dual's two terms."""
+        total = float(self.inverse @ value)  # z = |z| / |g_a| * a with sum a = 1: this turns z into a
+        worst = float(((products + self.slopes) / self.inverse).min())
+        if not total > 0:
+            return max(-worst, 0.0) / math.sqrt(self.reach)
+        along, across = float(self.slopes @ value) / total, self.reach / total
+        return max(along + across - worst, 0.0) / (abs(along) + across)
+
+
+def _crossing(first: Array, second: Array, metric: Callable[[Array], Array], reach: float) -> float | None:
+    """The larger t at which t * first - second has the square `reach` in a metric."""
+    steep = metric(first)
+    bend, middle = float(first @ steep), float(second @ steep)
+    rest = float(second @ metric(second)) - reach
+    if bend <= 0:
+        return None
+    root = (middle + math.sqrt(max(middle * middle - bend * rest, 0.0))) / bend
+    for _ in range(2):  # the length itself, free of the cancellation in the coefficients
+        value = root * first - second
+        products = metric(value)
+        slope = float(first @ products)
+        if slope <= 0:
+            break
+        root -= (float(value @ products) - reach) / (2 * slope)
+    return root
+
+
+def _unit(columns: UnitColumns) -> Array:
+    """The right-hand side that the path's one row in between answers to."""
+    rows, k = columns.columns.shape
+    unit = np.zeros(rows + 1 + k)
+    unit[rows] = 1.0
+    return unit

@@ -1,5 +1,8 @@
 """Projection on the cone of directions that raise no loss."""
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,14 +10,18 @@ from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .min_norm import hull_holds_zero
 from .nnls import Complementarity
+from .promise import Attempt, first_kept, known_by_products
 from .solution import Solution, Status
+from .unsquared import UnitColumns, nonnegative
 
 __all__ = ["project_on_dual_cone"]
 
 Array = NDArray[np.float64]
 
 
-def project_on_dual_cone(gramian: Array, points: Array, *, checked: bool = False) -> Solution:
+def project_on_dual_cone(
+    gramian: Array, points: Array, *, factor: Array | None = None, checked: bool = False
+) -> Solution:
     r"""The sum of the projections of m vectors on the dual cone of the gradients, as weights of the gradients.
 
     .. math:: \sum_r \arg\min_{d} \{|d - J^\top p_r|^2 : J d \ge 0\} = J^\top a, \qquad
@@ -26,6 +33,7 @@ def project_on_dual_cone(gramian: Array, points: Array, *, checked: bool = False
     Args:
         gramian: (k, k), in squared units of a gradient, no zero on the diagonal.
         points: (m, k), the rows p_r: weights of the vectors to project.
+        factor: R (r, k) with R^T R = G, for gradients that nearly cancel: it keeps the digits that squaring loses.
         checked: Whether `gramian` is known to be a Gramian, so that the checks may be left out.
 
     Returns:
@@ -58,20 +66,50 @@ def project_on_dual_cone(gramian: Array, points: Array, *, checked: bool = False
     if not sizes.all():
         pulls, sizes = pulls[sizes > 0], sizes[sizes > 0]
     pulls /= sizes[:, None]
-    offsets = pulls @ cosines
-    kernel = Complementarity(cosines)
-    multipliers, solved, unique, exchanges = kernel.solve_many(offsets)
-    slacks = multipliers @ cosines + offsets
-    residual = max(0.0, float(np.where(multipliers > 0, np.abs(slacks), -slacks).max()))
     base = np.add.reduce(points, axis=0)
-    weights = base + (sizes @ multipliers) / norms
-    status = Status.SOLVED
-    if not unique:
-        shortest = least_norm_weights(kernel, norms.min() / norms, weights, base)
-        if shortest is not None and np.abs((shortest - weights) * norms).max() > 1e-12 * np.abs(weights * norms).max():
-            weights, status = shortest, Status.RANK_DEFICIENT
-    if hull_holds_zero(cosines, kernel):
-        status = Status.STATIONARY
-    if not solved:
-        status = Status.ITERATION_LIMIT
-    return Solution(weights, status, residual, exchanges)
+    kernel = Complementarity(cosines)
+    stationary = hull_holds_zero(cosines, kernel)
+    offsets = pulls @ cosines
+    multipliers = np.zeros_like(pulls)
+
+    def by_products() -> Attempt:
+        multipliers[:], solved, unique, exchanges = kernel.solve_many(offsets)
+        slacks = multipliers @ cosines + offsets
+        residual = max(0.0, float(np.where(multipliers > 0, np.abs(slacks), -slacks).max()))
+        weights = base + (sizes @ multipliers) / norms
+        status = Status.SOLVED
+        if not unique:
+            shortest = least_norm_weights(kernel, norms.min() / norms, weights, base)
+            if shortest is not None:
+                weights, status = shortest, Status.RANK_DEFICIENT
+        status = Status.STATIONARY if stationary else status
+        found = Solution(weights, status if solved else Status.ITERATION_LIMIT, residual, exchanges)
+        if not known_by_products(pulls + multipliers, factor):
+            return Attempt(found, np.inf)
+        # |d|^2 - |p|^2 of the row that grew most; a root is taken where that is no rounding
+        grown = np.add.reduce((multipliers + pulls) * slacks - pulls * offsets, axis=1).max()
+        return Attempt(found, max(float(-slacks.min()), math.sqrt(grown) if grown > 1e-14 else 0.0))
+
+    def by_columns(columns: UnitColumns) -> Attempt:
+        stacked = columns.stacked()
+        found = [
+            nonnegative(stacked, -columns.target(row), guess) for row, guess in zip(pulls, multipliers, strict=True)
+        ]
+        values = np.stack([one.value for one in found])
+        directions = (values + pulls) @ columns.columns.T
+        slacks = directions @ columns.columns
+        longer = np.sqrt((directions**2).sum(axis=1)) - np.sqrt(((pulls @ columns.columns.T) ** 2).sum(axis=1))
+        weights = base + (sizes @ values) / norms
+        status = Status.STATIONARY if stationary else columns.status(values)
+        residual = max(0.0, float(np.where(values > 0, np.abs(slacks), -slacks).max()))
+        if not all(one.solved for one in found):
+            status = Status.ITERATION_LIMIT
+        known = columns.ridge > 0 or all(one.unique for one in found)
+        answer = Solution(weights, status, residual, sum(one.exchanges for one in found))
+        return Attempt(answer, max(float(-slacks.min()), float(longer.max())) if known else np.inf)
+
+    def routes() -> Iterator[Attempt]:
+        yield by_products()
+        yield from map(by_columns, UnitColumns.routes(cosines, factor))
+
+    return first_kept(routes(), np.zeros(len(norms)))

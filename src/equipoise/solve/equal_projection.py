@@ -1,32 +1,65 @@
 """The direction with the same projection on every unit gradient."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .min_norm import hull_holds_zero
-from .nnls import Complementarity, solve_positive
+from .nnls import solve_positive
 from .solution import Solution, Status
+from .unsquared import UnitColumns
 
-__all__ = ["equal_projection"]
+__all__ = ["EqualProjection", "equal_projection"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_KNOWN = 1e-7  # how much of a direction, or of what it is divided by, rounding may be
+_SHORTEST = 2.0**-24  # of the singular values of unit columns: below, weights are too large to be mixed in float64
 
 Array = NDArray[np.float64]
 
 
-def equal_projection(cosines: Array) -> Solution:
+@dataclass(frozen=True, eq=False)
+class EqualProjection(Solution):
+    r"""The solution, and how well it is known.
+
+    Attributes:
+        length: Of the direction :math:`\sum_i b_i u_i`.
+        projections: C b, (k,).
+        noise: (k, r): rounding may move b by any of these columns, either way.
+    """
+
+    length: float = 0.0
+    projections: Array = field(default_factory=lambda: np.zeros(0))
+    noise: Array = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def known(self, scales: Array) -> bool:
+        r"""Whether :math:`\sum_i s_i b_i` is more than rounding, so that one may divide by it.
+
+        Args:
+            scales: s, (k,).
+        """
+        terms = scales * self.value
+        doubt = float(np.abs(scales @ self.noise).sum()) + _EPS * float(np.abs(terms).sum())
+        return doubt < _KNOWN * abs(float(terms.sum()))
+
+
+def equal_projection(cosines: Array, factor: Array | None = None) -> EqualProjection:
     r"""Coefficients b on the unit gradients whose sum has projection one on each of them.
 
     .. math:: C b = 1, \qquad b = C^+ 1
 
     Args:
         cosines: C, (k, k), as `equilibrate` returns them.
+        factor: R (r, k) with R^T R the Gramian, for gradients that nearly cancel: it keeps the digits that squaring
+            loses.
 
     Returns:
-        b, (k,). ``certificate`` is :math:`\max_i |(C b)_i - 1|`. A singular C (pivoted Cholesky, relative 8 k eps)
-        takes the pseudo-inverse: status ``RANK_DEFICIENT``, and the certificate tells how unequal the projections
-        are, since then no b may satisfy all of them; ``STATIONARY`` where 0 lies in the convex hull of the gradients.
-        A sum of b of zero means that no direction is favoured; b is then zero to rounding.
+        b, (k,). ``certificate`` is :math:`\max_i |(C b)_i - 1|`. Dependent gradients (singular values of the unit
+        gradients below sqrt(8 k eps) of the largest, with `factor` below 2^-24) take the pseudo-inverse: status
+        ``RANK_DEFICIENT``, and the certificate tells how unequal the projections are, since then no b may satisfy all
+        of them; ``STATIONARY`` where 0 lies in the convex hull of the gradients. Where as many unit gradients point
+        one way as the other, no direction is favoured: b is exactly zero, and nothing made by rounding.
 
     Cost:
         O(k^3); 0.02 ms for k = 10, 0.2 ms for k = 100.
@@ -44,15 +77,37 @@ def equal_projection(cosines: Array) -> Solution:
     system = solve_positive(cosines, ones)
     if system is not None and system[1] > 1e-7:
         value: Array = system[0]
-        return Solution(value, Status.SOLVED, float(np.abs(cosines @ value - 1).max()))
-    kernel = Complementarity(cosines)
-    stationary = hull_holds_zero(cosines, kernel)
-    if system is not None and kernel.full_rank:
-        value, status = system[0], Status.SOLVED
+        projections = cosines @ value
+        residual = float(np.abs(projections - 1).max())
+        noise = np.diag(k * _EPS / system[1] * np.abs(value))
+        return EqualProjection(value, Status.SOLVED, residual, 0, float(value @ projections) ** 0.5, projections, noise)
+    stationary = hull_holds_zero(cosines)
+    if factor is None:
+        squares, vectors = np.linalg.eigh(cosines)
+        singular, rows = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors.T[::-1]
+        least = float(np.sqrt(8 * k * _EPS))
     else:
-        values, vectors = np.linalg.eigh(cosines)
-        kept = values > 8 * k * _EPS * values[-1]
-        value = vectors[:, kept] @ ((vectors[:, kept].T @ ones) / values[kept])
-        status = Status.RANK_DEFICIENT
-    residual = float(np.abs(cosines @ value - 1).max())
-    return Solution(value, Status.STATIONARY if stationary else status, residual)
+        _, singular, rows = np.linalg.svd(UnitColumns.of(cosines, factor).columns, full_matrices=False)
+        least = _SHORTEST
+    kept = singular > least * singular[0]
+    singular, basis = singular[kept], rows[kept].T
+    shares, rounding = basis.T @ ones, 8 * k * _EPS
+    lengths = shares / singular
+    length = float(np.sqrt(lengths @ lengths))
+    if rounding * float(np.sqrt((1 / singular**2).sum())) > _KNOWN * length:
+        shares = np.zeros_like(shares)  # as many point one way as the other: what is left is rounding
+        length = 0.0
+    value = basis @ (shares / singular**2)
+    if factor is None:  # never shorter than the truth, which the cosines hide
+        length = float(np.hypot(length, np.sqrt(k * _EPS * float(value @ value))))
+    projections = basis @ shares
+    status = Status.SOLVED if kept.sum() == k else Status.RANK_DEFICIENT
+    return EqualProjection(
+        value,
+        Status.STATIONARY if stationary else status,
+        float(np.abs(projections - 1).max()),
+        0,
+        length,
+        projections,
+        basis * (rounding / singular**2),
+    )

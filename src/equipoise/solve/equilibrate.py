@@ -48,7 +48,7 @@ def as_gramian(gramian: object, *, argument: str = "gramian") -> NDArray[np.floa
         raise GramianError(
             f"`{argument}` must be positive semidefinite; an inner product exceeds the product of its norms."
         )
-    return (matrix + matrix.T) / 2
+    return matrix / 2 + matrix.T / 2  # a sum could overflow
 
 
 def equilibrate(gramian: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,12 +9,15 @@ from .nnls import Complementarity
 
 __all__ = ["least_norm_weights"]
 
+_EPS = float(np.finfo(np.float64).eps)
 _KEPT = 1e-12  # how much, of the terms' size, a direction may move when its weights are exchanged
 
 Array = NDArray[np.float64]
 
 
-def least_norm_weights(kernel: Complementarity, inverse: Array, weights: Array, floor: Array) -> Array | None:
+def least_norm_weights(
+    kernel: Complementarity, inverse: Array, weights: Array, floor: Array, null: Array | None = None
+) -> Array | None:
     r"""The shortest weights with the same direction.
 
     .. math:: \min |a'|^2 \quad\text{subject to}\quad a' - a \in D^{-1/2} \ker M, \quad a' \ge l
@@ -27,6 +30,7 @@ def least_norm_weights(kernel: Complementarity, inverse: Array, weights: Array, 
         inverse: s_i = 1/|g_i| up to a common factor: the diagonal of D^{-1/2}.
         weights: a, (k,), with ``a >= floor``.
         floor: l, (k,).
+        null: Columns that span the null space of M, (k, r), where it is known better than from M.
 
     Returns:
         The shortest weights, or None where M is regular (the weights are unique) or the norms lie so far apart that
@@ -37,18 +41,15 @@ def least_norm_weights(kernel: Complementarity, inverse: Array, weights: Array, 
         >>> least_norm_weights(kernel, np.ones(2), np.array([1.0, 0.0]), np.zeros(2))
         array([0.5, 0.5])
     """
-    upper, order, rank = kernel.factored()
     k = len(weights)
-    if rank == k:
+    if null is None:
+        null = _null_space(kernel)
+    if not null.size:
         return None
-    dependence, _ = dtrtrs(upper[:rank, :rank], upper[:rank, rank:])
-    null = np.zeros((k, k - rank))
-    null[order[:rank]] = -dependence
-    null[order[rank:]] = np.eye(k - rank)
     basis, _ = np.linalg.qr(null * inverse[:, None])
     base = weights - basis @ (basis.T @ weights)
     missing = floor - base
-    if (missing > 0).any():
+    if (missing > 4 * k * _EPS * float(np.abs(weights).max())).any():  # less is rounding, and no condition to solve for
         system = np.vstack([basis.T, missing])
         target = np.zeros(len(system))
         target[-1] = 1.0
@@ -65,3 +66,15 @@ def least_norm_weights(kernel: Complementarity, inverse: Array, weights: Array, 
     drift = float(np.abs(kernel.matrix @ moved).max())
     size = float(np.abs(weights / inverse).sum())
     return shortest if drift <= _KEPT * k * size else None
+
+
+def _null_space(kernel: Complementarity) -> Array:
+    """Columns that span what M maps to zero, to rounding."""
+    upper, order, rank = kernel.factored()
+    k = len(upper)
+    null = np.zeros((k, k - rank))
+    if rank < k:
+        dependence, _ = dtrtrs(upper[:rank, :rank], upper[:rank, rank:])
+        null[order[:rank]] = -dependence
+        null[order[rank:]] = np.eye(k - rank)
+    return null

@@ -7,15 +7,17 @@ from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .nnls import Complementarity
 from .solution import Solution, Status
+from .unsquared import UnitColumns, nonnegative, null_space
 
 __all__ = ["hull_holds_zero", "min_norm_point"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_PARALLEL = 1e-9  # below this pivot, the cosines know single weights to less than seven digits
 
 Array = NDArray[np.float64]
 
 
-def min_norm_point(gramian: Array, *, checked: bool = False) -> Solution:
+def min_norm_point(gramian: Array, *, factor: Array | None = None, checked: bool = False) -> Solution:
     r"""Weights of the shortest vector in the convex hull of k gradients, exactly.
 
     .. math:: a^* = \arg\min_{a \ge 0,\; \sum_i a_i = 1} a^\top G a, \qquad G = J J^\top
@@ -28,11 +30,14 @@ def min_norm_point(gramian: Array, *, checked: bool = False) -> Solution:
 
     Args:
         gramian: (k, k), in squared units of a gradient.
+        factor: R (r, k) with R^T R = G: single weights are then known to seven digits where gradients nearly cancel or
+            are nearly parallel. The point itself does not need it.
         checked: Whether it is known to be a Gramian, so that the checks may be left out.
 
     Returns:
         Weights (k,), non-negative, sum 1. ``certificate`` is the duality gap
-        :math:`(a^\top G a - \min_i (G a)_i) / a^\top G a`, an upper bound of the relative suboptimality. Where the
+        :math:`(a^\top G a - \min_i (G a)_i) / a^\top G a`, an upper bound of half the relative suboptimality of
+        :math:`a^\top G a`, and of that of its root. Where the
         optimum is zero to rounding, relative to :math:`(\sum_i a_i |g_i|)^2`, the status is ``STATIONARY`` and the gap
         is over that square. Where several weights give the same vector, those of least norm are returned (status
         ``RANK_DEFICIENT``). A zero gradient is itself the answer: its weight is 1.
@@ -64,14 +69,23 @@ def min_norm_point(gramian: Array, *, checked: bool = False) -> Solution:
     total = float(inverse @ pulls)
     if not total > 0:
         return _stopped(cosines, inverse, found.exchanges)
+    vectors = None
+    if factor is not None and kernel.smallest_pivot <= _PARALLEL:
+        columns = UnitColumns.of(cosines, factor)
+        target = np.zeros(len(columns.columns) + 1 + len(pulls))
+        target[len(columns.columns)] = 1.0
+        found = nonnegative(columns.stacked(inverse[None, :]), target, pulls)
+        pulls, total = found.value, float(inverse @ found.value)
+        vectors = np.vstack([columns.columns, inverse])
     pulls = pulls / total
     value, gap, scale = _gap(cosines, inverse, pulls)
     weights = inverse * pulls
     weights /= weights.sum()
     shortest = None
-    if not found.unique:
-        shortest = _least_norm(kernel, inverse, weights, cosines, pulls, value)
-    if value <= 64 * len(norms) * _EPS * scale:
+    stationary = value <= 64 * len(norms) * _EPS * scale
+    if not found.unique or vectors is not None or (stationary and not kernel.full_rank):
+        shortest = _least_norm(kernel, inverse, weights, cosines, pulls, vectors)
+    if stationary:
         status, gap = Status.STATIONARY, gap / scale
     else:
         status, gap = (Status.SOLVED if shortest is None else Status.RANK_DEFICIENT), gap / value
@@ -112,14 +126,19 @@ def _gap(cosines: Array, inverse: Array, pulls: Array) -> tuple[float, float, fl
 
 
 def _least_norm(
-    kernel: Complementarity, inverse: Array, weights: Array, cosines: Array, pulls: Array, value: float
+    kernel: Complementarity, inverse: Array, weights: Array, cosines: Array, pulls: Array, vectors: Array | None
 ) -> Array | None:
     """The least-norm weights over the rows whose condition is tight; None if there is only one choice."""
-    slack = (cosines @ pulls) / inverse - value
-    tight = slack <= 1e-9 * (value + _EPS * pulls.max() / inverse)
+    products = cosines @ pulls
+    square = float(pulls @ products)
+    noise = 64 * len(weights) * _EPS * float(pulls.sum()) ** 2
+    # <u_i, d> - |d|^2 / |g_i|; where d is what rounding left, all of them are
+    slack = products - max(square, 0.0) * inverse
+    tight = (slack <= 1e-9 * square * inverse + noise / float(pulls.sum())) | (square <= noise)
     rows = np.flatnonzero(tight | (weights > 0))
     part = kernel if len(rows) == len(weights) else Complementarity(kernel.matrix.take(rows, 0).take(rows, 1))
-    shortest = least_norm_weights(part, inverse[rows], weights[rows], np.zeros(len(rows)))
+    null = None if vectors is None else null_space(vectors[:, rows])
+    shortest = least_norm_weights(part, inverse[rows], weights[rows], np.zeros(len(rows)), null)
     if shortest is None:
         return None
     least = np.zeros_like(weights)

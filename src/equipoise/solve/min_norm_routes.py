@@ -29,7 +29,7 @@ class Route(Solution):
 
     Attributes:
         gaps: (iterations + 1,), the duality gap a^T G a - min_i (G a)_i at the start and after every iteration, in
-            units of the largest squared gradient norm. It bounds the suboptimality of a^T G a from above.
+            units of the largest squared gradient norm. It bounds half the suboptimality of a^T G a from above.
     """
 
     gaps: Vector = field(default_factory=lambda: np.zeros(0))

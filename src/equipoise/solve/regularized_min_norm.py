@@ -14,7 +14,9 @@ __all__ = ["pulled_min_norm"]
 
 Array = NDArray[np.float64]
 
-_GRADED = 1e-6
+_EPS = float(np.finfo(np.float64).eps)
+
+_GRADED = 1e-12
 """A gap of this part of the squared length is no rounding of the path's last equation."""
 
 
@@ -74,11 +76,12 @@ def pulled_min_norm(gramian: Array, pull: float, *, checked: bool = False) -> So
         return _of_shifted(matrix, pull, cosines, inverse, mean)
     weights /= weights.sum()
     gap, square = _gap(weights, cosines, inverse, mean)
-    if gap > _GRADED * square:  # norms some ten decades apart
+    size = float((weights / inverse + mean).sum())
+    if gap > _GRADED * square + 64 * k * _EPS * size * size:  # norms some ten decades apart
         other = _of_shifted(matrix, pull, cosines, inverse, mean)
         if _gap(other.value, cosines, inverse, mean)[0] < gap:
             return other
-    gap /= float((weights / inverse + mean).sum()) ** 2
+    gap /= size * size
     shortest = None if unique else least_norm_weights(path.kernel, inverse, weights, np.zeros(k))
     status = Status.SOLVED if shortest is None else Status.RANK_DEFICIENT
     if hull_holds_zero(cosines):

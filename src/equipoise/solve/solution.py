@@ -21,6 +21,7 @@ class Status(StrEnum):
     NO_SOLUTION = "the method's equation has no solution here: the direction is zero"
     NEGATIVE_PROJECTION = "the common projection is negative: along this direction every loss rises"
     ITERATION_LIMIT = "stopped at the iteration limit: see the certificate"
+    PROMISE_BROKEN = "rounding hides the solution: no direction that keeps the method's promise was found"
 
     @property
     def ok(self) -> bool:

@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 import equipoise as eq
+from equipoise.core.files import take_lock
 from equipoise.core.records.training import TrainingConfig, read_lines
 from equipoise.errors import RunFolderError, SettingError
-from equipoise.training.recording.folder import LineFile, read_training
+from equipoise.training.recording.folder import read_training
 from equipoise.training.recording.gradient_probe import measure_gramian
+from equipoise.training.recording.line_file import LineFile
 
 NAMES = ("depth", "normals", "rotation")
 
@@ -183,7 +185,7 @@ def test_evaluation_is_not_a_step(folder):
 
 def test_gradients_are_measured_rarely_by_default_and_never_when_switched_off(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "equipoise.training.recording.recorder._STEPS_PER_PASS", 10
+        "equipoise.training.recording.described._STEPS_PER_PASS", 10
     )  # three tasks: every 30 steps by default
     for setting, wanted in [("auto", [1, 30]), (None, []), (7, [1, 10, 20, 30])]:
         loop = Loop()
@@ -274,7 +276,7 @@ def test_a_folder_of_others_is_left_alone(folder, overwrite):
     with pytest.raises(RunFolderError, match=r"thesis\.tex"):
         eq.record(Loop().balancer, folder, overwrite=overwrite)
     (folder / "config.json").write_text('{"written_by": "equipoise", "command": "audit"}')
-    with pytest.raises(RunFolderError, match="no recorded training"):
+    with pytest.raises(RunFolderError, match="holds an audit, which a recorded training never replaces"):
         eq.record(Loop().balancer, folder, overwrite=overwrite)
     assert (folder / "thesis.tex").read_text() == "years of work"
 
@@ -284,7 +286,8 @@ def test_missing_parents_are_made_when_there_is_something_to_write(tmp_path, mon
     eq.record(Loop().balancer, "runs/first")  # its tasks are not known yet
     assert list(tmp_path.iterdir()) == []
     eq.record(Loop(tasks=NAMES).balancer, "runs/first").close()
-    assert sorted(path.name for path in (tmp_path / "runs" / "first").iterdir()) == ["config.json", "records.jsonl"]
+    names = {path.name for path in (tmp_path / "runs" / "first").iterdir()}
+    assert names == {"config.json", "records.jsonl", ".equipoise-lock"}
 
 
 def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
@@ -322,7 +325,7 @@ def test_a_torn_last_line_is_dropped_and_not_continued(folder):
         record = read_training(folder)
         assert record.torn
         assert [line.step for line in record.lines] == [1, 2]
-    LineFile(folder).close()  # what the next recording does first
+    LineFile(folder / "records.jsonl", take_lock(folder)).close()  # what the next recording does first
     assert path.read_bytes() == b"".join(whole.splitlines(keepends=True)[:2])
 
 
@@ -343,7 +346,7 @@ def test_every_line_is_one_write(folder, monkeypatch):
     eq.record(loop.balancer, folder, every=1)
     real = __import__("os").write
     monkeypatch.setattr(
-        "equipoise.training.recording.folder.os.write", lambda fd, data: writes.append(data) or real(fd, data)
+        "equipoise.training.recording.line_file.os.write", lambda fd, data: writes.append(data) or real(fd, data)
     )
     loop.run(3)
     assert len(writes) == 3

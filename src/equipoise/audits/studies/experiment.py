@@ -1,8 +1,9 @@
 """The published experiment (Hu et al., NeurIPS 2023, section 5): every triple of tasks, at widths 1 and 2."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, MutableMapping, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ def reproduce_triples(
     directions: int = 36,
     seed: int = 0,
     tolerance: float = 1e-5,
+    kept: MutableMapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> TriplesRecord:
     """What weighted sums, MGDA, MGDA-UB and Tchebycheff reach on triples of a table's tasks.
@@ -56,6 +58,8 @@ def reproduce_triples(
         seed: First seed of the starts.
         tolerance: Leads below it count as 0, in shares of the predictable variance. Ends of runs are known to about
             1e-6.
+        kept: Finished parts: what is in it is not computed again, what is computed is put in. One entry a triple and
+            width.
         progress: Called with (done, all, words).
 
     Returns:
@@ -76,15 +80,17 @@ def reproduce_triples(
             f"triples must name three different tasks of {listed(table.tasks)}; unknown: {listed(unknown) or 'none'}; "
             f"given: {chosen or 'none'}"
         )
-    found: list[TripleRecord] = []
-    steps = len(chosen) * len(widths)
-    for tasks in chosen:
+    parts: MutableMapping[str, Any] = {} if kept is None else kept
+    work = {f"{width}: {tasks!r}": (tasks, width) for tasks in chosen for width in widths}
+    rest = {name: part for name, part in work.items() if name not in parts}
+    steps = len(work)
+    for number, (name, (tasks, width)) in enumerate(rest.items(), start=steps - len(rest)):
+        if progress:
+            progress(number, steps, f"{', '.join(tasks)} at width {width}")
         columns = [table.tasks.index(task) for task in tasks]
         problem = LinearProblem(table.inputs, table.targets[:, columns], tasks=tasks)
-        for width in widths:
-            if progress:
-                progress(len(found), steps, f"{', '.join(tasks)} at width {width}")
-            found.append(_triple(problem, width, starts, directions, seed, tolerance))
+        parts[name] = _triple(problem, width, starts, directions, seed, tolerance).model_dump(mode="json")
+    found = [TripleRecord.model_validate_json(json.dumps(parts[name])) for name in work]
     if progress:
         progress(steps, steps, "done")
     return TriplesRecord(

@@ -1,8 +1,8 @@
-"""The sets of the survey: where they lie in the data folder, and what their tasks are."""
+"""The sets of a survey: every table in a folder, and what its tasks are."""
 
 import gzip
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...core.records.json_text import parsed_json
 from ...data import load
-from ...errors import DataError
+from ...data.loading import EXTENSIONS
+from ...errors import DataError, listed
 from ...linear import LinearProblem
 
-__all__ = ["SETS", "SurveySet"]
+__all__ = ["KNOWN", "TARGETS", "SurveySet", "find_sets", "read_targets"]
+
+TARGETS = "targets.json"
+"""Names the targets of the tables beside it: ``{"wine.csv": ["fixed acidity", "pH", "alcohol"]}``."""
 
 RIVER = tuple(
     f"{station}_48H__0" for station in ("CHSI2", "NASI2", "EADM7", "SCLM7", "CLKM7", "VALI2", "NAPM7", "DLDI4")
@@ -31,13 +36,13 @@ class SurveySet:
 
     Attributes:
         name: In the table.
-        path: Below the data folder.
+        path: Of its file.
         read: Path -> problem; None where there is nothing to survey, and
         why: says why.
     """
 
     name: str
-    path: str
+    path: Path
     read: Callable[[Path], LinearProblem] | None
     why: str = ""
 
@@ -78,16 +83,79 @@ def _idx(path: Path, header: int) -> NDArray[np.uint8]:
 
 
 _OWN_ROWS = "each row belongs to one task: there are no shared inputs to survey"
+_UNNAMED = "no targets named"
 _PAIR = "two tasks: the condition never fails (proved)"
 
-SETS = (
-    SurveySet("SARCOS", "sarcos/sarcos_inv_test.mat", _table(None)),
-    SurveySet("rf1", "mulan/rf1.arff", _table(RIVER)),
-    SurveySet("atp1d", "mulan/atp1d.arff", _table(TICKETS)),
-    SurveySet("enb", "mulan/enb.arff", None, _PAIR),
-    SurveySet("Tox21, hashed SMILES", "tox21/tox21.csv.gz", _assays),
-    SurveySet("MNIST test, 2 x 2 blocks", "mnist_test/t10k-images-idx3-ubyte.gz", _digits),
-    SurveySet("Adult", "adult/adult-train.csv", None, _PAIR),
-    SurveySet("landmine", "landmine/LandmineData.mat", None, _OWN_ROWS),
-    SurveySet("school", "malsar_school/school.mat", None, _OWN_ROWS),
-)
+Known = tuple[str, Callable[[Path], LinearProblem] | None, str]
+
+KNOWN: dict[str, Known] = {
+    "sarcos_inv_test.mat": ("SARCOS", _table(None), ""),
+    "rf1.arff": ("rf1", _table(RIVER), ""),
+    "atp1d.arff": ("atp1d", _table(TICKETS), ""),
+    "enb.arff": ("enb", None, _PAIR),
+    "tox21.csv.gz": ("Tox21, hashed SMILES", _assays, ""),
+    "t10k-images-idx3-ubyte.gz": ("MNIST test, 2 x 2 blocks", _digits, ""),
+    "adult-train.csv": ("Adult", None, _PAIR),
+    "adult-test.csv": ("Adult, test", None, _PAIR),
+    "LandmineData.mat": ("landmine", None, _OWN_ROWS),
+    "school.mat": ("school", None, _OWN_ROWS),
+}
+"""Public sets whose tasks are known here, by the name of their file: name in the table, reader, why not."""
+
+
+def find_sets(folder: Path, targets: Mapping[str, Sequence[str]]) -> list[SurveySet]:
+    """Every table in a folder and the folders in it, in the order of their paths.
+
+    Args:
+        folder: Hidden files and folders are left out.
+        targets: Path below the folder -> targets. A table that is neither named here nor a known public set is listed
+            with a note that says so.
+
+    Raises:
+        DataError: There is no table, or targets are named for a file that is not there.
+    """
+    found: dict[str, SurveySet] = {}
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        if not path.is_file() or any(part.startswith(".") for part in place.parts):
+            continue
+        key = place.as_posix()
+        if key in targets:
+            found[key] = SurveySet(key, path, _table(tuple(targets[key])))
+        elif path.name in KNOWN:
+            name, read, why = KNOWN[path.name]
+            found[key] = SurveySet(name, path, read, why)
+        elif path.name.lower().removesuffix(".gz").endswith(EXTENSIONS):
+            found[key] = SurveySet(key, path, None, f"{_UNNAMED}: add {key!r} to {TARGETS}")
+    missing = sorted(set(targets) - set(found))
+    if missing:
+        raise DataError(f"targets are named for {listed(missing)}, which {str(folder)!r} does not hold.")
+    if not found:
+        raise DataError(f"{str(folder)!r} must hold tables ({', '.join(EXTENSIONS)}); there is none in it.")
+    if all(entry.why.startswith(_UNNAMED) for entry in found.values()):
+        first = next(iter(found))
+        raise DataError(
+            f"no table in {str(folder)!r} has targets named (found {listed(list(found)[:5])}): write a {TARGETS} "
+            f'there, such as {{"{first}": ["a", "b", "c"]}}.'
+        )
+    return list(found.values())
+
+
+def read_targets(path: Path) -> dict[str, tuple[str, ...]]:
+    """The targets that a file such as `TARGETS` names.
+
+    Raises:
+        DataError: It cannot be read, or is no object of lists of names.
+    """
+    try:
+        found = parsed_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(path)!r} must be JSON that names targets; it cannot be read: {error}.") from error
+    lists = isinstance(found, dict) and all(
+        isinstance(names, list) and names and all(isinstance(name, str) for name in names) for names in found.values()
+    )
+    if not lists:
+        raise DataError(
+            f'{str(path)!r} must say which columns of which file are targets: {{"wine.csv": ["pH", "alcohol"]}}.'
+        )
+    return {str(name): tuple(names) for name, names in found.items()}

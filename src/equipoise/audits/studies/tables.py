@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
-from ...core.records.studies import SurveyRecord, TriplesRecord
+from pydantic import ValidationError
 
-__all__ = ["as_text", "survey_table", "triples_table"]
+from ...core.records.studies import SurveyRecord, TriplesRecord
+from ...errors import RunFolderError
+from ...report.text import clean
+
+__all__ = ["as_text", "record_from_json", "survey_table", "table_of", "triples_table"]
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
@@ -70,6 +74,32 @@ def survey_table(record: SurveyRecord) -> Rows:
     return header, rows
 
 
+def table_of(record: TriplesRecord | SurveyRecord) -> Rows:
+    """Header and rows of either kind of record."""
+    return triples_table(record) if isinstance(record, TriplesRecord) else survey_table(record)
+
+
+def record_from_json(text: str, where: str) -> TriplesRecord | SurveyRecord:
+    """A record of either kind.
+
+    Args:
+        text: As the record's own ``model_dump_json`` writes it.
+        where: Named in the error.
+
+    Raises:
+        RunFolderError: It is neither.
+    """
+    kind: type[TriplesRecord | SurveyRecord] = TriplesRecord if '"triples"' in text else SurveyRecord
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise RunFolderError(
+            f"The record in {where!r} must be one of this version of equipoise; "
+            f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. Run its command again with --overwrite."
+        ) from error
+
+
 def _pair(values: tuple[float, float] | None) -> str:
     return "" if values is None else f"{values[0]:.4f}, {values[1]:.4f}"
 
@@ -84,5 +114,5 @@ def as_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         | 1 | 2 |
     """
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(clean(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines)

@@ -69,7 +69,7 @@ def front_points(
     """All points of one width, the largest gap seen on single best models, and the directions tried for it.
 
     The gap of a model is delta of `reach` in shares of variance: by how much a mixture improves every task
-    at once. Losses are rounded to 6 decimals.
+    at once. Losses are rounded to 6 decimals; weights are not, and stand only where their optimum is the only one.
 
     Args:
         shares: The problem in shares of variance.
@@ -83,8 +83,8 @@ def front_points(
     even = np.full(tasks, 1.0 / tasks)
     largest, tried = 0.0, 0
     if here.best is not None:
-        for weights, losses in weight_sweep(shares, here.width, size.sweep):
-            points.append(_point("weighted sum", losses, weights))
+        for weights, losses, one_of_several in _swept(shares, here.width, size.sweep):
+            points.append(_point("weighted sum", losses, None if one_of_several else weights))
         part = shares.predictable
         gramian = shares.gramian[np.ix_(part, part)]
         best = np.ones(len(gramian))
@@ -105,9 +105,9 @@ def front_points(
         if largest > _VISIBLE:
             largest, more = _climb(draw, best, largest, seed, size.climb)
             tried += more
-        points.append(_point("best weights", here.losses_best, here.weights))
+        points.append(_point("best weights", here.losses_best, here.written))
         points.append(_point("mixture", here.losses_mixture))
-    points.append(_point("equal weights", here.losses_equal, even))
+    points.append(_point("equal weights", here.losses_equal, None if here.equal.tied else even))
     points.append(_point("separate", shares.unexplained))
     return tuple(points), largest, tried
 
@@ -117,7 +117,7 @@ def _point(kind: str, losses: Array, weights: Array | None = None, gap: float | 
         {
             "kind": kind,
             "losses": tuple(round(float(loss), _DIGITS) for loss in losses),
-            "weights": None if weights is None else tuple(round(float(weight), _DIGITS) for weight in weights),
+            "weights": None if weights is None else tuple(float(weight) for weight in weights),
             "gap": None if gap is None else round(gap, _DIGITS),
         }
     )
@@ -206,10 +206,22 @@ def weight_sweep(shares: Shares, width: int, count: int) -> list[tuple[Array, Ar
         >>> [losses.round(2).tolist() for _, losses in weight_sweep(problem, 1, 2)]
         [[0.0, 1.0], [1.0, 0.0]]
     """
+    return [(weights, losses) for weights, losses, _ in _swept(shares, width, count)]
+
+
+def _swept(shares: Shares, width: int, count: int) -> list[tuple[Array, Array, bool]]:
+    """`weight_sweep`, and whether the weights have several optima."""
+    tied: list[bool] = []
+
+    def solved(at: Array) -> Array:
+        found = optimum(shares.gramian, at, width)
+        tied.append(found.tied)
+        return shares.losses(found.captured)
+
     tasks = len(shares.tasks)
     corners = np.full((tasks, tasks), _LEAST_WEIGHT) + np.eye(tasks) * (1 - tasks * _LEAST_WEIGHT)
     weights = list(corners)
-    losses = [shares.losses(optimum(shares.gramian, corner, width).captured) for corner in corners]
+    losses = [solved(corner) for corner in corners]
 
     lengths: dict[tuple[int, int], float] = {}
 
@@ -224,7 +236,7 @@ def weight_sweep(shares: Shares, width: int, count: int) -> list[tuple[Array, Ar
     simplices = [tuple(range(tasks))]
     if tasks > _SIMPLICES:
         weights.append(np.full(tasks, 1.0 / tasks))
-        losses.append(shares.losses(optimum(shares.gramian, weights[-1], width).captured))
+        losses.append(solved(weights[-1]))
         simplices = list(combinations(range(tasks + 1), 2))
     waiting = []
     for simplex in simplices:
@@ -239,9 +251,9 @@ def weight_sweep(shares: Shares, width: int, count: int) -> list[tuple[Array, Ar
         if edge not in middles:
             middles[edge] = len(weights)
             weights.append((weights[edge[0]] + weights[edge[1]]) / 2)
-            losses.append(shares.losses(optimum(shares.gramian, weights[-1], width).captured))
+            losses.append(solved(weights[-1]))
         for end in edge:
             half = tuple(sorted(middles[edge] if node == end else node for node in simplex))
             length, longest_edge = longest(half)
             heapq.heappush(waiting, (-length, half, longest_edge))
-    return list(zip(weights, losses, strict=True))
+    return list(zip(weights, losses, tied, strict=True))

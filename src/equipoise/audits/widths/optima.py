@@ -7,15 +7,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 
 from ...linear.optima.best_weights import BestWeights, best_weights
 from ...linear.optima.tchebycheff import TchebycheffPoint, tchebycheff
 from ...linear.optima.weighted_sum import Scalarized, optimum
+from ...linear.optima.written_weights import SAME
 from ...linear.problem.linear_problem import LinearProblem
 
 __all__ = ["RESAMPLED", "Effort", "Shares", "Solutions", "WidthSolution", "effort_for", "in_shares"]
 
 Array = NDArray[np.float64]
+
+PROVEN = 1e-6
+"""A search that ends this close to a proven lower end has found the optimum."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +33,7 @@ class Shares:
         tasks: k names.
         rank: Effective number of tasks.
         rows: Rows used.
+        inputs: Input columns, or 0 where that is not known.
     """
 
     gramian: Array
@@ -35,6 +41,7 @@ class Shares:
     tasks: tuple[str, ...]
     rank: int
     rows: int
+    inputs: int = 0
 
     @property
     def ceiling(self) -> Array:
@@ -47,9 +54,25 @@ class Shares:
         energy = self.gramian.diagonal()
         return np.asarray(energy > 1e-12 * max(float(energy.max()), 1e-300))
 
+    @property
+    def like_noise(self) -> NDArray[np.bool_]:
+        """(k,) which tasks are explained no better than one of 20 targets of pure Gaussian noise would be.
+
+        What p inputs and an intercept explain of such a target in n rows is distributed as Beta(p/2, (n - 1 - p)/2).
+        """
+        left = self.rows - 1 - self.inputs
+        if not self.inputs:
+            return np.zeros(len(self.tasks), dtype=bool)
+        level = float(betaincinv(self.inputs / 2, left / 2, 0.95)) if left > 0 else 1.0
+        return np.asarray(self.predictable & (1.0 - self.unexplained <= level))
+
     def losses(self, captured: Array) -> Array:
         """(k,) losses for captured energies, never below the unexplained part by rounding."""
         return np.maximum(self.ceiling - captured, self.unexplained)
+
+    def excess(self, losses: Array) -> float:
+        """The largest excess of these (k,) losses over each task's own best: what every verdict is decided on."""
+        return float((losses - self.unexplained).max())
 
 
 def in_shares(problem: LinearProblem) -> Shares:
@@ -67,6 +90,7 @@ def in_shares(problem: LinearProblem) -> Shares:
         tasks=problem.tasks,
         rank=problem.rank,
         rows=problem.rows,
+        inputs=problem.inputs if problem.center else 0,
     )
 
 
@@ -78,16 +102,14 @@ class Effort:
         weights: Descents over weights, after 400 samples.
         models: Random starts for the best single model, besides those that the best mixture gives.
         nodes: Of the exact search at width 1 before it is replaced by a bracket.
-        excess: Whether the searches are repeated for losses above each task's own best, where that says more.
     """
 
     weights: int
     models: int
     nodes: int
-    excess: bool = True
 
 
-RESAMPLED = Effort(weights=8, models=4, nodes=5_000, excess=False)
+RESAMPLED = Effort(weights=8, models=4, nodes=5_000)
 """For a resample of the rows, whose searches start from the weights of all rows."""
 
 
@@ -96,7 +118,7 @@ def effort_for(tasks: int) -> Effort:
 
     Example:
         >>> effort_for(3), effort_for(20)
-        (Effort(weights=24, models=8, nodes=20000, excess=True), Effort(weights=12, models=4, nodes=20000, excess=True))
+        (Effort(weights=24, models=8, nodes=20000), Effort(weights=12, models=4, nodes=20000))
     """
     if tasks <= 10:
         return Effort(weights=24, models=8, nodes=20_000)
@@ -105,41 +127,26 @@ def effort_for(tasks: int) -> Effort:
     return Effort(weights=6, models=2, nodes=5_000)
 
 
-@dataclass(frozen=True)
-class Excess:
-    """The largest excess over a task's own best loss, in shares of variance, where the worst loss says too little.
-
-    Attributes:
-        equal: With equal weights.
-        best: With the best weights found for this purpose, in
-        solves: so many solves.
-        single: Of the best single model found for it.
-    """
-
-    equal: float
-    best: float
-    solves: int
-    single: float
-
-
 @dataclass(frozen=True, eq=False)
 class WidthSolution:
-    """The optima of one width that the ladder compares.
+    """The optima of one width that the ladder compares, each for the largest excess over a task's own best loss.
 
     Attributes:
+        shares: The problem.
         width: Shared width q.
         equal: Optimum of the plain sum.
-        best: Weights whose optimum has the least worst loss, as found; None where q >= rank.
-        point: Single model with the least worst loss, and mixture; None where q >= rank.
-        losses_equal, losses_best, losses_point, losses_mixture: (k,) losses in shares of variance.
+        best: The weights that were found for the least largest excess; None where q >= rank.
+        point: Single model with the least largest excess, and mixture; None where q >= rank.
+        losses_equal, losses_point, losses_mixture: (k,) losses in shares of variance.
+        losses_best: (k,) losses of the optimum of `written`; where there is none, of one of the optima that the weights
+            found have.
         mixture_models: Number of models in the mixture.
-        weights: (k,) the best weights, sum 1; None where q >= rank.
-        written: (k,) weights with the fewest decimals that come within 0.01 of the worst loss, as `BestWeights` has
-            them, 0 for tasks that nothing predicts; None where none were found.
-        worst_written: Worst loss of the optimum of `written`.
-        excess: Set where the hardest task alone sets the worst loss of the best single model.
+        weights: (k,) the weights found, sum 1, from which similar problems are searched; None where q >= rank.
+        written: (k,) the weights to hand out, as `BestWeights` has them, 0 for tasks that nothing predicts; None where
+            none were found.
     """
 
+    shares: Shares
     width: int
     equal: Scalarized
     best: BestWeights | None
@@ -151,16 +158,42 @@ class WidthSolution:
     mixture_models: int
     weights: Array | None = None
     written: Array | None = None
-    worst_written: float | None = None
-    excess: Excess | None = None
+
+    @property
+    def excess_equal(self) -> float:
+        """Largest excess with equal weights."""
+        return self.shares.excess(self.losses_equal)
+
+    @property
+    def excess_best(self) -> float:
+        """Largest excess with the best weights."""
+        return self.shares.excess(self.losses_best)
+
+    @property
+    def excess_point(self) -> float:
+        """Largest excess of the best single model."""
+        return self.shares.excess(self.losses_point)
+
+    @property
+    def excess_mixture(self) -> float:
+        """Largest expected excess of the best mixture."""
+        return self.shares.excess(self.losses_mixture)
 
     @property
     def single_lower(self) -> float:
-        """Proven lower end of the worst loss of any single model of this width."""
-        found = float(self.losses_point.max())
+        """Proven lower end of the largest excess of any single model of this width."""
+        found = self.excess_point
         if self.point is None or self.point.exactness == "exact":
             return found
-        return min(found, max(self.point.lower, float(self.losses_mixture.max()) - 1e-9))
+        return min(found, max(self.point.lower, self.excess_mixture - 1e-9))
+
+    @property
+    def best_is_proven(self) -> bool:
+        """Whether no weights do better than `losses_best` by more than the rounding of the weights handed out."""
+        if self.best is None:
+            return True
+        met = self.best.worst - self.single_lower <= PROVEN
+        return met and self.excess_best - self.single_lower <= (PROVEN if self.written is None else SAME)
 
 
 @dataclass(eq=False)
@@ -170,14 +203,12 @@ class Solutions:
     Args:
         shares: The problem.
         watch: Called with a few words before each piece of work that takes time.
-        threshold: Differences below this share of variance are too small to matter.
         effort: Limits of the searches; default `effort_for` the number of tasks.
         similar: Solved problem of the same tasks, whose best weights the searches start from.
     """
 
     shares: Shares
     watch: Callable[[str], None] | None = None
-    threshold: float = 0.01
     effort: Effort | None = None
     similar: Solutions | None = None
     _kept: dict[int, WidthSolution] = field(default_factory=dict)
@@ -193,47 +224,35 @@ class Solutions:
             if self.watch:
                 self.watch(f"width {width}: best weights and best single model")
             first = self.similar.at(width).weights if self.similar else None
-            self._kept[width] = _solve(self.shares, width, self.threshold, self.budget, first)
+            self._kept[width] = _solve(self.shares, width, self.budget, first)
         return self._kept[width]
 
 
-def _solve(shares: Shares, width: int, threshold: float, effort: Effort, first: Array | None) -> WidthSolution:
+def _solve(shares: Shares, width: int, effort: Effort, first: Array | None) -> WidthSolution:
     tasks = len(shares.tasks)
     equal = optimum(shares.gramian, np.full(tasks, 1.0 / tasks), width)
     losses = shares.losses(equal.captured)
     if width >= shares.rank:
-        return WidthSolution(width, equal, None, None, losses, losses, losses, losses, 1)
+        return WidthSolution(shares, width, equal, None, None, losses, losses, losses, losses, 1)
     # a task that nothing predicts has the same loss in every model: it takes no part in the search
     part = shares.predictable
-    gramian, unexplained = shares.gramian[np.ix_(part, part)], shares.unexplained[part]
-    ones = np.ones(len(gramian))
-    descents = {"random_starts": effort.models, "limit": effort.nodes}
-    point = tchebycheff(gramian, ones, width, ideal=-unexplained, **descents)
+    gramian = shares.gramian[np.ix_(part, part)]
+    own = np.zeros(len(gramian))  # losses are measured from each task's own best
+    point = tchebycheff(gramian, own + 1, width, own, random_starts=effort.models, limit=effort.nodes)
     near = None if first is None else first[part]
-    best = best_weights(gramian, unexplained, width, starts=effort.weights, single=point, first=near)
+    best = best_weights(gramian, own, width, starts=effort.weights, single=point, first=near)
     probabilities = np.atleast_1d(point.mixture_weights)
     members = np.atleast_2d(point.mixture_captured)
     losses_mixture = shares.losses(_whole(probabilities @ members, part))
     losses_point = shares.losses(_whole(point.captured, part))
     losses_best = shares.losses(_whole(best.captured, part))
-    if losses_best.max() < losses_point.max():
+    if shares.excess(losses_best) < shares.excess(losses_point):
         losses_point = losses_best  # the search over weights happened to find the better single model
-    excess = None
-    if effort.excess and float(losses_point.max()) - float(shares.unexplained.max()) <= threshold:
-        # the hardest task is at its own limit: the others' trade-off shows in excess losses only
-        alone = tchebycheff(gramian, ones, width, ideal=0 * ones, **descents)
-        apart = best_weights(gramian, 0 * ones, width, starts=effort.weights, single=alone)
-        excess = Excess(
-            equal=float((losses - shares.unexplained).max()),
-            best=apart.worst,
-            solves=apart.solves,
-            single=min(alone.value, apart.worst),
-        )
     written = None if best.written is None else _whole(best.written, part)
-    worst_written = None
     if written is not None:
-        worst_written = float(shares.losses(optimum(shares.gramian, written, width).captured).max())
+        losses_best = shares.losses(optimum(shares.gramian, written, width).captured)
     return WidthSolution(
+        shares=shares,
         width=width,
         equal=equal,
         best=best,
@@ -245,8 +264,6 @@ def _solve(shares: Shares, width: int, threshold: float, effort: Effort, first: 
         mixture_models=int((probabilities > 1e-9).sum()),
         weights=_whole(best.weights, part),
         written=written,
-        worst_written=worst_written,
-        excess=excess,
     )
 
 

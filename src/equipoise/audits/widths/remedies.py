@@ -8,21 +8,19 @@ from numpy.typing import NDArray
 
 from ...core.records.audit import Rung
 from ...linear.optima.weighted_sum import optimum
-from .optima import Shares, WidthSolution
+from .optima import PROVEN, Shares, WidthSolution
 
 __all__ = ["build_ladder"]
 
 Array = NDArray[np.float64]
 
 _EXACT = 1e-9
-_PROVEN = 1e-6
-"""A search that ends this close to a proven lower end has found the optimum."""
 
 
 def build_ladder(
     shares: Shares, width: int, solve: Callable[[int], WidthSolution], threshold: float
-) -> tuple[tuple[Rung, ...], int]:
-    """The rungs at one width, and the index of the cheapest that closes the gap.
+) -> tuple[tuple[Rung, ...], int | None]:
+    """The rungs at one width, and the index of the cheapest that closes the gap; None where equal weights do.
 
     Rungs, in this order: equal weights; best weights found; one Tchebycheff model; a mixture of models; wider
     shared layers with a weighted sum, up to the first that closes; separate models. At q >= rank only the
@@ -31,13 +29,14 @@ def build_ladder(
     A wider layer is shown with equal weights where these come within the threshold of the best weights found
     at that width, otherwise with the latter (the words then name both).
 
-    A rung closes where its worst loss is within the threshold of the least that this width allows to
-    mixtures; where a weighted sum comes within the threshold of the best single model, within the threshold
-    of that. Of the rungs that close, those that train and serve one model are cheaper than those that need
+    A rung closes where its largest excess over a task's own best loss is within the threshold of the least that
+    this width allows to mixtures; where a weighted sum comes within the threshold of the best single model, within the
+    threshold of that. Of the rungs that close, those that train and serve one model are cheaper than those that need
     several, and among them the earlier is cheaper: so a wider layer comes before a mixture, and is shown
     after it. A rung whose weights are `sensitive` is never the cheapest, and where the first wider layer that closes
     needs such weights and no single model at this width closes, the narrowest one that closes with equal weights is
-    shown as well.
+    shown as well. The cheapest rung lowers what equal weights give by more than the threshold: a smaller gain would not
+    be worth what it costs other tasks.
 
     Args:
         shares: The problem in shares of variance.
@@ -57,9 +56,9 @@ def build_ladder(
     )
     if here.best is None or here.point is None:
         equal = _rung(shares, here.losses_equal, kind="equal_weights", words="equal weights", width=width, goal=np.inf)
-        return (equal, separate), 0
-    single, mixed = float(here.losses_point.max()), float(here.losses_mixture.max())
-    enough = float(here.losses_best.max()) <= single + threshold
+        return (equal, separate), None
+    single, mixed = here.excess_point, here.excess_mixture
+    enough = here.excess_best <= single + threshold
     goal = (single if enough else mixed) + threshold
     rungs = [_equal(shares, here, goal), _best(shares, here, goal), *_one_and_many(shares, here, goal)]
     for wider in range(width + 1, shares.rank + 1):
@@ -69,22 +68,24 @@ def build_ladder(
                 rungs.append(_equal_beyond(shares, wider, goal))
             break
     rungs.append(separate)
-    usable = (i for i, rung in enumerate(rungs) if rung.closes and not rung.sensitive)
-    remedy = min(usable, key=lambda i: (rungs[i].models > 1, i))
-    return tuple(rungs), remedy
+    if rungs[0].closes:
+        return tuple(rungs), None
+    least = np.inf if here.equal.tied else rungs[0].worst_excess - threshold
+    usable = (i for i, rung in enumerate(rungs) if rung.closes and not rung.sensitive and rung.worst_excess < least)
+    return tuple(rungs), min(usable, key=lambda i: (rungs[i].models > 1, i), default=None)
 
 
 def _rung(shares: Shares, losses: Array, *, goal: float, lower: float | None = None, **values: Any) -> Rung:
-    worst = float(losses.max())
-    floor = worst if lower is None or worst - lower <= _EXACT else float(lower)
+    excess = shares.excess(losses)
+    floor = excess if lower is None or excess - lower <= _EXACT else float(lower)
     return Rung(
         **{"models": 1, "exactness": "exact", **values},
-        worst=worst,
+        worst=float(losses.max()),
         worst_task=shares.tasks[int(losses.argmax())],
-        worst_excess=float((losses - shares.unexplained).max()),
+        worst_excess=excess,
         losses=tuple(float(loss) for loss in losses),
         lower=floor,
-        closes=worst <= goal,
+        closes=excess <= goal,
     )
 
 
@@ -98,29 +99,28 @@ def _equal(shares: Shares, here: WidthSolution, goal: float) -> Rung:
     return _rung(
         shares,
         here.losses_equal,
-        goal=goal,
+        goal=-np.inf if here.equal.tied else goal,  # nobody knows which optimum a training run ends at
         kind="equal_weights",
         words=words,
         width=here.width,
-        weights=(1 / tasks,) * tasks,
+        weights=None if here.equal.tied else (1 / tasks,) * tasks,
     )
 
 
 def _best(shares: Shares, here: WidthSolution, goal: float) -> Rung:
     assert here.best is not None
-    assert here.weights is not None
-    closed = float(here.losses_best.max()) - here.single_lower <= _PROVEN
+    none = " (none that can be written: one optimum of several)" if here.written is None else ""
     return _rung(
         shares,
         here.losses_best,
         goal=goal,
         lower=here.single_lower,
         kind="best_weights",
-        words=f"best weights found in {here.best.solves:,} solves",
+        words=f"best weights found in {here.best.solves:,} solves{none}",
         width=here.width,
-        exactness="exact" if closed else "found by search",
+        exactness="exact" if here.best_is_proven else "found by search",
         solves=here.best.solves,
-        weights=tuple(float(weight) for weight in here.weights),
+        weights=_plain(here.written),
         weight_digits=here.best.digits,
         written_weights=_plain(here.written),
     )
@@ -135,9 +135,9 @@ def _one_and_many(shares: Shares, here: WidthSolution, goal: float) -> tuple[Run
         goal=goal,
         lower=here.single_lower,
         kind="tchebycheff",
-        words="one model, trained on its worst task (Tchebycheff)",
+        words="one model, trained on its largest excess (Tchebycheff)",
         width=here.width,
-        exactness=("exact" if float(here.losses_point.max()) - here.single_lower <= _PROVEN else "bracket"),
+        exactness="exact" if here.excess_point - here.single_lower <= PROVEN else "bracket",
     )
     mixture = _rung(
         shares,
@@ -156,8 +156,9 @@ def _equal_beyond(shares: Shares, width: int, goal: float) -> Rung:
     tasks = len(shares.tasks)
     even = np.full(tasks, 1.0 / tasks)
     for wider in range(width + 1, shares.rank + 1):
-        losses = shares.losses(optimum(shares.gramian, even, wider).captured)
-        if losses.max() <= goal:
+        found = optimum(shares.gramian, even, wider)
+        losses = shares.losses(found.captured)
+        if shares.excess(losses) <= goal and not found.tied:
             break
     return _rung(
         shares,
@@ -172,8 +173,8 @@ def _equal_beyond(shares: Shares, width: int, goal: float) -> Rung:
 
 def _wider(shares: Shares, there: WidthSolution, goal: float, threshold: float) -> Rung:
     tasks = len(shares.tasks)
-    equal = float(there.losses_equal.max())
-    if there.best is None or equal <= float(there.losses_best.max()) + threshold:
+    equal = there.excess_equal
+    if there.best is None or (equal <= there.excess_best + threshold and not there.equal.tied):
         return _rung(
             shares,
             there.losses_equal,
@@ -183,8 +184,6 @@ def _wider(shares: Shares, there: WidthSolution, goal: float, threshold: float) 
             width=there.width,
             weights=(1 / tasks,) * tasks,
         )
-    assert there.weights is not None
-    closed = float(there.losses_best.max()) - there.single_lower <= _PROVEN
     return _rung(
         shares,
         there.losses_best,
@@ -196,9 +195,9 @@ def _wider(shares: Shares, there: WidthSolution, goal: float, threshold: float) 
             f"(equal weights: {equal:.3f})"
         ),
         width=there.width,
-        exactness="exact" if closed else "found by search",
+        exactness="exact" if there.best_is_proven else "found by search",
         solves=there.best.solves,
-        weights=tuple(float(weight) for weight in there.weights),
+        weights=_plain(there.written),
         weight_digits=there.best.digits,
         written_weights=_plain(there.written),
     )

@@ -14,7 +14,8 @@ __all__ = ["judge", "verdict_at"]
 def judge(here: WidthSolution, theorem: Condition, threshold: float) -> VerdictStatus:
     """The status of one width: whether a weighted sum reaches the balanced trade-off.
 
-    The balanced trade-off is the single model whose worst task, in shares of variance, is least.
+    The balanced trade-off is the single model whose largest excess over a task's own best loss is least. Raw losses
+    would be decided by the task that is hardest to predict, whatever is traded between the others.
 
     * ``nothing_to_trade``: the width is at least the rank.
     * ``enough``: the best weights found come within the threshold of the proven lower end for single models,
@@ -25,7 +26,7 @@ def judge(here: WidthSolution, theorem: Condition, threshold: float) -> VerdictS
     """
     if here.best is None:
         return "nothing_to_trade"
-    reached, single = float(here.losses_best.max()), float(here.losses_point.max())
+    reached, single = here.excess_best, here.excess_point
     if reached <= here.single_lower + threshold or theorem.status == "holds":
         return "enough"
     return "not_enough" if reached > single + threshold else "undetermined"
@@ -59,6 +60,7 @@ def verdict_at(
     effect = _effect(here, largest, tried, threshold)
     said = sentences(shares, here, status, theorem, effect, ladder, remedy)
     return Verdict(
+        measure="excess",
         status=status,
         headline=said[0],
         words=" ".join(said),
@@ -98,14 +100,12 @@ def _about(shares: Shares, width: int) -> About:
 
 
 def _effect(here: WidthSolution, largest: float, tried: int, threshold: float) -> Effect:
-    best, single = float(here.losses_best.max()), float(here.losses_point.max())
-    gap, mixed = max(best - single, 0.0), max(single - float(here.losses_mixture.max()), 0.0)
-    exact = here.best is None or best - here.single_lower <= 1e-6
+    single = here.excess_point
     return Effect(
-        balanced_gap=gap,
-        mixture_gap=mixed,
+        balanced_gap=max(here.excess_best - single, 0.0),
+        mixture_gap=max(single - here.excess_mixture, 0.0),
         largest_gap=max(largest, 0.0),
         directions=tried,
-        exactness="exact" if exact else "found by search",
+        exactness="exact" if here.best_is_proven else "found by search",
         threshold=threshold,
     )

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
-from ...core.records.audit import SENSITIVE_DIGITS, Condition, Effect, Rung, Verdict, VerdictStatus
-from ...linear.optima.best_weights import MOST_DIGITS, WITHIN
-from .optima import Excess, Shares, WidthSolution
+from ...core.records.audit import SENSITIVE_DIGITS, Condition, Effect, Rung, VerdictStatus
+from ...linear.optima.written_weights import MOST_DIGITS, WITHIN
+from .optima import Shares, WidthSolution
 
-__all__ = ["caveat", "counted", "sentences", "width_summary"]
+__all__ = ["caveat", "counted", "sentences"]
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _MANY_DIGITS = 3
+_NAMED = 8
+"""Tasks up to which a sentence names them all."""
+_FEW = 3
 _SAME = 5e-4
 
 
@@ -42,18 +45,31 @@ def sentences(
     condition: Condition,
     effect: Effect,
     ladder: tuple[Rung, ...],
-    remedy: int,
+    remedy: int | None,
 ) -> tuple[str, ...]:
-    """The verdict; the first sentence is its headline."""
+    """The verdict; the first sentence is its headline: what to do, and what each task gains or pays by it."""
     if status == "nothing_to_trade":
         return (_nothing(shares, here.width),)
     rungs: dict[str, Rung] = {rung.kind: rung for rung in ladder if rung.kind != "wider"}
+    equal, best, single = rungs["equal_weights"], rungs["best_weights"], rungs["tchebycheff"]
+    if remedy is None and equal.closes:
+        return (*_keep(shares, equal, single, effect), *_notes(shares, here, status, rungs, effect))
+    said = [_headline(shares, here, status, rungs, effect, None if remedy is None else ladder[remedy])]
+    if remedy is not None:
+        said.append(_falls(shares, equal, ladder[remedy]))
     if status == "not_enough":
-        said = _not_enough(rungs, condition, ladder[remedy])
-    elif status == "enough":
-        said = _enough(shares, here, rungs, effect, ladder[remedy])
+        said.append(
+            f"The best weights found ({best.solves:,} solves) leave it at {_size_of(best)}; "
+            f"{_single_and_mixture(rungs, single)}."
+        )
+        said += _conflict(condition)
+    elif status == "undetermined":
+        said.append(
+            f"The best weights found ({best.solves:,} solves) leave it at {_size_of(best)}, the best single model "
+            f"found at {_size_of(single)}; none goes below {_loss(single.lower)}, and whether one lies between is open."
+        )
     else:
-        said = _open(rungs)
+        said += _reached(best, single, effect)
     return (*said, *_notes(shares, here, status, rungs, effect))
 
 
@@ -76,15 +92,129 @@ def _nothing(shares: Shares, width: int) -> str:
     )
 
 
-def _not_enough(rungs: dict[str, Rung], condition: Condition, cheapest: Rung) -> list[str]:
-    best, single = rungs["best_weights"], rungs["tchebycheff"]
+def _size_of(rung: Rung) -> str:
+    return _loss(rung.worst_excess)
+
+
+def _headline(
+    shares: Shares,
+    here: WidthSolution,
+    status: VerdictStatus,
+    rungs: dict[str, Rung],
+    effect: Effect,
+    cheapest: Rung | None,
+) -> str:
+    equal, best, single = rungs["equal_weights"], rungs["best_weights"], rungs["tchebycheff"]
+    if status == "not_enough":
+        verdict = "A weighted sum is not enough"
+    elif status == "undetermined":
+        verdict = "Whether a weighted sum is enough is undetermined"
+    elif best.worst_excess > single.worst_excess + effect.threshold:
+        # the sign test proves that weights exist; the search did not find them
+        verdict = "A weighted sum is enough, but the weights were not found"
+    elif best.sensitive:
+        verdict = "A weighted sum is enough in theory only"
+    else:
+        verdict = "A weighted sum is enough, but not equal weights"
+    if cheapest is None:
+        return f"{verdict}; no remedy lowers the largest excess by more than {effect.threshold:.2f}."
+    start = "equal weights" + (f" at width {here.width}" if cheapest.width != here.width else "")
+    return f"{verdict}; {_action(shares, cheapest)}: against {start} {_changes(shares, equal, cheapest)}."
+
+
+def _action(shares: Shares, cheapest: Rung) -> str:
+    """What to do: a wider layer always closes, so nothing dearer is ever the cheapest."""
+    if cheapest.kind == "tchebycheff":
+        return "train one model on its largest excess (Tchebycheff, with each task's own best loss as its ideal)"
+    if cheapest.kind == "wider" and cheapest.solves is None:
+        return f"share a layer of width {cheapest.width} and keep equal weights"
+    wider = f"share a layer of width {cheapest.width} and " if cheapest.kind == "wider" else ""
+    if cheapest.weights is None or len(shares.tasks) > _NAMED:
+        return f"{wider}train with the weights in the table"
+    digits = cheapest.decimals
+    pasted = ", ".join(
+        f"{task!r}: {weight:.{digits}f}" for task, weight in zip(shares.tasks, cheapest.weights, strict=True)
+    )
+    return f"{wider}train with the weights {{{pasted}}}"
+
+
+def _changes(shares: Shares, before: Rung, after: Rung) -> str:
+    """What each task gains and pays, in shares of variance; of many tasks the largest three of each."""
+    gains = {task: old - new for task, old, new in zip(shares.tasks, before.losses, after.losses, strict=True)}
+    up = sorted((task for task, gain in gains.items() if gain >= _SAME), key=lambda task: -gains[task])
+    down = sorted((task for task, gain in gains.items() if gain <= -_SAME), key=gains.__getitem__)
+    same = [task for task in gains if task not in up and task not in down]
+    parts = []
+    for tasks, verb in ((up, "gain"), (down, "pay")):
+        if not tasks:
+            continue
+        told = tasks if len(gains) <= _NAMED else tasks[:_FEW]
+        first = f"{told[0]} {verb}s {_loss(abs(gains[told[0]]))}"
+        said = [first, *(f"{task} {_loss(abs(gains[task]))}" for task in told[1:])]
+        left = len(tasks) - len(told)
+        parts.append(_joined([*said, f"{counted(left)} more {verb} less"] if left else said))
+    if not down:
+        parts.append("no task pays")
+    elif same:
+        parts.append(
+            f"{_joined(same) if len(same) <= _FEW else f'{counted(len(same))} tasks'} stay as they are"
+            if len(same) > 1
+            else f"{same[0]} stays as it is"
+        )
+    return "; ".join(parts) + " (shares of variance)"
+
+
+def _falls(shares: Shares, before: Rung, after: Rung) -> str:
+    """The number that decides, before and after, with its task, and the raw losses beside it."""
+    return (
+        "The largest excess (a task's loss above that of a model of its own, in shares of its variance) falls from "
+        f"{_size_of(before)} ({_largest(shares, before)}) to {_size_of(after)} ({_largest(shares, after)}), the "
+        f"largest loss {_from_to(before.worst, after.worst)}."
+    )
+
+
+def _from_to(before: float, after: float) -> str:
+    if abs(before - after) < _SAME:
+        return f"stays at {_loss(after)}"
+    return f"{'falls' if after < before else 'rises'} from {_loss(before)} to {_loss(after)}"
+
+
+def _largest(shares: Shares, rung: Rung) -> str:
+    """The tasks whose excess is the largest, to three digits."""
+    excess = [loss - own for loss, own in zip(rung.losses, shares.unexplained, strict=True)]
+    tasks = [task for task, value in zip(shares.tasks, excess, strict=True) if _loss(value) == _size_of(rung)]
+    if len(tasks) == len(shares.tasks):
+        return "all tasks"
+    return _joined(tasks) if len(tasks) <= _FEW else f"{counted(len(tasks))} tasks"
+
+
+def _keep(shares: Shares, equal: Rung, single: Rung, effect: Effect) -> list[str]:
+    """Equal weights are enough, and stand first in every audit: there is nothing to do."""
+    sure = equal.worst_excess - single.lower <= _SAME
     return [
-        "A weighted sum is not enough.",
-        f"The worst task stays at {_loss(best.worst)} of its variance for the best weights found "
-        f"({best.solves:,} solves); {_single_and_mixture(rungs, single)}.",
-        *_conflict(condition),
-        _remedy(cheapest),
+        f"{'Equal weights are enough' if sure else 'Equal weights are enough in practice'}: with them the largest "
+        f"excess of a task over its own best is {_size_of(equal)} of its variance ({_largest(shares, equal)}); "
+        f"{_no_better(equal, single)}."
     ]
+
+
+def _reached(best: Rung, single: Rung, effect: Effect) -> list[str]:
+    """How good the best weights are, and why they are not the remedy where they are not."""
+    if best.worst_excess > single.worst_excess + effect.threshold:
+        return [
+            f"The sign test shows that some weights reach the best single model, whose largest excess is "
+            f"{_size_of(single)}; the best weights found ({best.solves:,} solves) leave it at {_size_of(best)}."
+        ]
+    if best.sensitive:
+        known = best.weight_digits is not None
+        digits = f"{best.weight_digits}" if known else f"more than {counted(MOST_DIGITS)}"
+        fewer = "fewer digits" if known else f"up to {counted(MOST_DIGITS)} digits"
+        return [
+            f"The best weights found ({best.solves:,} solves) reach {_size_of(best)}, and {_no_better(best, single)}, "
+            f"but they must be right to {digits} digits, too sensitive to be hit: all weights tried with {fewer} leave "
+            f"the largest excess more than {WITHIN:.2f} above that."
+        ]
+    return [f"With the best weights found ({best.solves:,} solves) it is {_size_of(best)}; {_no_better(best, single)}."]
 
 
 def _single_and_mixture(rungs: dict[str, Rung], single: Rung) -> str:
@@ -94,9 +224,9 @@ def _single_and_mixture(rungs: dict[str, Rung], single: Rung) -> str:
         if single.exactness == "exact"
         else f"Tchebycheff, the best found; none goes below {_loss(single.lower)}"
     )
-    said = f"one model reaches {_loss(single.worst)} ({how})"
-    if mixture.models > 1 and single.worst - mixture.worst > _SAME:
-        said += f", a mixture of {counted(mixture.models)} {_loss(mixture.worst)}"
+    said = f"one model reaches {_size_of(single)} ({how})"
+    if mixture.models > 1 and single.worst_excess - mixture.worst_excess > _SAME:
+        said += f", a mixture of {counted(mixture.models)} {_size_of(mixture)}"
     return said
 
 
@@ -106,111 +236,39 @@ def _conflict(condition: Condition) -> list[str]:
     return [f"Tasks in conflict: {', '.join(condition.cycle)} (margin {_size(condition.margin)})."]
 
 
-def _remedy(cheapest: Rung) -> str:
-    """A model on its worst task, or a wider layer: the latter always closes, so nothing dearer is ever the cheapest."""
-    value = _loss(cheapest.worst)
-    if cheapest.kind == "wider":
-        weights = "equal weights give" if cheapest.solves is None else "a weighted sum gives"
-        return f"Cheapest remedy: width {cheapest.width}, where {weights} {value}."
-    return f"Cheapest remedy: train one model on its worst task (Tchebycheff), which gives {value}."
-
-
-def _enough(shares: Shares, here: WidthSolution, rungs: dict[str, Rung], effect: Effect, cheapest: Rung) -> list[str]:
-    equal, best, single = rungs["equal_weights"], rungs["best_weights"], rungs["tchebycheff"]
-    if equal.worst <= single.lower + effect.threshold:
-        sure = equal.worst - single.lower <= _SAME
-        return [
-            f"{'Equal weights are enough' if sure else 'Equal weights are enough in practice'}: they bring the worst "
-            f"task, {equal.worst_task}, to {_loss(equal.worst)} of its variance; {_no_better(equal, single)}."
-        ]
-    if best.worst > single.worst + effect.threshold:
-        # the sign test proves that weights exist; the search did not find them
-        return [
-            "A weighted sum is enough, but the weights were not found: the sign test shows that some weights reach the "
-            f"best single model, whose worst task is at {_loss(single.worst)} of its variance.",
-            f"The best weights found ({best.solves:,} solves) leave it at {_loss(best.worst)}.",
-        ]
-    if best.sensitive:
-        known = best.weight_digits is not None
-        digits = f"{best.weight_digits}" if known else f"more than {counted(MOST_DIGITS)}"
-        fewer = "fewer digits" if known else f"up to {counted(MOST_DIGITS)} digits"
-        return [
-            f"A weighted sum is enough only with weights right to {digits} digits, too sensitive to be hit.",
-            f"The best weights found ({best.solves:,} solves) bring the worst task to {_loss(best.worst)} of its "
-            f"variance; {_no_better(best, single)}.",
-            f"All weights tried with {fewer} leave it more than {WITHIN:.2f} above that, and equal weights leave "
-            f"{equal.worst_task} at {_loss(equal.worst)}.",
-            _remedy(cheapest),
-        ]
-    sure = best.worst - single.lower <= _SAME
-    return [
-        f"A weighted sum is enough{'' if sure else ' in practice'}, but not equal weights: {_weights(shares, here)} "
-        f"bring the worst task to {_loss(best.worst)} of its variance; {_no_better(best, single)}.",
-        f"Equal weights leave {equal.worst_task} at {_loss(equal.worst)}.",
-    ]
-
-
 def _no_better(found: Rung, single: Rung) -> str:
-    if found.worst - single.lower <= _SAME:
+    if found.worst_excess - single.lower <= _SAME:
         return "no single model of this width does better"
-    if found.worst - single.worst <= _SAME:
+    if found.worst_excess - single.worst_excess <= _SAME:
         return f"no better single model was found, and none goes below {_loss(single.lower)}"
     if single.exactness == "exact":
-        return f"the best single model of this width reaches {_loss(single.worst)}"
-    return f"the best single model found reaches {_loss(single.worst)}, and none goes below {_loss(single.lower)}"
-
-
-def _weights(shares: Shares, here: WidthSolution) -> str:
-    if here.best is None or here.written is None or here.worst_written is None or len(shares.tasks) > 4:
-        return "the best weights found (in the table)"
-    last = 10.0 ** -(here.best.digits or 1)
-    spoken = [
-        f"{task} {f'{weight:.{here.best.digits}f}' if weight >= last / 2 else 'almost 0'}"
-        for task, weight, known in zip(shares.tasks, here.written, shares.predictable, strict=True)
-        if known
-    ]
-    if abs(here.worst_written - float(here.losses_best.max())) <= _SAME:
-        return f"weights {_joined(spoken)}"
-    return f"weights near {_joined(spoken)} (these themselves give {_loss(here.worst_written)})"
-
-
-def _open(rungs: dict[str, Rung]) -> list[str]:
-    best, single = rungs["best_weights"], rungs["tchebycheff"]
-    return [
-        "Whether a weighted sum is enough is undetermined.",
-        f"The best weights found ({best.solves:,} solves) bring the worst task to {_loss(best.worst)} of its variance, "
-        f"the best single model found is at {_loss(single.worst)}; none goes below {_loss(single.lower)}, and whether "
-        "one lies between is open.",
-    ]
+        return f"the best single model of this width reaches {_size_of(single)}"
+    return f"the best single model found reaches {_size_of(single)}, and none goes below {_loss(single.lower)}"
 
 
 def _notes(
     shares: Shares, here: WidthSolution, status: VerdictStatus, rungs: dict[str, Rung], effect: Effect
 ) -> list[str]:
-    """What a reader must know besides: fragile weights, a task at its own limit, gaps elsewhere on the front."""
+    """What a reader must know besides: fragile weights, a layer that is too narrow, gaps elsewhere on the front."""
     best, equal, single = rungs["best_weights"], rungs["equal_weights"], rungs["tchebycheff"]
     notes = []
-    needed = status != "enough" or equal.worst > single.lower + effect.threshold
-    told = status == "enough" and best.worst <= single.worst + effect.threshold and best.sensitive
-    if needed and not told and best.weight_digits is None:
+    told = status == "enough" and best.sensitive and best.worst_excess <= single.worst_excess + effect.threshold
+    if not equal.closes and not told and best.weight_digits is None:
         notes.append(
             f"No weights with up to {counted(MOST_DIGITS)} digits were found that come within {WITHIN:.2f} of "
-            f"{_loss(best.worst)} at width {here.width}."
+            f"{_size_of(best)} at width {here.width}."
         )
-    elif needed and not told and best.weight_digits is not None and best.weight_digits >= _MANY_DIGITS:
+    elif not equal.closes and not told and best.weight_digits is not None and best.weight_digits >= _MANY_DIGITS:
         hit = ": too sensitive to be hit" if best.weight_digits >= SENSITIVE_DIGITS else ""
         notes.append(
-            f"To come within {WITHIN:.2f} of {_loss(best.worst)} at width {here.width}, weights must be right to "
+            f"To come within {WITHIN:.2f} of the best weights found at width {here.width}, weights must be right to "
             f"{best.weight_digits} digits{hit}."
         )
-    if here.excess is not None:
-        hardest, excess = shares.tasks[int(shares.unexplained.argmax())], here.excess
+    if status == "enough" and single.lower > effect.threshold:
         notes.append(
-            f"{hardest} cannot be predicted better by a model of its own and sets the worst loss, which says little "
-            f"about the other tasks. Measured as excess over each task's own best, {_excess(excess, effect.threshold)}."
+            f"Enough is said of width {here.width} only: the layer itself costs accuracy, and every single model of it "
+            f"leaves some task at least {_loss(single.lower)} of its variance above its own best."
         )
-        if excess.best > excess.single + effect.threshold:
-            notes.append("In that measure a weighted sum is not enough.")
     if status == "enough" and effect.largest_gap >= effect.threshold:
         notes.append(
             f"Of {effect.directions} trade-offs tried, there are single models that no weights reach and that a "
@@ -219,71 +277,16 @@ def _notes(
     return notes
 
 
-def _excess(excess: Excess, threshold: float) -> str:
-    """The worst excess of equal weights, best weights and single model; once where the difference does not matter."""
-    values = (excess.equal, excess.best, excess.single)
-    if max(values) - min(values) > threshold:
-        return (
-            f"the worst is {_loss(excess.equal)} for equal weights, {_loss(excess.best)} for the best weights found "
-            f"({excess.solves:,} solves) and {_loss(excess.single)} for the best single model found"
-        )
-    low, high = _loss(min(values)), _loss(max(values))
-    size = low if low == high else f"{low} to {high}"
-    return f"the worst is {size} for equal weights, for the best weights found and for the best single model found"
-
-
 def caveat(shares: Shares, width: int) -> str:
     """What no verdict says."""
-    return (
+    unsaid = (
         f"This is about linear models with a shared layer of width {width}, fitted to and measured on the same "
         f"{shares.rows:,} rows: not about new rows, and not about a nonlinear network."
     )
-
-
-def width_summary(verdicts: Sequence[Verdict], smallest_width: int) -> str:
-    """The widths at which things get easy, as one story: nothing to trade, good enough, weights that suffice.
-
-    Args:
-        verdicts: Of rising widths.
-        smallest_width: At which nothing is left to trade.
-    """
-    widths = [verdict.about.width for verdict in verdicts]
-    tried = "" if widths == list(range(1, len(widths) + 1)) else " tried"
-    said = [f"Nothing is left to trade from width {smallest_width} on."]
-    narrower = [verdict for verdict in verdicts if verdict.about.width < smallest_width]
-    near = next(((verdict, rung) for verdict in narrower if (rung := _near(verdict)) is not None), None)
-    if near is not None:
-        verdict, rung = near
-        which = "equal weights bring" if rung.kind == "equal_weights" else "the best weights found bring"
-        said.append(
-            f"The smallest width{tried} that costs no task more than {verdict.effect.threshold:.2f} of its variance "
-            f"against a model of its own is {verdict.about.width}: there {which} every task that close."
+    doubtful = [task for task, noise in zip(shares.tasks, shares.like_noise, strict=True) if noise]
+    if doubtful:
+        unsaid += (
+            f" {shares.inputs} inputs on so many rows explain as much of pure noise as they explain of "
+            f"{_joined(doubtful)}: what is traded there may not exist on new rows."
         )
-    reached = next((verdict for verdict in narrower if verdict.reached), None)
-    if reached is None:
-        if narrower:
-            said.append(f"At no smaller width{tried} can a weighted sum be counted on for the best balance.")
-    elif near is not None and reached.about.width == near[0].about.width:
-        said.append("It is also the smallest at which a weighted sum is as good as any single model of that width.")
-    elif near is None or reached.about.width < near[0].about.width:
-        width, rung = reached.about.width, reached.ladder[reached.remedy]
-        story = (
-            f"The smallest width{tried} at which a weighted sum is as good as any single model of that same width is "
-            f"{width}"
-        )
-        if rung.worst_excess > reached.effect.threshold:
-            story += (
-                f", but there the layer itself costs accuracy: some task stays {rung.worst_excess:.2f} of its variance "
-                "above its own best"
-            )
-        said.append(f"{story}.")
-    return " ".join(said)
-
-
-def _near(verdict: Verdict) -> Rung | None:
-    """Equal or usable best weights that bring every task within the threshold of a model of its own."""
-    for rung in verdict.ladder:
-        usable = rung.kind in {"equal_weights", "best_weights"} and not rung.sensitive
-        if usable and rung.worst_excess <= verdict.effect.threshold:
-            return rung
-    return None
+    return unsaid

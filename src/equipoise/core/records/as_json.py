@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .audit import AuditRecord
+from .audit_check import check_record
+from .json_text import parsed_json
 
 __all__ = ["records_from_json", "records_to_json"]
 
@@ -19,10 +21,13 @@ def records_from_json(text: str) -> tuple[AuditRecord, ...]:
     """The inverse of `records_to_json`.
 
     Raises:
-        ValueError: Not JSON, or not such records (pydantic's `ValidationError` is one).
+        ValueError: Not JSON, not such records (pydantic's `ValidationError` is one), or parts that do not fit.
     """
-    plain = json.loads(text)
-    return tuple(AuditRecord.model_validate_json(json.dumps(item)) for item in _as_list(plain))
+    plain = parsed_json(text)
+    records = tuple(AuditRecord.model_validate_json(json.dumps(item)) for item in _as_list(plain))
+    for record in records:
+        check_record(record)
+    return records
 
 
 def _as_list(plain: Any) -> Iterable[Any]:

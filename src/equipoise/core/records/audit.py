@@ -8,11 +8,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from .columns import ColumnCard
+
 __all__ = [
     "SENSITIVE_DIGITS",
     "About",
     "AuditRecord",
     "Bootstrap",
+    "ColumnCard",
     "Condition",
     "DataCard",
     "Effect",
@@ -75,15 +78,14 @@ class Rung(_Record):
         models: Number of trained models that it needs.
         worst: Largest loss over the tasks, in shares of variance.
         worst_task: The task it belongs to.
-        worst_excess: Largest excess over the task's own single-task loss, in shares of variance.
+        worst_excess: Largest excess over the task's own single-task loss, in shares of variance: what decides.
         losses: All tasks' losses, in shares of variance.
         exactness: ``exact``, ``bracket`` (then `lower` is the other end) or ``found by search``.
-        lower: Proven lower end of `worst`, equal to it where exact.
+        lower: Proven lower end of the number that decides (see `Verdict.deciding`), equal to it where exact.
         solves: Number of problems solved by a search, or None.
-        weights: Task weights (sum 1, per unit of variance) that give this, or None.
-        weight_digits: Decimal digits to which these weights must be right to stay within 0.01 of `worst`, or None.
-        written_weights: Weights with that many decimals that do; one below the last decimal means any weight from
-            there down to 0. None where there are none.
+        weights: Task weights (sum 1, per unit of variance) whose only optimum has `losses`, or None.
+        weight_digits: Decimal digits to which weights must be right to come within 0.01 of the best found, or None.
+        written_weights: `weights` where a search found them: they have few decimals and sum to 1 as written.
         closes: Whether the rung comes within the threshold of matter of the best that this audit's width allows.
     """
 
@@ -104,6 +106,12 @@ class Rung(_Record):
     closes: bool
 
     @property
+    def decimals(self) -> int:
+        """Decimals that the weights are written with; 3 where they have too many."""
+        shares = self.written_weights or self.weights or ()
+        return next((n for n in range(1, 12) if all(abs(w - round(w, n)) < 1e-14 for w in shares)), 3)
+
+    @property
     def sensitive(self) -> bool:
         """Whether it asks for weights that must be right to `SENSITIVE_DIGITS` digits or more."""
         return self.solves is not None and (self.weight_digits is None or self.weight_digits >= SENSITIVE_DIGITS)
@@ -113,8 +121,8 @@ class Effect(_Record):
     """How much is at stake, in shares of variance.
 
     Attributes:
-        balanced_gap: Worst task at the best weights found minus worst task of the best single model.
-        mixture_gap: Worst task of the best single model minus worst task of the best mixture.
+        balanced_gap: Largest excess at the best weights found minus largest excess of the best single model.
+        mixture_gap: Largest excess of the best single model minus largest excess of the best mixture.
         largest_gap: Largest amount by which a mixture of models improves every task at once over some single model
             on the front, over the directions tried (a lower bound of the supremum).
         directions: How many directions of the front were tried for `largest_gap`.
@@ -196,10 +204,12 @@ class Verdict(_Record):
         condition: The theorem's test.
         effect: How much is at stake.
         ladder: Remedies, cheapest first.
-        remedy: Index into `ladder` of the cheapest rung that closes the gap without sensitive weights.
+        remedy: Index into `ladder` of the cheapest rung that closes the gap without sensitive weights and lowers what
+            equal weights give by more than the threshold; None where nothing needs one.
         front: Points for the picture.
         bootstrap: How the verdict varies over rows, where that was asked or needed.
         effort: The limits of the searches behind it, in a sentence; "" where nothing was searched.
+        measure: What all of it is decided on: the largest excess, or, before there was this field, the largest loss.
     """
 
     status: VerdictStatus
@@ -210,17 +220,27 @@ class Verdict(_Record):
     condition: Condition
     effect: Effect
     ladder: tuple[Rung, ...]
-    remedy: int
+    remedy: int | None
     front: tuple[FrontPoint, ...] = ()
     bootstrap: Bootstrap | None = None
     effort: str = ""
+    measure: Literal["loss", "excess"] = "loss"
+
+    @property
+    def remedied(self) -> Rung:
+        """The rung of the remedy, or of equal weights where nothing needs one."""
+        return self.ladder[self.remedy or 0]
 
     @property
     def reached(self) -> bool:
         """Whether weights that can be hit reach the balanced trade-off, or none are needed."""
         return self.status == "nothing_to_trade" or (
-            self.status == "enough" and self.ladder[self.remedy].kind in {"equal_weights", "best_weights"}
+            self.status == "enough" and self.remedied.kind in {"equal_weights", "best_weights"}
         )
+
+    def deciding(self, rung: Rung) -> float:
+        """The number of a rung that decides; see `measure`."""
+        return rung.worst_excess if self.measure == "excess" else rung.worst
 
 
 class TaskCard(_Record):
@@ -254,6 +274,7 @@ class DataCard(_Record):
         inputs: Encoded input columns.
         steps: What was done to inputs and targets, one sentence each.
         warnings: What the reader should doubt, one sentence each.
+        columns: How each column was read; empty in records of earlier versions.
     """
 
     name: str
@@ -263,6 +284,7 @@ class DataCard(_Record):
     inputs: int
     steps: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    columns: tuple[ColumnCard, ...] = ()
 
 
 class Pictures(_Record):

@@ -103,6 +103,7 @@ class StepLine(_Record):
         status: What became of the solve, by name; ``NO_OUTCOME`` where nothing finite was left.
         certificate: Relative residual of the solve.
         counts: How often each status occurred since the training began.
+        lost: Lines that were due before this one and could not be written (a full disk, for example).
     """
 
     step: int
@@ -118,6 +119,7 @@ class StepLine(_Record):
     status: str
     certificate: float | None
     counts: dict[str, int]
+    lost: int = 0
 
 
 class Notice(_Record):
@@ -131,7 +133,14 @@ class Notice(_Record):
     """
 
     kind: Literal[
-        "uniform weights", "identical runs", "small share", "failed solves", "restarted", "one task", "nothing shared"
+        "uniform weights",
+        "identical runs",
+        "small share",
+        "failed solves",
+        "restarted",
+        "one task",
+        "nothing shared",
+        "lost lines",
     ]
     subject: str
     words: str
@@ -187,13 +196,28 @@ def read_lines(config: TrainingConfig, text: bytes) -> TrainingRecord:
                 f"line {number} of records.jsonl must be one recorded step; {where}: {first['msg']}. Remove that line, "
                 "or record into a new folder."
             ) from error
-        if len(line.raw_losses) != len(config.tasks):
-            raise RunFolderError(
-                f"line {number} of records.jsonl must hold one loss for each of the {len(config.tasks)} tasks; it "
-                f"holds {len(line.raw_losses)}."
-            )
+        _check_lengths(number, line, len(config.tasks))
         while lines and lines[-1].step >= line.step:
             lines.pop()
             replaced += 1
         lines.append(line)
     return TrainingRecord(config=config, lines=tuple(lines), torn=bool(rest), replaced=replaced)
+
+
+def _check_lengths(number: int, line: StepLine, k: int) -> None:
+    """Refuses a line whose numbers belong to another number of tasks."""
+    held: dict[str, Numbers | None] = {
+        "raw_losses": line.raw_losses, "weighted_losses": line.weighted_losses, "weights": line.weights,
+    }  # fmt: skip
+    gradients = line.gradients
+    if gradients is not None:
+        held |= {f"gradients.{key}": getattr(gradients, key) for key in ("norms", "shares", "to_update")}
+    wrong = [f"{key} holds {len(values)}" for key, values in held.items() if values is not None and len(values) != k]
+    pairs = k * (k - 1) // 2
+    if gradients is not None and gradients.cosines is not None and len(gradients.cosines) != pairs:
+        wrong.append(f"gradients.cosines holds {len(gradients.cosines)}, not one for each of {pairs} pairs")
+    if wrong:
+        raise RunFolderError(
+            f"line {number} of records.jsonl must hold one number for each of the {k} tasks; {'; '.join(wrong)}. "
+            "Remove that line, or record into a new folder."
+        )

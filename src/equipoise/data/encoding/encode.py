@@ -1,19 +1,29 @@
 """Columns as read -> `Table`: roles, targets, inputs, and a sentence for everything that was done."""
 
+import re
 from collections.abc import Sequence
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...errors import listed
-from ..columns import choose_columns, clean_name, some
+from ...core.records.columns import ColumnCard, Holds
+from ...errors import DataError, listed
+from ..columns import Roles, choose_columns, clean_name, doubled, some
 from ..raw import RawTable, refuse
+from ..reading import NOTHING_SAID, Reading, checked_reading
 from ..table import Table
-from .inputs import encode_inputs
-from .targets import encode_targets
+from .inputs import EncodedInputs, encode_inputs
+from .prepare import prepared
+from .targets import EncodedTargets, encode_targets, identical, score_classes
+from .values import holds
 
-__all__ = ["encode", "encode_frame"]
+__all__ = ["encode", "encode_arrays", "encode_frame"]
+
+_BY_CHANCE = 0.1
+"""Share of a target of pure noise that the inputs would explain, above which it is a doubt."""
+_SIBLING = re.compile(r"[\W_]*(\d+|[A-Za-z])$")
 
 
 def encode(
@@ -22,6 +32,7 @@ def encode(
     targets: Sequence[str] | None = None,
     inputs: Sequence[str] | None = None,
     drop: Sequence[str] = (),
+    reading: Reading = NOTHING_SAID,
 ) -> Table:
     """Turn columns into a table of numbers.
 
@@ -35,6 +46,7 @@ def encode(
         inputs: Input columns; None takes all others. Listed columns are kept even if they look like
             identifiers.
         drop: Columns that are not used.
+        reading: What the caller said of kinds of columns; they were applied by `prepared`.
 
     Returns:
         The table. Cost: O(rows x columns).
@@ -46,13 +58,21 @@ def encode(
     about = f"Table {raw.name!r}"
     if len(raw.frame) < 2:
         refuse(about, [f"At least two rows of data are needed, found {len(raw.frame)}."])
-    target_names, input_names, unused = choose_columns(raw, targets, inputs, drop)
+    kinds = {"numeric": reading["numeric"], "categorical": reading["categorical"], "date": reading["date"]}
+    roles = target_names, input_names, unused = choose_columns(raw, targets, inputs, drop, kinds)
     encoded_targets = encode_targets(raw, target_names)
-    encoded = encode_inputs(raw, input_names, encoded_targets.kept, named=inputs is not None)
+    asked = {name for names in kinds.values() for name in names}
+    encoded = encode_inputs(raw, input_names, encoded_targets.kept, inputs is not None, asked)
     if not encoded.columns and not encoded.problems:
         why = " ".join([*encoded.steps, *encoded.warnings]) or "All columns are targets or dropped."
         encoded.problems.append(f"No input column is left. {why}")
     refuse(about, encoded.problems)
+    input_matrix = np.column_stack(encoded.columns)
+    encoded.columns.clear()
+    refuse(about, [*score_classes(encoded_targets, input_matrix), *identical(encoded_targets)])
+    target_matrix = np.column_stack(encoded_targets.columns)
+    for matrix in (input_matrix, target_matrix):
+        matrix.setflags(write=False)  # so that the table need not copy them
 
     steps = list(raw.steps)
     if unused:
@@ -60,13 +80,11 @@ def encode(
     if drop:
         steps.append(f"Left out as asked: {listed(clean_name(name) for name in drop)}.")
     warnings = [*raw.warnings, *encoded_targets.warnings, *encoded.warnings]
+    if inputs is None and not raw.declared:
+        steps.append(f"Columns that were not named became inputs: {some(input_names)}.")
+        warnings += _siblings(target_names, [name for name in input_names if name not in encoded.left])
     rows_used = int(encoded_targets.kept.sum())
-    if len(encoded.columns) >= rows_used - 1:
-        warnings.append(
-            f"There are {len(encoded.columns)} inputs for {rows_used} rows: with so many, a linear model fits almost "
-            f"any targets on the rows it was made from, so losses on these rows say little."
-        )
-    target_matrix, input_matrix = np.column_stack(encoded_targets.columns), np.column_stack(encoded.columns)
+    warnings += _by_chance(len(encoded.names), rows_used)
     warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.tasks)
     return Table(
         name=raw.name,
@@ -82,22 +100,83 @@ def encode(
         steps=(*steps, *encoded_targets.steps, *encoded.steps),
         warnings=tuple(warnings),
         sha256=raw.sha256,
+        columns=_cards(raw, roles, encoded_targets, encoded),
     )
+
+
+def _cards(raw: RawTable, roles: Roles, targets: EncodedTargets, inputs: EncodedInputs) -> tuple[ColumnCard, ...]:
+    """One card a column, in the order of the file."""
+    named, used, unused = (set(names) for names in roles)
+    words: dict[str, Holds] = {"booleans": "true/false", "numbers": "numbers", "classes": "classes", "dates": "dates"}
+    cards = []
+    gaps = raw.frame.isna().sum().tolist()
+    for (name, column), missing in zip(raw.frame.items(), gaps, strict=True):
+        name = str(name)  # noqa: PLW2901
+        kind = words[holds(column)]
+        if missing == len(column):
+            kind = "nothing"
+        done = [raw.notes.get(name, "")]
+        if name in named:
+            done.append(targets.done.get(name, ""))
+        elif name in used and name in inputs.left:
+            done.append(inputs.left[name])
+        elif name in used:
+            done.append(inputs.done.get(name, ""))
+        else:
+            done.append("another target of this set" if name in unused else "not used, as asked")
+        role = "target" if name in named else "input" if name in used and name not in inputs.left else "left out"
+        if role == "left out" and kind == "classes" and inputs.left.get(name) not in (None, "constant"):
+            kind = "text"
+        cards.append(ColumnCard(name=name, role=role, holds=kind, missing=missing, done="; ".join(filter(None, done))))
+    return tuple(cards)
+
+
+def _by_chance(inputs: int, rows: int) -> list[str]:
+    if inputs >= rows - 1:
+        return [
+            f"There are {inputs} inputs for {rows} rows: with so many, a linear model fits almost any "
+            "targets on the rows "
+            f"it was made from, so losses on these rows say little."
+        ]
+    share = inputs / (rows - 1)
+    if share < _BY_CHANCE:
+        return []
+    return [
+        f"There are {inputs} inputs for {rows} rows: of a target of pure noise, a linear model would "
+        f"leave {1 - share:.2f} "
+        f"on these rows, not 1.00, so losses here are too low by about that much, and say less about new rows."
+    ]
+
+
+def _siblings(targets: Sequence[str], inputs: Sequence[str]) -> list[str]:
+    """A doubt where an input that nobody named is called like a target: joint0 and joint1."""
+    stems = {_SIBLING.sub("", name) for name in targets if len(name) > 1} - {""}
+    others = {_SIBLING.sub("", name) for name in inputs if _SIBLING.sub("", name) not in stems}
+    alike = [name for name in inputs if len(name) > 1 and _SIBLING.sub("", name) in stems - others]
+    if not alike:
+        return []
+    return [
+        f"Inputs are called like targets: {some(alike)}. They were not named and became inputs; if they are known only "
+        f"when the targets are, --drop them."
+    ]
 
 
 def _given_away(
     inputs: NDArray[np.float64], names: Sequence[str], targets: NDArray[np.float64], tasks: Sequence[str]
 ) -> list[str]:
     """A warning for each input that is a target up to unit, sign and origin (correlation 1 to 12 digits)."""
-    scaled_inputs, scaled_targets = (
-        (columns - columns.mean(axis=0)) / columns.std(axis=0) for columns in (inputs, targets)
-    )
-    correlations = np.abs(scaled_inputs.T @ scaled_targets) / len(inputs)
-    return [
-        f"Input {names[column]!r} is target {tasks[task]!r} up to unit, sign and origin: is it known before the target "
-        f"is? If not, --drop it."
-        for column, task in np.argwhere(correlations > 1 - 1e-12)
-    ]
+    scaled = (targets - targets.mean(axis=0)) / targets.std(axis=0) / len(targets)
+    warnings = []
+    for position, name in enumerate(names):  # one column at a time: a second copy of a large table is not needed
+        column = inputs[:, position] - inputs[:, position].mean()
+        correlations = np.abs(column @ scaled) / column.std()
+        warnings += [
+            f"Input {name!r} is target {tasks[int(task)]!r} up to unit, sign and origin: is it known "
+            "before the target is? If "
+            f"not, --drop it."
+            for task in np.flatnonzero(correlations > 1 - 1e-12)
+        ]
+    return warnings
 
 
 def encode_frame(
@@ -108,6 +187,7 @@ def encode_frame(
     drop: Sequence[str] = (),
     name: str = "frame",
     source: str = "a pandas DataFrame",
+    **reading: Unpack[Reading],
 ) -> Table:
     """Turn a pandas DataFrame into a table; the frame is not changed.
 
@@ -118,6 +198,7 @@ def encode_frame(
         drop: Columns that are not used.
         name: Of the table.
         source: Origin and licence in words.
+        **reading: How columns are read: ``na``, ``decimal``, ``thousands``, ``numeric``, ``categorical``, ``date``.
 
     Returns:
         The table.
@@ -135,11 +216,51 @@ def encode_frame(
         array([2.33333333, 0. , 1. ])
     """
     names = [clean_name(column) for column in frame.columns]
-    doubled = sorted({column for column in names if names.count(column) > 1})
-    if doubled:
+    if twice := doubled(names):
         refuse(
             f"Table {name!r}",
-            [f"Column names must differ, found more than once: {listed(doubled)}. Rename them."],
+            [f"Column names must differ, found more than once: {listed(twice)}. Rename them."],
         )
+    how = checked_reading(reading)
     renamed = frame.set_axis(names, axis=1).reset_index(drop=True)
-    return encode(RawTable(renamed, name, source), targets=targets, inputs=inputs, drop=drop)
+    return encode(
+        prepared(RawTable(renamed, name, source), how), targets=targets, inputs=inputs, drop=drop, reading=how
+    )
+
+
+def encode_arrays(inputs: Any, targets: Any) -> Table:
+    """Two arrays, tensors or data frames with the same rows as a table; NaN is missing.
+
+    Args:
+        inputs: (n, p), or (n,) for one input.
+        targets: (n, k).
+
+    Returns:
+        The table; columns are called as in the frames, else ``x0``, ``x1``, ... and ``y0``, ``y1``, ...
+
+    Raises:
+        DataError: Not real numbers, another number of rows, or what `encode` refuses.
+
+    Example:
+        >>> encode_arrays([[1.0], [2], [4]], [[1, 3], [2, 2], [3, 7]])
+        Table 'arrays': 3 of 3 rows, 1 inputs, 2 tasks ('y0', 'y1')
+    """
+    from ...core.numbers import real_numbers  # noqa: PLC0415 - brings all of the linear models
+
+    frames = []
+    for values, letter, what in ((inputs, "x", "the inputs"), (targets, "y", "the targets")):
+        if isinstance(values, pd.DataFrame):
+            frames.append(values.set_axis([clean_name(name) for name in values.columns], axis=1).reset_index(drop=True))
+            continue
+        array = real_numbers(values, what, DataError, "give a data frame for columns of texts")
+        array = array[:, None] if array.ndim == 1 else array
+        if array.ndim != 2:
+            raise DataError(f"{what} must be (rows, columns), found shape {array.shape}.")
+        frames.append(pd.DataFrame(array, columns=[f"{letter}{number}" for number in range(array.shape[1])]))
+    rows = [len(frame) for frame in frames]
+    if rows[0] != rows[1]:
+        raise DataError(f"inputs and targets must have the same rows, found {rows[0]} and {rows[1]}.")
+    return encode_frame(
+        pd.concat(frames, axis=1), targets=list(frames[1].columns), inputs=list(frames[0].columns), name="arrays",
+        source="arrays in memory",
+    )  # fmt: skip

@@ -2,17 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...errors import listed
-from ..columns import some
+from ..columns import option, some
 from ..raw import RawTable
-from .values import as_numbers, as_texts, constant, extreme, holds, not_numbers
+from .values import as_numbers, as_texts, beyond_double, constant, extreme, holds, stand_in
 
 __all__ = ["MAX_LEVELS", "EncodedInputs", "encode_inputs"]
 
@@ -32,6 +31,8 @@ class EncodedInputs:
         steps: What was done.
         warnings: What the reader should doubt.
         problems: What cannot be used.
+        done: Column -> what was done to it, in a few words.
+        left: Column that was left out -> why.
     """
 
     columns: list[NDArray[np.float64]] = field(default_factory=list)
@@ -39,6 +40,8 @@ class EncodedInputs:
     steps: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    done: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, values: NDArray[np.float64]) -> None:
         """Append one column."""
@@ -46,7 +49,9 @@ class EncodedInputs:
         self.columns.append(values)
 
 
-def encode_inputs(raw: RawTable, names: Sequence[str], kept: NDArray[np.bool_], named: bool) -> EncodedInputs:
+def encode_inputs(
+    raw: RawTable, names: Sequence[str], kept: NDArray[np.bool_], named: bool, asked: Collection[str] = ()
+) -> EncodedInputs:
     """Encode input columns over the rows that are used.
 
     Numbers stay as they are, booleans are 0 and 1; a missing one becomes the mean of those present, and a column
@@ -61,6 +66,7 @@ def encode_inputs(raw: RawTable, names: Sequence[str], kept: NDArray[np.bool_], 
         names: Input columns.
         kept: (rows,) which rows are used.
         named: Whether the caller listed these columns: then nothing is taken for an identifier.
+        asked: Columns whose kind the caller named: the same holds for these.
 
     Returns:
         Columns, names, steps, warnings and problems (infinite values, columns whose numbers cannot be read
@@ -78,18 +84,23 @@ def encode_inputs(raw: RawTable, names: Sequence[str], kept: NDArray[np.bool_], 
         if name in raw.unclear:
             out.problems.append(raw.unclear[name])
             continue
+        said = named or name in asked
         kind = holds(column)
-        used = column[kept]
+        used = column if kept.all() else column[kept]
         if used.isna().all():
             empty.append(name)
+            out.left[name] = "no value" if column.isna().all() else "no value in the rows that are used"
         elif kind == "dates":
             dates.append(name)
+            out.left[name] = f"dates; {option('date', name)} makes numbers of them"
         elif kind == "classes":
-            if not named and (reason := _text_identifier(column)):
-                out.warnings.append(f"Input {name!r} was left out: {reason}. {_keep(name)}")
+            if not said and (reason := _text_identifier(column)):
+                out.warnings.append(f"Input {name!r} was left out: {reason}. {_keep_text(name, column)}")
+                out.left[name] = reason
                 continue
             levels = _add_levels(out, name, as_texts(used))
             (one_hot if levels else constants).append(name)
+            out.done[name] = f"{levels} 0/1 column{'' if levels == 1 else 's'}"
         else:
             values = as_numbers(used)
             if infinite := int(np.isinf(values).sum()):
@@ -101,20 +112,26 @@ def encode_inputs(raw: RawTable, names: Sequence[str], kept: NDArray[np.bool_], 
             if reason := extreme(values):
                 out.problems.append(f"Input {name!r} {reason}. Give it in another unit or --drop this column.")
                 continue
-            if not named and kind == "numbers" and (reason := _number_identifier(name, as_numbers(column))):
-                out.warnings.append(f"Input {name!r} was left out: {reason}. {_keep(name)}")
+            if not said and kind == "numbers" and (reason := _number_identifier(name, as_numbers(column))):
+                out.warnings.append(f"Input {name!r} was left out: {reason}. To use it: {option('numeric', name)}.")
+                out.left[name] = reason
                 continue
+            out.warnings += stand_in(name, values)
             missing = np.isnan(values)
             if missing.any():
                 values = np.where(missing, values[~missing].mean(), values)
                 imputed.append(f"{name!r} ({int(missing.sum())})")
                 gaps.setdefault(missing.tobytes(), name)
+                out.done[name] = "gaps filled with the mean and marked"
+            if beyond_double(used):
+                out.done[name] = "its smallest value was subtracted, so that no digit is lost"
             if constant(values):
                 constants.append(name)
             else:
                 out.add(name, values)
     for pattern, name in gaps.items():
         out.add(f"{name} missing", np.frombuffer(pattern, dtype=np.bool_).astype(np.float64))
+    out.left |= dict.fromkeys(constants, "constant")
 
     if one_hot:
         out.steps.append(f"Classes became one 0/1 column a level, measured from the most frequent: {some(one_hot)}.")
@@ -130,8 +147,8 @@ def encode_inputs(raw: RawTable, names: Sequence[str], kept: NDArray[np.bool_], 
         out.steps.append(f"Inputs without any value were left out: {some(empty)}.")
     if dates:
         out.warnings.append(
-            f"Inputs that hold dates were left out: {some(dates)}. Give what matters in them as numbers "
-            f"(days since a start, month, weekday)."
+            f"Inputs that hold dates were left out: {some(dates)}. To use them as numbers (days since the first, hours "
+            f"since midnight): {option('date', dates[0])}."
         )
     return out
 
@@ -146,9 +163,6 @@ def _add_levels(out: EncodedInputs, name: str, texts: list[str | None]) -> int:
             f"Input {name!r} has {len(ranked)} levels: the {MAX_LEVELS - 1} most frequent were kept, the "
             f"others share the level '(other)'."
         )
-        odd = not_numbers([text for text in texts if text is not None])
-        if odd:
-            out.warnings.append(_meant_as_numbers(name, odd))
         labels = [label if label in frequent else "(other)" for label in labels]
         ranked = [level for level, _ in sorted(Counter(labels).items(), key=lambda item: (-item[1], item[0]))]
     array = np.array(labels, dtype=object)
@@ -163,9 +177,6 @@ def _text_identifier(column: pd.Series) -> str:
     levels = len(set(texts))
     if levels <= 2 or 10 * levels < 9 * len(texts):
         return ""
-    odd = not_numbers(texts)
-    if odd:
-        return f"{levels} different texts in {len(texts)} rows, most of them numbers but not {listed(odd)}"
     return f"{levels} different texts in {len(texts)} rows, so it tells rows apart (an identifier or free text)"
 
 
@@ -183,12 +194,6 @@ def _number_identifier(name: str, values: NDArray[np.float64]) -> str:
     return ""
 
 
-def _keep(name: str) -> str:
-    return f"To use it, list it: --inputs ...,{name}."
-
-
-def _meant_as_numbers(name: str, odd: list[str]) -> str:
-    return (
-        f"Input {name!r} is taken as text, though most of its values are numbers: {listed(odd)} are not. "
-        f"Leave such cells empty to have it read as numbers."
-    )
+def _keep_text(name: str, column: pd.Series) -> str:
+    levels = min(MAX_LEVELS, column.nunique(dropna=False)) - 1
+    return f"As classes, {option('categorical', name)}, it would be {levels} inputs for {len(column)} rows."

@@ -1,20 +1,20 @@
-"""Target columns -> tasks: numbers as they are, classes as 0/1 columns, rows complete in all of them."""
+"""Target columns -> tasks, one each: numbers as they are, classes as scores; rows complete in all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ...errors import listed
-from ..columns import some
+from ..columns import option, some
 from ..raw import RawTable, refuse
 from ..table import CLASSES, REGRESSION
-from .values import as_numbers, as_texts, constant, extreme, holds, not_numbers
+from .scores import FEW_ROWS, best_scores, order_of
+from .values import as_numbers, as_texts, beyond_double, constant, extreme, holds, stand_in
 
-__all__ = ["MAX_CLASSES", "EncodedTargets", "encode_targets"]
+__all__ = ["MAX_CLASSES", "EncodedTargets", "encode_targets", "identical", "score_classes"]
 
 MAX_CLASSES = 20  # levels of one target; more is free text
 
@@ -31,6 +31,8 @@ class EncodedTargets:
         kept: (rows,) the rows complete in all targets.
         steps: What was done.
         warnings: What the reader should doubt.
+        unscored: Task -> its classes, and the class of each row; its column waits for the inputs (`score_classes`).
+        done: Target column -> what was done to it, in a few words.
     """
 
     kept: NDArray[np.bool_]
@@ -40,6 +42,8 @@ class EncodedTargets:
     kinds: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    unscored: dict[int, tuple[list[str], NDArray[np.intp]]] = field(default_factory=dict)
+    done: dict[str, str] = field(default_factory=dict)
 
     def add(self, task: str, values: NDArray[np.float64], unit: str, kind: str) -> None:
         """Append one task."""
@@ -52,9 +56,10 @@ class EncodedTargets:
 def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
     """Encode target columns over the rows that are complete in all of them.
 
-    A column of numbers is one task. Two classes are one task "column=level" (the level that sorts last is 1),
-    more are one task a level; at most 20. A column of numbers with just two values is labelled as classes,
-    its numbers kept.
+    Each column is one task. Two classes are the task "column=level" (the level that sorts last is 1). More, at most
+    20, are scores: 0, 1, 2, ... where they have an order (of an ordered category, a known scale of words, ranges of
+    numbers), else those that `score_classes` finds once the inputs are known. A column of numbers with just two
+    values is labelled as classes, its numbers kept.
 
     Args:
         raw: The table.
@@ -95,7 +100,6 @@ def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
     doubled = sorted({task for task in out.tasks if out.tasks.count(task) > 1})
     if doubled:
         problems.append(f"Two tasks would both be called {listed(doubled)}. Rename one of the target columns.")
-    problems += _identical(out)
     if not problems and len(out.tasks) < 2:
         problems.append(
             f"Trade-offs need two or more tasks, found one: {listed(out.tasks)}. Name another column: "
@@ -114,7 +118,10 @@ def _unusable(name: str, column: pd.Series) -> list[str]:
     """What makes a column unfit as a target, whichever rows are used."""
     kind = holds(column)
     if kind == "dates":
-        return [f"Target {name!r} holds dates. A target must be numbers or a few classes: give days since a start."]
+        return [
+            f"Target {name!r} holds dates. To have it as numbers, days since the first date or hours "
+            f"since midnight: {option('date', name)}."
+        ]
     if kind == "numbers":
         infinite = int(np.isinf(as_numbers(column)).sum())
         if infinite:
@@ -126,15 +133,9 @@ def _unusable(name: str, column: pd.Series) -> list[str]:
         texts = [text for text in as_texts(column) if text is not None]
         levels = sorted(set(texts))
         if len(levels) > MAX_CLASSES or (len(levels) > 2 and 2 * len(levels) > len(texts)):
-            odd = not_numbers(texts)
-            hint = (
-                f"Most of its values are numbers, but not {listed(odd)}: leave such cells empty."
-                if odd
-                else f"A target must be numbers or at most {MAX_CLASSES} classes that repeat."
-            )
             return [
                 f"Target {name!r} is free text: {len(levels)} different values in {len(texts)} rows, such as "
-                f"{some(levels, 3)}. {hint}"
+                f"{some(levels, 3)}. A target must be numbers or at most {MAX_CLASSES} classes that repeat."
             ]
     return []
 
@@ -146,23 +147,98 @@ def _add_tasks(out: EncodedTargets, name: str, column: pd.Series, unit: str) -> 
         values = as_numbers(column)
         if constant(values):
             return [_constant(name, f"{values[0]:g}", len(values))]
-        levels = np.unique(values)
+        out.warnings += stand_in(name, values)
+        if beyond_double(column):
+            out.done[name] = "its smallest value was subtracted, so that no digit is lost"
+        levels, sizes = np.unique(values, return_counts=True)
         if len(levels) == 2 and len(values) > 2:
             out.steps.append(f"Target {name!r} has two values ({levels[0]:g}, {levels[1]:g}): {CLASSES}.")
             out.add(name, values, unit, CLASSES)
+            _doubt_few(out, name, [f"{level:g}" for level in levels], sizes)
         else:
             out.add(name, values, unit, REGRESSION)
         return []
-    texts = np.array(as_texts(column), dtype=object)
+    texts = as_texts(column)
     labels = sorted({str(text) for text in texts})
     if len(labels) == 1:
         return [_constant(name, labels[0], len(texts))]
-    chosen = labels[1:] if len(labels) == 2 else labels
-    tasks = [f"{name}={label}" for label in chosen]
-    for task, label in zip(tasks, chosen, strict=True):
-        out.add(task, (texts == label).astype(np.float64), "", CLASSES)
-    out.steps.append(f"Target {name!r} has {len(labels)} classes: {CLASSES}, 0/1 tasks {some(tasks)}.")
+    ordered = _order(column, labels)
+    labels = ordered or labels
+    place = {label: number for number, label in enumerate(labels)}
+    codes = np.array([place[str(text)] for text in texts], dtype=np.intp)
+    _doubt_few(out, name, labels, np.bincount(codes))
+    if len(labels) == 2:
+        out.add(f"{name}={labels[1]}", codes.astype(np.float64), "", CLASSES)
+        out.done[name] = f"1 where it is {labels[1]!r}, else 0"
+        out.steps.append(f"Target {name!r} has two classes: {CLASSES}, {out.tasks[-1]!r}.")
+    elif ordered:
+        out.add(name, codes.astype(np.float64), "", CLASSES)
+        out.done[name] = f"0 to {len(labels) - 1} in the order {' < '.join(labels)}"
+        out.steps.append(f"Target {name!r} has {len(labels)} classes with an order; it is one task: {out.done[name]}.")
+    else:
+        out.unscored[len(out.tasks)] = labels, codes
+        out.add(name, codes.astype(np.float64), "", CLASSES)
     return []
+
+
+def _order(column: pd.Series, labels: list[str]) -> list[str] | None:
+    if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
+        found = set(labels)
+        return [label for label in map(str, column.cat.categories) if label in found]
+    return order_of(labels) if len(labels) > 2 else None
+
+
+def _doubt_few(out: EncodedTargets, name: str, labels: Sequence[str], sizes: NDArray[np.int64]) -> None:
+    few = [f"{label} ({size})" for label, size in zip(labels, sizes, strict=True) if 0 < size < FEW_ROWS]
+    if few and len(labels) == 2:
+        out.warnings.append(
+            f"Target {name!r} rests on a class of fewer than {FEW_ROWS} rows, {listed(few, '')}: what "
+            "is said of it may "
+            "change with a single row."
+        )
+
+
+def score_classes(out: EncodedTargets, inputs: NDArray[np.float64]) -> list[str]:
+    """Give each target of classes without an order its scores: `best_scores`, over classes of 10 rows or more.
+
+    Args:
+        out: Changed in place.
+        inputs: (rows used, p).
+
+    Returns:
+        Problems: a target without two classes that are large enough.
+    """
+    problems = []
+    for task, (labels, codes) in out.unscored.items():
+        name = out.tasks[task]
+        sizes = np.bincount(codes, minlength=len(labels))
+        large = np.flatnonzero(sizes >= FEW_ROWS)
+        few = [f"{label} ({size})" for label, size in zip(labels, sizes, strict=True) if size < FEW_ROWS]
+        if len(large) < 2:
+            shown = some([f"{label} ({size})" for label, size in zip(labels, sizes, strict=True)], 8)
+            problems.append(
+                f"Target {name!r} must have two classes of {FEW_ROWS} rows or more, found {shown}. Join classes in the "
+                "file, or take it out of --targets."
+            )
+            continue
+        place = np.full(len(labels), -1, dtype=np.intp)
+        place[large] = np.arange(len(large))
+        scores = np.zeros(len(labels))
+        scores[large] = best_scores(place[codes], len(large), inputs)
+        out.columns[task] = scores[codes]
+        shown = ", ".join(f"{labels[level]} {scores[level]:.2f}" for level in large[np.argsort(scores[large])])
+        out.done[name] = f"one score a class: {shown}"
+        out.steps.append(
+            f"Target {name!r} has {len(labels)} classes without an order; it is one task, its classes "
+            "scored so that the "
+            f"inputs predict them best (first canonical variate): {shown}. For one task a class, give 0/1 columns."
+        )
+        if few:
+            out.warnings.append(
+                f"Classes of {name!r} with fewer than {FEW_ROWS} rows have no say and score the mean, "
+                f"0: {listed(few, '')}."
+            )
+    return problems
 
 
 def _constant(name: str, value: str, rows: int) -> str:
@@ -172,11 +248,12 @@ def _constant(name: str, value: str, rows: int) -> str:
     )
 
 
-def _identical(out: EncodedTargets) -> list[str]:
+def identical(out: EncodedTargets) -> list[str]:
     """Name pairs of equal tasks; pairs that are equal up to unit and origin are a warning."""
     problems = []
-    standardised = [(column - column.mean()) / column.std() for column in out.columns]
-    for i, j in combinations(range(len(out.tasks)), 2):
+    standardised = np.array([(column - column.mean()) / column.std() for column in out.columns])
+    alike = np.abs(standardised @ standardised.T) / standardised.shape[1] > 1 - 1e-6
+    for i, j in np.argwhere(np.triu(alike, k=1)):
         pair = f"{out.tasks[i]!r} and {out.tasks[j]!r}"
         if np.array_equal(out.columns[i], out.columns[j]):
             problems.append(f"Targets {pair} are identical in every row. Keep one: between them is nothing to trade.")

@@ -1,6 +1,5 @@
 """One column: what it holds, and its values as numbers or as texts with a mark for missing."""
 
-from collections import Counter
 from decimal import Decimal
 from typing import Literal
 
@@ -8,8 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Holds", "as_numbers", "as_texts", "constant", "extreme", "holds", "not_numbers"]
+__all__ = ["Holds", "as_numbers", "as_texts", "beyond_double", "constant", "extreme", "holds", "stand_in"]
 
+_EXACT = 2**53
+_ROWS = 10  # fewer do not show what stands apart
+_ALONE = 9  # the only value below 0 marks a gap from -9 on
 _LARGEST = 1e100  # squares of larger numbers, and sums of them, leave float64
 
 Holds = Literal["numbers", "booleans", "classes", "dates"]
@@ -35,7 +37,18 @@ def holds(column: pd.Series) -> Holds:
 
 
 def as_numbers(column: pd.Series) -> NDArray[np.float64]:
-    """(n,) float64; missing values and booleans become NaN and 0 or 1."""
+    """(n,) float64; missing values and booleans become NaN and 0 or 1.
+
+    Of whole numbers beyond 2**53 the smallest is subtracted first, exactly: a linear model does not see a shift, and
+    their last digits are kept.
+    """
+    if beyond_double(column):
+        whole = column.astype(object)
+        present = whole.notna()
+        smallest = min(int(value) for value in whole[present])
+        return np.array(
+            [int(v) - smallest if there else np.nan for v, there in zip(whole, present, strict=True)], float
+        )
     if column.dtype == object:
         column = pd.to_numeric(column.map(lambda value: np.nan if pd.isna(value) else float(value)))
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -78,24 +91,34 @@ def extreme(values: NDArray[np.float64]) -> str:
     return ""
 
 
-def not_numbers(texts: list[str]) -> list[str]:
-    """Where most texts of a column are numbers: the most frequent ones that are not; otherwise nothing.
-
-    Such a column was meant as numbers, and a handful of marks ("<5", "n.a.") turned it into text.
-
-    Example:
-        >>> not_numbers(["1", "2.5", "<5", "4"])
-        ['<5']
-    """
-    counts = Counter(texts)
-    odd = [text for text, _ in counts.most_common() if not _is_number(text)]
-    odd_rows = sum(counts[text] for text in odd)
-    return odd[:5] if 2 * odd_rows < len(texts) else []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
+def beyond_double(column: pd.Series) -> bool:
+    """Whether a column holds whole numbers that double precision cannot tell apart (beyond 2**53)."""
+    if column.dtype == object:
+        return any(isinstance(value, int) and abs(value) > _EXACT for value in column)
+    if not pd.api.types.is_integer_dtype(column.dtype):
         return False
-    return True
+    values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.dropna().to_numpy()
+    return len(values) > 0 and max(abs(int(values.min())), abs(int(values.max()))) > _EXACT
+
+
+def stand_in(name: str, values: NDArray[np.float64]) -> list[str]:
+    """A doubt where a number such as -999 seems to stand for missing values: nines, or alone below 0, and repeated."""
+    present = values[np.isfinite(values)]
+    if len(present) < _ROWS:
+        return []
+    for extreme_value in (float(present.min()), float(present.max())):
+        others = present[present != extreme_value]
+        count = len(present) - len(others)
+        if count < 2 or not len(others) or extreme_value != round(extreme_value):
+            continue
+        digits = str(abs(int(extreme_value)))
+        gap = float(np.abs(others - extreme_value).min())
+        nines = len(digits) > 1 and set(digits) == {"9"} and gap > float(np.ptp(others)) / 2
+        alone = extreme_value <= -_ALONE and float(others.min()) >= 0
+        if nines or alone:
+            return [
+                f"Column {name!r} holds {extreme_value:.15g} in {count} rows, far from its other values "
+                f"({others.min():.4g} to {others.max():.4g}): if that stands for a missing value, "
+                f"type --na={extreme_value:.15g}."
+            ]
+    return []

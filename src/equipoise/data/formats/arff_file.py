@@ -1,26 +1,27 @@
 """Attribute-relation files (.arff, also .gz): dense and sparse rows, numeric, nominal and text attributes.
 
-The format is that of Weka (Witten and Frank); Mulan's multi-target sets use it. Dates are read as text;
-relational attributes are refused. Own parser: SciPy's reads neither sparse rows nor text attributes.
+The format is that of Weka (Witten and Frank); Mulan's multi-target sets use it. Texts and dates are left for
+`prepared` to read; relational attributes are refused. Own parser: SciPy's reads neither sparse rows nor
+texts.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ...errors import DataError, listed
-from ..columns import clean_name
+from ..columns import clean_name, doubled, some
 from ..raw import RawTable, refuse
-from .text import read_text
+from .source import LIMIT, Source
+from .text import as_text
 
 __all__ = ["read_arff"]
 
 # One value, quoted or bare, at the start of what is left of a line.
-_VALUE = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,{}\s'"][^,]*?|))\s*(?:,|$)""")
+_VALUE = re.compile(r"""\s*(?:(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*|([^,{}\s'"][^,]*|))(?:,|$)""")
 _ATTRIBUTE = re.compile(
     r"""@attribute\s+(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"(?=\s|\{)|(\S+))\s*(.*)$""", re.IGNORECASE
 )
@@ -39,11 +40,12 @@ class _Attribute:
         return self.levels[0] if self.levels else "0"
 
 
-def read_arff(path: Path) -> RawTable:
+def read_arff(source: Source, encoding: str | None = None) -> RawTable:
     """Read an ARFF file; "?" is missing, nominal attributes become categories with the levels declared.
 
     Args:
-        path: Of the file.
+        source: The file.
+        encoding: Where the caller knows it.
 
     Returns:
         One column an attribute. Cost: O(cells), plain Python.
@@ -51,26 +53,37 @@ def read_arff(path: Path) -> RawTable:
     Raises:
         DataError: The file breaks the format; the message names the line.
     """
-    file = read_text(path)
+    file = as_text(source, encoding)
     lines = enumerate(file.text.split("\n"), start=1)
-    relation, attributes = _read_head(lines, path.name)
+    relation, attributes = _read_head(lines, source.name)
     names = [attribute.name for attribute in attributes]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        refuse(f"{path.name!r}", [f"Attribute names must differ, found more than once: {listed(doubled)}."])
-    rows = [_read_row(line, attributes, number, path.name) for number, line in _filled(lines)]
+    if twice := doubled(names):
+        refuse(f"{source.name!r}", [f"Attribute names must differ, found more than once: {listed(twice)}."])
+    filled = list(_filled(lines))
+    _refuse_wide(filled, attributes, source.name)
+    rows = [_read_row(line, attributes, number, source.name) for number, line in filled]
     columns = {
-        attribute.name: _column([row[position] for row in rows], attribute, path.name)
+        attribute.name: _column([row[position] for row in rows], attribute, source.name)
         for position, attribute in enumerate(attributes)
     }
     return RawTable(
         pd.DataFrame(columns, index=range(len(rows))),
-        name=path.name,
-        source=f"file {path.name} (relation {relation!r}); licence: not stated in the file",
-        steps=file.steps,
+        name=source.name,
+        source=f"file {source.name} (relation {relation!r}); licence: not stated in the file",
+        steps=(*source.steps, *file.steps),
         warnings=file.warnings,
-        sha256=file.sha256,
+        sha256=source.sha256,
     )
+
+
+def _refuse_wide(lines: list[tuple[int, str]], attributes: list[_Attribute], name: str) -> None:
+    """Sparse rows are made dense: refuse those that would fill the memory."""
+    size = 8 * len(lines) * len(attributes)
+    if size > LIMIT and any(line.startswith("{") for _, line in lines[:1]):
+        raise DataError(
+            f"{name!r}: sparse rows are made dense, which would take {size:,} bytes for {len(lines)} rows and "
+            f"{len(attributes)} attributes; at most {LIMIT:,} are taken. Keep fewer attributes."
+        )
 
 
 def _filled(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -138,8 +151,8 @@ def _values(text: str, number: int, name: str) -> list[str | None]:
         if match is None:
             raise DataError(f"{name!r}, line {number}: a quote is not closed: {text[position : position + 40]!r}.")
         single, double, bare = match.groups()
-        text_found = single if single is not None else double or bare or ""
-        values.append(None if bare == "?" else _unescape(text_found))
+        text_found = single if single is not None else double or (bare or "").rstrip()
+        values.append(None if bare is not None and bare.strip() == "?" else _unescape(text_found))
         position = match.end()
         if not match[0].endswith(","):
             return values
@@ -149,6 +162,8 @@ def _read_row(line: str, attributes: list[_Attribute], number: int, name: str) -
     if line.startswith("{"):
         return _read_sparse(line, attributes, number, name)
     values = _values(line, number, name)
+    if len(values) == 1 < len(attributes) and "\t" in line:  # tabs between the values, as Weka reads them too
+        values = _values(line.replace("\t", ","), number, name)
     if len(values) != len(attributes):
         raise DataError(
             f"{name!r}, line {number}: a row must have {len(attributes)} values, one an attribute, found {len(values)}."
@@ -161,24 +176,34 @@ def _read_sparse(line: str, attributes: list[_Attribute], number: int, name: str
     inside = line[1 : line.rfind("}")].strip() if "}" in line else line[1:].strip()
     if not inside:
         return row
+    seen: set[str] = set()
     for entry in re.findall(r"""(?:[^,'"]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")+""", inside):
-        index, _, value = entry.strip().partition(" ")
-        if not index.isdigit() or int(index) >= len(attributes) or not value.strip():
+        index, value = (entry.strip().split(None, 1) + [""] * 2)[:2]
+        if (
+            not (index.isascii() and index.isdigit())
+            or len(index) > 9
+            or int(index) >= len(attributes)
+            or not value.strip()
+        ):
             raise DataError(
                 f"{name!r}, line {number}: a sparse row must hold 'index value' with an index from 0 to "
                 f"{len(attributes) - 1}, found {entry.strip()!r}."
             )
+        if index in seen:
+            raise DataError(f"{name!r}, line {number}: a sparse row must name each index once, found {index} twice.")
+        seen.add(index)
         row[int(index)] = _values(value.strip(), number, name)[0]
     return row
 
 
 def _column(values: list[str | None], attribute: _Attribute, name: str) -> pd.Series:
     if attribute.levels is not None:
-        foreign = sorted({value for value in values if value is not None and value not in attribute.levels})
+        known = set(attribute.levels)
+        foreign = sorted({value for value in values if value is not None and value not in known})
         if foreign:
             raise DataError(
                 f"{name!r}: attribute {attribute.name!r} must hold its declared levels "
-                f"({listed(attribute.levels)}), found {listed(foreign)}."
+                f"({some(attribute.levels)}), found {some(foreign)}."
             )
         return pd.Series(pd.Categorical(values, categories=list(dict.fromkeys(attribute.levels))))
     if not attribute.numeric:

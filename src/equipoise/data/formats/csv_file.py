@@ -1,157 +1,270 @@
-"""Text tables: .csv, .tsv, .txt, each also .gz."""
+"""Text tables: .csv, .tsv, .txt, .data, .dat. pandas reads them, block by block.
 
-import csv
-import io
-from collections.abc import Sequence
-from pathlib import Path
+A first pass reads plain numbers, which are never held as texts. The few columns that hold anything else are read again
+as texts, each different text once, and handed on for `prepared` to make sense of.
+"""
 
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ...errors import DataError, listed
-from ..columns import clean_name, some
+from ..columns import clean_name, doubled, some
+from ..encoding.prepare import MARKS, MISSING
 from ..raw import RawTable, refuse
-from .decimals import MISSING, read_columns
-from .separator import SEPARATORS, sniff
-from .text import read_text
+from ..reading import Reading
+from .layout import Layout, lay_out, ragged
+from .separator import SEPARATORS, is_number
+from .source import Source
+from .text import FileText, as_text
 
 __all__ = ["read_csv"]
 
+_CELLS = 2_000_000  # of a block
+_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
+_EXACT = 2**53
+# before pandas 3.1 numbers are exact to the last bit only where that is asked for; since then always
+_TO_THE_BIT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 
-def read_csv(path: Path, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
+
+@dataclass
+class _Column:
+    """One column as blocks arrive.
+
+    Attributes:
+        blocks: Its numbers, emptied where it turns out to need its texts.
+        text: Whether it must be read again, as texts.
+        grouped: Whether every number so far could have a point between thousands instead of a decimal point.
+        marks: Marks of missing values.
+    """
+
+    blocks: list[NDArray[np.generic]] = field(default_factory=list)
+    text: bool = False
+    grouped: bool = True
+    marks: Counter[str] = field(default_factory=Counter)
+
+    def add(self, values: pd.Series) -> None:
+        if self.text:
+            return
+        numbers = _numbers(values, self.marks)
+        if numbers is None:
+            self.text, self.grouped, self.blocks = True, False, []
+            return
+        self.grouped = self.grouped and _may_be_grouped(numbers)
+        self.blocks.append(numbers)
+
+    def finish(self) -> NDArray[np.generic] | None:
+        """All numbers, or None where the texts are needed to read them right. Sets `grouped` for good."""
+        if self.text or not self.blocks:
+            return None
+        column = np.concatenate(self.blocks)
+        self.blocks = []
+        if column.dtype.kind != "f":
+            self.grouped = False
+            return column
+        finite = column[np.isfinite(column)]
+        whole = finite == np.floor(finite)
+        if np.abs(finite).max(initial=0) > _EXACT and whole.all():
+            return None  # a gap made floats of whole numbers, and their last digits are gone
+        self.grouped = self.grouped and not whole.all()
+        if self.grouped and whole.any():
+            return None
+        if not len(finite) and not set(self.marks) <= MISSING:
+            return None  # nothing but "None": a class
+        return column
+
+
+def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
     """Read a text table; the separator is found, everything else that was not plain is said in `steps`.
 
     Args:
-        path: Of the file.
+        source: The file.
+        reading: What the caller said about it.
         header: Whether the first row holds the column names.
         names: Column names to use: instead of the first row's (`header`), or for a file that has none.
 
     Returns:
-        Columns of numbers, booleans and texts. Cost: O(cells), all in memory.
+        Columns of numbers, and columns of texts (`texts`). Cost: O(cells) time; memory for the numbers of the table
+        once, and for one block of its texts.
 
     Raises:
-        DataError: Not a table: see `read_text` and `sniff`; rows of different length; names that are doubled,
-            too few or too many; a first row that holds data though `header` says names.
+        DataError: Not a table: see `as_text` and `lay_out`; rows of different length; names that are doubled, too
+            few or too many; a first row that holds data though `header` says names.
     """
-    file = read_text(path)
-    separator = sniff(file.text, path.name)
-    cells = _cells(file.text, separator, path.name)
-    steps = list(file.steps)
-    usual = "\t" if ".tsv" in path.suffixes else ","
-    if separator != usual:
-        steps.append(f"Columns are separated by {SEPARATORS[separator]}.")
+    file = as_text(source, reading["encoding"])
+    layout = lay_out(file, reading, header)
+    steps = [*source.steps, *file.steps, *layout.steps]
+    usual = "\t" if source.suffix == ".tsv" else ","
+    if layout.separator != usual and reading["sep"] is None:
+        steps.append(f"Columns are separated by {SEPARATORS.get(layout.separator, repr(layout.separator))}.")
+    decimal = reading["decimal"] or layout.decimal
+    columns = _named(layout, names, source.name, file, steps)
+    said = {*reading["categorical"], *reading["date"]}
+    found = [_Column(text=name in said) for name in columns]
+    rows, short = 0, False
+    for block in _blocks(file, layout, decimal):
+        if block.shape[1] != layout.width:
+            raise DataError(f"{source.name!r}: {ragged(file, layout)}.")
+        rows += len(block)
+        short = short or bool(block.iloc[:, -1].isna().any())
+        for column, (_, cells) in zip(found, block.items(), strict=True):
+            column.add(cells)
+    if short and (cause := ragged(file, layout)):
+        raise DataError(f"{source.name!r}: {cause}.")
+    numbers = [column.finish() for column in found]
+    points = any(column.grouped and values is None for column, values in zip(found, numbers, strict=True))
+    if points or reading["thousands"] == ".":
+        numbers = [None if column.grouped else values for column, values in zip(found, numbers, strict=True)]
+    again = [position for position, values in enumerate(numbers) if values is None]
+    texts = _texts(file, layout, again) if again and rows else {}
 
-    first = [str(cell).strip() for cell in cells.iloc[0]]
+    frame: dict[str, object] = {}
+    read: dict[str, _Column] = {}
+    for position, given in enumerate(columns):
+        values: pd.Series | NDArray[np.generic] | None = texts.get(position, numbers[position])
+        empty = values is None or bool(pd.isna(values).all())
+        if not given and empty:
+            continue
+        name = given or f"column{position + 1}"
+        if not given:
+            steps.append(f"Column {position + 1} has no name: called {name!r}.")
+        if name in frame:
+            refuse(f"{source.name!r}", [f"Two columns would be called {name!r}. Give all names with --names."])
+        frame[name] = values if values is not None else np.empty(rows)
+        if isinstance(frame[name], np.ndarray):
+            read[name] = found[position]
+        numbers[position] = None
+    pointed = [
+        name
+        for name, values in frame.items()
+        if isinstance(values, np.ndarray) and decimal == "," and values.dtype.kind == "f"
+    ]
+    if pointed:
+        steps.append(f"Read with a decimal comma (1,5 is 1.5): {some(pointed)}.")
+    return RawTable(
+        pd.DataFrame(frame, index=range(rows), copy=False),
+        name=source.name,
+        source=f"file {source.name}; licence: not stated in the file",
+        steps=tuple(steps),
+        warnings=file.warnings,
+        sha256=source.sha256,
+        texts=frozenset(name for name, values in frame.items() if not isinstance(values, np.ndarray)),
+        decimal_comma=decimal == ",",
+        marks={name: column.marks for name, column in read.items() if column.marks},
+    )
+
+
+def _named(layout: Layout, names: Sequence[str] | None, file_name: str, file: FileText, steps: list[str]) -> list[str]:
+    """The names of the columns; "" for one that has none."""
+    problem = ""
     if names is not None:
         columns = [clean_name(name) for name in names]
-        if len(columns) != cells.shape[1]:
-            refuse(
-                f"{path.name!r}",
-                [f"--names must name all {cells.shape[1]} columns, found {len(columns)}: {some(columns)}."],
-            )
-    elif header:
-        _refuse_data_as_header(path.name, first, cells.iloc[1:])
-        columns = [clean_name(name) for name in first]
+        if len(columns) != layout.width:
+            problem = f"--names must name all {layout.width} columns, found {len(columns)}: {some(columns)}."
+    elif layout.names is not None:
+        _refuse_data_as_header(file_name, layout, file)
+        columns = [clean_name(name) for name in layout.names]
     else:
-        columns = [f"column{number}" for number in range(1, cells.shape[1] + 1)]
-        steps.append(f"Columns have no names in the file: called 'column1' to 'column{cells.shape[1]}'.")
-    body = cells.iloc[1:] if header else cells
-    body = body.reset_index(drop=True)
-
-    kept = []
-    for position, column in enumerate(columns):
-        if column:
-            kept.append(position)
-        elif not body.iloc[:, position].isin(MISSING).all():
-            columns[position] = f"column{position + 1}"
-            kept.append(position)
-            steps.append(f"Column {position + 1} has no name: called {columns[position]!r}.")
-    doubled = sorted({column for column in columns if column and columns.count(column) > 1})
-    if doubled:
-        refuse(
-            f"{path.name!r}",
-            [
-                f"Column names must differ, found more than once: {listed(doubled)}. Rename them in the "
-                f"file, or give all names with --names."
-            ],
+        columns = [f"column{number}" for number in range(1, layout.width + 1)]
+        steps.append(f"Columns have no names in the file: called 'column1' to 'column{layout.width}'.")
+    if twice := doubled(filter(None, columns)):
+        problem = problem or (
+            f"Column names must differ, found more than once: {listed(twice)}. Rename them in the "
+            "file, or give all names "
+            "with --names."
         )
-    read = read_columns({columns[position]: body.iloc[:, position] for position in kept})
-    return RawTable(
-        pd.DataFrame(read.columns, index=body.index),
-        name=path.name,
-        source=f"file {path.name}; licence: not stated in the file",
-        unclear=read.unclear,
-        steps=(*steps, *read.steps),
-        warnings=file.warnings,
-        sha256=file.sha256,
-    )
+    refuse(f"{file_name!r}", [problem] if problem else [])
+    return columns
 
 
-def _cells(text: str, separator: str, name: str) -> pd.DataFrame:
-    """All records as texts; every record must have as many cells as the first."""
-    try:
-        cells = pd.read_csv(
-            io.StringIO(text),
-            sep=r"\s+" if separator == " " else separator,
-            header=None,
-            dtype=object,
-            keep_default_na=False,
-            na_filter=False,
-            skipinitialspace=True,
-            low_memory=False,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{name!r}: {_ragged(text, separator) or error}.") from error
-    if cells.isna().any(axis=None) or (cells.iloc[:, -1] == "").any():
-        ragged = _ragged(text, separator)
-        if ragged:
-            raise DataError(f"{name!r}: {ragged}.")
-    return cells
+def _blocks(file: FileText, layout: Layout, decimal: str) -> Iterator[pd.DataFrame]:
+    yield from _parsed(file, layout, chunksize=max(1, _CELLS // layout.width), decimal=decimal, **_TO_THE_BIT)
 
 
-def _ragged(text: str, separator: str) -> str:
-    """Which record is the first whose length differs from the first record's, in words; or ""."""
-    if separator == " ":
-        records = [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1)]
-    else:
-        reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+def _texts(file: FileText, layout: Layout, positions: list[int]) -> dict[int, pd.Series]:
+    """Some columns as categories of texts, just as they stand in the file."""
+    size = max(1, _CELLS // 4 // len(positions))
+    blocks: dict[int, list[pd.Series]] = {position: [] for position in positions}
+    for block in _parsed(file, layout, chunksize=size, dtype=str, usecols=positions):
+        for position in positions:
+            blocks[position].append(block[position].astype("category"))
+    return {
+        position: pd.Series(pd.api.types.union_categoricals(parts, ignore_order=True))
+        for position, parts in blocks.items()
+    }
+
+
+def _parsed(file: FileText, layout: Layout, **options: object) -> Iterator[pd.DataFrame]:
+    with file.open(layout.skip) as text:
         try:
-            records = [(reader.line_num, record) for record in reader]
-        except csv.Error as error:
-            return f"line {reader.line_num} cannot be split into columns ({error})"
-    filled = [(number, record) for number, record in records if len(record) > 1 or "".join(record).strip()]
-    width = len(filled[0][1])
-    wrong = [(number, len(record)) for number, record in filled if len(record) != width]
-    if not wrong:
-        return ""
-    number, found = wrong[0]
-    commas = "; numbers with decimal commas need another separator, such as a semicolon" if separator == "," else ""
-    return (
-        f"every row must have {width} cells as the first has ({SEPARATORS[separator]} between them), found "
-        f"{found} in line {number} (rows of another length: {len(wrong)}); a text that holds the separator or a "
-        f"line break must stand in double quotes{commas}"
-    )
+            yield from pd.read_csv(  # type: ignore[call-overload]
+                text,
+                sep=r"\s+" if layout.separator == " " else layout.separator,
+                header=None,
+                keep_default_na=False,
+                na_values=[""],
+                skipinitialspace=True,
+                engine="c",
+                **options,
+            )
+        except pd.errors.EmptyDataError:
+            return
+        except (pd.errors.ParserError, UnicodeError, ValueError, OverflowError) as error:
+            raise DataError(f"{file.source.name!r}: {ragged(file, layout) or error}.") from error
 
 
-def _refuse_data_as_header(name: str, first: list[str], body: pd.DataFrame) -> None:
+def _numbers(values: pd.Series, marks: Counter[str]) -> NDArray[np.generic] | None:
+    """A block of a column as numbers; marks of missing values are counted. None where it holds anything else."""
+    if values.dtype.kind in "iuf":
+        return values.to_numpy()
+    if values.dtype.kind == "b":
+        return None
+    texts = values.dropna()
+    read: dict[str, float] = {}
+    for text, count in texts.value_counts(sort=False).items():
+        stripped = str(text).strip()
+        if stripped in MISSING or stripped in MARKS:
+            if stripped:
+                marks[stripped] += int(count)
+            read[str(text)] = np.nan
+        elif len(stripped) < 60 and _PLAIN.fullmatch(stripped):
+            read[str(text)] = float(stripped)
+            if abs(read[str(text)]) > _EXACT and stripped.lstrip("+-").isdigit():
+                return None
+        else:
+            return None
+    return values.map(read).to_numpy(dtype=np.float64)
+
+
+def _may_be_grouped(numbers: NDArray[np.generic]) -> bool:
+    """Whether these could be whole numbers with points between thousands: 13.031 beside 284."""
+    finite = numbers[np.isfinite(numbers)].astype(np.float64)
+    if finite.size and (np.abs(finite).max() >= 1000 or ((np.abs(finite) < 1) & (finite != 0)).any()):
+        return False
+    return bool(np.isclose(finite * 1000, np.round(finite * 1000), rtol=0, atol=1e-6).all())
+
+
+def _refuse_data_as_header(name: str, layout: Layout, file: FileText) -> None:
     """A first row of numbers, or of numbers and values that occur again below, holds data."""
-    numbers = [_is_number(cell) for cell in first]
+    first = [cell.strip() for cell in layout.names or []]
+    numbers = list(map(is_number, first))
     if not any(numbers):
         return
+    head = next(_parsed(file, layout, nrows=100_000, dtype=str, chunksize=100_000), pd.DataFrame())
     repeated = [
-        is_number or (cell != "" and bool((body.iloc[:, position].str.strip() == cell).any()))
-        for position, (cell, is_number) in enumerate(zip(first, numbers, strict=True))
+        number or (cell != "" and position in head and bool((head[position].str.strip() == cell).any()))
+        for position, (cell, number) in enumerate(zip(first, numbers, strict=True))
     ]
     if all(repeated):
         raise DataError(
             f"{name!r}: the first row must hold the column names, found what looks like data: "
-            f"{some(first, 6)}. If it is data, add --no-header (and --names a,b,... to name the {len(first)} "
-            f"columns); if these are the names, give others with --names."
+            f"{some(first, 6)}. If it is "
+            f"data, add --no-header (and --names a,b,... to name the {len(first)} columns); if these "
+            "are the names, give "
+            f"others with --names."
         )
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell.replace(",", "."))
-    except ValueError:
-        return False
-    return True

@@ -5,18 +5,20 @@ recognised: 21 inputs (positions, velocities, accelerations of 7 joints) and 7 t
     joint6.
 """
 
+import math
+import struct
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ...errors import DataError, listed
-from ..columns import clean_name, some
+from ..columns import clean_name, doubled, some
 from ..raw import RawTable, refuse
-from .text import read_bytes
+from .source import LIMIT, Source
 
 __all__ = ["JOINT_INPUTS", "JOINT_TORQUES", "read_mat"]
 
@@ -25,15 +27,33 @@ _MOTION = ("position", "velocity", "acceleration")
 JOINT_INPUTS = tuple(f"{kind}{joint}" for kind in _MOTION for joint in range(7))
 _OVERLAP = "The official test split of SARCOS overlaps its training split: no figure on it is an official result."
 
+_NUMERIC = (
+    "double",
+    "single",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "logical",
+    "sparse",
+)
+_KINDS = {"cell": "object"}
+_COMPRESSED = 15  # type of a packed element in files of version 5 to 7.2
+_STEP = 2**24
 
-def read_mat(path: Path, *, names: Sequence[str] | None = None) -> RawTable:
+
+def read_mat(source: Source, *, names: Sequence[str] | None = None) -> RawTable:
     """Read the matrices of a MATLAB file side by side.
 
     Columns are called after their variable and counted from 0 ("X0", "X1", ...); a variable with one column
     keeps its own name. Variables with another number of rows than the longest are left out and said so.
 
     Args:
-        path: Of the file.
+        source: The file.
         names: Names for all columns, instead of these.
 
     Returns:
@@ -42,17 +62,38 @@ def read_mat(path: Path, *, names: Sequence[str] | None = None) -> RawTable:
     Raises:
         DataError: Not a MATLAB file, version 7.3 (HDF5), no numeric matrix, or cells (one table a task).
     """
-    from scipy.io import loadmat, matlab  # noqa: PLC0415 - slow to import, and only needed here
+    from scipy.io import loadmat, matlab, whosmat  # noqa: PLC0415 - slow to import, and only needed here
 
-    _, sha256 = read_bytes(path)
-    about = f"{path.name!r}"
+    about = f"{source.name!r}"
     try:
-        variables = loadmat(str(path))
+        with source.open() as file:
+            _refuse_large(file, about)
+            file.seek(0)
+            listing = whosmat(file)  # type: ignore[arg-type]
+            _refuse_wide(listing, max(LIMIT, 8 * file.seek(0, 2)), about)
+            file.seek(0)
+            names_read = [name for name, _, kind in listing if kind in _NUMERIC]
+            variables = loadmat(file, variable_names=names_read)  # type: ignore[arg-type]
     except NotImplementedError as error:
         raise DataError(f"{about} is of MATLAB version 7.3 (HDF5). Save it with save(..., '-v7').") from error
-    except (ValueError, TypeError, OSError, EOFError, LookupError, zlib.error, matlab.MatReadError) as error:
+    except DataError:
+        raise
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        EOFError,
+        LookupError,
+        MemoryError,
+        zlib.error,
+        matlab.MatReadError,
+    ) as error:
         raise DataError(f"{about} is not a MATLAB file, or is damaged: {error}") from error
-    matrices, others = _matrices(variables)
+    try:
+        matrices, others = _matrices(variables)
+    except ValueError as error:
+        raise DataError(f"{about} is damaged: a sparse matrix {error}") from error
+    others += [f"{name} {shape} {_KINDS.get(kind, kind)}" for name, shape, kind in listing if kind not in _NUMERIC]
     if not matrices:
         cells = [text for text in others if "object" in text]
         hint = (
@@ -66,7 +107,7 @@ def read_mat(path: Path, *, names: Sequence[str] | None = None) -> RawTable:
     rows = max(len(matrix) for matrix in matrices.values())
     left_out = [f"{name} {matrix.shape}" for name, matrix in matrices.items() if len(matrix) != rows]
     used = {name: matrix for name, matrix in matrices.items() if len(matrix) == rows}
-    steps = [f"Variables used: {', '.join(f'{name} {matrix.shape}' for name, matrix in used.items())}."]
+    steps = [*source.steps, f"Variables used: {', '.join(f'{name} {matrix.shape}' for name, matrix in used.items())}."]
     if left_out or others:
         steps.append(f"Variables left out: {', '.join([*left_out, *others])}.")
 
@@ -78,29 +119,65 @@ def read_mat(path: Path, *, names: Sequence[str] | None = None) -> RawTable:
         steps.append("Recognised as SARCOS: 21 inputs (position, velocity, acceleration), 7 torques.")
     return RawTable(
         pd.DataFrame(values, columns=columns),
-        name=path.name,
+        name=source.name,
         source=(
-            f"file {path.name}, SARCOS arm inverse dynamics (Vijayakumar and Schaal, 2000); licence: none stated"
+            f"file {source.name}, SARCOS arm inverse dynamics (Vijayakumar and Schaal, 2000); licence: none stated"
             if sarcos
-            else f"file {path.name}; licence: not stated in the file"
+            else f"file {source.name}; licence: not stated in the file"
         ),
         declared=tuple(columns[21:]) if sarcos else (),
         steps=tuple(steps),
         warnings=((_OVERLAP,) if sarcos and "test" in variable.lower() else ()),
-        sha256=sha256,
+        sha256=source.sha256,
     )
+
+
+def _refuse_large(file: BinaryIO, about: str) -> None:
+    """Unpack every packed element without keeping it, up to the limit: a small file may hold gigabytes of zeros."""
+    header = file.read(128)
+    order = "<" if header[126:128] == b"IM" else ">"
+    total = 0
+    while len(tag := file.read(8)) == 8:
+        kind, size = struct.unpack(f"{order}ii", tag)
+        if kind != _COMPRESSED or size < 0:
+            file.seek(max(size, 0), 1)
+            continue
+        unpack, packed = zlib.decompressobj(), file.read(size)
+        while packed and not unpack.eof:
+            total += len(unpack.decompress(packed, _STEP))
+            packed = unpack.unconsumed_tail
+            if total > LIMIT:
+                raise DataError(
+                    f"{about} unpacks to more than {LIMIT:,} bytes, the most that is read. Save the table as CSV."
+                )
+
+
+def _refuse_wide(listing: Sequence[tuple[str, tuple[int, ...], str]], limit: int, about: str) -> None:
+    """Sparse matrices are made dense: refuse those that would fill the memory."""
+    wide = [f"{name} {shape}" for name, shape, kind in listing if kind in _NUMERIC and 8 * math.prod(shape) > limit]
+    if wide:
+        raise DataError(
+            f"{about}: every matrix must fit into {limit:,} bytes as numbers in double precision, "
+            f"found {', '.join(wide)}. "
+            "Save fewer columns or rows."
+        )
 
 
 def _matrices(variables: dict[str, object]) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
     """Numeric matrices with at least two rows, and the other variables in words."""
-    from scipy.sparse import coo_array, issparse  # noqa: PLC0415 - slow to import, and only needed here
+    from scipy.sparse import csc_array, issparse  # noqa: PLC0415 - slow to import, and only needed here
 
     matrices: dict[str, NDArray[np.float64]] = {}
     others: list[str] = []
     for name, value in variables.items():
         if name.startswith("__"):
             continue
-        array = np.asarray(coo_array(value).toarray() if issparse(value) else value)  # type: ignore[call-overload]
+        if issparse(value):
+            matrix = csc_array(value)  # type: ignore[call-overload]
+            matrix.check_format(full_check=True)  # an index outside would be written to memory that is not ours
+            array = matrix.toarray()
+        else:
+            array = np.asarray(value)
         if array.ndim == 2 and array.dtype.kind in "biuf" and array.shape[0] > 1 and array.shape[1] > 0:
             matrices[name] = array.astype(np.float64)
         else:
@@ -120,8 +197,7 @@ def _names(used: dict[str, NDArray[np.float64]], names: Sequence[str] | None, sa
     problems = []
     if len(columns) != len(own):
         problems.append(f"--names must name all {len(own)} columns, found {len(columns)}: {some(columns)}.")
-    doubled = sorted({column for column in columns if columns.count(column) > 1})
-    if doubled:
-        problems.append(f"Column names must differ, found twice or more: {listed(doubled)}. Use --names.")
+    if twice := doubled(columns):
+        problems.append(f"Column names must differ, found twice or more: {listed(twice)}. Use --names.")
     refuse(about, problems)
     return columns

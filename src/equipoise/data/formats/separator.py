@@ -8,11 +8,21 @@ from itertools import islice
 
 from ...errors import DataError
 
-__all__ = ["SEPARATORS", "sniff"]
+__all__ = ["SEPARATORS", "is_number", "sniff"]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar", " ": "blanks"}
 _LOOKED_AT = 100  # records
-_NUMBER = re.compile(r"[+-]?(\d+\.|\d*[.,]?\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")  # linear in the length of a cell
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number, with a decimal point or comma.
+
+    Example:
+        >>> is_number("-1,5"), is_number(".5e3"), is_number("1.2.3")
+        (True, True, False)
+    """
+    return _NUMBER.fullmatch(cell.strip()) is not None
 
 
 def sniff(text: str, name: str) -> str:
@@ -43,7 +53,7 @@ def sniff(text: str, name: str) -> str:
         if score is not None and (best is None or score > best[0]):
             best = (score, separator)
     lines = list(islice((line.split() for line in text.splitlines() if line.strip()), _LOOKED_AT))
-    numbers_only = all(_NUMBER.fullmatch(cell) for line in lines[1:] for cell in line)
+    numbers_only = all(is_number(cell) for line in lines[1:] for cell in line)
     blanks = _score(lines) if numbers_only and len({len(line) for line in lines}) == 1 else None
     if blanks is not None and (best is None or blanks > best[0]):
         return " "
@@ -52,7 +62,8 @@ def sniff(text: str, name: str) -> str:
     first = next(filter(str.strip, text.splitlines()))[:60]
     raise DataError(
         f"{name!r} must have two or more columns separated by comma, semicolon, tab or vertical bar, found one "
-        f"column: its first line is {first!r}. Save the table again with commas between the columns."
+        f"column: its first line is {first!r}. Name the separator (--sep ':', or --sep ' ' for blanks), or save the "
+        "table again with commas between the columns."
     )
 
 
@@ -71,6 +82,6 @@ def _score(records: list[list[str]]) -> tuple[float, float, int] | None:
     width, count = Counter(len(record) for record in records).most_common(1)[0]
     if width < 2:
         return None
-    cells = [cell.strip() for record in records for cell in record]
-    numbers = sum(1 for cell in cells if _NUMBER.fullmatch(cell))
+    cells = [cell for record in records for cell in record]
+    numbers = sum(map(is_number, cells))
     return count / len(records), numbers / len(cells), width

@@ -1,98 +1,129 @@
-"""Bytes of a file -> text: compression and encoding; whatever was not plain UTF-8 is said."""
+"""Bytes of a text table -> text: the encoding is found without holding the file; whatever was not UTF-8 is said."""
 
-import gzip
-import hashlib
-import zlib
+import codecs
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain, islice
+from typing import TextIO
 
 from ...errors import DataError
+from .source import Source
 
-__all__ = ["FileText", "read_bytes", "read_text"]
+__all__ = ["FileText", "as_text"]
 
-_GZIP = b"\x1f\x8b"
+_UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BLOCK = 2**20
+_MARKUP = (b"<!doctype", b"<html", b"<?xml")
 
 
 @dataclass(frozen=True)
 class FileText:
-    """A text file as read.
+    """A text table, to be read as often as needed.
 
     Attributes:
-        text: Its text, without byte order mark, lines ended by a line feed.
-        sha256: Of the bytes on disk.
+        source: Its bytes.
+        encoding: As Python names it.
         steps: How it was read, where that was not plain UTF-8.
         warnings: What the reader should doubt.
     """
 
-    text: str
-    sha256: str
+    source: Source
+    encoding: str
     steps: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    def open(self, skip: int = 0) -> TextIO:
+        """The text behind its first `skip` lines, line ends as they are."""
+        text = io.TextIOWrapper(self.source.open(), encoding=self.encoding, newline="")
+        for _ in range(skip):
+            text.readline()
+        return text
 
-def read_bytes(path: Path) -> tuple[bytes, str]:
-    """Content and sha256 of a file that holds something.
+    def lines(self, count: int) -> list[str]:
+        """The first lines, each with a line feed at its end."""
+        with self.open() as text:
+            return [line.rstrip("\r\n") + "\n" for line in islice(iter(text.readline, ""), count)]
 
-    Raises:
-        DataError: It cannot be opened, or is empty.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
-    if not content.strip():
-        raise DataError(f"{str(path)!r} is empty: it must hold a table, found {len(content)} bytes.")
-    return content, hashlib.sha256(content).hexdigest()
+    @property
+    def text(self) -> str:
+        """All of it, lines ended by a line feed."""
+        with self.open() as text:
+            return text.read().replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_text(path: Path) -> FileText:
-    """Read a text file, gzip-compressed or not, in UTF-8, UTF-16 with its mark, or else Latin-1.
+def as_text(source: Source, encoding: str | None = None) -> FileText:
+    """Find the encoding: UTF-8, UTF-16 with its mark, or else Windows-1252 or Latin-1.
 
-    Latin-1 gives every byte a letter, so it never fails; that it was taken is a warning, since names may look
-    odd.
+    Latin-1 gives every byte a letter, so it never fails; that it was taken is a warning, since names may look odd.
 
     Args:
-        path: Of the file.
-
-    Returns:
-        Text and how it was read.
+        source: The bytes.
+        encoding: Where the caller knows it.
 
     Raises:
-        DataError: It cannot be opened or unpacked, is empty, or is not text.
+        DataError: Not text, or not in the encoding named.
     """
-    content, sha256 = read_bytes(path)
-    steps: list[str] = []
-    warnings: list[str] = []
-    if content.startswith(_GZIP):
+    head = source.head()
+    if head.removeprefix(_UTF8_MARK).lstrip().lower().startswith(_MARKUP):
+        raise DataError(f"{source.name!r} is not a table but a page of HTML or XML. Download the file itself.")
+    if encoding is not None:
+        _read_through(source, encoding)
+        return FileText(source, encoding, (f"Read as {encoding}, as asked.",), ())
+    if head.startswith(_UTF16):
+        _read_through(source, "utf-16")
+        return FileText(source, "utf-16", ("Read as UTF-16.",), ())
+    place, letter = _first_foreign(source)
+    if place is None:
+        marked = head.startswith(_UTF8_MARK)
+        steps = ("A byte order mark at the start of the file was left out.",) if marked else ()
+        return FileText(source, "utf-8-sig" if marked else "utf-8", steps, ())
+    found, name = (
+        ("cp1252", "Windows-1252") if 0x80 <= letter < 0xA0 and _fits(source, "cp1252") else ("latin-1", "Latin-1")
+    )
+    warning = (
+        f"The file is not UTF-8; it was read as {name} (byte {place} as "
+        f"{bytes([letter]).decode(found)!r}). Where names "
+        "look wrong, name the right one with --encoding, or save it as UTF-8."
+    )
+    return FileText(source, found, (), (warning,))
+
+
+def _blocks(source: Source) -> Iterator[bytes]:
+    with source.open() as file:
+        yield from iter(lambda: file.read(_BLOCK), b"")
+
+
+def _first_foreign(source: Source) -> tuple[int | None, int]:
+    """Place and value of the first byte that is not UTF-8; (None, 0) where all are."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    before = 0
+    for block in chain(_blocks(source), (b"",)):
+        if b"\x00" in block:
+            raise DataError(f"{source.name!r} is not a text file: it holds zero bytes. Export the table as CSV.")
+        kept = len(decoder.getstate()[0])
         try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{str(path)!r} is a damaged gzip file: {error}. Pack or download it again.") from error
-    if content.startswith(_UTF16):
-        text = _decode(path, content, "utf-16")
-        steps.append("Read as UTF-16.")
-    elif b"\x00" in content:
-        raise DataError(f"{str(path)!r} is not a text file: it holds zero bytes. Export the table as CSV.")
-    else:
-        try:
-            text = content.decode("utf-8-sig")
+            decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
-            text = content.decode("latin-1")
-            letter = content[error.start : error.start + 1].decode("latin-1")
-            warnings.append(
-                f"The file is not UTF-8; it was read as Latin-1 (byte {error.start} as {letter!r}). Where "
-                f"names look wrong, save it as UTF-8."
-            )
-        if content.startswith(b"\xef\xbb\xbf"):
-            steps.append("A byte order mark at the start of the file was left out.")
-    if not text.strip():
-        raise DataError(f"{str(path)!r} is empty: it must hold a table, found only blanks.")
-    return FileText(text.replace("\r\n", "\n").replace("\r", "\n"), sha256, tuple(steps), tuple(warnings))
+            return before - kept + error.start, error.object[error.start]
+        before += len(block)
+    return None, 0
 
 
-def _decode(path: Path, content: bytes, encoding: str) -> str:
+def _fits(source: Source, encoding: str) -> bool:
     try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{str(path)!r} is damaged {encoding}: {error.reason} at byte {error.start}.") from error
+        _read_through(source, encoding)
+    except DataError:
+        return False
+    return True
+
+
+def _read_through(source: Source, encoding: str) -> None:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for block in chain(_blocks(source), (b"",)):
+            decoder.decode(block, final=not block)
+    except (UnicodeError, ValueError) as error:
+        reason = f"{error.reason} at byte {error.start}" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise DataError(f"{source.name!r} is damaged {encoding}: {reason}.") from error

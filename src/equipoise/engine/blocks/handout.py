@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ...core.losses import are_alike
+from ...errors import NonFiniteError
 from ..graph.autograd_graph import tensor_hooks_off
 from .task_gradients import Handout
 
@@ -20,16 +21,28 @@ __all__ = [
 _SMALL = 4096  # numbers: fewer are copied together sooner than looked at one by one
 
 
-def through_losses(held: Sequence[tuple[int, Tensor, float]], weights: Tensor, factor: float) -> Handout:
+def through_losses(
+    held: Sequence[tuple[int, Tensor, float]], weights: Tensor, factor: float, *, refuse: bool = False
+) -> Handout:
     """Each loss receives its weight; the rest of the way is the losses' own graph.
 
     Args:
         held: Row, loss, and its share of the row's mean (1 unless micro-batches are accumulated).
         weights: (k,).
         factor: Of all.
+        refuse: Whether weights that the losses' type cannot hold are an error here, not later.
+
+    Raises:
+        NonFiniteError: Such weights, with `refuse`.
     """
     if not held:
         return []
+    largest = float(weights.abs().max()) * factor if refuse and weights.device.type == "cpu" else 0.0
+    if largest > min(torch.finfo(loss.dtype).max for _, loss, _ in held):
+        raise NonFiniteError(
+            f"weights must be finite in the type of the losses; one is {largest:.3g}, for a task whose gradient almost "
+            "vanishes. Leave a finished task out of the step, or choose a method with weights of sum 1, such as MGDA()."
+        )
     losses, rows = [loss for _, loss, _ in held], [row for row, _, _ in held]
     first = losses[0]
     if are_alike(losses):  # one target instead of k, and one node of autograd

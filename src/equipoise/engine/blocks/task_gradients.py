@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ...errors import EquipoiseError
+from ...errors import EquipoiseError, NonFiniteError
 from ..cost.plan import Plan
 from ..graph.ownership import Ownership
 from ..reals import reals
@@ -18,6 +18,7 @@ from .ghost import LinearRows
 from .products import can_be_trusted
 from .separable import SeparableRows
 
+_LARGE = 2.0**96  # weights above this are applied in two factors: the gradients' own type may not hold them
 _SMALL = 4096  # numbers: fewer are copied together sooner than looked at one by one
 
 __all__ = ["Gradients", "Handout", "Own", "Part", "StackedRows", "head_gradients", "nonfinite_heads", "only_own"]
@@ -120,9 +121,8 @@ class Gradients:
     def products(self) -> tuple[Tensor, bool]:
         """The Gramian, and whether some products were made twice; computed once.
 
-        Where float64 would cost more than a twelfth of the passes (many rows), and `certified` allows it, linear layers
-        are first multiplied in their own precision, and once more in float64 where the result is too badly conditioned
-        for that (`can_be_trusted`); else in float64 at once.
+        Where float64 would cost more than a twelfth of the passes, and `certified` allows it, linear layers are first
+        multiplied in their own precision, and again in float64 where the result is too badly conditioned for that.
         """
         if len(self.parts) == 1 and isinstance(self.parts[0], StackedRows):  # a small model: in float64 at once
             return self.parts[0].gramian(), False
@@ -141,11 +141,28 @@ class Gradients:
         return (total * 4.0**-self.power if self.power else total), again
 
     def combine(self, weights: Tensor) -> Handout:
-        """Each shared parameter with the weighted sum of its gradients, scaled as they are."""
+        """Each shared parameter with the weighted sum of its gradients, scaled as they are.
+
+        A method that divides by lengths gives a nearly finished task a weight that the gradients' own type may not
+        hold, though its product with them is of ordinary size: such weights are applied in two factors.
+
+        Raises:
+            NonFiniteError: The sum itself leaves the gradients' type.
+        """
+        largest = max(map(abs, weights.tolist()), default=0.0) if weights.device.type == "cpu" else 0.0
+        second = 2.0 ** (math.frexp(largest)[1] - 64) if largest > _LARGE else 1.0
         found = []
         for part in self.parts:
-            pairs = zip(part.parameters, part.combine(weights), strict=True)
+            pairs = zip(part.parameters, part.combine(weights / second if second > 1 else weights), strict=True)
             found += [(parameter, block) for parameter, block in pairs if block is not None]
+        if second > 1:
+            found = [(parameter, block * second) for parameter, block in found]
+            if not all(bool(torch.isfinite(block).all()) for _, block in found):
+                raise NonFiniteError(
+                    f"the balanced gradient must be finite in the type of the parameters; with a weight of "
+                    f"{largest:.3g} for a task whose gradient almost vanishes it is not. Leave a finished task out of "
+                    "the step, or choose a method whose weights sum to 1, such as MGDA()."
+                )
         return found
 
     def parameters(self) -> list[Tensor]:

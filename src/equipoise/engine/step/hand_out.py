@@ -44,7 +44,9 @@ def hand_out(now: Context, source: Gradients, weights: Tensor, heads: Tensor) ->
         others = _not_shared(now, source, heads, None)  # a pass to inputs comes before the one that frees the graph
         return _mixture(now, source, weights * factor_of(now)) + others
     # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
-    return through_losses(now.held, weights, factor_of(now)) + _not_shared(now, source, heads, weights.cpu())
+    refuse = now.settings.nonfinite != "propagate"
+    shared = through_losses(now.held, weights, factor_of(now), refuse=refuse)
+    return shared + _not_shared(now, source, heads, weights.cpu())
 
 
 def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | None) -> Handout:

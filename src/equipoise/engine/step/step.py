@@ -180,7 +180,7 @@ def _by_jacobian(
 
 def _with_old_weights(old: Reused, now: Context) -> Balanced:
     weights, heads, plan, weighed = weights_again(old, now.state)
-    handout = through_losses(now.held, weights, factor_of(now))
+    handout = through_losses(now.held, weights, factor_of(now), refuse=now.settings.nonfinite != "propagate")
     handout += on_own(now, heads, weights)
     return _ended(now, handout, plan, replace(now.carried, reused=old), weighed=weighed, reused=True)
 

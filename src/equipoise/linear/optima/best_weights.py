@@ -10,18 +10,13 @@ from scipy.optimize import minimize
 from ...errors import SettingError
 from ..minmax.grassmann import LARGEST_POLISH, multipliers
 from ..minmax.multistart import MEETING
-from ..minmax.problem import Array, Index, MinMax, checked_vector, unit_factor
+from ..minmax.problem import Array, MinMax, checked_vector, unit_factor
 from ..problem.gramian import checked_gramian, checked_width, correlations, effective_rank
 from .scalarized_descent import LEAST, Pair, descend, settled
 from .tchebycheff import TchebycheffPoint, tchebycheff
-from .weighted_sum import TIE
+from .written_weights import optima, written_weights
 
 __all__ = ["BestWeights", "best_weights"]
-
-WITHIN = 0.01
-"""Rounded weights must keep the worst loss this close, in units of `scale`."""
-
-MOST_DIGITS = 9
 
 SAMPLES = 400
 """Weights tried blindly before the descents."""
@@ -40,10 +35,11 @@ class BestWeights:
         directions: (k, q') its shared layer as combinations of the tasks' predictions, as in `Scalarized`.
         tied: Whether these weights have a set of optima, of which this model is one (two eigenvalues tie). A single
             training run then ends at an arbitrary member, and weights near by at very different ones.
-        written: (k,) weights with as few decimals as possible whose own, unique optimum has a worst loss within 0.01
-            of `worst`, or None where none with up to 9 decimals was found. A weight that is rounded to 0 stands as a
-            tenth of the last decimal, and any weight from there down to 0 will do.
-        digits: The number of these decimals, or None.
+        written: (k,) weights to hand out: positive, sum 1 as written, with at most 10 decimals, and an optimum of
+            their own, not one of several. Its worst loss is within 0.0005 of `worst` where that many decimals allow
+            it, else as near as was found, within 0.01; None where none were found.
+        digits: The least number of decimals with which weights come within 0.01 of `worst`, or None. A weight that
+            rounds to 0 counts as right where 0 and a tenth of the last decimal both do.
         solves: Eigen-decompositions made in the search.
     """
 
@@ -125,7 +121,7 @@ def best_weights(
             captured=known.captured,
             directions=known.directions,
             tied=False,
-            written=np.ones(tasks),
+            written=equal,
             digits=0,
             solves=0,
         )
@@ -151,7 +147,7 @@ def best_weights(
     near = np.tile(weights, (1 + len(good), 1))
     near[1:, index] = good / shares
     near[1:] /= near[1:].sum(axis=1, keepdims=True)
-    written, digits, more = _written(problem, near, index, shares, (worst + WITHIN) / level, seed)
+    written, digits, more = written_weights(problem, near, index, shares, level, worst, seed)
     directions = np.zeros((tasks, width))
     directions[index] = back @ best.basis
     return BestWeights(
@@ -178,16 +174,6 @@ def _check_single(single: TchebycheffPoint, empty: Array, unit: Array) -> None:
         )
 
 
-def _optima(problem: MinMax, weights: Array) -> tuple[Array, Array]:
-    """Worst levels (n,) of the optima of n weight vectors (n, k), infinite where they tie, and their eigengaps."""
-    energies = np.einsum("ai,ni,bi->nab", problem.factor, weights, problem.factor)
-    values, vectors = np.linalg.eigh(energies)
-    top = vectors[:, :, -problem.width :]
-    captured = np.sum(np.einsum("nra,ri->nai", top, problem.factor) ** 2, axis=1)
-    gap = (values[:, -problem.width] - values[:, -problem.width - 1]) / values[:, -1]
-    return np.where(gap > TIE, problem.levels(captured).max(axis=1), np.inf), gap
-
-
 def _search(
     problem: MinMax, dual: Array, single: Array, goal: float, starts: int, seed: int, warm: Array | None = None
 ) -> tuple[Pair, Array, int]:
@@ -196,7 +182,7 @@ def _search(
     blind = generator.dirichlet(np.ones(problem.tasks), size=SAMPLES)
     blind[SAMPLES // 2 :] **= 3.0  # half of them far from equal weights, on a logarithmic scale
     blind = np.maximum(blind / blind.sum(axis=1, keepdims=True), LEAST)
-    levels, _ = _optima(problem, blind)
+    levels = optima(problem, blind)
     order = np.argsort(levels, kind="stable")
     equal = np.ones(problem.tasks) / problem.tasks
     pairs = [
@@ -243,42 +229,3 @@ def _wander(problem: MinMax, weights: Array) -> tuple[Pair, int]:
     scaled = np.exp(found.x - found.x.max())
     reached = np.maximum(scaled / scaled.sum(), LEAST)
     return settled(problem, reached / reached.sum()), int(found.nfev) + 1
-
-
-def _written(
-    problem: MinMax, near: Array, index: Index, shares: Array, ceiling: float, seed: int
-) -> tuple[Array | None, int | None, int]:
-    """Weights near a row of `near` with the fewest decimals whose own optimum is below `ceiling`; decimals; solves."""
-    tasks = near.shape[1]
-    around = [-1.0, 0.0, 1.0]
-    if tasks <= 5:
-        offsets = np.array(np.meshgrid(*[around] * tasks)).reshape(tasks, -1).T
-        offsets = offsets[np.argsort(np.abs(offsets).sum(axis=1), kind="stable")]
-    else:
-        drawn = np.random.default_rng(seed).choice(around, size=(400, tasks))
-        offsets = np.vstack([np.zeros(tasks), drawn])
-    solves = 0
-    for digits in range(1, MOST_DIGITS + 1):
-        # all the neighbours of the weights found, then the other rows as they are, rounded
-        points = np.vstack([np.round(near[0] * 10**digits) + offsets, np.round(near[1:] * 10**digits)])
-        grid = np.round(points / 10**digits, digits)
-        grid = grid[(grid[:, index].min(axis=1) >= 0) & (grid[:, index].max(axis=1) > 0)]
-        if not len(grid):
-            continue
-        # a weight that rounds to 0 must do as 0 and as something small: then it is right to this many digits
-        small = np.where(grid > 0, grid, 0.1**digits / 10)
-        levels = np.zeros(len(grid))
-        for tried in (grid, small):
-            inner = tried[:, index] * shares
-            levels = np.maximum(levels, _optima(problem, inner / inner.sum(axis=1, keepdims=True))[0])
-            solves += len(grid)
-            if not (grid == 0).any():
-                break
-        if levels.min() <= ceiling:
-            # of those that do, rather ones that sum to 1 as written
-            whole = np.abs(grid.sum(axis=1) - 1.0) < 0.1**digits / 2
-            order = np.where(levels <= ceiling, levels, np.inf)
-            if np.isfinite(order[whole]).any():
-                order[~whole] = np.inf
-            return np.asarray(small[int(np.argmin(order))], dtype=np.float64), digits, solves
-    return None, None, solves

@@ -130,9 +130,8 @@ def optimum(gramian: Array, weights: Array, width: int) -> Scalarized:
         near = np.abs(values[:positive] - values[width - 1]) <= TIE * top
         fixed = int(np.argmax(near))
         group = spread[:, :positive][:, near]
-    rest = 0
-    if used < width and weights.min() <= 0:
-        rest = min(width, effective_rank(gramian)) - used
+    # weights of 0, or so far apart that what some ask for is rounding beside the rest, leave dimensions to nobody
+    rest = max(min(width, effective_rank(gramian)) - used, 0) if used < width else 0
     return Scalarized(
         captured=np.sum((gramian @ directions) ** 2, axis=1),
         value=float(values[:used].sum()),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import DataError, TaskError, listed
-from ..minmax.mixture_lp import Program, Vertex
-from .preference_lp import Demand, demand_of, spread
+from .pool_optimum import Best, best_of
+from .preference_lp import MET, Demand, demand_of
 
 if TYPE_CHECKING:
     from ...core.tasks import Preference
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["PoolMixture", "checked_pool", "mixture"]
 
 Array = NDArray[np.float64]
-
-MET = 1e-8
-"""A limit missed by less than this share of its task's range in the pool counts as met."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +28,8 @@ class PoolMixture:
     Attributes:
         status: ``optimal``; or ``infeasible``: no mixture of the pool meets the limits, and this one misses them
             least (the largest miss, in shares of each limited task's range in the pool, is smallest).
-        value: What the preference minimises, at this mixture, in its own terms; for ``infeasible`` the largest miss.
+        value: What the preference minimises, in its own terms, computed at this mixture; for ``infeasible`` the largest
+            miss.
         probabilities: (m,) sum 1.
         members: Positions of the models with positive probability, the likeliest first.
         names: Their names.
@@ -122,15 +120,17 @@ def mixture(
         'infeasible'
     """
     pool, names, labels = checked_pool(losses, tasks)
-    size = spread(pool)
     demand = demand_of(preference, pool, names)
-    found = _solve(pool, size, demand)
-    if found is None:
-        return _least_miss(pool, size, demand, names, labels)
-    value = found.value + demand.offset
-    values = _single_values(pool, demand, size)
-    single = int(np.argmin(values))
-    return _result(pool, size, names, labels, found, status="optimal", value=value, single=(single, values[single]))
+    if demand.limits is None or demand.unit is None:
+        return _result(pool, names, labels, demand, best_of(pool, demand))
+    # how far the limits are missed at best, in units of each task's range
+    misses = Demand(np.zeros(len(names)), demand.unit, demand.limits)
+    least = best_of(pool, misses)
+    if least.value > MET:
+        return _result(pool, names, labels, misses, least, miss=least.value)
+    # limits met to rounding are met: without this slack the solver may call them infeasible
+    met = replace(demand, ceiling=demand.ceiling + (max(least.value, 0.0) + 1e-10) * demand.unit)
+    return _result(pool, names, labels, met, best_of(pool, met))
 
 
 def checked_pool(
@@ -158,111 +158,35 @@ def checked_pool(
     return pool, names, labels or tuple(f"model{j}" for j in range(len(pool)))
 
 
-def _scaled(pool: Array, size: Array, demand: Demand) -> Program:
-    """The program in units of each task's range, which keeps the solver's tolerances meaningful."""
-    return Program(
-        losses=pool / size,
-        cost=demand.cost * size,
-        pace=None if demand.pace is None else demand.pace / size,
-        ceiling=demand.ceiling / size,
-    )
-
-
-def _solve(pool: Array, size: Array, demand: Demand) -> Vertex | None:
-    program = _scaled(pool, size, demand)
-    if demand.limits is not None:
-        missed = _misses(pool, size, demand).solve()
-        assert missed is not None
-        if missed.level > MET:
-            return None
-        # limits met to rounding are met: without this slack the solver may call them infeasible
-        program = Program(program.losses, program.cost, None, program.ceiling + max(missed.level, 0.0) + 1e-10)
-    return program.solve()
-
-
-def _misses(pool: Array, size: Array, demand: Demand) -> Program:
-    """Minimise the largest miss of the limits, in units of the ranges."""
-    count = pool.shape[1]
-    return Program(pool / size, np.zeros(count), np.ones(count), demand.ceiling / size)
-
-
-def _least_miss(
-    pool: Array, size: Array, demand: Demand, names: tuple[str, ...], labels: tuple[str, ...]
-) -> PoolMixture:
-    """No mixture meets the limits: the one that misses them least, and the proof."""
-    found = _misses(pool, size, demand).solve()
-    assert found is not None
-    assert demand.limits is not None
-    limited = np.isfinite(demand.limits)
-    misses = ((pool - np.where(limited, demand.limits, 0.0)) / size)[:, limited].max(axis=1)
-    single = int(np.argmin(misses))
-    return _result(
-        pool, size, names, labels, found, status="infeasible", value=found.level, single=(single, float("inf")),
-        miss=found.level,
-    )  # fmt: skip
-
-
-def _single_values(pool: Array, demand: Demand, size: Array) -> Array:
-    """(m,) the preference's criterion for each model alone; inf where it misses a limit."""
-    values = pool @ demand.cost + demand.offset
-    counted = np.isfinite(demand.ceiling)
-    over = pool[:, counted] - demand.ceiling[counted]
-    if demand.pace is not None:
-        return np.asarray(values + (over / demand.pace[counted]).max(axis=1))
-    if counted.any():
-        values = np.where((over / size[counted]).max(axis=1) <= MET, values, np.inf)
-    return np.asarray(values)
-
-
-def _undominated(scaled: Array, found: Vertex) -> tuple[Array, bool]:
-    """Shares as good for the preference, and no worse anywhere, with the least mean loss; whether the fewest.
-
-    Where a task does not bind, optimal mixtures differ in it, and some are dominated by others.
-    """
-    if found.normal.min() > 1e-9 * found.normal.max():
-        return found.shares, found.least_support
-    expected = found.shares @ scaled
-    even = np.full(scaled.shape[1], 1.0 / scaled.shape[1])
-    better = Program(scaled, even, None, expected + 1e-10).solve()
-    if better is None or even @ (better.shares @ scaled) >= even @ expected - 1e-8:
-        return found.shares, found.least_support
-    return better.shares, better.least_support
-
-
 def _result(
     pool: Array,
-    size: Array,
     names: tuple[str, ...],
     labels: tuple[str, ...],
-    found: Vertex,
-    *,
-    status: Literal["optimal", "infeasible"],
-    value: float,
-    single: tuple[int, float],
+    demand: Demand,
+    found: Best,
     miss: float = 0.0,
 ) -> PoolMixture:
-    shares, least = _undominated(pool / size, found)
-    order = [int(j) for j in np.argsort(-shares, kind="stable") if shares[j] > 0]
-    expected = shares @ pool
-    normal = found.normal / size
-    weights = normal / normal.sum() if normal.sum() > 0 else np.full(len(names), 1.0 / len(names))
-    priced = (pool / size) @ found.normal
-    tied = np.flatnonzero(priced <= priced.min() + 1e-9 * max(float(found.normal.sum()), 1e-300))
+    values = demand.criterion(pool)
+    single = int(np.argmin(values))
+    order = [int(j) for j in np.argsort(-found.shares, kind="stable") if found.shares[j] > 0]
+    expected = found.shares @ pool
+    total = float(found.normal.sum())
+    weights = found.normal / total if total > 0 else np.full(len(names), 1.0 / len(names))
     return PoolMixture(
-        status=status,
-        value=value,
-        probabilities=shares,
+        status="infeasible" if miss else "optimal",
+        value=found.value,
+        probabilities=found.shares,
         members=tuple(order),
         names=tuple(labels[j] for j in order),
         losses=expected,
         # about the mean: the difference of squares would lose the digits of a small variance
-        variance=shares @ (pool - expected) ** 2,
-        single=single[0],
-        single_value=float(single[1]),
-        least_support=least,
+        variance=found.shares @ (pool - expected) ** 2,
+        single=single,
+        single_value=float("inf") if miss else float(values[single]),
+        least_support=found.least_support,
         next_weights=weights,
         miss=miss,
-        farkas=weights if status == "infeasible" else None,
+        farkas=weights if miss else None,
         tasks=names,
-        tied=tuple(int(j) for j in tied),
+        tied=found.tied,
     )

@@ -17,6 +17,9 @@ __all__ = ["Demand", "demand_of", "per_task", "spread"]
 
 Array = NDArray[np.float64]
 
+MET = 1e-8
+"""A limit missed by less than this share of its task's range in the pool counts as met."""
+
 
 @dataclass(frozen=True, eq=False)
 class Demand:
@@ -26,6 +29,7 @@ class Demand:
         cost, pace, ceiling: As there.
         offset: Added to the program's value to get the preference's own criterion.
         limits: (k,) upper limits asked for, inf where there are none; None unless the preference is `Bounds`.
+        unit: (k,) what misses of the limits are measured in; with `limits` only.
     """
 
     cost: Array
@@ -33,18 +37,37 @@ class Demand:
     ceiling: Array
     offset: float = 0.0
     limits: Array | None = None
+    unit: Array | None = None
+
+    def criterion(self, losses: Array) -> Array:
+        """(n,) what the preference minimises, for losses (n, k); inf where limits are missed."""
+        values = losses @ self.cost + self.offset
+        counted = np.isfinite(self.ceiling)
+        over = losses[:, counted] - self.ceiling[counted]
+        if self.pace is not None:
+            return np.asarray(values + (over / self.pace[counted]).max(axis=1))
+        if self.unit is not None and counted.any():
+            values = np.where((over / self.unit[counted]).max(axis=1) <= MET, values, np.inf)
+        return np.asarray(values)
 
 
-def spread(losses: Array) -> Array:
-    """(k,) range of each task's loss over the pool; where a task does not vary, 1.
+def spread(losses: Array, aims: Array | None = None) -> Array:
+    """(k,) unit of each task: the range of its loss over the pool; where it does not vary, the size of its aim.
+
+    Without an aim, or with one of 0, the size of the loss itself: no unit is absolute. 1 only where both are 0.
+
+    Args:
+        losses: (m, k).
+        aims: (k,) what losses are compared with: limits or a reference; inf where there is nothing.
 
     Example:
         >>> spread(np.array([[0.0, 5.0], [2.0, 5.0]])).tolist()
-        [2.0, 1.0]
+        [2.0, 5.0]
     """
-    ranges = np.ptp(losses, axis=0)
-    tiny = 1e-12 * np.maximum(np.abs(losses).max(axis=0), np.finfo(np.float64).tiny)
-    return np.where(ranges > tiny, ranges, 1.0)
+    ranges, size = np.ptp(losses, axis=0), np.abs(losses).max(axis=0)
+    aimed = np.zeros(len(size)) if aims is None else np.abs(np.where(np.isfinite(aims), aims, 0.0))
+    known = np.where(aimed > 0, aimed, np.where(size > 0, size, 1.0))
+    return np.where(ranges > 1e-12 * size, ranges, known)
 
 
 def per_task(values: PerTask, tasks: tuple[str, ...], argument: str) -> Array:
@@ -70,7 +93,8 @@ def demand_of(preference: Preference, losses: Array, tasks: tuple[str, ...]) -> 
     ``Ray(losses)``                           minimise max_i L_i / ray_i
     ========================================  =====================================================================
 
-    A running ideal is the lowest loss of each task in the pool, and z = ideal - utopia |ideal|.
+    A running ideal is the lowest loss of each task in the pool, and z = ideal - utopia |ideal|. Where a task has the
+    same loss in every model, the size of what it is compared with stands for its range; see `spread`.
 
     Raises:
         PreferenceError: Another kind.
@@ -97,9 +121,10 @@ def demand_of(preference: Preference, losses: Array, tasks: tuple[str, ...]) -> 
             limits[tasks.index(name)] = limit
         free = np.isinf(limits) if np.isinf(limits).any() else np.ones(count, dtype=bool)
         cost = np.where(free, 1.0 / spread(losses), 0.0) / free.sum()
-        return Demand(cost, None, limits, limits=limits)
+        return Demand(cost, None, limits, limits=limits, unit=spread(losses, limits))
     if isinstance(preference, ReferencePoint):
-        return Demand(nothing, spread(losses), per_task(preference.losses, tasks, "losses"))
+        aims = per_task(preference.losses, tasks, "losses")
+        return Demand(nothing, spread(losses, aims), aims)
     if isinstance(preference, Ray):
         return Demand(nothing, per_task(preference.losses, tasks, "losses"), nothing)
     kinds = "LinearScalarization, Tchebycheff, Bounds, ReferencePoint or Ray"

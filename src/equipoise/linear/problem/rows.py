@@ -126,23 +126,26 @@ def _is_constant(column: Array) -> bool:
 
 def _unit(X: Array) -> Array:
     """X with every column divided by a power of 2 that brings it to order 1, which loses no digit."""
-    _, exponents = np.frexp(np.abs(X).max(axis=0))
+    _, exponents = np.frexp(np.maximum(X.max(axis=0), -X.min(axis=0)))
     return np.asarray(np.ldexp(X, -exponents), dtype=np.float64)
 
 
 def _prepared(X: Array, Y: Array, center: bool, scale: bool, warnings: list[str]) -> tuple[Array, Array]:
-    """Centred and scaled tables; inputs that are constant become 0 where centred."""
+    """Centred and scaled tables, one copy of each; inputs that are constant become 0 where centred."""
     idle = np.array([_is_constant(column) for column in X.T])
     if scale:
         X = _unit(X)  # squares of very large or small inputs would be inf or 0
+    elif center:
+        X = X.copy()
     if center:
-        X, Y = X - X.mean(axis=0), Y - Y.mean(axis=0)
+        X -= X.mean(axis=0)
+        Y = Y - Y.mean(axis=0)
         X[:, idle] = 0.0
         if idle.any():
             warnings.append(f"{int(idle.sum())} of {X.shape[1]} inputs are constant and carry nothing")
     if scale:
-        size = np.sqrt(np.mean(X**2, axis=0))
-        X = X / np.where(size > 0, size, 1.0)
+        size = np.sqrt(np.einsum("ij,ij->j", X, X) / len(X))
+        X /= np.where(size > 0, size, 1.0)
         Y = Y / Y.std(axis=0)
     return X, Y
 

@@ -88,7 +88,7 @@ class AlignedMTL(FromWeightedMean):
         solution = aligned_weights(
             gramian.numpy(),
             self.shares(step),
-            factor=None if step.factor is None else step.factor.cpu().double().numpy(),
+            factor=step.root,
             scale=self.scale,
             rank_tolerance=self.rank_tolerance,
         )

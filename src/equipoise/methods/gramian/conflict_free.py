@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,8 +16,6 @@ from ..base import Answer, CounterExample, GramianMethod, State, Step
 __all__ = ["ConFIG", "Length"]
 
 Length = Literal["mean", "smallest", "largest", "unit"]
-
-_EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -90,18 +87,15 @@ class ConFIG(GramianMethod):
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
         cosines, norms = equilibrate(gramian.numpy())
-        solution = equal_projection(cosines)
-        pulls = solution.value
-        projections = cosines @ pulls
-        square = float(pulls @ projections)
-        if square <= 4 * len(norms) * _EPS * float(np.abs(pulls).sum()) ** 2:  # what is left was made by rounding
+        solution = equal_projection(cosines, step.root)
+        if not solution.length > 0:
             status = Status.STATIONARY if solution.status is Status.STATIONARY else Status.NO_SOLUTION
             return Answer(torch.zeros(len(norms), dtype=torch.float64), state, status, solution.certificate)
         sizes = {
-            "mean": float(norms @ projections) / square**0.5 / step.count,
+            "mean": float(norms @ solution.projections) / solution.length / step.count,
             "smallest": float(norms.min()),
             "largest": float(norms.max()),
             "unit": 1.0,
         }
-        weights = pulls / norms * (sizes[self.length] / square**0.5)
+        weights = solution.value / norms * (sizes[self.length] / solution.length)
         return Answer(torch.from_numpy(weights), state, solution.status, solution.certificate)

@@ -72,6 +72,5 @@ class FairGrad(GramianMethod):
         return found
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        del step
-        solution = alpha_fair_weights(gramian.numpy(), self.alpha, checked=True)
+        solution = alpha_fair_weights(gramian.numpy(), self.alpha, factor=step.root, checked=True)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)

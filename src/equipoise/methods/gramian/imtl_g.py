@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +13,6 @@ from ...solve.equilibrate import equilibrate
 from ..base import Answer, CounterExample, GramianMethod, State, Step
 
 __all__ = ["IMTLG"]
-
-_VANISHED = 1e-13  # of the weights' sizes: a sum below this was made by rounding
 
 
 @dataclass(frozen=True)
@@ -36,9 +33,8 @@ class IMTLG(GramianMethod):
         The common projection s can be negative for k >= 3, in about 1 to 7 % of badly scaled cases at k = 10: along d
         every loss then rises; status ``NEGATIVE_PROJECTION``. Dependent gradients: the pseudo-inverse; the projections
         are then unequal by the certificate, status ``RANK_DEFICIENT`` unless all are negative. Weights that cannot be
-        normalised
-        because they sum to zero: d = 0, status ``NO_SOLUTION``. A stationary point: status ``STATIONARY``. A zero
-        gradient is left out. k = 1: the gradient.
+        normalised because they sum to zero, as far as rounding tells to seven digits: d = 0, status ``NO_SOLUTION``. A
+        stationary point: status ``STATIONARY``. A zero gradient is left out. k = 1: the gradient.
     Cost:
         O(k^3) on the CPU: 0.03 ms for k = 10, 0.1 ms for k = 100.
     Source:
@@ -67,15 +63,15 @@ class IMTLG(GramianMethod):
         return {"simplex": three, "no_conflict": three, "task_scale": three}
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        del step
         cosines, norms = equilibrate(gramian.numpy())
-        solution = equal_projection(cosines)
-        weights = solution.value * (norms.min() / norms)
+        solution = equal_projection(cosines, step.root)
+        inverse = norms.min() / norms
+        weights = solution.value * inverse
         total = float(weights.sum())
         status = solution.status
-        if abs(total) <= _VANISHED * float(np.abs(weights).sum()) or not total:
+        if not solution.known(inverse):
             status = Status.STATIONARY if status is Status.STATIONARY else Status.NO_SOLUTION
             return Answer(torch.zeros(len(norms), dtype=torch.float64), state, status, solution.certificate)
-        if total < 0 and (cosines @ solution.value > 0).all():
+        if total < 0 and (solution.projections > 0).all():
             status = Status.NEGATIVE_PROJECTION
         return Answer(torch.from_numpy(weights / total), state, status, solution.certificate)

@@ -107,7 +107,10 @@ class MGDA(GramianMethod):
         matrix = gramian.numpy()
         divisors = self._divisors(matrix, step)
         scaled = matrix / divisors[:, None] / divisors[None, :]
-        solution = min_norm_point(scaled) if self.solver == "exact" else min_norm_by(self.solver, scaled)
+        # normalised: the weights are put on other gradients than those they were found for, so that each one counts
+        factor = None if self.normalize == "none" or step.root is None else step.root / divisors
+        exact = self.solver == "exact"
+        solution = min_norm_point(scaled, factor=factor) if exact else min_norm_by(self.solver, scaled)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
 
     def _divisors(self, matrix: NDArray[np.float64], step: Step) -> NDArray[np.float64]:

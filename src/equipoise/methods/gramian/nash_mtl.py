@@ -10,6 +10,7 @@ from torch import Tensor
 from ...errors import SettingError
 from ...solve import Status
 from ...solve.alpha_fair import alpha_fair_weights
+from ...solve.promise import length_at_most
 from ..base import Answer, CounterExample, GramianMethod, State, StateTensor, Step
 
 __all__ = ["NashMTL"]
@@ -29,10 +30,13 @@ class NashMTL(GramianMethod):
     Scale:
         Before the clip |d| is sqrt(k), whatever the gradients: the unit direction does not change when a loss is
         multiplied by a positive number, and ``max_norm=1`` clips at every step for k >= 2. So |d| = 1 throughout, and
-        the learning rate is the length of a step.
+        the learning rate is the length of a step. Heads keep their own scale (``heads="own"``: the gradient of their
+        loss over the number of tasks), which does change with the unit of a loss: give them a learning rate of their
+        own.
     Degenerate:
         No solution exists exactly when 0 lies in the convex hull of the gradients: d = 0, status ``NO_SOLUTION``; the
-        last weights are not used again. Other dependent gradients: a unique solution. A zero gradient is left out.
+        last weights are not used again. That holds to rounding: gradients that cancel but for 4e-7 of their length
+        (k = 10) count as such. Other dependent gradients: a unique solution. A zero gradient is left out.
         k = 1: the unit gradient.
     Cost:
         O(k^3) on the CPU: 0.15 ms for k = 10, 0.5 ms for k = 100; none between recomputations.
@@ -64,6 +68,10 @@ class NashMTL(GramianMethod):
         if not isinstance(self.every, int) or isinstance(self.every, bool) or self.every < 1:
             raise SettingError(f"`every` must be a whole number of steps, at least 1; got {self.every!r}.")
 
+    @property
+    def remembers_units(self) -> bool:
+        return self.every > 1  # else each step's weights are its own
+
     def init(self, k: int, n: int = 0) -> State:
         del n
         return {"weights": torch.zeros(k, dtype=torch.float64), "step": torch.zeros((), dtype=torch.int64)}
@@ -81,14 +89,13 @@ class NashMTL(GramianMethod):
         return {"unanimity": twice, "single": twice, "simplex": twice}
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
-        del step
         found, status, certificate = state["weights"].cpu(), Status.SOLVED, 0.0
         count = int(state["step"])
         if count % self.every == 0 or not bool((found > 0).all()):
-            solution = alpha_fair_weights(gramian.numpy(), checked=True)
+            solution = alpha_fair_weights(gramian.numpy(), factor=step.root, checked=True)
             found, status, certificate = torch.from_numpy(solution.value), solution.status, solution.certificate
         after = {"weights": found.to(state["weights"]), "step": state["step"] + 1}
         if self.max_norm is not None:
-            length = float((found @ gramian @ found).clamp_min(0.0)) ** 0.5
+            length = length_at_most(gramian.numpy(), found.numpy(), step.root)
             found = found * (self.max_norm / length) if length > self.max_norm else found
         return Answer(found, after, status, certificate)

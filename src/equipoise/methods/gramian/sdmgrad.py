@@ -72,6 +72,10 @@ class SDMGrad(GramianMethod):
             raise SettingError(f"`step_size` must be positive and finite; got {self.step_size}.")
         object.__setattr__(self, "samples_twice", self.sampling == "double")  # a second batch would else go unused
 
+    @property
+    def remembers_units(self) -> bool:
+        return self.sampling == "double"  # else the remembered weights are not used
+
     def init(self, k: int, n: int = 0) -> State:
         del n
         return uniform_dual(k)

@@ -84,7 +84,7 @@ class ExcessMTL(JacobianMethod):
     def direction(self, jacobian: Tensor, state: State, step: Step) -> Answer:
         del step
         rows = jacobian.to(state["squares"])
-        moving = rows.abs().amax(dim=1) > 0
+        moving = (rows**2).amax(dim=1) > 0  # a gradient whose square vanishes in float64 counts as zero
         squares = state["squares"] + rows**2
         excess = (rows**2 / torch.where(squares > 0, squares, 1.0).sqrt()).sum(dim=1)
         first = torch.where(moving & state["first"].isnan(), excess, state["first"])

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ...errors import NonFiniteError
 from ...solve.simplex import project_to_simplex
 from ..base import State, StateTensor
 
@@ -39,5 +40,11 @@ def simplex_step(state: State, slope: Callable[[Tensor], Tensor], step_size: flo
     dual = state["dual"].cpu()
     mass = dual.sum()
     shares = dual / mass if mass > 0 else torch.full_like(dual, 1 / len(dual))
-    after = torch.from_numpy(project_to_simplex((shares - step_size * slope(shares)).numpy()))
+    moved = shares - step_size * slope(shares)
+    if not bool(torch.isfinite(moved).all()):
+        raise NonFiniteError(
+            f"a step of the weights must be finite; found {moved.tolist()}: the squares of the gradients leave "
+            "float64. Divide the losses, or make the step of the weights smaller."
+        )
+    after = torch.from_numpy(project_to_simplex(moved.numpy()))
     return after, {**state, "dual": (after * mass).to(state["dual"])}

@@ -55,7 +55,9 @@ class RotoGrad(nn.Module):
         of size dim a task. Memory for K copies of the features.
     Source:
         Javaloy & Valera (2022), arXiv:2103.02631. Rotations start at the identity and stay in SO(dim) by
-        PyTorch's orthogonal parametrization.
+        PyTorch's orthogonal parametrization. We differ: the gradient of a rotation is the authors' divided by
+        2 |mean gradient|, so the unit of the losses enters it once and not squared; a learning rate of theirs has to be
+        multiplied by that number.
 
     Args:
         heads: Task name -> module that takes rotated features.

@@ -70,6 +70,10 @@ class Smoothed(AroundMethod, GramianMethod):
     def leaves_out_zero_gradients(self) -> bool:
         return self.method.leaves_out_zero_gradients
 
+    @property
+    def remembers_units(self) -> bool:
+        return self.degree() != 1.0 or self.method.remembers_units  # weights of degree 0 have no unit
+
     def init(self, k: int, n: int = 0) -> State:
         own = {
             "smoothed": torch.zeros(k, dtype=torch.float64),

@@ -8,6 +8,7 @@ from ..pictures.palette import mark_of
 from ..text import clean, count, joined, percent, plural, share, signed
 
 __all__ = [
+    "MEASURES",
     "STATUS_WORDS",
     "about_widths",
     "badge",
@@ -28,6 +29,29 @@ STATUS_WORDS = {
     "undetermined": "Undetermined",
 }
 
+MEASURES = {
+    "excess": {
+        "name": "largest excess",
+        "decides": "Largest excess",
+        "beside": "Largest loss",
+        "short": "loss",
+        "caption": "Largest excess over a task's own best: its loss above that of a model of its own, in shares of its "
+        "variance. The largest loss itself stands beside (0 is perfect, 1 is predicting the mean)",
+        "bold": "the one with the largest excess over its own best is bold",
+        "at": "Largest excess of a task over its own best at each shared width, in shares of its variance",
+    },
+    "loss": {
+        "name": "worst task",
+        "decides": "Worst task",
+        "beside": "Above its own best",
+        "short": "excess",
+        "caption": "Loss of the worst task, in shares of its variance (0 is perfect, 1 is predicting the mean)",
+        "bold": "the worst of each row is bold",
+        "at": "Loss of the worst task at each shared width, in shares of its variance",
+    },
+}
+"""What a verdict is decided on, in the words of its tables."""
+
 _SAME = 5e-4
 """Losses closer than this are the same to three digits."""
 
@@ -46,7 +70,14 @@ def badge(verdict: Verdict) -> str:
     """The verdict in a word or two."""
     if verdict.status == "enough" and not verdict.reached:
         return "Enough in theory only"
+    if verdict.status == "enough" and verdict.measure == "excess" and _narrow(verdict):
+        return "Enough for this width"
     return STATUS_WORDS[verdict.status]
+
+
+def _narrow(verdict: Verdict) -> bool:
+    """Whether the layer itself costs some task more than the threshold, whatever is done at this width."""
+    return any(rung.kind == "tchebycheff" and rung.lower > verdict.effect.threshold for rung in verdict.ladder)
 
 
 def width_words(width: int) -> str:
@@ -82,15 +113,15 @@ def about_widths(record: AuditRecord) -> tuple[str, str]:
     return f"{clean(first.model)}, {width_words(first.width)}{wider}; {rows}, {first.split}", unsaid
 
 
-def how_known(rung: Rung) -> str:
-    """Whether a number is exact, a bracket, or found by search, and how hard the search was."""
-    said = f"{plural(rung.solves or 0, 'solve')}"
+def how_known(verdict: Verdict, rung: Rung) -> str:
+    """Whether the number that decides is exact, a bracket, or found by search, and how hard the search was."""
+    value, said = share(verdict.deciding(rung)), plural(rung.solves or 0, "solve")
     solves = f" in {said}" if rung.solves and said not in rung.words else ""
     if rung.exactness == "exact":
         return "exact"
     if rung.exactness == "bracket":
-        return f"between {share(rung.lower)} and {share(rung.worst)}{solves}"
-    if share(rung.lower) == share(rung.worst):
+        return f"between {share(rung.lower)} and {value}{solves}"
+    if share(rung.lower) == value:
         return f"best found{solves}; at most 0.001 above the least possible"
     return f"best found{solves}; cannot be below {share(rung.lower)}"
 
@@ -113,15 +144,16 @@ def effect_words(verdict: Verdict) -> list[str]:
         "bracket": "the end of a bracket",
         "found by search": "against the best weights that a search found",
     }
+    name = MEASURES[verdict.measure]["name"]
     sentences.append(
-        "At the balanced point, the best weighted sum's worst task stays "
+        f"At the balanced point, the best weighted sum's {name} stays "
         f"{share(effect.balanced_gap)} of variance above the best single model's ({known[effect.exactness]})."
     )
     if effect.mixture_gap < _SAME:
-        sentences.append("A mixture of models does not lower the worst task further.")
+        sentences.append(f"A mixture of models does not lower the {name} further.")
     else:
         gain = share(effect.mixture_gap)
-        sentences.append(f"A mixture of models lowers the worst task by a further {gain} of variance.")
+        sentences.append(f"A mixture of models lowers the {name} by a further {gain} of variance.")
     if effect.directions:
         sentences.append(
             f"Of {plural(effect.directions, 'balanced model')} tried, the one that a mixture beats by most loses to it "
@@ -220,11 +252,12 @@ def _out_of_reach(verdict: Verdict) -> str:
     drawn = sum(1 for point in verdict.front if point.kind == "one model")
     best, single = rungs.get("best_weights"), rungs.get("tchebycheff")
     parts = []
-    if best and single and best.worst - single.worst > verdict.effect.threshold:
+    if best and single and verdict.deciding(best) - verdict.deciding(single) > verdict.effect.threshold:
         tried = f" in {count(best.solves)} solves" if best.solves else ""
+        above = " above its own best" if verdict.measure == "excess" else ""
         parts.append(
-            f"The best weights found{tried} leave the worst task at {share(best.worst)}; one model brings every task "
-            f"to {share(single.worst)} or below."
+            f"The best weights found{tried} leave the worst task at {share(verdict.deciding(best))}{above}; one model "
+            f"brings every task to {share(verdict.deciding(single))} or below."
         )
     if hidden:
         parts.append(f"Of the {count(drawn)} balanced models drawn, {count(hidden)} are reached by no weights.")

@@ -4,14 +4,17 @@ To add a panel: add a key here, read it in a template, test the key. Names and s
 of control characters here; markup in them is escaped by whoever renders.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from ...core.records.audit import AuditRecord, Rung, Verdict
-from ..pictures.figures import figures, marks_present
-from ..pictures.palette import legend_mark
+from ..pictures.correlations import correlation_table
+from ..pictures.figures import figures, legend_entries
+from ..pictures.names import said_shorter, short_names
 from ..text import clean, count, joined, plural, share, signed
 from .captions import (
+    MEASURES,
     about_widths,
     badge,
     bootstrap_words,
@@ -23,14 +26,28 @@ from .captions import (
     takes,
     width_words,
 )
-from .glossary import glossary
+from .choosing import MOST_SECTIONS, MOST_TASKS, recommended, sections_shown, tasks_shown
+from .columns import column_rows
+from .glossary import explained, glossary
 
 __all__ = ["collect"]
 
+_NAMED = 12
+"""Most tasks that are named in the first lines of a page."""
 _FEW = 2
 """Most tasks that are named as the worst ones of a remedy."""
+_SHORT = {
+    "equal_weights": "equal weights",
+    "best_weights": "best weights",
+    "tchebycheff": "one model",
+    "mixture": "mixture",
+    "separate": "separate models",
+}
+"""Remedies at the head of a narrow column; a wider layer is named by its width."""
 _LONG_HEADLINE = 90
 """Letters; longer ones do not stand in large type."""
+_LONG_START = 150
+"""Letters; of longer ones only the verdict stands there, without what to do."""
 
 
 def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[str, Any]:
@@ -43,18 +60,32 @@ def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[st
     Returns:
         ``title``, ``cases`` and ``versions``; plain strings, numbers, lists and dicts throughout.
     """
-    cases = [_case(record, number) for number, record in enumerate(records, start=1)]
+    cases = [_case_in_short(record, number) for number, record in enumerate(records, start=1)]
     return {
-        "title": clean(title if title is not None else records[0].title),
+        "title": clean(title) if title is not None else cases[0]["title"],
         "cases": cases,
         "glossary": glossary(cases),
         "versions": sorted({item for record in records for item in record.versions.items()}),
     }
 
 
+def _case_in_short(record: AuditRecord, number: int) -> dict[str, Any]:
+    """A case with long names made short everywhere but in the table of tasks."""
+    case = _case(record, number)
+    full = [task["full"] for task in case["tasks"]]
+    short: dict[str, Any] = said_shorter(case, [task.name for task in record.tasks]) | {"command": case["command"]}
+    for task, name in zip(short["tasks"], full, strict=True):
+        task["full"] = name
+    return short
+
+
 def _case(record: AuditRecord, number: int) -> dict[str, Any]:
     anchor = f"case-{number}"
+    shown, first = sections_shown(record), recommended(record)
     sections = [_section(verdict, record, anchor) for verdict in record.verdicts]
+    for place, section in enumerate(sections):
+        chosen = place == first and len(sections) > 1
+        section |= {"whole": place in shown, "recommended": chosen and record.verdicts[place].reached}
     names = [clean(task.name) for task in record.tasks]
     about, caveat = about_widths(record)
     smallest = f"Smallest shared width at which nothing is left to trade: {record.smallest_width}."
@@ -62,16 +93,24 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "anchor": anchor,
         "title": clean(record.title),
         "command": clean(record.command),
-        "tasks_joined": joined(names),
+        "tasks_joined": joined(names)
+        if len(names) <= _NAMED
+        else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more",
         "task_names": names,
         "task_count": len(names),
+        "most_tasks": MOST_TASKS,
         "data": _data(record),
+        "columns": column_rows(record.data.columns),
         "tasks": [_task(record, index) for index in range(len(record.tasks))],
+        "correlations": correlation_table(record),
         "overall": overall(record),
         "summary": clean(record.summary) or smallest,
         "about": about,
         "caveat": caveat,
         "sections": sections,
+        "in_order": [sections[place] for place in shown],
+        "left_out": max(0, len(sections) - MOST_SECTIONS),
+        "measure": MEASURES[record.verdicts[0].measure],
         "several": len(sections) > 1,
     }
 
@@ -95,28 +134,22 @@ def _task(record: AuditRecord, index: int) -> dict[str, Any]:
     task = record.tasks[index]
     return {
         "name": clean(task.name),
+        "full": clean(task.name),
         "unit": clean(task.unit),
         "kind": task.kind,
         "variance": f"{task.variance:.4g}",
         "separate": share(task.separate_loss),
         "explained": f"{100 * (1 - task.separate_loss):.1f} %",
-        "correlations": [signed(value) for value in task.correlations],
-        "shades": [_shade(value, index == other) for other, value in enumerate(task.correlations)],
     }
-
-
-def _shade(correlation: float, own: bool) -> str:
-    if own or abs(correlation) < 0.1:
-        return ""
-    side = "positive" if correlation > 0 else "negative"
-    return f"{side} strong" if abs(correlation) >= 0.5 else side
 
 
 def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]:
     anchor = f"{case}-width-{verdict.about.width}"
     names = [task.name for task in record.tasks]
+    separate = [task.separate_loss for task in record.tasks]
+    rungs = [_rung(verdict, index, names, separate) for index in range(len(verdict.ladder))]
     headline, rest = _split(clean(verdict.headline), clean(verdict.words))
-    remedy = verdict.ladder[verdict.remedy]
+    remedy = verdict.remedied
     return {
         "anchor": anchor,
         "width": verdict.about.width,
@@ -127,14 +160,17 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "caveat": clean(verdict.caveat),
         "about": f"{clean(verdict.about.model)}, {width_words(verdict.about.width)}",
         "basis": f"{plural(verdict.about.rows, 'row')}, {verdict.about.split}",
-        "remedy": clean(remedy.words),
-        "remedy_worst": share(remedy.worst),
+        "remedy": "none needed" if verdict.remedy is None else clean(remedy.words),
+        "remedy_worst": share(verdict.deciding(remedy)),
         "tag": "cheapest" if verdict.status == "nothing_to_trade" else "cheapest that closes the gap",
-        "ladder": [_rung(verdict, index, names) for index in range(len(verdict.ladder))],
+        "measure": MEASURES[verdict.measure],
+        "ladder": rungs,
+        "rows": _rows(rungs, names, tasks_shown(verdict, separate)),
         "threshold": share(verdict.effect.threshold, 2),
         "summary": _summary(verdict),
+        "undrawn": "",
         "caption": front_caption(verdict, names),
-        "legend": [legend_mark(mark) for mark in marks_present(verdict)],
+        "legend": legend_entries(verdict, names),
         "panels": [
             panel | {"id": f"{anchor}-figure-{number}"} for number, panel in enumerate(figures(verdict, names), start=1)
         ],
@@ -142,37 +178,79 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "condition": _condition(verdict),
         "effort": clean(verdict.effort),
         "bootstrap": bootstrap_words(verdict.bootstrap) if verdict.bootstrap else [],
+        "explained": explained(verdict),
     }
 
 
 def _split(headline: str, words: str) -> tuple[str, str]:
-    """The sentence to print large, and the rest; a long first sentence is cut at its colon."""
+    """The sentence to print large, and the rest; a long first sentence is cut at a colon with words behind it."""
     rest = words[len(headline) :].strip() if words.startswith(headline) else words
-    start, colon, detail = headline.partition(": ")
-    if len(headline) <= _LONG_HEADLINE or not colon or len(start) > _LONG_HEADLINE:
+    start, *others = re.split(r": (?=[a-z])", headline, maxsplit=1)
+    detail = "".join(others)
+    if len(headline) <= _LONG_HEADLINE or not detail:
         return headline, rest
+    if len(start) > _LONG_START:  # what to do is the second half, with its weights
+        start, semicolon, action = start.partition("; ")
+        detail = f"{action}: {detail}" if semicolon else detail
     return f"{start}.", f"{detail[:1].upper()}{detail[1:]} {rest}".strip()
 
 
-def _rung(verdict: Verdict, index: int, names: Sequence[str]) -> dict[str, Any]:
+def _rung(verdict: Verdict, index: int, names: Sequence[str], separate: Sequence[float]) -> dict[str, Any]:
     rung = verdict.ladder[index]
-    tied = [i for i, loss in enumerate(rung.losses) if share(loss) == share(rung.worst)]
+    excess = [loss - own for loss, own in zip(rung.losses, separate, strict=True)]
+    worst, above = _largest(rung.losses, rung.worst), _largest(excess, rung.worst_excess)
+    tied, furthest = ([clean(names[i]) for i in places] for places in (worst, above))
+    worst_task = _worst_tasks(tied, len(names)) or clean(rung.worst_task)
+    decides = share(rung.worst), worst_task
+    beside = share(rung.worst_excess), _worst_tasks(furthest, len(names))
+    if verdict.measure == "excess":
+        decides, beside = beside, decides
     return {
         "words": clean(rung.words),
+        "short": _SHORT.get(rung.kind) or f"width {rung.width}",
         "worst": share(rung.worst),
-        "worst_task": _worst_tasks([clean(names[i]) for i in tied], len(names)) or clean(rung.worst_task),
+        "worst_task": worst_task,
         "excess": share(rung.worst_excess),
-        "known": how_known(rung),
+        "decides": decides[0],
+        "decides_task": decides[1],
+        "beside": beside[0],
+        "beside_task": beside[1],
+        "known": how_known(verdict, rung),
         "takes": takes(rung),
         "closes": rung.closes,
         "remedy": index == verdict.remedy,
-        "bar": _bar(rung.worst),
+        "bar": _bar(verdict.deciding(rung)),
         "bar_lower": _bar(rung.lower),
         "losses": [share(loss) for loss in rung.losses],
-        "worst_indices": tied,
+        "worst_indices": worst if verdict.measure == "loss" else above,
         "weights": _weights(rung),
+        "paste": _paste(rung, names),
         "searched": rung.solves is not None and rung.weights is not None,
     }
+
+
+def _rows(rungs: Sequence[dict[str, Any]], names: Sequence[str], shown: Sequence[int]) -> list[dict[str, Any]]:
+    """One row a task: its loss under every remedy, and its weight where the remedy has weights."""
+    short = short_names(names)
+    return [
+        {
+            "name": short[task],
+            "cells": [
+                {
+                    "loss": rung["losses"][task],
+                    "weight": rung["weights"][task] if rung["weights"] else "",
+                    "worst": task in rung["worst_indices"],
+                }
+                for rung in rungs
+            ],
+        }
+        for task in shown
+    ]
+
+
+def _largest(values: Sequence[float], largest: float) -> list[int]:
+    """Where values are the largest, to the digits that are shown."""
+    return [i for i, value in enumerate(values) if share(value) == share(largest)]
 
 
 def _worst_tasks(tied: Sequence[str], count_all: int) -> str:
@@ -188,23 +266,23 @@ def _bar(value: float) -> str:
 
 
 def _weights(rung: Rung) -> list[str]:
-    """With the digits that matter: more would look as if they did."""
-    if rung.weights is None:
-        return []
-    if rung.written_weights is None or rung.weight_digits is None:
-        digits = max(3, min(8, rung.weight_digits or 0))
-        return [f"{weight:.{digits}f}" for weight in rung.weights]
-    last = 10.0**-rung.weight_digits
-    return [
-        f"{weight:.{rung.weight_digits}f}" if weight == 0 or weight > last / 2 else "almost 0"
-        for weight in rung.written_weights
-    ]
+    """As they are written, with all their digits: with fewer they give other losses."""
+    if rung.written_weights is None and rung.solves is not None:  # of a version that wrote none
+        return [f"{weight:.{max(3, min(8, rung.weight_digits or 0))}f}" for weight in rung.weights or ()]
+    return [f"{weight:.{rung.decimals}f}" for weight in rung.written_weights or rung.weights or ()]
+
+
+def _paste(rung: Rung, names: Sequence[str]) -> str:
+    """The weights of a search as a mapping in Python."""
+    if rung.solves is None:
+        return ""
+    return ", ".join(f"{name!r}: {weight}" for name, weight in zip(names, _weights(rung), strict=False))
 
 
 def _summary(verdict: Verdict) -> dict[str, str]:
-    """One row of the table over widths: the worst task at each kind of remedy of this width."""
+    """One row of the table over widths: what each kind of remedy of this width gives."""
     worst: dict[str, str] = {
-        rung.kind: share(rung.worst) for rung in verdict.ladder if rung.width == verdict.about.width
+        rung.kind: share(verdict.deciding(rung)) for rung in verdict.ladder if rung.width == verdict.about.width
     }
     kinds = ("equal_weights", "best_weights", "tchebycheff", "mixture")
     return {kind: worst.get(kind, "–") for kind in kinds}

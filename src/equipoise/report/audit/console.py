@@ -30,36 +30,33 @@ def render_console(record: AuditRecord | Sequence[AuditRecord]) -> RenderableTyp
             parts.append(Text(""))
         parts.append(Text(case["title"], style="bold"))
         parts.extend(Text(f"doubt: {warning}", style="yellow") for warning in case["data"]["warnings"])
-        parts.extend(_several(case) if case["several"] else _single(case["sections"][0], case["task_names"]))
+        parts.extend(_several(case) if case["several"] else _single(case["sections"][0]))
     return Group(*parts)
 
 
-def _single(section: dict[str, Any], names: list[str]) -> list[RenderableType]:
+def _single(section: dict[str, Any]) -> list[RenderableType]:
     words = Text()
     words.append(section["headline"], style=f"bold {_STYLES[section['status']]}")
     words.append(f" {section['rest']}")
-    table = _table("remedy", "worst task", "", "closes the gap", "takes", "how sure")
+    measure = section["measure"]
+    table = _table("remedy", measure["decides"].lower(), "", measure["short"], "closes the gap", "takes", "how sure")
     for rung in section["ladder"]:
         table.add_row(
             Text(("> " if rung["remedy"] else "  ") + rung["words"]),
-            Text(rung["worst"], justify="right"),
-            Text(rung["worst_task"]),
+            Text(rung["decides"], justify="right"),
+            Text(rung["decides_task"]),
+            Text(rung["beside"], justify="right"),
             Text("yes" if rung["closes"] else "no"),
             Text(rung["takes"]),
             Text(rung["known"]),
             style="bold" if rung["remedy"] else None,
         )
-    weights = [
-        Text(
-            f"Weights, {rung['words']}: "
-            + ", ".join(f"{name} {weight}" for name, weight in zip(names, rung["weights"], strict=True))
-            + "."
-        )
-        for rung in section["ladder"]
-        if rung["searched"]
-    ]
+    weights = [Text(f"Weights, {rung['words']}: {{{rung['paste']}}}") for rung in section["ladder"] if rung["searched"]]
     said = [Text(sentence) for sentence in section["bootstrap"]]
-    unit = Text("Losses are shares of each task's variance: 0 is perfect, 1 is predicting the mean.", style="dim")
+    unit = Text(
+        "Losses are shares of each task's variance: 0 is perfect, 1 is predicting the mean. Weights multiply these.",
+        style="dim",
+    )
     return [
         words,
         Text(""),
@@ -87,6 +84,13 @@ def _several(case: dict[str, Any]) -> list[RenderableType]:
         Text(" ".join(case["overall"]), style="bold"),
         Text(""),
         table,
+        Text(f"{case['measure']['at']}.", style="dim"),
+        *(
+            Text(f"Weights of the remedy of width {section['width']}: {{{rung['paste']}}}")
+            for section in case["sections"]
+            for rung in section["ladder"]
+            if rung["remedy"] and rung["searched"]
+        ),
         Text(case["summary"]),
         Text(f"About: {case['about']}."),
         _unsaid(case),

@@ -5,11 +5,13 @@ from typing import Any
 
 from ...core.records.audit import AuditRecord, Pictures
 from ..pictures.linear_figures import legend_of, linear_panels
+from ..pictures.names import said_shorter
 from .linear_captions import basis, caption
 
 __all__ = ["add_pictures", "blocks"]
 
 _NONE: dict[str, Any] = {"panels": [], "legend": [], "title": "", "caption": "", "basis": "", "absent": ""}
+_PARTS = ("gap", "conflict", "region")
 _NOTHING = Pictures(spectrum="", conflict={}, region={}, gap={})
 
 
@@ -25,7 +27,7 @@ def add_pictures(page: dict[str, Any], records: Sequence[AuditRecord]) -> dict[s
         bare = not any(verdict.front for verdict in record.verdicts)
         case["spectrum"] = _NONE if bare else _block(found.spectrum, record, f"{case['anchor']}-spectrum")
         told: set[str] = set()
-        for section in case["sections"]:
+        for section in case["in_order"]:
             for name, pictures in (("gap", found.gap), ("conflict", found.conflict), ("region", found.region)):
                 picture = pictures.get(section["width"], "")
                 again = isinstance(picture, str) and picture in told
@@ -33,13 +35,16 @@ def add_pictures(page: dict[str, Any], records: Sequence[AuditRecord]) -> dict[s
                 told.add(section[name]["absent"])
             if section["status"] == "nothing_to_trade":  # one reason is enough
                 section["gap"] = section["conflict"] = _NONE
+        names = [task.name for task in record.tasks]
+        for part, key in [(case, "spectrum"), *((s, key) for s in case["in_order"] for key in _PARTS)]:
+            part[key] = said_shorter(part[key], names)
     return page
 
 
 def blocks(page: dict[str, Any]) -> list[dict[str, Any]]:
     """All pictures of a page, drawn or not."""
-    sections = [section for case in page["cases"] for section in case["sections"]]
-    inside = [section[name] for section in sections for name in ("gap", "conflict", "region")]
+    sections = [section for case in page["cases"] for section in case["in_order"]]
+    inside = [section[name] for section in sections for name in _PARTS]
     return [*(case["spectrum"] for case in page["cases"]), *inside]
 
 

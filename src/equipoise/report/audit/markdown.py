@@ -12,7 +12,9 @@ from .collect import collect
 
 __all__ = ["markdown_text", "render_markdown"]
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^\s*[#+=-]|^\s*\d+(?=[.)]))")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^[#+=-])")
+_LISTED = re.compile(r"^(\d{1,9})([.)])")
+"""A number that would begin a list; a backslash before a digit would itself be seen."""
 
 
 def render_markdown(record: AuditRecord | Sequence[AuditRecord], title: str | None = None) -> str:
@@ -42,4 +44,5 @@ def _escape_markdown(value: Any) -> Any:
         return value
     if re.fullmatch(r"[\d.,<>+−-]*( %)?", value):
         return escape(value)
-    return Markup(_SPECIAL.sub(r"\\\1", str(escape(value)).replace("&#39;", "'").replace("&#34;", '"')))  # noqa: S704
+    text = _SPECIAL.sub(r"\\\1", str(escape(value.strip())).replace("&#39;", "'").replace("&#34;", '"'))
+    return Markup(_LISTED.sub(r"\1\\\2", text))  # noqa: S704 - escaped above

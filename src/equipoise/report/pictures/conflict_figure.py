@@ -4,15 +4,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..text import clean, signed
+from ..text import clean, plural, signed
 from .plot_parts import Figure, Panel, hover_text, make_layout, make_marker, rounded, safe_name
 
 __all__ = ["conflict_panels"]
 
 _LETTERS = 13
 _MIDDLE, _ALONG = 0.25, 0.35
-_FEW = 8
-"""Edges on a cycle up to which their sizes are written on them."""
+_FEW = 6
+"""Tasks up to which the sizes of the cycle's edges are written on them; with more they would lie on each other."""
+_CROWD = 8
+"""Tasks from which on only a part is drawn: the tasks in conflict, or where there are none the strongest edges."""
 
 
 def conflict_panels(record: Mapping[str, Any]) -> list[Panel]:
@@ -21,6 +23,7 @@ def conflict_panels(record: Mapping[str, Any]) -> list[Panel]:
     Args:
         record: As `equipoise.audits.pictures.records.conflict_record` makes it.
     """
+    left_out, record = _thinned(record)
     tasks = record["tasks"]
     angle = {task: math.tau * number / len(tasks) - math.pi / 2 for number, task in enumerate(tasks)}
     x = {task: rounded(math.cos(angle[task])) for task in tasks}
@@ -52,7 +55,7 @@ def conflict_panels(record: Mapping[str, Any]) -> list[Panel]:
         f"size. {said}"
     )
     marked = "Coloured: the tasks in conflict. " if cycle else ""
-    note = f"{marked}Solid: positive, dashed: negative, thicker: larger; up to {record['least']:.2g} not drawn."
+    note = f"{marked}Solid: positive, dashed: negative, thicker: larger. {left_out}"
     layout = make_layout(
         xaxis={"visible": False, "range": [-2.3, 2.3]},
         yaxis={"visible": False, "range": [min(y.values()) - 0.3, max(y.values()) + 0.3], "scaleanchor": "x"},
@@ -68,6 +71,20 @@ def conflict_panels(record: Mapping[str, Any]) -> list[Panel]:
             "figure": {"data": traces, "layout": layout},
         }
     ]
+
+
+def _thinned(record: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """What can be read of a large graph, and what was left out in words."""
+    tasks, cycle = record["tasks"], record["cycle"]
+    if len(tasks) <= _CROWD:
+        return f"Up to {record['least']:.2g}: not drawn.", record
+    if cycle:
+        edges = [edge for edge in record["edges"] if edge["on_cycle"]]
+        rest = len(tasks) - len(cycle)
+        words = f"Only the tasks in conflict are drawn; {plural(rest, 'other')} left out." if rest else ""
+        return words, {**record, "tasks": cycle, "edges": edges}
+    edges = sorted(record["edges"], key=lambda edge: -abs(edge["correlation"]))[: len(tasks)]
+    return f"Only the {len(edges)} strongest are drawn.", {**record, "edges": edges}
 
 
 def _line(edge: Mapping[str, Any], x: Mapping[str, float], y: Mapping[str, float]) -> Figure:
@@ -104,7 +121,7 @@ def _middles(edges: Sequence[Mapping[str, Any]], x: Mapping[str, float], y: Mapp
 def _sizes(record: Mapping[str, Any], x: Mapping[str, float], y: Mapping[str, float]) -> list[Figure]:
     """The sizes written on the lines of a short cycle, nearer to the end where each begins, so that they stay apart."""
     cycle = record["cycle"]
-    if len(cycle) > _FEW:
+    if len(record["tasks"]) > _FEW:
         return []
     sizes = {frozenset((edge["from"], edge["to"])): edge["correlation"] for edge in record["edges"]}
     written = []

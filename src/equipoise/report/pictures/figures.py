@@ -1,26 +1,34 @@
 """The pictures: a verdict in, plotly figures as plain dicts out.
 
-Two tasks: one panel. Three: a panel a pair, and the triangle of weights. More: parallel coordinates.
+Two tasks: one panel. Three: a panel a pair, and the triangle of weights. More: see :mod:`.multiples`.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ...core.records.audit import FrontPoint, Verdict
 from ..text import clean, share
-from .palette import MARKS, Mark, mark_of
-from .plot_parts import Figure, Panel, color_bar, hover_text, make_axis, make_layout, rounded, safe_name, triangle_axes
+from .multiples import multiples, multiples_legend
+from .palette import MARKS, Mark, legend_mark, mark_of
+from .plot_parts import (
+    Figure,
+    LegendEntry,
+    Panel,
+    color_bar,
+    hover_text,
+    make_axis,
+    make_layout,
+    rounded,
+    safe_name,
+    triangle_axes,
+)
 
-__all__ = ["Point", "figures", "marks_present"]
+__all__ = ["Point", "figures", "legend_entries", "marks_present"]
 
 Point = tuple[Mark, FrontPoint]
 
 CLOUD_LIMIT = 600
 """Most points of one crowded kind that are drawn; more would only hide each other and slow the page."""
-
-
-_LEVEL_LETTERS = 60
-"""Most letters of task names that stand side by side below parallel coordinates."""
 
 
 def figures(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
@@ -34,10 +42,10 @@ def figures(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
     if not points or (verdict.status == "nothing_to_trade" and _one_place(verdict.front)):
         return []
     if len(tasks) > 3:
-        return [_parallel(points, tasks)]
+        return multiples(verdict, tasks)
     panels = [_pair(points, tasks, i, j) for i, j in itertools.combinations(range(len(tasks)), 2)]
     if len(tasks) == 3:
-        panels.extend(_triangle(points, tasks))
+        panels.extend(_triangle(points, tasks, _aims(verdict, len(tasks))))
     return panels
 
 
@@ -52,6 +60,13 @@ def marks_present(verdict: Verdict) -> list[Mark]:
     return [mark for mark in MARKS if mark.name in present]
 
 
+def legend_entries(verdict: Verdict, tasks: Sequence[str]) -> list[LegendEntry]:
+    """The legend of `figures`."""
+    if len(tasks) > 3:
+        return multiples_legend(verdict)
+    return [legend_mark(mark) for mark in marks_present(verdict)]
+
+
 def _thinned(points: list[Point]) -> list[Point]:
     kept: list[Point] = []
     for mark in MARKS:
@@ -64,7 +79,7 @@ def _thinned(points: list[Point]) -> list[Point]:
 def _hover(mark: Mark, point: FrontPoint, tasks: Sequence[str]) -> str:
     more = []
     if point.weights is not None:
-        more.append("weights: " + " : ".join(f"{weight:.4f}" for weight in point.weights))
+        more.append("weights: " + " : ".join(f"{weight:.{6 if mark.cloud else 10}g}" for weight in point.weights))
     if mark.name == "hidden":
         more.append(f"a mixture is better on every task by {share(point.gap)}")
     return hover_text(mark.words, zip(tasks, map(share, point.losses), strict=True), *more)
@@ -119,30 +134,40 @@ def _range(points: Sequence[Point], task: int) -> list[float]:
     return [rounded(low - margin), rounded(high + margin)]
 
 
-def _triangle(points: Sequence[Point], tasks: Sequence[str]) -> list[Panel]:
-    """The triangle of weights, coloured by the worst task; not drawn without weights."""
+def _aims(verdict: Verdict, tasks: int) -> Sequence[float]:
+    """What losses are measured from: each task's own best, or 0 where the verdict is on raw losses."""
+    own = next((point.losses for point in verdict.front if point.kind == "separate"), None)
+    return own if own is not None and verdict.measure == "excess" else (0.0,) * tasks
+
+
+def _triangle(points: Sequence[Point], tasks: Sequence[str], aims: Sequence[float]) -> list[Panel]:
+    """The triangle of weights, coloured by what the verdict is decided on; not drawn without weights."""
+
+    def decides(point: FrontPoint) -> float:
+        return max(loss - aim for loss, aim in zip(point.losses, aims, strict=True))
+
     sums = [p for mark, p in points if mark.name == "weighted" and p.weights is not None]
     if not sums:
         return []
     traces = [_ternary(sums, [_hover(mark_of(p), p, tasks) for p in sums])]
     traces[0]["marker"] = {
-        "color": [rounded(max(p.losses)) for p in sums],
+        "color": [rounded(decides(p)) for p in sums],
         "colorscale": "Cividis",
         "reversescale": True,
         "size": 6,
         "line": {"color": "faint", "width": 0.6},
-        "colorbar": color_bar("worst task"),
+        "colorbar": color_bar("largest excess" if any(aims) else "worst task"),
     }
     for mark, group in _grouped(points):
         weighted = [p for p in group if p.weights is not None]
         if mark.cloud or not weighted:
             continue
         traces.append(_ternary(weighted, [_hover(mark, p, tasks) for p in weighted]) | {"marker": _marker(mark)})
-    best = min(sums, key=lambda p: max(p.losses))
+    above = " above its own best" if any(aims) else ""
     alt = (
-        "Triangle of weights: each corner gives all weight to one task; colour shows the loss of the worst task. "
-        f"Of the weights drawn, the best leave the worst task at {share(max(best.losses))}, the worst at "
-        f"{share(max(max(p.losses) for p in sums))}."
+        "Triangle of weights: each corner gives all weight to one task; colour shows the loss of the worst task"
+        f"{above}. Of the weights drawn, the best leave the worst task at {share(min(map(decides, sums)))}{above}, the "
+        f"worst at {share(max(map(decides, sums)))}."
     )
     note = "The weights tried: each corner gives all weight to one task, the middle is equal weights."
     figure = {"data": traces, "layout": triangle_axes(tasks)}
@@ -153,48 +178,6 @@ def _ternary(points: Sequence[FrontPoint], hover: list[str]) -> Figure:
     weights = [p.weights or () for p in points]
     sides = {side: [rounded(w[index]) for w in weights] for index, side in enumerate("abc")}
     return {"type": "scatterternary", "mode": "markers", **sides, "hoverinfo": "text", "hovertext": hover}
-
-
-def _parallel(points: Sequence[Point], tasks: Sequence[str]) -> Panel:
-    """One line a model over all tasks; crowded kinds are one trace each, with gaps between the lines."""
-    positions = list(range(len(tasks)))
-    traces: list[Figure] = []
-    for mark, group in _grouped(points):
-        across: list[float | None] = []
-        upwards: list[float | None] = []
-        hover: list[str | None] = []
-        for point in group:
-            across += [*positions, None]
-            upwards += [*map(rounded, point.losses), None]
-            hover += [*[_hover(mark, point, tasks)] * len(tasks), None]
-        trace: Figure = {"type": "scatter", "x": across, "y": upwards}
-        if mark.cloud:
-            width, opacity = (1, 0.18) if mark.name == "any" else (1, 0.35)
-            trace |= {"mode": "lines", "line": {"color": mark.color, "width": width}, "opacity": opacity}
-            trace |= {"hoverinfo": "skip"}
-        else:
-            trace |= {"mode": "lines+markers", "line": {"color": mark.color, "width": 2}, "marker": _marker(mark)}
-            trace |= {"hoverinfo": "text", "hovertext": hover}
-        traces.append(trace)
-    names: Mapping[str, object] = {
-        "tickvals": positions,
-        "ticktext": [safe_name(name, 14) for name in tasks],
-        "tickangle": -35 if sum(min(len(name), 14) for name in tasks) > _LEVEL_LETTERS else 0,
-        "range": [-0.3, len(tasks) - 0.7],
-    }
-    layout = make_layout(xaxis=make_axis("", **names), yaxis=make_axis("loss, share of variance", rangemode="tozero"))
-    alt = (
-        "Parallel coordinates: one line a model, one position a task; height is the loss in shares of variance, "
-        f"lower is better. {_seen(points, tasks, tuple(positions))}"
-    )
-    note = "One line a model; lower is better."
-    return {
-        "name": "All tasks",
-        "alt": alt,
-        "note": note,
-        "shape": "wide",
-        "figure": {"data": traces, "layout": layout},
-    }
 
 
 def _grouped(points: Sequence[Point]) -> list[tuple[Mark, list[FrontPoint]]]:

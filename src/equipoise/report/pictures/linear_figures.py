@@ -50,6 +50,7 @@ PAGE_COLORS = {
     "vermillion": "#d55e00",
     "purple": "#b5609a",
     "orange": "#d19000",
+    "bar": "#c5dceb",
 }
 """Okabe and Ito (2008), on white."""
 

@@ -6,7 +6,7 @@ which the page's content security policy forbids.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from ..text import clean, shorten
 
@@ -60,13 +60,18 @@ class LegendEntry(TypedDict):
 
 
 class Panel(TypedDict):
-    """One picture: a name, what is seen in words, a line below it, and the plotly figure."""
+    """One picture: a name, what is seen in words, a line below it, and the plotly figure.
+
+    `height` in pixels stands where the number of rows decides it, `legend` where a panel has one of its own.
+    """
 
     name: str
     alt: str
     note: str
     shape: str
     figure: Figure
+    height: NotRequired[int]
+    legend: NotRequired[list[LegendEntry]]
 
 
 def safe_name(name: str, length: int = 22) -> str:

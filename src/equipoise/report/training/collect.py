@@ -27,6 +27,7 @@ _TITLES = {
     "restarted": "Steps were trained again",
     "one task": "There was never more than one task in a step",
     "nothing shared": "The tasks share no parameter",
+    "lost lines": "Steps are missing from the record",
 }
 _OTHER_STATUSES = {
     "propagated": "a loss or gradient was not finite: NaN was handed on, the state left alone",
@@ -49,7 +50,7 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title
     """
     config, lines = record.config, record.lines
     said = [*notices(record), *found]
-    doubts = [notice for notice in said if notice.kind != "restarted"]
+    doubts = [notice for notice in said if notice.kind not in ("restarted", "lost lines")]
     names = [clean(task) for task in config.tasks]
     many = len(names) > 6
     groups = max((line.groups for line in lines), default=0)

@@ -13,6 +13,7 @@ from ..pictures.plot_parts import (
     MOST_LINES,
     Figure,
     Panel,
+    legend_line,
     line_styles,
     make_axis,
     make_layout,
@@ -29,6 +30,7 @@ Values = Sequence[Value]
 
 MOST_POINTS = 400
 """Most points of a line; more would not be seen."""
+_FEW_STEPS = 6
 _PAIRS = ("blue", "vermillion", "green", "purple", "orange", "sky")
 _PAIR_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid")
 
@@ -90,7 +92,7 @@ def _over_steps(
     ]
     scale: dict[str, object] = {"type": "log", "dtick": _decades(present)} if wide else {}
     layout = make_layout(
-        xaxis=make_axis("step", rangemode="tozero"),
+        xaxis=_step_axis([step for step, _ in found], rangemode="tozero"),
         yaxis=make_axis(f"{unit}, log scale" if wide else unit, **_POWERS, **scale, **axis, **(_ZERO if zero else {})),
     )
     return _panel(name, alt, "", {"data": traces, "layout": layout})
@@ -119,15 +121,16 @@ def _pairs(lines: Sequence[StepLine], tasks: Sequence[str]) -> Panel | None:
         _line(label, row, color, dash)
         for label, row, color, dash in zip(names, rows, _PAIRS, _PAIR_DASHES, strict=False)
     ]
-    layout = make_layout(xaxis=make_axis("step", rangemode="tozero"), yaxis=make_axis(unit, **_POWERS, **axis))
-    if len(names) > 1:
-        layout |= {
-            "showlegend": True,
-            "legend": {"orientation": "h", "y": -0.22, "yanchor": "top", "font": {"size": 12}},
-        }
+    steps = [step for step, _ in found]
+    layout = make_layout(xaxis=_step_axis(steps, rangemode="tozero"), yaxis=make_axis(unit, **_POWERS, **axis))
     spoken = [f"{label} {_first_and_last(row)}" for label, row in zip(names, rows, strict=True)]
     note = "Below zero: a step along one task's gradient raises the other's loss."
-    return _panel(name, f"{name} over steps. {'; '.join(spoken)}.", note, {"data": traces, "layout": layout})
+    panel = _panel(name, f"{name} over steps. {'; '.join(spoken)}.", note, {"data": traces, "layout": layout})
+    if len(names) > 1:  # beside the plot: inside, it would take the plot's height and lie on its axis
+        panel["legend"] = [
+            legend_line(label, color, dash) for label, color, dash in zip(names, _PAIRS, _PAIR_DASHES, strict=False)
+        ]
+    return panel
 
 
 def _map(
@@ -152,8 +155,17 @@ def _map(
             "title": {"text": f"{unit}, log10" if log else unit, "side": "right"},
         },
     }
-    layout = make_layout(xaxis=make_axis("step"), yaxis=make_axis("", autorange="reversed", nticks=min(len(tasks), 20)))
-    return _panel(name, alt, "One row a task; gaps are absent tasks.", {"data": [trace], "layout": layout}, "wide")
+    layout = make_layout(
+        xaxis=make_axis("step"), yaxis=make_axis("", autorange="reversed", nticks=len(tasks), tickfont={"size": 11})
+    )
+    panel = _panel(name, alt, "One row a task; gaps are absent tasks.", {"data": [trace], "layout": layout}, "wide")
+    return {**panel, "height": 15 * len(tasks) + 90}
+
+
+def _step_axis(steps: Sequence[int], **more: object) -> Figure:
+    """An axis of whole steps: a few steps are named one by one, since plotly would write fractions between them."""
+    few = {"tickvals": sorted(set(steps))} if len(set(steps)) <= _FEW_STEPS else {}
+    return make_axis("step", **few, **more)
 
 
 def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) -> Figure:
@@ -187,7 +199,8 @@ def _first_and_last(row: Sequence[tuple[int, Value]]) -> str:
 
 
 def _decades(values: Sequence[float]) -> int:
-    return max(1, math.ceil(math.log10(max(values) / min(values)) / 6))
+    """Decades between two ticks; from the logarithms, since 1e300 over 1e-300 is no number."""
+    return max(1, math.ceil((math.log10(max(values)) - math.log10(min(values))) / 6))
 
 
 _POWERS: Figure = {"exponentformat": "power"}

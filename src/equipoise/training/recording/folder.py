@@ -6,79 +6,32 @@ torch.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from ...core.files import TEMPORARY, replace_file
-from ...core.records.training import StepLine, TrainingConfig, TrainingRecord, read_lines
-from ...errors import RunFolderError
+from ...core.files import read_file, replace_file, take_lock
+from ...core.our_folder import CONFIG, REPORT, found_for, our_config
+from ...core.records.training import TrainingConfig, TrainingRecord, read_lines
+from ...errors import RunFolderError, TaskError
+from .line_file import LineFile
 
 __all__ = [
-    "LineFile",
     "check_folder",
-    "is_training_folder",
+    "open_training",
     "read_neighbours",
     "read_training",
     "write_config",
     "write_report",
 ]
 
-CONFIG, RECORDS, REPORT = "config.json", "records.jsonl", "report.html"
+RECORDS = "records.jsonl"
 MOST_NEIGHBOURS = 100
 """Most folders beside a run that are looked at."""
+MOST_OF_A_NEIGHBOUR = 2**26
+"""Longer records of others are not compared."""
 _FIRST_BYTES = 65_536
-
-
-class LineFile:
-    """``records.jsonl``, open for appending by one process at a time.
-
-    Args:
-        folder: An existing folder.
-        fresh: Remove the lines of an earlier recording, and its report.
-
-    Raises:
-        RunFolderError: Another recording has it open, or the disk refuses.
-    """
-
-    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
-        self.path = folder / RECORDS
-        try:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise _refused(folder, error) from error
-        self._open = True
-        _lock(self._descriptor, folder)
-        if fresh:
-            os.ftruncate(self._descriptor, 0)
-            (folder / REPORT).unlink(missing_ok=True)
-        _cut_torn_line(self._descriptor)
-
-    def append(self, line: StepLine) -> None:
-        """Adds a line in one write; nothing waits for the disk.
-
-        Raises:
-            RunFolderError: The disk refuses; the line may be torn.
-        """
-        encoded = line.model_dump_json().encode() + b"\n"
-        try:
-            written = os.write(self._descriptor, encoded)
-        except OSError as error:
-            raise _refused(self.path.parent, error) from error
-        if written != len(encoded):
-            raise RunFolderError(f"only {written} of {len(encoded)} bytes of a line fit into {str(self.path)!r}.")
-
-    def close(self) -> None:
-        """Closes the file; a second call does nothing."""
-        if self._open:
-            self._open = False
-            os.close(self._descriptor)
-
-    def __del__(self) -> None:
-        if getattr(self, "_open", False):
-            self.close()
 
 
 def check_folder(folder: Path) -> TrainingConfig | None:
@@ -90,27 +43,63 @@ def check_folder(folder: Path) -> TrainingConfig | None:
     Raises:
         RunFolderError: The folder is not ours, or cannot be written. Nothing is ever changed here.
     """
-    shown = str(folder)
-    if folder.is_symlink() and not folder.exists():
-        raise RunFolderError(f"{shown!r} is a link to something that is not there. Give another folder.")
-    if folder.exists() and not folder.is_dir():
-        raise RunFolderError(f"eq.record needs a folder; {shown!r} is a file. Give another name.")
-    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not place.is_dir():
-        raise RunFolderError(f"the folder {shown!r} cannot be made: {str(place)!r} is a file. Give another folder.")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise RunFolderError(f"{str(place)!r} is read-only for you. Give another folder.")
-    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    names = [name for name in names if not name.endswith(TEMPORARY)]
-    if not names:
-        return None
-    if not is_training_folder(folder):
-        listing = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    found = found_for(folder, "training", overwrite=True, instead="Give a new or empty folder.")
+    return None if found.config is None else _valid(folder, found.config)
+
+
+def open_training(folder: Path, config: TrainingConfig, *, overwrite: bool) -> tuple[TrainingConfig, LineFile]:
+    """Takes a folder for a recording, and makes it where it is new.
+
+    Args:
+        folder: New, empty, or of the same training.
+        config: Whose training is to be recorded.
+        overwrite: Replace an earlier recording.
+
+    Returns:
+        The configuration that stands there now, and the file of its lines.
+
+    Raises:
+        RunFolderError: The folder is not ours, holds another training or one that cannot be read, is being written, or
+            the disk refuses.
+    """
+    check_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    lock, lines = take_lock(folder, wait=0.0), None
+    try:
+        kept = _taken(folder, config, overwrite)
+        lines = LineFile(folder / RECORDS, lock)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    finally:
+        if lines is None:
+            lock.release()
+    return kept, lines
+
+
+def _taken(folder: Path, config: TrainingConfig, overwrite: bool) -> TrainingConfig:
+    """The configuration that stands in a folder whose lock we hold, written there if it is new."""
+    found = check_folder(folder)
+    if found is None or overwrite:
+        for name in (RECORDS, REPORT):
+            (folder / name).unlink(missing_ok=True)  # a link goes, and not what it points to
+        write_config(folder, config)
+        return config
+    if differing := found.differences(config):
         raise RunFolderError(
-            f"the folder {shown!r} holds no recorded training (it holds {listing}) and is left alone. Give a new or "
-            "empty folder; overwrite=True does not apply to it."
+            f"the folder {str(folder)!r} holds another training. It differs in\n  "
+            + "\n  ".join(differing)
+            + "\nGive another folder, or overwrite=True to replace that recording."
         )
-    return _read_config(folder)
+    if (folder / RECORDS).is_symlink():
+        raise RunFolderError(
+            f"{str(folder / RECORDS)!r} is a link, and a recording writes into files of its own folder only. Put the "
+            "file in the place of the link, or give another folder."
+        )
+    read_training(folder)  # never goes on behind lines that cannot be read
+    return found
 
 
 def write_config(folder: Path, config: TrainingConfig) -> None:
@@ -118,18 +107,24 @@ def write_config(folder: Path, config: TrainingConfig) -> None:
 
     Raises:
         RunFolderError: The disk refuses.
+        TaskError: A name that no file can hold.
     """
+    unwritable = [task for task in config.tasks if not _writable(task)]
+    if unwritable:
+        raise TaskError(
+            "task names must be text that a file can hold; found half of a surrogate pair in "
+            f"{', '.join(map(ascii, unwritable))}. Rename these tasks."
+        )
+    text = config.model_dump_json(indent=2) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
+        replace_file(folder / CONFIG, text)
     except OSError as error:
         raise _refused(folder, error) from error
 
 
-def is_training_folder(folder: Path) -> bool:
-    """Whether a folder holds a recorded training (an audit's folder does not)."""
-    found = _config_of(folder)
-    return found is not None and found.get("command") == "record"
+def _writable(name: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
 def read_training(folder: Path) -> TrainingRecord:
@@ -140,7 +135,7 @@ def read_training(folder: Path) -> TrainingRecord:
     """
     config = _read_config(folder)
     try:
-        text = (folder / RECORDS).read_bytes()
+        text = read_file(folder / RECORDS)
     except FileNotFoundError:
         text = b""
     except OSError as error:
@@ -167,15 +162,15 @@ def read_neighbours(folder: Path, like: TrainingRecord) -> dict[str, TrainingRec
     losses = {line.step: line.raw_losses for line in like.lines}
     for path in beside[:MOST_NEIGHBOURS]:
         try:
-            if not is_training_folder(path):
-                continue
             config = _read_config(path)
             if config.tasks != like.config.tasks or config.method == like.config.method:
                 continue
+            if not (path / RECORDS).is_file():  # a pipe or a device may never end
+                continue
             with (path / RECORDS).open("rb") as file:
                 first = read_lines(config, file.read(_FIRST_BYTES))
-            if all(losses.get(line.step, line.raw_losses) == line.raw_losses for line in first.lines):
-                found[path.name] = read_training(path)
+            if first.lines and all(losses.get(line.step, line.raw_losses) == line.raw_losses for line in first.lines):
+                found[path.name] = read_lines(config, read_file(path / RECORDS, MOST_OF_A_NEIGHBOUR))
         except (OSError, RunFolderError):
             continue
     return found
@@ -197,18 +192,17 @@ def write_report(folder: Path, page: str) -> Path:
     return folder / REPORT
 
 
-def _config_of(folder: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # absent, unreadable or not JSON: not ours
-        return None
-    return found if isinstance(found, dict) and found.get("written_by") == "equipoise" else None
-
-
 def _read_config(folder: Path) -> TrainingConfig:
-    found = _config_of(folder)
+    try:
+        found = our_config(folder)
+    except OSError as error:
+        raise RunFolderError(f"{str(folder / CONFIG)!r} cannot be read: {error.strerror or error}.") from error
     if found is None:
         raise RunFolderError(f"{str(folder)!r} must be a folder that eq.record wrote; it has no config.json of ours.")
+    return _valid(folder, found)
+
+
+def _valid(folder: Path, found: dict[str, Any]) -> TrainingConfig:
     try:
         return TrainingConfig.model_validate_json(json.dumps(found))
     except ValidationError as error:
@@ -217,36 +211,6 @@ def _read_config(folder: Path) -> TrainingConfig:
             f"{str(folder / CONFIG)!r} is of another version of equipoise, or was changed: "
             f"{'.'.join(map(str, first['loc']))}: {first['msg']}. Record into a new folder."
         ) from error
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    if os.name != "posix":
-        return
-    import fcntl  # noqa: PLC0415 - exists on POSIX only
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise RunFolderError(
-            f"{str(folder)!r} is being written by another recording. Give each run a folder of its own, or close the "
-            "other one first (recorder.close())."
-        ) from error
-
-
-def _cut_torn_line(descriptor: int) -> None:
-    """Ends the file behind its last whole line, so that the next one does not continue a torn one."""
-    size = os.lseek(descriptor, 0, os.SEEK_END)
-    keep, block = size, 65_536
-    while keep:
-        start = max(0, keep - block)
-        os.lseek(descriptor, start, os.SEEK_SET)
-        newline = os.read(descriptor, keep - start).rfind(b"\n")
-        if newline >= 0:
-            keep = start + newline + 1
-            break
-        keep = start
-    if keep < size:
-        os.ftruncate(descriptor, keep)
 
 
 def _refused(folder: Path, error: OSError) -> RunFolderError:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import time
 import weakref
 from collections.abc import Sequence
@@ -9,28 +10,28 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ..._version import __version__
 from ...balancer import Balancer
 from ...balancing.step_record import StepRecord
+from ...core.files import locked
 from ...core.losses import read_losses
-from ...core.records.training import GradientLine, Kind, Notice, Numbers, Place, StepLine, TrainingConfig
-from ...errors import RunFolderError, SettingError
-from ...methods.base import GramianMethod, JacobianMethod
-from .folder import LineFile, check_folder, read_neighbours, read_training, write_config
+from ...core.records.training import GradientLine, Notice, Numbers, Place, StepLine, TrainingConfig
+from ...errors import EquipoiseError, SettingError
+from .described import describe_training
+from .folder import check_folder, open_training, read_neighbours, read_training
 from .gradient_probe import MOST_BYTES, describe_gradients, measure_gramian, numbers
+from .line_file import LineFile
 from .run_checks import identical_runs, notices
 
 __all__ = ["Recorder", "record"]
 
 _LOGGER = logging.getLogger("equipoise")
 _PLACES: dict[str, Place] = {"features": "features", "sketch": "sketch", "last layer": "one layer"}  # by engine
-_STEPS_PER_PASS = 150
-"""A measurement is k backward passes and a Gramian, measured at 0.8 k steps: one in 150 k steps costs about 0.5 %."""
 _FIRST_WORD = 4
 """Lines before the first notice; later ones at 8, 16, ... lines and at the end."""
+_FAILURES = (OSError, EquipoiseError, ValueError, RuntimeError, MemoryError)
+"""What may go wrong while a line is made and written; torch says RuntimeError where memory is short."""
 
 
 def record(
@@ -50,6 +51,10 @@ def record(
 
     Methods on gradients have the gradients at hand. For loss methods they are measured, at step 1 and every
     `gradients` steps, by one backward pass a task over the losses' graph.
+
+    A recording never ends a training. Whatever goes wrong after this call (a full disk, a folder that was deleted) is
+    said by the logger, the lines that are lost are counted (`Recorder.lost`, and in the report), and the training goes
+    on; lines are written again as soon as that is possible. A forked process is not recorded.
 
     Args:
         balancer: Whose steps.
@@ -73,14 +78,14 @@ def record(
         parameters (steps of 35 ms) that is 0.02 % of the time, and 0.5 % more for measured gradients.
 
     Example:
-        >>> import tempfile, equipoise as eq
+        >>> import tempfile, torch, equipoise as eq
         >>> balancer = eq.Balancer(eq.LinearScalarization(), tasks=("a", "b"))
         >>> folder = Path(tempfile.mkdtemp()) / "run"
         >>> recorder = eq.record(balancer, folder)
         >>> weight = torch.ones(2, requires_grad=True)
         >>> balancer({"a": weight.sum(), "b": weight.square().sum()}).backward()
         >>> recorder.close()
-        >>> sorted(path.name for path in folder.iterdir())
+        >>> sorted(path.name for path in folder.glob("[!.]*"))
         ['config.json', 'records.jsonl']
     """
     wrong = [] if isinstance(every, int) and every >= 1 else [f"every={every!r} (at least 1)"]
@@ -94,12 +99,13 @@ def record(
 class Recorder:
     """What `record` returns: a forward hook of the Balancer.
 
-    It holds no reference to the Balancer and goes when that goes. A copy of the Balancer (`copy.deepcopy`, pickling)
-    is not recorded: two would write to one file.
+    It holds no reference to the Balancer and goes when that goes. A copy of the Balancer (`copy.deepcopy`, pickling, a
+    forked process) is not recorded: two would write to one file.
 
     Attributes:
         folder: Where it writes.
         notices: What has been said so far.
+        lost: Lines that were due and could not be written.
     """
 
     def __init__(
@@ -107,6 +113,9 @@ class Recorder:
     ) -> None:
         self.folder = folder
         self.notices: list[Notice] = []
+        self.lost = 0
+        self._missing = 0  # of these, since the last line that was written
+        self._process = os.getpid()
         self._every, self._gradients, self._overwrite = every, gradients, overwrite
         found = check_folder(folder)
         self._config: TrainingConfig | None = None
@@ -115,13 +124,16 @@ class Recorder:
         tasks = balancer.tasks or (None if found is None or overwrite else found.tasks)
         if tasks is not None:  # otherwise the first step fixes them
             self._open(balancer, tasks)
+        elif found is not None:
+            with locked(folder, wait=0.0):  # refused now, not at the first step, where another recording writes there
+                pass
         self._seen = balancer.last
         self._steps = balancer.steps
         self._began = time.perf_counter()
         self._before: tuple[int, float] | None = None  # step and time of the line before
         self._spent = 0.0
         self._lines = 0
-        self._told_unmeasured = False
+        self._told: set[str] = set()
         self._closed = False
         self._hook = balancer.register_forward_hook(self, with_kwargs=True)
         weakref.finalize(balancer, _close, weakref.ref(self))
@@ -134,8 +146,16 @@ class Recorder:
         outcome = None if balancer.last is self._seen else balancer.last
         self._seen = balancer.last
         if self._steps == 1 or self._steps % self._every == 0:
+            if os.getpid() != self._process:
+                self._tell_once("this process was forked from the one that is recorded, and is not.", logging.INFO)
+                return
             now = time.perf_counter()
-            self._write(balancer, arguments[0] if arguments else keywords["losses"], outcome, now)
+            try:
+                self._write(balancer, arguments[0] if arguments else keywords["losses"], outcome, now)
+            except _FAILURES as error:
+                self._lose(error)
+            else:
+                self._written()
             self._spent += time.perf_counter() - now
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
@@ -147,49 +167,22 @@ class Recorder:
             return
         self._closed = True
         self._hook.remove()
-        if self._file is not None:
-            self._say(last=True)
+        if os.getpid() != self._process:
+            return
+        if self._missing:
+            _LOGGER.warning("%s: the last %d lines of this recording are lost.", self.folder, self._missing)
+        if self._file is None:
+            return
+        self._say(last=True)
+        try:
             self._file.close()
+        except OSError as error:
+            _LOGGER.warning("%s: the disk may have lost the last lines: %s", self.folder, error)
 
     def _open(self, balancer: Balancer, tasks: tuple[str, ...]) -> None:
         """Takes the folder; refuses it where it holds another training."""
-        method = balancer.method
-        kind: Kind = "loss method"
-        if isinstance(method, JacobianMethod):
-            kind = "Jacobian method"
-        elif isinstance(method, GramianMethod):
-            kind = "Gramian method"
-        measured = self._gradients
-        if isinstance(measured, str):
-            measured = _STEPS_PER_PASS * len(tasks)
-        self._measured = None if measured is None else -(-measured // self._every) * self._every
-        config = TrainingConfig(
-            method=repr(method),
-            kind=kind,
-            tasks=tasks,
-            heads=balancer.settings.heads,
-            scale=balancer.settings.scale,
-            nonfinite=balancer.settings.nonfinite,
-            every=self._every,
-            gradients=self._measured if kind == "loss method" else None,
-            versions={"equipoise": __version__, "torch": torch.__version__},
-        )
-        found = check_folder(self.folder)
-        if found is None:
-            write_config(self.folder, config)
-        elif self._overwrite:  # the lock first: another process may be writing there
-            self._file = LineFile(self.folder, fresh=True)
-            write_config(self.folder, config)
-            self._config = config
-            return
-        elif differing := found.differences(config):
-            raise RunFolderError(
-                f"the folder {str(self.folder)!r} holds another training. It differs in\n  "
-                + "\n  ".join(differing)
-                + "\nGive another folder, or overwrite=True to replace that recording."
-            )
-        self._config = found or config
-        self._file = LineFile(self.folder)
+        config, self._measured = describe_training(balancer, tasks, self._every, self._gradients)
+        self._config, self._file = open_training(self.folder, config, overwrite=self._overwrite)
 
     def _write(self, balancer: Balancer, losses: Any, outcome: StepRecord | None, now: float) -> None:
         if self._config is None or self._file is None:
@@ -234,12 +227,41 @@ class Recorder:
             status="NO_OUTCOME" if outcome is None else outcome.status.name,
             certificate=_finite(None if outcome is None else outcome.certificate),
             counts=dict(balancer.counts),
+            lost=self._missing,
         )
         self._file.append(line)
         self._before = (self._steps, now)
+
+    def _lose(self, error: Exception) -> None:
+        """Counts a line that could not be written; the first of a row is said."""
+        self.lost += 1
+        self._missing += 1
+        if self._missing == 1:
+            _LOGGER.warning(
+                "%s: step %d could not be recorded: %s The training goes on; lines that are lost are counted.",
+                self.folder,
+                self._steps,
+                error,
+            )
+
+    def _written(self) -> None:
+        """What follows a line that was written."""
+        if self._missing:
+            _LOGGER.warning(
+                "%s: recorded again from step %d on; %d lines are lost.", self.folder, self._steps, self._missing
+            )
+            self._missing = 0
+        if self._file is not None and self._file.moved:
+            words = "records.jsonl was moved while the recording runs. Lines still go into the file that was opened."
+            self._tell_once(words, logging.WARNING)
         self._lines += 1
         if self._lines >= _FIRST_WORD and self._lines.bit_count() == 1:  # 4, 8, 16, ... lines: reading stays cheap
             self._say(last=False)
+
+    def _tell_once(self, words: str, level: int) -> None:
+        if words not in self._told:
+            self._told.add(words)
+            _LOGGER.log(level, "%s: %s", self.folder, words)
 
     def _measure(self, balancer: Balancer, losses: Any, rows: Sequence[int]) -> Tensor | None:
         if losses is None:  # `flush`: the micro-batches before it were summed up
@@ -248,28 +270,34 @@ class Recorder:
         place = dict(zip(present, values, strict=True))
         if not place.keys() >= set(rows):  # within `accumulate`: a task that the last micro-batch did not show
             return None
-        gramian = measure_gramian([place[row] for row in rows], balancer.ownership.fixed)
-        if gramian is None and not self._told_unmeasured:
-            self._told_unmeasured = True
-            _LOGGER.info(
-                "%s: gradients are not recorded: k gradients take more than %d MiB, or the graph is compiled and "
-                "can be walked only once.",
-                self.folder,
-                MOST_BYTES >> 20,
+        try:
+            gramian = measure_gramian([place[row] for row in rows], balancer.ownership.fixed)
+        except (RuntimeError, MemoryError) as error:  # memory is short, most often; the line is worth having without
+            self._tell_once(f"gradients could not be measured: {error}", logging.WARNING)
+            return None
+        if gramian is None:
+            self._tell_once(
+                f"gradients are not recorded: k gradients take more than {MOST_BYTES >> 20} MiB, or the graph is "
+                "compiled and can be walked only once.",
+                logging.INFO,
             )
         return gramian
 
     def _say(self, *, last: bool) -> None:
         """Says what has not been said yet."""
-        record = read_training(self.folder)
-        found = list(notices(record, running=not last))
-        if last:
-            found += identical_runs(self.folder.name, record, read_neighbours(self.folder, record))
+        try:
+            record = read_training(self.folder)
+            found = list(notices(record, running=not last))
+            if last:
+                found += identical_runs(self.folder.name, record, read_neighbours(self.folder, record))
+        except _FAILURES as error:
+            self._tell_once(f"what was recorded cannot be looked at: {error}", logging.WARNING)
+            return
         said = {(notice.kind, notice.subject) for notice in self.notices}
         for notice in found:
             if (notice.kind, notice.subject) not in said:
                 self.notices.append(notice)
-                level = logging.INFO if notice.kind == "restarted" else logging.WARNING
+                level = logging.INFO if notice.kind in ("restarted", "lost lines") else logging.WARNING
                 _LOGGER.log(level, "%s: %s %s", self.folder, notice.words, notice.remedy)
 
 

@@ -31,12 +31,13 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
     """Everything to be said about one run.
 
     Args:
-        record: With at least three lines; below that nothing is said but of restarts.
+        record: With at least three lines; below that nothing is said but of restarts and lost lines.
         running: Whether more is to come. Uniform weights are then mentioned from 32 lines on only: methods that move
             per epoch begin with them.
 
     Returns:
-        Restarts, failed solves, steps with nothing to balance, uniform weights, tasks of small share, in this order.
+        Restarts, lost lines, failed solves, steps with nothing to balance, uniform weights, tasks of small share, in
+        this order.
 
     Example:
         >>> config = TrainingConfig(method="MGDA()", kind="Gramian method", tasks=("a", "b"), heads="own", scale="mean",
@@ -44,7 +45,7 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
         >>> notices(TrainingRecord(config=config, lines=(), torn=False, replaced=0))
         ()
     """
-    found = _restarted(record)
+    found = _restarted(record) + _lost(record)
     if len(record.lines) >= LEAST_LINES:
         found += _failed(record.lines)
         found += _nothing_to_balance(record.config, record.lines)
@@ -99,6 +100,22 @@ def _restarted(record: TrainingRecord) -> list[Notice]:
             "later ones are shown.",
             remedy="Nothing, if the run was resumed from a checkpoint. If it began anew without one, load the "
             "balancer's state with the model's.",
+        )
+    ]
+
+
+def _lost(record: TrainingRecord) -> list[Notice]:
+    lost = sum(line.lost for line in record.lines)
+    if not lost:
+        return []
+    after = [line.step for line in record.lines if line.lost]
+    return [
+        Notice(
+            kind="lost lines",
+            subject="",
+            words=f"{lost} recorded steps could not be written and are missing, the last of them before step "
+            f"{after[-1]}. The training itself went on.",
+            remedy="Look at the disk of the run's folder: most often it was full for a while.",
         )
     ]
 

@@ -1,0 +1,75 @@
+"""Finished parts of a long computation, one line a part: what an interruption leaves is taken up again."""
+
+import json
+import os
+import time
+from collections import UserDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..core.files import replace_file
+from ..core.records.json_text import parsed_json
+
+__all__ = ["Parts"]
+
+
+class Parts(UserDict[str, Any]):
+    """A mapping from the name of a part to its plain result; what is put in is on disk when the call returns.
+
+    Args:
+        path: Of the file. A line that a crash tore, and lines after it, are dropped.
+        first: Called before the first part is written, to make its place; then what lies there is not read.
+        patience: Seconds of work before anything is written: shorter work leaves no trace.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> path = Path(mkdtemp()) / "parts.jsonl"
+        >>> Parts(path)["a b, width 1"] = {"lead": 0.5}
+        >>> dict(Parts(path))
+        {'a b, width 1': {'lead': 0.5}}
+    """
+
+    def __init__(self, path: Path, first: Callable[[], None] | None = None, *, patience: float = 0.0) -> None:
+        super().__init__()
+        self.path = path
+        self._first = first
+        self._due = time.monotonic() + patience
+        self._waiting: list[bytes] = []
+        if first is not None:
+            return
+        try:
+            text = path.read_bytes().decode("utf-8", errors="replace")
+        except FileNotFoundError:
+            return
+        whole = []
+        for line in text.split("\n")[:-1]:
+            try:
+                name, value = parsed_json(line)
+            except (ValueError, TypeError):
+                break
+            self.data[str(name)] = value
+            whole.append(line + "\n")
+        kept = "".join(whole)
+        if kept != text:
+            replace_file(path, kept)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._waiting.append((json.dumps([name, value], allow_nan=False) + "\n").encode())
+        self.data[name] = value
+        if time.monotonic() >= self._due:
+            self._write()
+
+    def _write(self) -> None:
+        if self._first is not None:
+            self._first()
+            self._first = None
+        lines = b"".join(self._waiting)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            written = os.write(descriptor, lines)
+        finally:
+            os.close(descriptor)
+        if written != len(lines):
+            raise OSError(f"only {written} of {len(lines)} bytes of a part fit into {str(self.path)!r}")
+        self._waiting.clear()

@@ -1,0 +1,104 @@
+"""What a caller may say about the reading of a table, beside the roles of its columns."""
+
+import codecs
+from collections.abc import Mapping, Sequence
+from typing import TypedDict, cast, get_type_hints
+
+from ..errors import DataError, listed
+from .columns import clean_name
+
+__all__ = ["NOTHING_SAID", "Reading", "checked_reading"]
+
+
+class Reading(TypedDict, total=False):
+    r"""Options of `equipoise.data.load` about how cells are read; all may be left out.
+
+    Attributes:
+        sep: Character between the columns of a text table; ``"\t"`` for a tab, ``" "`` for any number of blanks.
+            None: found from the first lines.
+        decimal: ``"."`` or ``","``. None: found for each column.
+        thousands: Character between groups of three digits (``","``, ``"."``, ``"'"``, ``"_"`` or ``" "``). None:
+            found for each column; a column that can be read in two ways is refused.
+        na: Texts that mean a missing value, in any column, besides the usual ones. A number counts as a number:
+            ``"-999"`` also covers ``-999.0``.
+        skip_rows: Lines to pass over at the start of a text table, or rows of a sheet.
+        encoding: Of a text table, as Python names it. None: found.
+        numeric: Columns that must be numbers: never taken for an identifier, and any cell that is no number is refused.
+        categorical: Columns that are classes, though they may look like numbers or like free text.
+        date: Columns of dates or clock times, turned into numbers: days since the first date, hours since midnight.
+    """
+
+    sep: str | None
+    decimal: str | None
+    thousands: str | None
+    na: Sequence[str]
+    skip_rows: int
+    encoding: str | None
+    numeric: Sequence[str]
+    categorical: Sequence[str]
+    date: Sequence[str]
+
+
+NOTHING_SAID: Reading = {
+    "sep": None, "decimal": None, "thousands": None, "na": (), "skip_rows": 0, "encoding": None,
+    "numeric": (), "categorical": (), "date": (),
+}  # fmt: skip
+_THOUSANDS = (",", ".", "'", "_", " ")
+_TYPED = {"\\t": "\t", "tab": "\t", "\\s+": " "}  # what people type in a shell
+
+
+def checked_reading(given: Mapping[str, object]) -> Reading:
+    r"""The options with defaults filled in and names cleaned.
+
+    Raises:
+        DataError: An option has a value that it cannot have, or a column is said to be of two kinds.
+        TypeError: There is no such option.
+
+    Example:
+        >>> checked_reading({"sep": "tab", "na": ["-"]})["sep"]
+        '\t'
+    """
+    unknown = sorted(set(given) - set(get_type_hints(Reading)))
+    if unknown:
+        raise TypeError(f"there is no option {listed(unknown)}; those about reading are {listed(NOTHING_SAID)}")
+    reading = cast("Reading", {**NOTHING_SAID, **given})
+    problems: list[str] = []
+    for option in ("na", "numeric", "categorical", "date"):
+        values = reading[option]
+        if isinstance(values, str):
+            problems.append(f"{option} must be a list, found one text {values!r}: write {option}=[{values!r}]")
+            continue
+        reading[option] = tuple(clean_name(value) for value in values)
+    sep = reading["sep"]
+    if sep is not None:
+        reading["sep"] = sep = _TYPED.get(sep, sep)
+        if len(sep) != 1 or sep in '"\n\r' or sep.isalnum():
+            problems.append(f"--sep must be one character, or \\t for a tab, or a blank for blanks; found {sep!r}")
+    if reading["decimal"] not in (None, ".", ","):
+        problems.append(f"--decimal must be a point or a comma; found {reading['decimal']!r}")
+    if reading["thousands"] not in (None, *_THOUSANDS):
+        problems.append(f"--thousands must be one of {listed(_THOUSANDS)}; found {reading['thousands']!r}")
+    elif reading["thousands"] is not None and reading["thousands"] == reading["decimal"]:
+        problems.append(f"--thousands and --decimal must differ; found {reading['decimal']!r} for both")
+    skip = reading["skip_rows"]
+    if isinstance(skip, bool) or not isinstance(skip, int) or skip < 0:
+        problems.append(f"--skip-rows must be a whole number of 0 or more; found {skip!r}")
+    if reading["encoding"] is not None:
+        try:
+            codecs.lookup(reading["encoding"])
+        except LookupError:
+            problems.append(
+                f"--encoding must be one that Python knows, such as utf-8 or cp1252; found {reading['encoding']!r}"
+            )
+    kinds = {
+        option: reading[option]
+        for option in ("numeric", "categorical", "date")
+        if f"{option} must" not in " ".join(problems)
+    }
+    for first, second in (("numeric", "categorical"), ("numeric", "date"), ("categorical", "date")):
+        both = [name for name in kinds.get(first, ()) if name in kinds.get(second, ())]
+        if both:
+            problems.append(f"--{first} and --{second} both name {listed(both)}; keep one")
+    if problems:
+        raise DataError("; ".join(problems) + ".")
+    return reading

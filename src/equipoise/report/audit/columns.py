@@ -1,0 +1,69 @@
+"""How the columns of a table were read, as a small table: neighbours that were read alike share a line."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from ...core.records.audit import ColumnCard
+from ..text import clean, count, plural, shorten
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["column_rows", "render_columns"]
+
+_MOST_LINES = 60
+_LONGEST = 40
+
+
+def column_rows(columns: Sequence[ColumnCard]) -> list[dict[str, Any]]:
+    """One row for each run of columns that were read alike, at most 60 and one that counts the rest.
+
+    Example:
+        >>> cards = [ColumnCard(name=f"x{i}", role="input", holds="numbers", missing=0) for i in range(9)]
+        >>> column_rows(cards)[0]["name"]
+        'x0 ... x8 (9 columns)'
+    """
+    rows: list[dict[str, Any]] = []
+    shown = 0
+    for _, run in groupby(columns, key=lambda card: (card.role, card.holds, card.missing, card.done)):
+        cards = list(run)
+        if len(rows) == _MOST_LINES:
+            break
+        shown += len(cards)
+        first = cards[0]
+        name = shorten(clean(first.name), _LONGEST)
+        if len(cards) == 2:
+            name = f"{name}, {shorten(clean(cards[1].name), _LONGEST)}"
+        elif len(cards) > 2:
+            name = f"{name} ... {shorten(clean(cards[-1].name), _LONGEST)} ({count(len(cards))} columns)"
+        rows.append(
+            {
+                "name": name,
+                "role": first.role,
+                "holds": first.holds,
+                "missing": first.missing,
+                "done": clean(first.done),
+            }
+        )
+    if shown < len(columns):
+        left = columns[shown:]
+        counts = {role: sum(card.role == role for card in left) for role in ("input", "target")}
+        words = ", ".join(plural(number, role) for role, number in counts.items() if number)
+        rows.append({"name": f"{count(len(left))} more", "role": words, "holds": "", "missing": "", "done": ""})
+    return rows
+
+
+def render_columns(columns: Sequence[ColumnCard]) -> "RenderableType":
+    """The same as something that rich prints."""
+    from rich.console import Group  # noqa: PLC0415 - pages do without
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in ("column", "role", "holds", "missing", "what was done"):
+        table.add_column(heading, overflow="fold")
+    for row in column_rows(columns):
+        missing = str(row["missing"] or "-") if row["holds"] else ""
+        table.add_row(*(Text(str(cell)) for cell in (row["name"], row["role"], row["holds"], missing, row["done"])))
+    return Group(Text("How I read your columns", style="bold"), table, Text(""))

@@ -1,0 +1,89 @@
+"""What a method promises is checked after the solve; an answer that breaks it is made otherwise or is a failure.
+
+A Gramian in float64 knows the square of a combination of unit gradients to eps times the square of the coefficients'
+sizes. Where coefficients are large because gradients nearly cancel, a direction made of them may be rounding, whatever
+the conditions of its problem say.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .solution import Solution, Status
+
+__all__ = ["Attempt", "first_kept", "known_by_products", "length_at_most"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_TOLERANCE = 1e-6
+_UNKNOWN = 1e-10  # how much, of the unit gradients' square, rounding may move a square where the gradients are known
+_UNKNOWABLE = 1e-7  # and where nothing but products is: a ridge would move it more
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A solution and by how much it misses what is promised.
+
+    Attributes:
+        solution: What the route found.
+        miss: How much the direction is too long or opposes a gradient, for unit gradients and pulls of size one; inf
+            where rounding hides it.
+    """
+
+    solution: Solution
+    miss: float
+
+
+def known_by_products(pulls: Array, factor: Array | None = None) -> bool:
+    """Whether the Gramian's rounding leaves a combination of unit gradients as it is.
+
+    Args:
+        pulls: Coefficients on the unit gradients, (k,) or rows of them, for a problem of size one.
+        factor: Of the Gramian, where it is known: one can do better with it, so that less is allowed.
+
+    Example:
+        >>> known_by_products(np.array([1.0, -0.5])), known_by_products(np.array([1e6, 1e6]))
+        (True, False)
+    """
+    size = float(np.abs(pulls).sum(axis=-1).max())
+    return _EPS * size * size <= (_UNKNOWABLE if factor is None else _UNKNOWN)
+
+
+def length_at_most(gramian: Array, weights: Array, factor: Array | None = None) -> float:
+    """The length of a combination of gradients, with what rounding may hide: one that is cut to it is never too long.
+
+    Args:
+        gramian: (k, k).
+        weights: (k,).
+        factor: R (r, k) with R^T R = G, where it is known.
+
+    Example:
+        >>> length_at_most(np.diag([9.0, 16.0]), np.ones(2))
+        5.0
+    """
+    sizes = float(np.abs(weights) @ np.sqrt(np.diagonal(gramian)))
+    if not sizes > 0:
+        return 0.0
+    shares = weights / sizes
+    if factor is not None:
+        combined = factor @ shares
+        return sizes * float(np.sqrt(combined @ combined))
+    return sizes * float(np.sqrt(max(float(shares @ gramian @ shares), 0.0) + len(weights) * _EPS))
+
+
+def first_kept(attempts: Iterable[Attempt], safe: Array) -> Solution:
+    """The solution of the first route that keeps the promise to 1e-6.
+
+    Args:
+        attempts: From the fastest to the most careful; each is made when it is asked for.
+        safe: The value where none does: the status is then ``PROMISE_BROKEN``.
+    """
+    least = np.inf
+    for attempt in attempts:
+        if attempt.miss <= _TOLERANCE and np.isfinite(attempt.solution.value).all():
+            return attempt.solution
+        least = min(least, attempt.miss)
+    return Solution(safe, Status.PROMISE_BROKEN, least)

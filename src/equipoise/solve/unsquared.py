@@ -1,0 +1,206 @@
+"""Problems of gradients that nearly cancel, solved from the gradients themselves: their products have lost the digits.
+
+Two unit gradients opposite to a part e of their length have a Gramian that differs from that of opposite ones by e^2.
+Below e = 1e-4 a solve with the Gramian loses the digits that a promise is measured in, and weights of size 1/e turn its
+rounding into a direction. Here the unknowns are fitted by orthogonal factors of the gradients (or of their triangular
+factor), with a ridge at the size of what rounding leaves unknown: the error is eps over the ridge instead of eps over
+its square, and no weight grows beyond what float64 can mix.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtrs
+
+from .equilibrate import factor as root
+from .nnls import Mask, Pivoted
+from .parametric_nnls import Level
+from .solution import Status
+
+__all__ = ["UnitColumns", "UnsquaredPath", "nonnegative", "null_space"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_RIDGE = 2.0**-24  # of a unit gradient: a cone is missed by this, the order of tasks moves a direction by eps over it
+_RIDGE_OF_PRODUCTS = 2.0**-21  # where the gradients are known by their products alone, to the root of eps
+_APART = 2.0**-28  # singular values below this make weights too large to be mixed in float64
+_NULL = 2.0**-26  # below this singular value, weights may be exchanged
+_SEEN = 1e-4  # the part of a direction that the ridge may hold while the answer counts as the problem's own
+_SEARCH = 100
+
+Array = NDArray[np.float64]
+
+
+class UnitColumns(NamedTuple):
+    """Vectors that stand for the unit gradients, and how far they are known.
+
+    Attributes:
+        columns: F, (r, k), columns of length one, F^T F the cosines.
+        ridge: t: lengths below t of a combination's size are not told from zero.
+    """
+
+    columns: Array
+    ridge: float
+
+    @classmethod
+    def routes(cls, cosines: Array, factor: Array | None) -> tuple["UnitColumns", ...]:
+        """What to try one after the other: the gradients as they are, then with a ridge.
+
+        Args:
+            cosines: (k, k).
+            factor: R (r, k) with R^T R the Gramian, or None: then only the ridge is safe.
+        """
+        ridged = cls.of(cosines, factor)
+        return (ridged,) if factor is None else (ridged._replace(ridge=0.0), ridged)
+
+    @classmethod
+    def of(cls, cosines: Array, factor: Array | None) -> "UnitColumns":
+        """From the triangular factor of the Jacobian where it is known, else from the cosines; with the ridge.
+
+        Args:
+            cosines: (k, k).
+            factor: R (r, k) with R^T R the Gramian, or None.
+        """
+        columns = root(cosines) if factor is None else factor / np.abs(factor).max(axis=0)
+        columns = columns / np.sqrt(np.add.reduce(columns * columns))
+        return cls(columns, _RIDGE_OF_PRODUCTS if factor is None else _RIDGE)
+
+    def stacked(self, *rows: Array) -> Array:
+        """F over the ridge t I, with more rows in between."""
+        return np.vstack([self.columns, *rows, self.ridge * np.eye(self.columns.shape[1])])
+
+    def target(self, pulls: Array, *rows: float) -> Array:
+        """The right-hand side that belongs to `stacked`: F pulls, the rows, zeros."""
+        return np.concatenate([self.columns @ pulls, rows, np.zeros(len(pulls))])
+
+    def status(self, pulls: Array) -> Status:
+        """``RANK_DEFICIENT`` where the ridge, and not the gradients, holds the size of the pulls."""
+        return Status.SOLVED if self.ridge * float(np.abs(pulls).max(initial=0.0)) <= _SEEN else Status.RANK_DEFICIENT
+
+    def vector(self, pulls: Array) -> Array:
+        """What `stacked` makes of the pulls: its length is never below that of the true combination."""
+        return np.concatenate([self.columns @ pulls, self.ridge * pulls])
+
+
+def nonnegative(matrix: Array, target: Array, start: Array) -> Pivoted:
+    r"""Non-negative least squares by orthogonal factors.
+
+    .. math:: \min_{x \ge 0} |A x - b|
+
+    Lawson & Hanson's exchanges. What is left of b is projected, not subtracted from b: then the conditions keep all
+    digits even where x is large.
+
+    Args:
+        matrix: A, (m, k), independent columns of size one.
+        target: b, (m,).
+        start: First guess of x, (k,); its positive entries are the first support.
+
+    Returns:
+        x and its support. ``solved`` is false where the exchanges did not end, ``unique`` where the columns of the
+        support nearly depend on each other: x is then known to less than seven digits of a direction.
+    """
+    k = matrix.shape[1]
+    value = np.maximum(start, 0.0)
+    basic, refused = value > 0, np.zeros(k, dtype=bool)
+    for exchange in range(1, 6 * k + 20):
+        value, left = _on_support(matrix, target, value)
+        entered = basic & (value == 0)
+        refused = (refused | entered) if entered.any() else np.zeros(k, dtype=bool)
+        basic = value > 0
+        pull = np.where(basic | refused, -np.inf, matrix.T @ left)
+        best = int(np.argmax(pull))
+        if not pull[best] > 4 * k * _EPS * float(np.sqrt(left @ left)):
+            return Pivoted(value, basic, True, _well_apart(matrix[:, basic]), exchange)
+        value[best] = np.finfo(np.float64).tiny
+        basic[best] = True
+    return Pivoted(value, value > 0, False, False, exchange)
+
+
+def _well_apart(support: Array) -> bool:
+    return not support.size or float(np.linalg.svd(support, compute_uv=False)[-1]) >= _APART
+
+
+def _on_support(matrix: Array, target: Array, value: Array) -> tuple[Array, Array]:
+    """The best x on the support of `value`, or on the part of it that stays positive on the way; and b - A x."""
+    value = value.copy()
+    while (value > 0).any():
+        support = np.flatnonzero(value > 0)
+        basis, triangle = np.linalg.qr(matrix[:, support])
+        along = basis.T @ target
+        wanted: Array = dtrtrs(triangle, along)[0]
+        negative = wanted <= 0
+        if not negative.any():
+            value[support] = wanted
+            left = target - basis @ along
+            return value, left - basis @ (basis.T @ left)
+        now = value[support]
+        shares = np.where(negative, now / np.where(negative, now - wanted, 1.0), np.inf)
+        first = float(shares.min())
+        value[support] = np.where(shares <= first, 0.0, np.maximum(now + min(first, 1.0) * (wanted - now), 0.0))
+    return value, target
+
+
+def null_space(vectors: Array) -> Array:
+    """Orthonormal columns that span what vectors of size one map to zero, to 2^-26: (k, r) for vectors (m, k)."""
+    _, singular, rows = np.linalg.svd(vectors)
+    rank = int(np.count_nonzero(singular > _NULL * singular[0]))
+    null: Array = rows[rank:].T
+    return null
+
+
+class UnsquaredPath(NamedTuple):
+    """The x(t) of min |A x - (t e - f)| over x >= 0: piecewise linear in t.
+
+    Attributes:
+        matrix: A, (m, k).
+        rising: e, (m,).
+        fixed: f, (m,).
+    """
+
+    matrix: Array
+    rising: Array
+    fixed: Array
+
+    def line(self, basic: Mask) -> tuple[Array, Array] | None:
+        """On a support: x(t) = t * first - second."""
+        support = basic.nonzero()[0]
+        if not len(support):
+            return None
+        basis, triangle = np.linalg.qr(self.matrix[:, support])
+        first, second = np.zeros((2, len(basic)))
+        first[support] = dtrtrs(triangle, basis.T @ self.rising)[0]
+        second[support] = dtrtrs(triangle, basis.T @ self.fixed)[0]
+        return first, second
+
+    def search(self, level: Level, excess: Callable[[Array], float], low: float) -> Pivoted:
+        """The x at the t that `level` asks for; ``solved`` tells whether it was found.
+
+        Args:
+            level: For the line t * first - second, the t that the answer has on it, or None.
+            excess: Of an x: rises along the path, zero at the answer.
+            low: A t at which x is zero.
+        """
+        width, high = max(1.0, abs(low)), np.inf
+        t, start, proposer = low + width, np.zeros(self.matrix.shape[1]), None
+        for _ in range(_SEARCH):
+            found = nonnegative(self.matrix, t * self.rising - self.fixed, start)
+            start = found.value
+            if proposer is not None and (found.basic == proposer).all():
+                return found
+            if excess(found.value) > 0:
+                high = t
+            else:
+                low = t
+            if np.isfinite(high) and high - low <= 2 * _EPS * max(abs(low), abs(high)):
+                return found
+            line = self.line(found.basic)
+            proposed, proposer = (None if line is None else level(*line)), None
+            if proposed is not None and low < proposed < high:
+                t, proposer = proposed, found.basic
+            elif np.isfinite(high):
+                t = 0.5 * (low + high)
+            else:
+                width *= 4
+                t = low + width
+        return found._replace(solved=False)
