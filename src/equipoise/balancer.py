@@ -258,7 +258,9 @@ class Balancer(Whole, Windows, Clocks, Saved):
         return inject(mean_of(values), [], [])
 
     def _current_state(self, device: torch.device) -> State:
-        state = {name: tensor.to(device) for name, tensor in self.state.items()} if self.state else {}
+        if not self.method.state_tensors:
+            return {}
+        state = {name: tensor.to(device) for name, tensor in self.state.items()}
         if not self.method.trains:
             return state
         return {**state, **cast("dict[str, Tensor]", self.trained._parameters)}  # dict(self.trained), ten times faster

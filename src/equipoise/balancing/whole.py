@@ -5,8 +5,10 @@ from collections import Counter
 from operator import itemgetter
 from typing import Any
 
+import torch
+
 from ..engine.cost.plan import Plan
-from ..engine.graph.undo import begin, take_back_all
+from ..engine.graph.undo import CHANGES, take_back_all
 from ..engine.step.context import Balanced
 from ..engine.step.parameter_groups import by_group
 from ..errors import EquipoiseWarning
@@ -47,7 +49,8 @@ class Whole(Copyable):
         counts, tools = dict(self.counts), mine["_tools"]
         if tools is not None:
             tools.ownership.before = None
-        modes = begin()
+        CHANGES.open = []
+        modes = (torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda"))
         scalar = None
         try:
             scalar = super().__call__(*arguments, **keywords)

@@ -305,16 +305,16 @@ def head_gradients(own: Own, weights: Tensor) -> Handout:
 
 def nonfinite_heads(own: Own) -> dict[int, int]:
     """Rows whose gradient on a parameter of their own holds NaN or inf, each with the place of the first in `own`."""
+    # NaN and inf make a sum NaN or inf, which reads each number once; one wait on the device for all of them
+    blocks = [block for _, rows in own for _, block in rows]
+    if _are_small(blocks):  # k heads: two operations, not k
+        together = torch.cat([block.reshape(-1) for block in blocks])
+        if math.isfinite(together.sum(dtype=torch.float64).item()):
+            return {}
     entries = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
     entries = [entry for entry in entries if entry[2].numel()]
     if not entries:
         return {}
-    # NaN and inf make a sum NaN or inf, which reads each number once; one wait on the device for all of them
-    blocks = [block for _, _, block in entries]
-    if len({(block.dtype, block.device) for block in blocks}) == 1 and max(map(Tensor.numel, blocks)) <= _SMALL:
-        together = torch.cat([block.reshape(-1) for block in blocks])  # k heads: two operations, not k
-        if math.isfinite(together.sum(dtype=torch.float64).item()):
-            return {}
     device = entries[0][2].device
     sums = [block.sum(dtype=torch.promote_types(block.dtype, torch.float32)) for _, _, block in entries]
     flags = torch.isfinite(torch.stack([total.to(device, torch.float64) for total in sums])).tolist()
@@ -323,6 +323,14 @@ def nonfinite_heads(own: Own) -> dict[int, int]:
         if not fine and not bool(torch.isfinite(block).all()):  # a sum of finite numbers may overflow
             found.setdefault(row, place)
     return found
+
+
+def _are_small(blocks: Sequence[Tensor]) -> bool:
+    for block in blocks:
+        like = block.dtype == blocks[0].dtype and block.device == blocks[0].device and not block.is_complex()
+        if not like or block.is_sparse or block.numel() > _SMALL:
+            return False
+    return bool(blocks)
 
 
 def _values(block: Tensor) -> Tensor:

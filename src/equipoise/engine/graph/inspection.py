@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import InputError, LossError
 from .autograd_graph import Graph, is_accumulator, read_graph
-from .undo import end, until_end
+from .undo import CHANGES, end, until_end
 
 __all__ = [
     "Facts",
@@ -179,8 +179,8 @@ class Guard:
     """
 
     def __init__(self, losses: Sequence[Tensor]) -> None:
-        kinds = ("cpu", "cuda", losses[0].device.type if losses else "cpu")
-        self._active = [kind for kind in kinds if torch.is_autocast_enabled(kind)]
+        kinds = {"cpu", "cuda", losses[0].device.type if losses else "cpu"}
+        self._active = list(filter(torch.is_autocast_enabled, kinds))
 
     def __enter__(self) -> None:
         for kind in self._active:
@@ -189,7 +189,8 @@ class Guard:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         for device in self._active:
             torch.set_autocast_enabled(device, True)
-        end()
+        if CHANGES.open:
+            end()
         if isinstance(error, RuntimeError):
             for sign, meaning in _MEANINGS:
                 if sign in str(error):

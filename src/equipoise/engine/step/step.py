@@ -100,7 +100,10 @@ def _ended(now: Context, handout: Handout, plan: Plan, carried: Carried, **more:
 
 def _named(outcome: Weighed | Directed, source: Gradients) -> Any:
     """The outcome under its right name where there was nothing to balance: no gradients are not gradients of zero."""
-    return outcome if source.shared_parameters() else outcome._replace(status=Status.NOTHING_SHARED)
+    for part in source.parts:
+        if part.parameters:
+            return outcome
+    return outcome._replace(status=Status.NOTHING_SHARED)
 
 
 def _by_losses(method: LossMethod, now: Context) -> Balanced:
