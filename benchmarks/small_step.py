@@ -5,8 +5,8 @@ step is the forward pass and the backward pass of the mean of the losses. Every 
 method and leaves gradients in ``.grad``. Ways take turns, and each turn measures a few steps of each in process CPU
 time, which does not count what other programs take; the table shows the smallest and the median milliseconds beyond the
 plain step of the same turn. ``calls`` are the Python calls of one steady step (forward pass included), ``files`` and
-``functions`` the distinct files and (file, qualified name) pairs that a steady call of the Balancer and its backward
-enter, both by ``sys.setprofile``.
+``functions`` the distinct files and (file, qualified name) pairs of the library's own that a steady call and its
+backward enter, both by ``sys.setprofile``.
 
 Run::
 
@@ -66,7 +66,7 @@ class Entry:
         median: Likewise.
         plain: Median milliseconds of the plain step.
         calls: Python calls of one steady step.
-        files: Distinct files that a steady step enters, the forward pass left out.
+        files: Distinct files of the library's own that a steady step enters, the forward pass left out.
         functions: Distinct (file, qualified name), likewise.
     """
 
@@ -138,7 +138,7 @@ def entered(run: Callable[[], None]) -> tuple[int, set[tuple[str, str]]]:
         run()
     finally:
         sys.setprofile(None)
-    return calls, {(file, name) for file, name in seen if file != __file__}
+    return calls, {(file, name) for file, name in seen if "/equipoise/" in file or "/torchjd/" in file}
 
 
 def measure(k: int, method: str, turns: int, steps: int) -> list[Entry]:
@@ -199,6 +199,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=60)
     parser.add_argument("--steps", type=int, default=10, help="steps of each way in one turn")
     parser.add_argument("--tasks", type=int, nargs="*", default=list(LIMITS))
+    parser.add_argument("--methods", nargs="*", default=list(METHODS))
     parser.add_argument("--quick", action="store_true", help="few turns")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -207,7 +208,7 @@ def main() -> None:
     entries: list[Entry] = []
     options.out.mkdir(parents=True, exist_ok=True)
     for k in options.tasks:
-        for method in METHODS:
+        for method in options.methods:
             entries += measure(k, method, 8 if options.quick else options.turns, options.steps)
             shown = {e.way: f"{e.least:.2f}/{e.median:.2f} ms, {e.calls} calls" for e in entries[-3:]}
             print(k, method, f"plain {entries[-1].plain:.2f} ms", shown, flush=True)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from .balancing.clocks import Clocks, refuse_no_clock
-from .balancing.optimizers.divided import followed
 from .balancing.optimizers.line_search import Calls
 from .balancing.optimizers.optimizer_steps import BEGUN, OptimizerStep, running_step
 from .balancing.optimizers.unmoved import Unmoved
@@ -35,11 +34,11 @@ from .engine.engine_state import Carried
 from .engine.graph.inspection import Guard, allow_several_backwards, read_features
 from .engine.modes import Exact, LastLayer, Mode
 from .engine.sources.dispatch import Settings
-from .engine.step.accumulation import Accumulation, balance_waiting, take_in
+from .engine.step.accumulation import Accumulation
 from .engine.step.context import Balanced, Context
 from .engine.step.inject import hand_over, inject
 from .engine.step.step import run_step
-from .errors import EquipoiseError, LossError, SettingError
+from .errors import LossError, SettingError
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 
@@ -217,7 +216,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
         if losses is None:
             if not flush:
                 raise LossError("`losses` is None: pass the losses by task name, or in task order.")
-            return self._flushed(refuse_flush(self.accumulation, active), time.perf_counter(), None)
+            return self.flushed(refuse_flush(self.accumulation, active), time.perf_counter(), None)
         names = names_in(losses) if self.tasks is None else self.tasks
         present, values = read_losses(losses, names, differentiable=active)
         running = None if BEGUN.step is None else running_step()  # an optimizer's step with a closure
@@ -246,18 +245,19 @@ class Balancer(Whole, Windows, Clocks, Saved):
         numbers = numbers_of(values) if stack is None else stack.detach().double()
         tasks = self._everyone if len(present) == len(names) else Tasks(names, tuple(present))
         now = Context(
-            self.method, values, Step(tasks, numbers, preference), self._current_state(values[0].device),
+            self.method, values, Step(tasks, numbers, preference), self.current_state(values[0].device),
             self._tools or self.tools,
             self.settings, self.carried, held, retain_graph, *others, stack,
         )  # fmt: skip
         if self.accumulation is None:
-            return self._finished(self._balanced(now), values, stack, tasks.present, began, running, weighted)
-        self._take_in(now, self.accumulation)
+            return self.finished(self._balanced(now), values, stack, tasks.present, began, running, weighted)
+        self.take_in(now, self.accumulation)
         if flush or self.accumulation.done == self.accumulation.steps:
-            return self._flushed(self.accumulation, began, running, values, tasks.present)
+            return self.flushed(self.accumulation, began, running, values, tasks.present)
         return inject(mean_of(values), [], [])
 
-    def _current_state(self, device: torch.device) -> State:
+    def current_state(self, device: torch.device) -> State:
+        """The method's state, trained parameters among it, where the losses are."""
         if not self.method.state_tensors:
             return {}
         state = {name: tensor.to(device) for name, tensor in self.state.items()}
@@ -277,39 +277,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
         with Guard(now.losses):
             return run_step(now)
 
-    def _take_in(self, now: Context, waiting: Accumulation) -> None:
-        self.watch()
-        with Guard(now.losses):
-            more = take_in(now, waiting)
-        vars(self)["accumulation"] = more
-
-    def _flushed(
-        self,
-        waiting: Accumulation,
-        began: float,
-        running: OptimizerStep | None,
-        values: Sequence[Tensor] = (),
-        present: Sequence[int] = (),
-    ) -> Tensor:
-        """The scalar of a window; its value is that of the last micro-batch, or else of all."""
-        means, names = waiting.losses(), self._everyone.names
-        step = Step(waiting.tasks(names), means, waiting.preference)
-        state = self._current_state(means.device)
-        now = Context(self.method, [], step, state, self.tools, self.settings, self.carried)
-        try:
-            with Guard([means]):
-                balanced = balance_waiting(now, waiting)
-        except EquipoiseError as error:  # another micro-batch would not mend it; an interruption keeps them
-            self.lost = True
-            error.add_note(f"This window ({waiting.done} of {waiting.steps} micro-batches) was forgotten.")
-            raise
-        vars(self)["accumulation"] = waiting.emptied()
-        if not values:
-            values, present = means.to(waiting.dtype).unbind(), waiting.tasks(names).present
-        scalar = self._finished(balanced, values, None, present, began, running, self.calls.weighted)
-        return followed(scalar, waiting.steps, waiting.done, divided=waiting.divided)
-
-    def _finished(
+    def finished(
         self,
         balanced: Balanced,
         values: Sequence[Tensor],
@@ -335,5 +303,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
             mine = [(self.trained[name], slope.to(self.trained[name]) * balanced.factor) for name, slope in slopes]
             handout = [*handout, *mine]
         scalar = hand_over(value, handout, stack, self.method)
+        if self.method.needs == "gramian" and scalar.grad_fn is not None:
+            self.tools.recipes.watch.note(scalar.grad_fn)
         self.take_over(balanced, time.perf_counter() - began)
         return scalar

@@ -47,6 +47,10 @@ class Copyable(nn.Module):
     counts: Counter[str]
     steps: int
 
+    def discard(self) -> None:
+        """Forgets the micro-batches that wait for their balance."""
+        raise NotImplementedError
+
     def fix_tasks(self, names: tuple[str, ...]) -> None:
         """Settles the task names."""
         raise NotImplementedError

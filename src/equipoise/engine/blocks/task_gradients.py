@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from ..graph.ownership import Ownership
 from ..reals import reals
 from .dense import Jacobian
 from .ghost import LinearRows
+from .part import Handout, Own, Part
 from .products import can_be_trusted
 from .separable import SeparableRows
 
@@ -22,41 +22,6 @@ _LARGE = 2.0**96  # weights above this are applied in two factors: the gradients
 _SMALL = 4096  # numbers: fewer are copied together sooner than looked at one by one
 
 __all__ = ["Gradients", "Handout", "Own", "Part", "StackedRows", "head_gradients", "nonfinite_heads", "only_own"]
-
-Own = list[tuple[Tensor, list[tuple[int, Tensor]]]]
-"""Parameters that are not balanced, each with (row, gradient) of every task that has one."""
-
-Handout = list[tuple[Tensor, Tensor]]
-"""Parameters, or losses that lead to them, each with the gradient that it receives in `backward`."""
-
-
-class Part(Protocol):
-    """Per-task gradients of some parameters, in any form that can be multiplied and mixed."""
-
-    @property
-    def parameters(self) -> Sequence[Tensor]:
-        """The parameters; no two parts share one."""
-        ...
-
-    def gramian(self) -> Tensor:
-        """(k, k) inner products of the rows over these parameters, float64."""
-        ...
-
-    def combine(self, weights: Tensor) -> Sequence[Tensor | None]:
-        """The weighted sum of the rows, one block a parameter; None where no task has a gradient."""
-        ...
-
-    def only(self, rows: Sequence[int]) -> "Part":
-        """Some of the rows."""
-        ...
-
-    def of(self, parameters: Sequence[Tensor]) -> "Part":
-        """Some of the parameters."""
-        ...
-
-    def nonfinite(self, row: int) -> tuple[Tensor | str, int, int] | None:
-        """Where a row first holds NaN or inf (a parameter, or words), how many values do, and of how many."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +201,7 @@ class StackedRows:
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows, one block a parameter."""
         mixed = weights.to(self.values) @ self.values
-        pieces = mixed.split([parameter.numel() for parameter in self.parameters])
+        pieces = mixed.split_with_sizes([parameter.numel() for parameter in self.parameters])
         return [piece.view(parameter.shape) for piece, parameter in zip(pieces, self.parameters, strict=True)]
 
     def only(self, rows: Sequence[int]) -> "StackedRows":
@@ -263,7 +228,7 @@ class StackedRows:
         return [[block[row] for block in blocks] for row in range(len(self.values))]
 
     def _blocks(self) -> list[tuple[Tensor, Tensor]]:
-        pieces = self.values.split([parameter.numel() for parameter in self.parameters], dim=1)
+        pieces = self.values.split_with_sizes([parameter.numel() for parameter in self.parameters], dim=1)
         return list(zip(self.parameters, pieces, strict=True))
 
 
@@ -283,9 +248,9 @@ def _sum(terms: Sequence[Tensor], count: int) -> Tensor:
     return total
 
 
-def head_gradients(own: Own, weights: Tensor) -> Handout:
+def head_gradients(own: Own, weights: Tensor, factor: float) -> Handout:
     """Parameters that are not balanced, with the weighted sum of their gradients (half types summed in float32)."""
-    factors = weights.tolist()
+    factors = [weight * factor for weight in weights.tolist()]
     alone = [(leaf, *rows[0]) for leaf, rows in own if len(rows) == 1]
     if len(alone) == len(own) and own and not any([leaf.dtype != torch.float32 or g.is_sparse for leaf, _, g in alone]):  # noqa: C419
         blocks = torch._foreach_mul([gradient for _, _, gradient in alone], [factors[row] for _, row, _ in alone])

@@ -114,7 +114,7 @@ class Ownership:
 
     def is_of(self, leaf: Tensor, task: int) -> bool:
         """Whether a task is known to have it for itself, or it was declared not to be shared."""
-        return self.fixed is not None or self._reached.get(self.name(leaf)) == {task}
+        return self.fixed is not None or self._reached.get(self.name(leaf)) == frozenset((task,))
 
     def may_be_shared(self, leaf: Tensor) -> bool:
         """Whether it is shared, or nothing is known of it yet."""

@@ -26,14 +26,16 @@ class HookWatch:
     """
 
     def __init__(self) -> None:
-        self._leaf = torch.zeros((), requires_grad=True)
-        self.note()
+        with torch.enable_grad():
+            self.note(torch.zeros((), requires_grad=True).clone().grad_fn)
 
-    def note(self) -> None:
-        """Marks the end of a step."""
-        with torch.enable_grad():  # a node of our own shows how far PyTorch has counted
-            youngest: int = self._leaf.clone().grad_fn._sequence_nr()  # type: ignore[union-attr]
-        self.handles, self.youngest = RemovableHandle.next_id, youngest
+    def note(self, youngest: Node | None) -> None:
+        """Marks the end of a step.
+
+        Args:
+            youngest: The node that was made last: PyTorch numbers them.
+        """
+        self.handles, self.youngest = RemovableHandle.next_id, youngest._sequence_nr()  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,7 @@ class Signature:
                 for number, leaf in leaves
             ),
             tuple((number, name) for number, node in enumerate(graph.nodes) for name in _keeps(type(node))),
-            tuple((place[node], node._input_metadata[0].shape) for node in shaped),  # type: ignore[attr-defined]
+            tuple((place[node], node._input_metadata[0].shape) for node in shaped),
         )
 
     def nodes(self, outputs: Sequence[Tensor], watch: HookWatch) -> list[Node] | None:
@@ -131,7 +133,7 @@ class Signature:
             if isinstance(leaf, Parameter) if known is None else leaf is not known() or leaf.shape != shape:
                 return None
         for number, shape in self.extents:
-            if nodes[number]._input_metadata[0].shape != shape:  # type: ignore[attr-defined]
+            if nodes[number]._input_metadata[0].shape != shape:
                 return None
         for number, name in self.saved:
             held = getattr(nodes[number], name)

@@ -30,7 +30,8 @@ def take_back_all(modes: Modes) -> None:
     """After a step that failed: takes back what an interruption kept a block from taking back.
 
     Args:
-        modes: As they were when it began; torch's own contexts leave them wrong when they are interrupted on their way out.
+        modes: As they were when it began; torch's own contexts leave them wrong where they are interrupted at their
+            end.
     """
     torch.set_grad_enabled(modes[0])
     for device, enabled in zip(_AUTOCAST, modes[1:], strict=True):

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, Node
+from torch.autograd.graph import GradientEdge, Node, _engine_run_backward
 
 from ..blocks.task_gradients import Gradients, Own, StackedRows
 from ..cost.plan import Plan
@@ -59,7 +59,12 @@ class Recipe:
         count, shared = len(losses), [nodes[place].variable for place in self.shared]
         if self.cut is None:
             rows, own = self._one_by_one(losses, nodes, shared, keep)
-            values = torch.cat([block.reshape(-1) for row in rows for block in row]).view(count, -1)
+            blocks = [
+                torch.zeros_like(leaf) if block is None else block
+                for row in rows
+                for leaf, block in zip(shared, row, strict=True)
+            ]
+            values = torch.cat([block.reshape(-1) for block in blocks]).view(count, -1)
         else:
             cut = GradientEdge(nodes[self.cut[0]], self.cut[1])
             if self.entrances:
@@ -68,7 +73,9 @@ class Recipe:
             else:
                 rows, own = self._one_by_one(losses, nodes, [cut], True)
                 sent = torch.stack([row[0] for row in rows])
-            found = _grad([cut], shared, [sent], keep, is_grads_batched=True, materialize_grads=True)
+            found = torch.autograd.grad(
+                [cut], shared, [sent], retain_graph=keep, is_grads_batched=True, materialize_grads=True
+            )
             values = torch.cat([block.reshape(count, -1) for block in found], dim=1)
         return Gradients([StackedRows(shared, values)], own, self.plan, count)
 
@@ -77,7 +84,7 @@ class Recipe:
         places = [nodes[place] for place in self.entrances]
         factors = [node._saved_mat2.detach() for node in places]
         leaves = [nodes[place].variable for place, _ in self.own]
-        found = _grad(losses, [*leaves, *[GradientEdge(node, 0) for node in places]], None, True)
+        found = _grad(losses, [*leaves, *[GradientEdge(node, 0) for node in places]], True)
         own: Own = [
             (leaf, [(rows[0], block)])
             for leaf, (_, rows), block in zip(leaves, self.own, found, strict=False)
@@ -94,11 +101,12 @@ class Recipe:
         for row, loss in enumerate(losses):
             mine = [place for place, rows in self.own if row in rows]
             wanted = [*goals, *[nodes[place].variable for place in mine]]
-            blocks = _grad([loss], wanted, None, keep or row + 1 < len(losses), materialize_grads=True)
+            blocks = _grad([loss], wanted, keep or row + 1 < len(losses))
             found.append(blocks[: len(goals)])
             for place, block in zip(mine, blocks[len(goals) :], strict=True):
-                brought[place].append((row, block))
-        return found, [(nodes[place].variable, blocks) for place, blocks in brought.items()]
+                if block is not None:
+                    brought[place].append((row, block))
+        return found, [(nodes[place].variable, blocks) for place, blocks in brought.items() if blocks]
 
 
 Prepared = tuple[Recipe, Sequence[Node]]
@@ -160,13 +168,14 @@ class Recipes:
         return recipe, nodes
 
 
-def _multiplied(columns: Sequence[Tensor], factors: Sequence[Tensor]) -> Tensor:
+def _multiplied(columns: list[Tensor], factors: list[Tensor]) -> Tensor:
     """What each head sends back: the gradient at its product times the weight."""
     if any([factor.shape != factors[0].shape for factor in factors]):  # noqa: C419 - a generator costs calls
         return torch.stack([column @ factor.T for column, factor in zip(columns, factors, strict=True)])
     return torch.stack(columns) @ torch.stack(factors).mT
 
 
-def _grad(outputs: Any, wanted: Any, gradients: Any, keep: bool, **more: bool) -> list[Any]:
-    found = torch.autograd.grad(outputs, wanted, gradients, retain_graph=keep, allow_unused=True, **more)
-    return list(found)
+def _grad(outputs: Sequence[Tensor], wanted: Sequence[Any], keep: bool) -> list[Any]:
+    """`torch.autograd.grad` of some scalars, without its checks: they cost as much as a small head's pass."""
+    upstream = tuple([torch.ones_like(output) for output in outputs])
+    return list(_engine_run_backward(tuple(outputs), upstream, keep, False, tuple(wanted), True, accumulate_grad=False))

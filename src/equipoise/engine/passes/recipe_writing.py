@@ -110,7 +110,8 @@ def _cut(graph: Graph, masks: dict[Node, int], k: int) -> GradientEdge | None:
     together = all(is_accumulator(inner) or inner.name() in _BATCHED for inner in common)
     roots = all(masks[node].bit_count() == 1 for node in graph.nodes if node not in graph.consumers)
     small = 0 < k * prod(shape_at(edge)) <= _FEW
-    return edge if together and roots and small and not is_accumulator(node) else None
+    every = masks[node] == (1 << k) - 1  # a task that does not reach it would send nothing
+    return edge if together and roots and small and every and not is_accumulator(node) else None
 
 
 def _entrances(graph: Graph, masks: dict[Node, int], cut: GradientEdge, k: int) -> list[Node]:

@@ -44,7 +44,7 @@ class StreamedRows:
     parameters: Sequence[Tensor]
     gramians: Sequence[Tensor]
     backward: Weighted
-    spoilt: dict[int, tuple[Tensor, int, int]]
+    spoilt: dict[int, tuple[Tensor | str, int, int]]
     rows: Sequence[int]
     count: int
 
@@ -81,7 +81,7 @@ class StreamedRows:
             self.count,
         )
 
-    def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
+    def nonfinite(self, row: int) -> tuple[Tensor | str, int, int] | None:
         """As it was seen when the row passed by."""
         return self.spoilt.get(self.rows[row])
 
@@ -164,11 +164,11 @@ def _products(
     sites: Sequence[LinearSite],
     tasks: Sequence[int],
     ownership: Ownership,
-) -> tuple[list[Tensor], list[Tensor], dict[int, tuple[Tensor, int, int]], Own] | None:
+) -> tuple[list[Tensor], list[Tensor], dict[int, tuple[Tensor | str, int, int]], Own] | None:
     """Goes through the stretches; None where a hook would act twice, at the end of one and the start of the next."""
     parameters: list[Tensor] = []
     gramians: list[Tensor] = []
-    spoilt: dict[int, tuple[Tensor, int, int]] = {}
+    spoilt: dict[int, tuple[Tensor | str, int, int]] = {}
     own: Own = []
     entering = list(sources)
     for number, stretch in enumerate(stretches):

@@ -15,7 +15,6 @@ from ..blocks.task_gradients import Gradients, nonfinite_heads
 from ..cost.memory import flat_copies, refuse_above
 from ..graph.autograd_graph import read_graph
 from ..graph.inspection import hold_statistics, inspect_graph, refuse_unreached
-from ..passes.recipe import Prepared, Recipes
 from ..passes.recipe_writing import write_recipe
 from .features import Features
 from .mode import Mode, Request, Tools
@@ -74,7 +73,8 @@ def gradients_of(
     small = mode.straight and method.needs == "gramian" and not jacobian
     known = recipes.find(losses, features, tasks.present) if small else None
     if known is not None:
-        return _straight(known, losses, keep, recipes)
+        recipe, nodes = known
+        return recipe.run(losses, nodes, keep)
     hold_statistics(tools.model)
     graph = read_graph(losses)
     if features:
@@ -93,12 +93,12 @@ def gradients_of(
         _refuse_what_does_not_fit(mode, request)
     if small and not facts.half and recipes.wanted:
         request.leaves()
-        recipe = write_recipe(losses, features, tasks.present, graph, tools.ownership)
-        if recipe is not None and (recipe.plan.memory or 0) <= (settings.memory_limit or math.inf):
-            known = recipes.keep(recipe, [*losses, *features], tasks.present)
+        written = write_recipe(losses, features, tasks.present, graph, tools.ownership)
+        if written is not None and (written.plan.memory or 0) <= (settings.memory_limit or math.inf):
+            known = recipes.keep(written, [*losses, *features], tasks.present)
             if known is not None:
-                request.announced(recipe.plan)
-                return _straight(known, losses, keep, recipes)
+                request.announced(written.plan)
+                return written.run(losses, known[1], keep)
     power = power if facts.half else 0
     while True:
         if power:
@@ -107,17 +107,9 @@ def gradients_of(
         found = replace(mode.compute(request), power=power)
         fine = bool(torch.isfinite(found.gramian().diagonal()).all()) and not (power and nonfinite_heads(found.own))
         if fine or not power:
-            recipes.watch.note()
             return found
         power = max(power - 4, 0)
         request = replace(request, losses=losses, graph=graph, keep=keep)
-
-
-def _straight(known: Prepared, losses: Sequence[Tensor], keep: bool, recipes: Recipes) -> Gradients:
-    recipe, nodes = known
-    found = recipe.run(losses, nodes, keep)
-    recipes.watch.note()
-    return found
 
 
 def _refuse_what_does_not_fit(mode: Mode, request: Request) -> None:

@@ -42,7 +42,8 @@ def hand_out(now: Context, source: Gradients, weights: Tensor, heads: Tensor) ->
     """
     if now.settings.mode == "inject" and source.mixed:
         others = _not_shared(now, source, heads, None)  # a pass to inputs comes before the one that frees the graph
-        return _mixture(now, source, weights * factor_of(now)) + others
+        factor = factor_of(now)
+        return _mixture(now, source, weights if factor == 1 else weights * factor) + others
     # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
     refuse = now.settings.nonfinite != "propagate"
     shared = through_losses(now.held, weights, factor_of(now), refuse=refuse)
@@ -60,7 +61,7 @@ def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | 
     """
     unscale, later = 2.0**-source.power, source.at_inputs
     if given is None and now.settings.heads == "own" and later is None:
-        return head_gradients(source.own, heads * (factor_of(now) * unscale))  # all alike
+        return head_gradients(source.own, heads, factor_of(now) * unscale)  # all alike
     inputs = _weights_of_inputs(now, heads)
     if given is not None:
         heads, inputs = heads - given, inputs - given
@@ -69,9 +70,9 @@ def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | 
     if not torch.equal(heads, inputs):
         at_inputs = [entry for entry in own if not now.tools.ownership.is_parameter(entry[0])]
         own = [entry for entry in own if now.tools.ownership.is_parameter(entry[0])]
-        handout += head_gradients(at_inputs, inputs * (factor_of(now) * unscale))
+        handout += head_gradients(at_inputs, inputs, factor_of(now) * unscale)
     if given is None or bool(heads.any()):  # nothing is missing: nothing is handed out, the losses' graph is all
-        handout += head_gradients(own, heads * (factor_of(now) * unscale))
+        handout += head_gradients(own, heads, factor_of(now) * unscale)
     if later is not None:
         handout += [(leaf, block * unscale) for leaf, block in later(inputs * factor_of(now), source.numbers)]
     return handout

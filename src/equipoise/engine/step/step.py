@@ -135,17 +135,16 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
         return checked
     now, source = checked
     settings, carried, gramian = now.settings, now.carried, source.gramian()
-    unscale, groups = 2.0**-source.power, ()
+    unscale = 2.0**-source.power
+    groups: tuple[str, ...] = ()
     if source.power:
         carried = replace(carried, power=source.power)
     outcome: Weighed | Directed
     if isinstance(method, JacobianMethod):
         shared, outcome, carried = _by_jacobian(method, now, source, carried, unscale)
         k = len(now.step.tasks.present)
-        heads = torch.full(
-            (k,), factor_of(now) * unscale / k, dtype=torch.float64
-        )  # their own gradients, as heads="own"
-        handout = shared + head_gradients(source.own, heads)
+        heads = torch.full((k,), 1 / k, dtype=torch.float64)  # their own gradients, as with heads="own"
+        handout = shared + head_gradients(source.own, heads, factor_of(now) * unscale)
     elif settings.granularity != "model":
         assert isinstance(method, GramianMethod)
         grouped = run_by_group(
@@ -153,8 +152,8 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
             unscale, factor_of(now),
         )  # fmt: skip
         outcome, groups, carried = grouped.weighed, grouped.here, replace(carried, groups=grouped.known)
-        heads = head_weights(outcome, settings.heads) * (factor_of(now) * unscale)
-        handout = grouped.targets + head_gradients(source.own, heads)
+        heads = head_weights(outcome, settings.heads)
+        handout = grouped.targets + head_gradients(source.own, heads, factor_of(now) * unscale)
     else:
         assert isinstance(method, GramianMethod), f"{method!r} is of no known kind"
         outcome = run_gramian_method(method, gramian, now.state, now.step)
