@@ -8,14 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .core.numbers import real_numbers
+from .core.numbers import Array, real_numbers
 from .errors import GramianError, InputError, LossError, NonFiniteError, SettingError, TaskError, listed
 from .solve.equilibrate import as_gramian
 from .solve.min_norm import min_norm_point
 
 __all__ = ["GradientDiagnosis", "StepDiagnosis", "diagnose_gradients", "diagnose_step"]
 
-Array = NDArray[np.float64]
 _EPS = float(np.finfo(np.float64).eps)
 
 

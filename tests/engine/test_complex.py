@@ -111,7 +111,9 @@ def test_every_method_treats_a_complex_parameter_as_a_pair(name):
         {"nonfinite": "skip"},
         {"shared": lambda model: [model.first]},
     ],
-    ids=str,
+    ids=lambda settings: "-".join(
+        f"{name} {'given' if callable(value) else value}" for name, value in settings.items()
+    ),
 )
 def test_every_engine_does(settings, features, real):
     compare(eq.CAGrad(), settings, features=features, real=real)

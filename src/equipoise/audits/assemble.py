@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.numbers import is_whole
+from ..core.progress import Progress
 from ..core.records.audit import Bootstrap, Verdict
 from ..errors import DataError, SettingError
 from ..linear.problem.gramian import checked_width
@@ -19,7 +21,6 @@ from .widths.verdict import judge, verdict_at
 
 __all__ = ["audit_problem", "resampled"]
 
-Progress = Callable[[int, int, str], None]
 Kept = MutableMapping[str, Any]
 
 
@@ -69,7 +70,7 @@ def audit_problem(
             f"threshold is a share of variance, above 0 and below 1; found {threshold!r}. Pass for example 0.01"
         )
     for name, count in (("bootstraps", bootstraps), ("seed", seed)):
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+        if not is_whole(count):
             raise SettingError(f"{name} must be a whole number of at least 0; found {count!r}. Pass {name}=0")
     chosen = _widths(problem, widths)
     steps = [0, 2 * len(chosen) + bootstraps]

@@ -8,10 +8,23 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 
-__all__ = ["real_numbers"]
+__all__ = ["Array", "is_whole", "real_numbers"]
+
+Array = NDArray[np.float64]
+"""Numbers as everything here computes with them."""
 
 
-def real_numbers(values: Any, what: str, error: type[InputError], remedy: str) -> NDArray[np.float64]:
+def is_whole(value: object, least: int = 0) -> bool:
+    """Whether a setting is a whole number of at least `least`; True and False are none.
+
+    Example:
+        >>> is_whole(3), is_whole(3.0), is_whole(True), is_whole(0, least=1)
+        (True, False, False, False)
+    """
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= least)
+
+
+def real_numbers(values: Any, what: str, error: type[InputError], remedy: str) -> Array:
     """`values` as float64, of whatever shape: a copy, or the array itself where nobody can change it.
 
     Tensors are recognised by their methods, so torch is not imported here; a list may hold them.

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from ..errors import PreferenceError, SettingError, TaskError, listed
+from .names import doubled
 
 __all__ = [
     "Bounds",
@@ -106,9 +107,9 @@ class Tasks:
     present: tuple[int, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if len(set(self.names)) != len(self.names):
-            doubled = sorted({name for name in self.names if self.names.count(name) > 1})
-            raise TaskError(f"task names must differ; {listed(doubled)} appear more than once.")
+        twice = doubled(self.names)
+        if twice:
+            raise TaskError(f"task names must differ; {listed(twice)} appear more than once.")
         if not self.names:
             raise TaskError("at least one task is needed.")
         if not self.present:

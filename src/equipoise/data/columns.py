@@ -3,14 +3,14 @@
 import difflib
 import shlex
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from ..core.names import doubled
 from ..errors import DataError, listed
 from .raw import RawTable, refuse
 
-__all__ = ["Roles", "choose_columns", "clean_name", "closest", "cut", "doubled", "option", "some"]
+__all__ = ["Roles", "choose_columns", "clean_name", "closest", "cut", "option", "some"]
 
 _LONGEST = 60
 _GUESSED = 10  # unknown names for which the closest column is looked up
@@ -35,11 +35,6 @@ def closest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
         folded.setdefault(candidate.casefold(), candidate)
     found = difflib.get_close_matches(name.casefold(), list(folded), n=count, cutoff=0.6)
     return [folded[match] for match in found]
-
-
-def doubled(names: Iterable[str]) -> list[str]:
-    """The names that occur more than once, in alphabetical order."""
-    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def option(flag: str, value: str) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.names import doubled
 from ..core.records.columns import ColumnCard
 from ..errors import DataError, listed
-from .columns import doubled
 
 __all__ = ["CLASSES", "REGRESSION", "Table"]
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.numbers import Array
 from ..errors import LawViolation
 from ..methods.base import Method
 from ..methods.run import Outcome
@@ -16,7 +17,6 @@ from .trials import Moment, Trial, play, trials
 
 __all__ = ["Law", "laws"]
 
-Array = NDArray[np.float64]
 _TOLERANCE = 1e-7  # relative to the direction, or to the smallest gradient where the direction is shorter
 _ROUNDING = 1e-12
 

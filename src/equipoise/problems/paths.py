@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.numbers import Array
 from ..core.tasks import Tasks
 from ..errors import SettingError
 from ..methods.base import Method, Step
@@ -16,7 +17,6 @@ from ..methods.run import run_method
 
 __all__ = ["Path", "Problem", "descend"]
 
-Array = NDArray[np.float64]
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's, as published
 
 

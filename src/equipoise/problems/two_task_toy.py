@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
+from ..core.numbers import Array
 from ..errors import SettingError
 
 __all__ = ["CAGRAD_STARTS", "NASH_STARTS", "TwoTaskToy"]
 
-Array = NDArray[np.float64]
 CAGRAD_STARTS = ((-8.5, 7.5), (-8.5, -5.0), (9.0, 9.0))
 """Starts of Liu et al. (2021), figure 2; both losses as they are."""
 NASH_STARTS = ((-8.5, 7.5), (0.0, 0.0), (9.0, 9.0), (-7.5, -0.5), (9.0, -1.0))

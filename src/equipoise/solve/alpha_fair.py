@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtrs
 
+from ..core.numbers import Array
 from .equilibrate import as_gramian, equilibrate
 from .min_norm import hull_holds_zero
 from .nnls import solve_positive
@@ -20,8 +20,6 @@ _LIMIT = 200
 _CLOSE = 1e-8  # below this residual, a step that does not help was made by rounding
 _FASTEST = 8.0  # an entry shrinks at most by e^-8 a step, or to its square where it is smaller already
 _LARGEST = 300.0  # logarithms beyond which a number counts as this large or small
-
-Array = NDArray[np.float64]
 
 
 def alpha_fair_weights(

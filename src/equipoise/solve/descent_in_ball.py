@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.numbers import Array
 from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .min_norm import hull_holds_zero
@@ -20,8 +20,6 @@ __all__ = ["descent_in_ball"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _PROVEN = 1e-9  # a gap above this tells that gradients without a ridge led the path astray
-
-Array = NDArray[np.float64]
 
 
 def descent_in_ball(gramian: Array, radius: float, *, factor: Array | None = None, checked: bool = False) -> Solution:

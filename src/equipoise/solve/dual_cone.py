@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.numbers import Array
 from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .min_norm import hull_holds_zero
@@ -15,8 +15,6 @@ from .solution import Solution, Status
 from .unsquared import UnitColumns, nonnegative
 
 __all__ = ["project_on_dual_cone"]
-
-Array = NDArray[np.float64]
 
 
 def project_on_dual_cone(

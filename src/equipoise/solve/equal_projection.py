@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.numbers import Array
 from .min_norm import hull_holds_zero
 from .nnls import solve_positive
 from .solution import Solution, Status
@@ -15,8 +15,6 @@ __all__ = ["EqualProjection", "equal_projection"]
 _EPS = float(np.finfo(np.float64).eps)
 _KNOWN = 1e-7  # how much of a direction, or of what it is divided by, rounding may be
 _SHORTEST = 2.0**-24  # of the singular values of unit columns: below, weights are too large to be mixed in float64
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

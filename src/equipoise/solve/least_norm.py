@@ -1,18 +1,16 @@
 """Among weights that give the same direction, those of least Euclidean norm."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtrs
 from scipy.optimize import nnls
 
+from ..core.numbers import Array
 from .nnls import Complementarity
 
 __all__ = ["least_norm_weights"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _KEPT = 1e-12  # how much, of the terms' size, a direction may move when its weights are exchanged
-
-Array = NDArray[np.float64]
 
 
 def least_norm_weights(

@@ -1,8 +1,8 @@
 """The point of least norm in the convex hull of k gradients."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.numbers import Array
 from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .nnls import Complementarity
@@ -13,8 +13,6 @@ __all__ = ["hull_holds_zero", "min_norm_point"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _PARALLEL = 1e-9  # below this pivot, the cosines know single weights to less than seven digits
-
-Array = NDArray[np.float64]
 
 
 def min_norm_point(gramian: Array, *, factor: Array | None = None, checked: bool = False) -> Solution:

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv, dpstrf, dtrtrs
 from scipy.optimize import nnls
 
+from ..core.numbers import Array
+
 __all__ = ["Complementarity", "Pivoted", "solve_positive"]
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -14,7 +16,6 @@ _TOGETHER = 40  # up to this size all right-hand sides are pivoted in one batch
 _ROUNDS = 12  # of the batch; what is open then goes on alone
 _LARGE = 1e5  # a solution with a larger sum was made by rounding in a singular block: solved again by Lawson-Hanson
 
-Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 

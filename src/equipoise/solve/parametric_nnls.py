@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.numbers import Array
 from .nnls import Complementarity, Mask, solve_positive
 
 __all__ = ["Level", "LevelPath"]
@@ -14,7 +14,6 @@ _EPS = float(np.finfo(np.float64).eps)
 _JOINT = 12  # exchanges of support and level together, before the safeguarded search
 _SEARCH = 200
 
-Array = NDArray[np.float64]
 Level = Callable[[Array, Array], float | None]
 """For the line t * first - second of one support: the t that the answer has on it, or None."""
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.numbers import Array
 from .solution import Solution, Status
 
 __all__ = ["Attempt", "first_kept", "known_by_products", "length_at_most"]
@@ -19,8 +19,6 @@ _EPS = float(np.finfo(np.float64).eps)
 _TOLERANCE = 1e-6
 _UNKNOWN = 1e-10  # how much, of the unit gradients' square, rounding may move a square where the gradients are known
 _UNKNOWABLE = 1e-7  # and where nothing but products is: a ridge would move it more
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,8 @@
 """The min-norm point pulled towards the mean gradient."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.numbers import Array
 from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .min_norm import hull_holds_zero, min_norm_point
@@ -12,7 +12,6 @@ from .solution import Solution, Status
 
 __all__ = ["pulled_min_norm"]
 
-Array = NDArray[np.float64]
 
 _EPS = float(np.finfo(np.float64).eps)
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtrs
 
+from ..core.numbers import Array
 from .equilibrate import factor as root
 from .nnls import Mask, Pivoted
 from .parametric_nnls import Level
@@ -28,8 +28,6 @@ _APART = 2.0**-28  # singular values below this make weights too large to be mix
 _NULL = 2.0**-26  # below this singular value, weights may be exchanged
 _SEEN = 1e-4  # the part of a direction that the ridge may hold while the answer counts as the problem's own
 _SEARCH = 100
-
-Array = NDArray[np.float64]
 
 
 class UnitColumns(NamedTuple):

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...core.numbers import Array
 from ...core.records.audit import Condition
 from ...errors import SettingError, TaskError, listed
 from ...linear.geometry.creases import judge_creases
@@ -27,7 +28,6 @@ from ..widths.optima import Shares, in_shares
 
 __all__ = ["conflict_record", "feasible_record", "gap_record", "spectrum_record"]
 
-Array = NDArray[np.float64]
 Record = dict[str, Any]
 DIGITS = 6
 

@@ -1,13 +1,14 @@
 """The published experiment (Hu et al., NeurIPS 2023, section 5): every triple of tasks, at widths 1 and 2."""
 
 import json
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.numbers import Array
+from ...core.progress import Progress
 from ...core.records.studies import EndRecord, RunsRecord, TripleRecord, TriplesRecord
 from ...data import Table
 from ...errors import SettingError, TaskError, listed
@@ -19,9 +20,6 @@ from ..widths.front_sample import weight_sweep
 from ..widths.optima import Shares, in_shares
 
 __all__ = ["reproduce_triples"]
-
-Array = NDArray[np.float64]
-Progress = Callable[[int, int, str], None]
 
 SWEEP = 300
 DIGITS = 6

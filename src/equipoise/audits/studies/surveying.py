@@ -1,7 +1,7 @@
 """The survey: on every table and every 3- and 4-task subset, how often the condition fails, and what is at stake."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.numbers import Array
+from ...core.progress import Progress
 from ...core.records.studies import SurveyRecord, SurveyRow
 from ...errors import DataError, SettingError
 from ...linear import LinearProblem, condition, minimal_mixture, tchebycheff
@@ -20,8 +21,6 @@ from .survey_sets import find_sets
 
 __all__ = ["MOST_SUBSETS", "survey", "survey_problem"]
 
-Array = NDArray[np.float64]
-Progress = Callable[[int, int, str], None]
 Kept = MutableMapping[str, Any]
 Subset = tuple[int, ...]
 

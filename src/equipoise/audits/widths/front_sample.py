@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.numbers import Array
 from ...core.records.audit import FrontPoint
 from ...linear.minmax.fantope import best_mixture
 from ...linear.minmax.problem import MinMax, unit_factor
@@ -18,7 +18,6 @@ from .optima import Shares, WidthSolution
 
 __all__ = ["Budget", "budget_for", "front_points", "weight_sweep"]
 
-Array = NDArray[np.float64]
 
 _DIGITS = 6
 _LEAST_WEIGHT = 1e-4

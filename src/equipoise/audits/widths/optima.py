@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+from ...core.numbers import Array
 from ...linear.optima.best_weights import BestWeights, best_weights
 from ...linear.optima.tchebycheff import TchebycheffPoint, tchebycheff
 from ...linear.optima.weighted_sum import Scalarized, optimum
@@ -17,7 +18,6 @@ from ...linear.problem.linear_problem import LinearProblem
 
 __all__ = ["RESAMPLED", "Effort", "Shares", "Solutions", "WidthSolution", "effort_for", "in_shares"]
 
-Array = NDArray[np.float64]
 
 PROVEN = 1e-6
 """A search that ends this close to a proven lower end has found the optimum."""

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.numbers import Array
 from ...core.records.audit import Rung
 from ...linear.optima.weighted_sum import optimum
 from .optima import PROVEN, Shares, WidthSolution
 
 __all__ = ["build_ladder"]
 
-Array = NDArray[np.float64]
 
 _EXACT = 1e-9
 

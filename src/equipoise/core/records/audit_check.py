@@ -30,7 +30,7 @@ def check_record(record: AuditRecord) -> None:
 
 
 def _of_verdict(verdict: Verdict, k: int) -> Iterator[str]:
-    if not 0 <= verdict.remedy < len(verdict.ladder):
+    if verdict.remedy is not None and not 0 <= verdict.remedy < len(verdict.ladder):
         yield f"remedy: a place in the ladder of {len(verdict.ladder)}, found {verdict.remedy}"
     for place, rung in enumerate(verdict.ladder):
         named = {"losses": rung.losses, "weights": rung.weights, "written_weights": rung.written_weights}

@@ -17,8 +17,9 @@ triples conflict by a margin that one can see (joints 0, 4, 5) and others not at
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...core.numbers import Array
 from ...errors import DataError, SettingError
 from ..raw import Card, RawTable, frame_of
 from ..table import Table
@@ -26,7 +27,6 @@ from .arm_links import GRAVITY, LINKS, Link
 
 __all__ = ["CARD", "WORKING_POSE", "inverse_dynamics", "load_arm", "read_arm", "sample_states"]
 
-Array = NDArray[np.float64]
 
 CARD = Card(
     name="arm",

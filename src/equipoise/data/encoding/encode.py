@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...core.names import doubled
 from ...core.records.columns import ColumnCard, Holds
 from ...errors import DataError, listed
-from ..columns import Roles, choose_columns, clean_name, doubled, some
+from ..columns import Roles, choose_columns, clean_name, some
 from ..raw import RawTable, refuse
 from ..reading import NOTHING_SAID, Reading, checked_reading
 from ..table import Table

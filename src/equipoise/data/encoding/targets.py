@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...core.names import doubled
 from ...errors import listed
 from ..columns import option, some
 from ..raw import RawTable, refuse
@@ -97,9 +98,9 @@ def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
 
     for name in names:
         problems += _add_tasks(out, name, frame[name][out.kept], raw.units.get(name, ""))
-    doubled = sorted({task for task in out.tasks if out.tasks.count(task) > 1})
-    if doubled:
-        problems.append(f"Two tasks would both be called {listed(doubled)}. Rename one of the target columns.")
+    twice = doubled(out.tasks)
+    if twice:
+        problems.append(f"Two tasks would both be called {listed(twice)}. Rename one of the target columns.")
     if not problems and len(out.tasks) < 2:
         problems.append(
             f"Trade-offs need two or more tasks, found one: {listed(out.tasks)}. Name another column: "

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ...core.names import doubled
 from ...errors import DataError, listed
-from ..columns import clean_name, doubled, some
+from ..columns import clean_name, some
 from ..raw import RawTable, refuse
 from .source import LIMIT, Source
 from .text import as_text

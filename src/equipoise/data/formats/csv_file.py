@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...core.names import doubled
 from ...errors import DataError, listed
-from ..columns import clean_name, doubled, some
+from ..columns import clean_name, some
 from ..encoding.prepare import MARKS, MISSING
 from ..raw import RawTable, refuse
 from ..reading import Reading

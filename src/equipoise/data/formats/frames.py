@@ -7,8 +7,9 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
+from ...core.names import doubled
 from ...errors import DataError, listed
-from ..columns import clean_name, doubled, some
+from ..columns import clean_name, some
 from ..raw import RawTable, refuse
 from ..reading import Reading
 from .source import Source

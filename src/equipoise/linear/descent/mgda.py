@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...core.numbers import is_whole
 from ...errors import SettingError
 from ...solve.min_norm import min_norm_point
 from ...solve.solution import Status
@@ -102,7 +103,7 @@ def mgda(
     """
     matrix, width = checked_gramian(gramian), checked_width(width)
     base = checked_vector(unexplained, len(matrix), "unexplained") + np.diag(matrix)
-    if isinstance(steps, bool) or int(steps) != steps or steps < 0:
+    if not is_whole(steps):
         raise SettingError(f"steps must be a whole number from 0; found {steps!r}")
     if not tolerance > 0:
         raise SettingError(f"tolerance must be above 0; found {tolerance!r}")

@@ -22,6 +22,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...core.numbers import is_whole
 from ...errors import SettingError
 from ...solve.min_norm import min_norm_point
 from ...solve.solution import Status
@@ -207,7 +208,7 @@ def run_starts(
 ) -> tuple[UBPath, ...]:
     """`mgda_ub` from several random starts side by side; arguments as there, one path a seed."""
     matrix, width = checked_gramian(gramian), checked_width(width)
-    if isinstance(steps, bool) or int(steps) != steps or steps < 0 or not step_size > 0 or not tolerance > 0:
+    if not is_whole(steps) or not step_size > 0 or not tolerance > 0:
         raise SettingError(f"steps, step_size and tolerance must be positive; found {steps}, {step_size}, {tolerance}")
     rest = checked_rest(unexplained_moments, len(matrix))
     forward, back = factor(matrix)

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from ...core.numbers import Array
 from ...errors import EquipoiseError
 
 __all__ = ["Program", "Vertex"]
 
-Array = NDArray[np.float64]
 
 FEASIBLE = 1e-9
 """Tolerances of the linear programs, in units of the losses' spread."""

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...core.numbers import real_numbers
+from ...core.numbers import Array, real_numbers
 from ...errors import SettingError
 from ..problem.gramian import factor
 
 __all__ = ["Array", "Index", "MinMax", "checked_vector", "unit_factor"]
 
-Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
+from ...core.numbers import is_whole
 from ...errors import SettingError
 from ..minmax.grassmann import LARGEST_POLISH, multipliers
 from ..minmax.multistart import MEETING
@@ -106,7 +107,7 @@ def best_weights(
             f"unexplained must not be negative; found {rest.tolist()}. Pass the losses that no linear model removes"
         )
     unit = np.ones(tasks) if scale is None else checked_vector(scale, tasks, "scale", positive=True)
-    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+    if not is_whole(starts, least=1):
         raise SettingError(f"starts must be a whole number of at least 1; found {starts!r}. Pass for example 24")
     known = tchebycheff(matrix, 1.0 / unit, width, -rest, seed=seed) if single is None else single
     _check_single(known, (rest + np.diag(matrix)) / unit, unit)

@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ...core.numbers import real_numbers
+from ...core.numbers import Array, real_numbers
 from ...errors import SettingError
 from ..problem.gramian import checked_gramian, checked_width, effective_rank, factor
 from ..problem.linear_problem import LinearProblem
 
 __all__ = ["Scalarized", "scalarized", "scalarized_model"]
 
-Array = NDArray[np.float64]
 
 TIE = 1e-8
 """Relative eigengap below which the optimum is called a set."""

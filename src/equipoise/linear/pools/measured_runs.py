@@ -6,8 +6,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...core.numbers import Array, is_whole
 from ...errors import DataError, SettingError
 from ..minmax.mixture_lp import Program
 from .pool_mixture import checked_pool
@@ -15,7 +16,6 @@ from .preference_lp import spread
 
 __all__ = ["RunPoint", "RunsAudit", "audit_runs"]
 
-Array = NDArray[np.float64]
 
 BELOW = 1e-9
 """A pool gap below this share of the ranges is the solver's rounding."""
@@ -129,7 +129,7 @@ def audit_runs(
         >>> found.front, found.unsupported, round(found.points[1].pool_gap, 6), found.points[1].mixture
         (('a', 'b', 'c'), ('b',), 0.1, (('a', 0.5), ('c', 0.5)))
     """
-    if isinstance(resamples, bool) or resamples < 1:
+    if not is_whole(resamples, least=1):
         raise SettingError(f"resamples must be at least 1; found {resamples!r}")
     cube, names, named = _cube(losses, settings, seeds, tasks)
     means = cube.mean(axis=1)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...core.numbers import Array
 from ...errors import DataError, TaskError, listed
 from .pool_optimum import Best, best_of
 from .preference_lp import MET, Demand, demand_of
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ...core.tasks import Preference
 
 __all__ = ["PoolMixture", "checked_pool", "mixture"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

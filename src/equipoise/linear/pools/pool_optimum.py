@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core.numbers import Array
 from ...errors import EquipoiseError
 from ..minmax.mixture_lp import Program, Vertex
-from .preference_lp import Array, Demand, spread
+from .preference_lp import Demand, spread
 
 __all__ = ["Best", "best_of"]
 

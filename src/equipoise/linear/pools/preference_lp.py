@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.numbers import Array
 from ...errors import PreferenceError, TaskError, listed
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Demand", "demand_of", "per_task", "spread"]
 
-Array = NDArray[np.float64]
 
 MET = 1e-8
 """A limit missed by less than this share of its task's range in the pool counts as met."""

@@ -3,15 +3,15 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...core.names import doubled
+from ...core.numbers import Array
 from ...errors import TaskError, listed
 from .data_warnings import notes
 from .gramian import effective_rank
 
 __all__ = ["fields_of", "task_names"]
 
-Array = NDArray[np.float64]
 
 _ABSENT = 1e-20
 """Share of a target below which what is explained of it is rounding."""
@@ -33,9 +33,9 @@ def task_names(tasks: Any, Y: Array) -> tuple[str, ...]:
     names = tuple(str(task) for task in tasks) if tasks is not None else tuple(f"task{i}" for i in range(count))
     if len(names) != count:
         raise TaskError(f"Y has {count} columns, tasks names {len(names)}: {listed(names)}")
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise TaskError(f"task names must differ; doubled: {listed(doubled)}")
+    twice = doubled(names)
+    if twice:
+        raise TaskError(f"task names must differ; doubled: {listed(twice)}")
     if count < 2:
         raise TaskError(f"a trade-off needs at least two tasks; found one: {listed(names)}")
     return names

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...core.numbers import real_numbers
+from ...core.numbers import is_whole, real_numbers
 from ...errors import GramianError, SettingError
 
 __all__ = ["RANK_TOLERANCE", "checked_gramian", "checked_width", "correlations", "effective_rank", "factor"]
@@ -75,7 +75,7 @@ def checked_width(width: Any) -> int:
         >>> checked_width(2)
         2
     """
-    if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
+    if not is_whole(width, least=1):
         raise SettingError(f"width must be a whole number of at least 1; found {width!r}. Pass for example width=1")
     return int(width)
 

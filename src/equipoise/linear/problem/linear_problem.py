@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...core.numbers import Array
 from ...errors import SettingError
 from .gramian import checked_width
 from .moments import fields_of_moments
 from .rows import fields_of_rows
 
 __all__ = ["LinearProblem"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, init=False)

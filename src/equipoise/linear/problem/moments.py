@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...core.numbers import Array
 from ...errors import DataError, listed
 from .fields import fields_of, task_names
 
 __all__ = ["fields_of_moments"]
 
-Array = NDArray[np.float64]
 
 CONSTANT = 1e-24
 """Variance below this share of the squared mean is the rounding of a constant."""

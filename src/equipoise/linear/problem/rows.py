@@ -5,15 +5,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ...core.numbers import real_numbers
+from ...core.numbers import Array, real_numbers
 from ...errors import DataError, TaskError, listed
 from .fields import fields_of, task_names
 
 __all__ = ["fields_of_rows"]
 
-Array = NDArray[np.float64]
 
 _NORMAL_EQUATIONS_UP_TO = 1e8
 """Condition number of the inputs' second moments above which the predictions are computed from X itself."""

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...core.numbers import Array
 from ...errors import DataError
 from .linear_problem import LinearProblem
 
 __all__ = ["SecondMoments"]
 
-Array = NDArray[np.float64]
 
 BLOCK = 2**17
 """Numbers worked on at a time (1 MiB): they stay in the cache between the shift, the sums and the product."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
-from ...core.numbers import real_numbers
+from ...core.numbers import Array, real_numbers
 from ...errors import EquipoiseError, SettingError
 from ..optima.minimal_mixture import ahead_of, mixture_ahead
 from ..optima.weighted_sum import optimum
@@ -15,7 +15,6 @@ from ..problem.gramian import checked_gramian, checked_width, correlations
 
 __all__ = ["Reach", "SupportPool", "reach", "reach_with"]
 
-Array = NDArray[np.float64]
 ReachStatus = Literal["reachable", "unreachable", "undetermined", "outside"]
 
 _GAP = 0.1

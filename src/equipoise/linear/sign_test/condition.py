@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from numbers import Real
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...core.names import doubled
+from ...core.numbers import Array
 from ...core.records.audit import Condition
 from ...errors import SettingError, TaskError, listed
 from ..problem.gramian import RANK_TOLERANCE, checked_gramian, checked_width, correlations
@@ -13,7 +15,6 @@ from .signed_graph import colouring, conflict_margin, shortest_conflict
 
 __all__ = ["condition"]
 
-Array = NDArray[np.float64]
 
 _ZERO_CORRELATION = 1e-12
 """A correlation below this is the rounding of a product over rows."""
@@ -108,9 +109,9 @@ def _names(tasks: Sequence[str] | None, count: int) -> tuple[str, ...]:
     names = tuple(str(task) for task in tasks)
     if len(names) != count:
         raise TaskError(f"the Gramian has {count} tasks, tasks names {len(names)}: {listed(names)}. Name each once")
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise TaskError(f"task names must differ; doubled: {listed(doubled)}. Name each task once")
+    twice = doubled(names)
+    if twice:
+        raise TaskError(f"task names must differ; doubled: {listed(twice)}. Name each task once")
     return names
 
 

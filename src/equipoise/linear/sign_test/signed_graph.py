@@ -8,9 +8,10 @@ O(k^2) a start.
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.numbers import Array
+
 __all__ = ["colouring", "conflict_margin", "shortest_conflict"]
 
-Array = NDArray[np.float64]
 Signs = NDArray[np.int64]
 
 _ROUNDING = 1e-12

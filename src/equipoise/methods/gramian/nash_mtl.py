@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...core.numbers import is_whole
 from ...errors import SettingError
 from ...solve import Status
 from ...solve.alpha_fair import alpha_fair_weights
@@ -65,7 +66,7 @@ class NashMTL(GramianMethod):
     def __post_init__(self) -> None:
         if self.max_norm is not None and not 0 < self.max_norm < float("inf"):
             raise SettingError(f"`max_norm` must be positive and finite, or None for no clip; got {self.max_norm}.")
-        if not isinstance(self.every, int) or isinstance(self.every, bool) or self.every < 1:
+        if not is_whole(self.every, least=1):
             raise SettingError(f"`every` must be a whole number of steps, at least 1; got {self.every!r}.")
 
     @property

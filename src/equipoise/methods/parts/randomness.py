@@ -7,6 +7,7 @@ read nor moved.
 import numpy as np
 import torch
 
+from ...core.numbers import is_whole
 from ...errors import SettingError
 from ..base import State, StateTensor
 
@@ -36,5 +37,5 @@ def generator_of(state: State) -> tuple[np.random.Generator, State]:
 
 def refuse_seed(seed: int) -> None:
     """Raises `SettingError` unless the seed is a whole number from 0 to 2^63 - 1."""
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+    if not is_whole(seed) or seed >= 2**63:
         raise SettingError(f"`seed` must be a whole number from 0 to 2^63 - 1; got {seed!r}.")
