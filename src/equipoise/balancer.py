@@ -303,7 +303,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
             mine = [(self.trained[name], slope.to(self.trained[name]) * balanced.factor) for name, slope in slopes]
             handout = [*handout, *mine]
         scalar = hand_over(value, handout, stack, self.method)
-        if self.method.needs == "gramian" and scalar.grad_fn is not None:
+        if self.method.needs != "losses" and scalar.grad_fn is not None:
             self.tools.recipes.watch.note(scalar.grad_fn)
         self.take_over(balanced, time.perf_counter() - began)
         return scalar

@@ -273,3 +273,30 @@ def test_memory_limits_are_kept():
         stepped(balancer, model, x, y)
     assert balancer.plan.engine == "streaming"
     assert used(balancer)[0] == 0
+
+
+@pytest.mark.parametrize("method", [eq.MGDA(), eq.MGDAUB()], ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize("kinds", [("linear",), ("wide", "linear")], ids=str)
+def test_weights_from_the_features_go_straight_for_any_trunk(kinds, method):
+    model = Many(4, kinds).float()
+    x, y = batch(4, dtype=torch.float32)
+    mode = {} if isinstance(method, eq.MGDAUB) else {"gradients": eq.Features()}
+    found = []
+    for written in (0, 1000):
+        balancer = eq.Balancer(method, model=model, **mode)
+        balancer.tools.recipes.written = written
+        for _ in range(3):
+            stepped(balancer, model, x, y)
+        found.append((balancer.last.gramian, gradients(model), balancer.plan))
+        assert balancer.tools.recipes.used == (2 if written == 0 else 0)
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-6, atol=1e-12)
+    close(found[0][1], found[1][1], 1e-6)
+    assert found[0][2] == found[1][2]
+    balancer = eq.Balancer(method, model=model, **mode)
+    for _ in range(2):
+        stepped(balancer, model, x, y)
+    hooked = model.features(x)
+    hooked.register_hook(lambda gradient: gradient * 0.5)
+    balancer(model.losses(hooked, y), features=hooked).backward()
+    assert balancer.tools.recipes.used == 1
+    torch.testing.assert_close(balancer.last.gramian, found[1][0] / 4, rtol=1e-6, atol=1e-12)

@@ -37,6 +37,15 @@ class HookWatch:
         """
         self.handles, self.youngest = RemovableHandle.next_id, youngest._sequence_nr()  # type: ignore[union-attr]
 
+    @property
+    def quiet(self) -> bool:
+        """Whether no hook was registered since."""
+        return bool(self.handles == RemovableHandle.next_id)
+
+    def excuse(self) -> None:
+        """Hooks that were registered since `quiet` was asked are ours, and gone."""
+        self.handles = RemovableHandle.next_id
+
 
 @dataclass(frozen=True, eq=False)
 class Signature:

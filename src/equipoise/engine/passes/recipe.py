@@ -143,8 +143,8 @@ class Recipes:
 
     @property
     def wanted(self) -> bool:
-        """Whether one more may be written."""
-        return self.written <= _KEPT + self.used
+        """Whether one more may be written: no hook may be waiting, and those before were of use."""
+        return self.watch.quiet and self.written <= _KEPT + self.used
 
     def keep(self, recipe: Recipe, outputs: Sequence[Tensor], tasks: tuple[int, ...]) -> Prepared | None:
         """Takes in a recipe, for this step and later ones.
@@ -157,6 +157,7 @@ class Recipes:
         Returns:
             None where the step has to go the long way: a hook may be waiting, or tensors are kept through hooks.
         """
+        self.watch.excuse()  # `wanted` was asked before; reading hooks means to register one
         nodes = recipe.signature.nodes(outputs, self.watch)
         if nodes is None:
             return None

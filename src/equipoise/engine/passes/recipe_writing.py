@@ -9,12 +9,14 @@ from torch.autograd.graph import GradientEdge, Node
 
 from ..cost.plan import LayerPlan, Plan, predict_sequential
 from ..graph.autograd_graph import Graph, is_accumulator, shape_at
+from ..graph.head_inputs import find_entrances
 from ..graph.linear_layers import obstacle_to_reading
 from ..graph.ownership import Ownership
 from ..graph.signature import Signature
+from ..graph.trunk_and_heads import split
 from .recipe import Recipe
 
-__all__ = ["write_recipe"]
+__all__ = ["write_feature_recipe", "write_recipe"]
 
 _FEW = 1 << 18  # numbers: for so few, every single operation costs more than its arithmetic
 _SEQUENTIAL = ("sequential", "no features given")
@@ -88,6 +90,43 @@ def write_recipe(
         ownership.version,
         None if cut is None else (place[cut.node], cut.output_nr),
         [place[node] for node in entrances],
+    )
+
+
+def write_feature_recipe(
+    losses: Sequence[Tensor], features: Sequence[Tensor], graph: Graph, ownership: Ownership, plan: Plan
+) -> Recipe | None:
+    """How a step goes whose gradients end at the features, for a trunk of any size.
+
+    Args:
+        losses: Of the present tasks.
+        features: Tensors between trunk and heads.
+        graph: Of the losses.
+        ownership: Has met all leaves.
+        plan: Of the step.
+
+    Returns:
+        None where heads are not differentiated in one call, or take up the features more than once.
+    """
+    parts = split(losses, features, graph, ownership)
+    if parts.obstacle or len(features) != 1 or not all(map(ownership.is_parameter, graph.leaves.values())):
+        return None
+    entrances = find_entrances(graph, parts.heads, features) or []
+    signature = Signature.of([*losses, *features], graph, (), ())
+    kinds = {(leaf.dtype, leaf.layout) for leaf in graph.leaves.values()}
+    if sorted(entrance.head for entrance in entrances) != list(range(len(losses))) or signature is None:
+        return None
+    if any(entrance.rows is not None for entrance in entrances) or kinds != {(torch.float32, torch.strided)}:
+        return None
+    place = {node: number for number, node in enumerate(graph.nodes)}
+    at = {key: place[node] for key, node in graph.accumulators.items()}
+    return Recipe(
+        signature,
+        [at[key] for key in parts.trunk.leaves if key in at],
+        [(at[key], (row,)) for row, head in enumerate(parts.heads) for key in head.leaves],
+        plan,
+        ownership.version,
+        entrances=[place[entrance.node] for entrance in sorted(entrances, key=lambda entrance: entrance.head)],
     )
 
 

@@ -1,6 +1,5 @@
 """The gradients of a step, in the way that was asked for."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,7 +14,6 @@ from ..blocks.task_gradients import Gradients, nonfinite_heads
 from ..cost.memory import flat_copies, refuse_above
 from ..graph.autograd_graph import read_graph
 from ..graph.inspection import hold_statistics, inspect_graph, refuse_unreached
-from ..passes.recipe_writing import write_recipe
 from .features import Features
 from .mode import Mode, Request, Tools
 
@@ -70,11 +68,10 @@ def gradients_of(
     """
     mode: Mode = Features() if method.needs == "features" else settings.gradients
     keep, recipes = keep or settings.mode == "recompute", tools.recipes
-    small = mode.straight and method.needs == "gramian" and not jacobian
-    known = recipes.find(losses, features, tasks.present) if small else None
+    straight = mode.straight and method.needs != "jacobian" and not jacobian
+    known = recipes.find(losses, features, tasks.present) if straight else None
     if known is not None:
-        recipe, nodes = known
-        return recipe.run(losses, nodes, keep)
+        return mode.follow(known[0], losses, known[1], features, keep=keep)
     hold_statistics(tools.model)
     graph = read_graph(losses)
     if features:
@@ -89,16 +86,15 @@ def gradients_of(
         method, losses, tasks, graph, tools, features, keep, jacobian or isinstance(method, JacobianMethod),
         settings.memory_limit, settings.mode == "recompute",
     )  # fmt: skip
-    if request.jacobian or not mode.straight:  # exact products look for room themselves
+    if request.jacobian or not mode.looks_for_room:
         _refuse_what_does_not_fit(mode, request)
-    if small and not facts.half and recipes.wanted:
+    if straight and not facts.half and recipes.wanted:
         request.leaves()
-        written = write_recipe(losses, features, tasks.present, graph, tools.ownership)
-        if written is not None and (written.plan.memory or 0) <= (settings.memory_limit or math.inf):
-            known = recipes.keep(written, [*losses, *features], tasks.present)
-            if known is not None:
-                request.announced(written.plan)
-                return written.run(losses, known[1], keep)
+        written = mode.write(request)
+        known = None if written is None else recipes.keep(written, [*losses, *features], tasks.present)
+        if known is not None:
+            request.announced(known[0].plan)
+            return mode.follow(known[0], losses, known[1], features, keep=keep)
     power = power if facts.half else 0
     while True:
         if power:

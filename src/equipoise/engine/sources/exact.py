@@ -39,6 +39,7 @@ class Exact(Mode):
     accumulates: ClassVar[str] = "gradients"
     single: ClassVar[bool] = False
     straight: ClassVar[bool] = True
+    looks_for_room: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.products not in ("certified", "float64"):

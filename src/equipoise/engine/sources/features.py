@@ -4,13 +4,15 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
 from ...errors import EquipoiseWarning, SettingError
 from ..blocks.dense import Jacobian
-from ..blocks.factored import FactoredRows
+from ..blocks.factored import FactoredRows, Factors
 from ..blocks.products import can_be_trusted
 from ..blocks.task_gradients import Gradients, Handout
 from ..cost.plan import Plan
@@ -18,9 +20,15 @@ from ..cost.sizes import size_of
 from ..graph.autograd_graph import tensor_hooks_off
 from ..graph.ownership import Ownership
 from ..passes.heads import feature_gradients
+from ..passes.recipe import Recipe
+from ..passes.recipe_writing import write_feature_recipe
 from .mode import Mode, Request
 
 __all__ = ["FeatureRows", "Features"]
+
+
+_APPROXIMATE = "APPROXIMATION: weights from the gradients at the features, an upper bound"
+_DEFINED = "the method is defined on gradients at the features"
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class Features(Mode):
         False
     """
 
+    straight: ClassVar[bool] = True
+
     def estimate(self, k: int, leaves: Sequence[Tensor], ownership: Ownership, features: Sequence[Tensor] = ()) -> int:
         """Every feature k times, every gradient once."""
         return k * size_of(features) + size_of(leaves)
@@ -59,10 +69,28 @@ class Features(Mode):
         """Heads once each, and one pass of the mixture through the trunk."""
         leaves = request.leaves()
         memory = self.estimate(len(request.losses), leaves, request.tools.ownership, request.features)
-        reason = "APPROXIMATION: weights from the gradients at the features, an upper bound"
-        if request.method.needs == "features":
-            reason = "the method is defined on gradients at the features"
+        reason = _DEFINED if request.method.needs == "features" else _APPROXIMATE
         return Plan("features", reason, 1, 1.0, memory - size_of(leaves))
+
+    def write(self, request: Request) -> Recipe | None:
+        """Heads in one call; the trunk may be of any size."""
+        if not request.features:
+            return None
+        ownership, plan = request.tools.ownership, self.plan(request)
+        return write_feature_recipe(request.losses, request.features, request.graph, ownership, plan)
+
+    def follow(
+        self, recipe: Recipe, losses: Sequence[Tensor], nodes: Sequence[Node], features: Sequence[Tensor], *, keep: bool
+    ) -> Gradients:
+        """Gradients at the features, from one call."""
+        columns, factors, own = recipe.heads(losses, nodes)
+        owner = torch.tensor([row for row, column in enumerate(columns) for _ in range(column.shape[1])])
+        sent = Factors(torch.cat(columns, dim=1), torch.cat([factor.T for factor in factors]), owner)
+        trunk = [nodes[place].variable for place in recipe.shared]  # type: ignore[attr-defined]
+        at = FactoredRows(features, [sent], len(losses))
+        rows = FeatureRows(features, at, trunk, keep, warns=recipe.plan.reason == _APPROXIMATE)
+        reached = [*trunk, *[leaf for leaf, _ in own]]
+        return Gradients([rows], own, recipe.plan, len(losses), by_pass=True, reached=reached)
 
     def compute(self, request: Request) -> Gradients:
         """Gradients at the features, per sample.
@@ -81,7 +109,7 @@ class Features(Mode):
         )
         trunk = [leaf for leaf in behind if ownership.is_parameter(leaf)]
         inputs = [leaf for leaf in behind if not ownership.is_parameter(leaf)]
-        rows = FeatureRows(features, at, trunk, request.keep, warns=request.method.needs != "features")
+        rows = FeatureRows(features, at, trunk, request.keep, warns=plan.reason == _APPROXIMATE)
         reached = [*behind, *(leaf for leaf, _ in own)]
         later = (lambda weights, numbers: rows.only(numbers).mixture_at(inputs, weights)) if inputs else None
         return Gradients([rows], own, plan, len(request.losses), by_pass=True, reached=reached, at_inputs=later)

@@ -3,12 +3,14 @@
 A new way is one file here, with a subclass of `Mode`, and one line in `engine.modes`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from ...core.tasks import Tasks
 from ...methods.base import GramianMethod, JacobianMethod, LossMethod, Method, Step
@@ -19,7 +21,8 @@ from ..cost.plan import Plan
 from ..engine_state import Reused
 from ..graph.autograd_graph import Graph
 from ..graph.ownership import Ownership
-from ..passes.recipe import Recipes
+from ..passes.recipe import Recipe, Recipes
+from ..passes.recipe_writing import write_recipe
 
 __all__ = ["Mode", "Request", "Tools", "refuse_mode"]
 
@@ -120,7 +123,8 @@ class Mode(ABC):
     Attributes:
         accumulates: Whether gradients of micro-batches can be added up. ``"gradients"``: as they are; ``"sketches"``:
             for weights only, and the losses' graphs are kept; "" if not.
-        straight: Whether it computes exact gradients, so that steps of small models go by `Recipes`.
+        straight: Whether steps that are known may go straight, by `write` and `follow`.
+        looks_for_room: Whether it finds a way that fits into the memory there is.
         remembers: Whether weights of one step serve in later ones (`remember`, `recall`).
         single: Whether one set of weights is all that it gives, so that groups of parameters cannot have their own.
     """
@@ -128,6 +132,7 @@ class Mode(ABC):
     accumulates: ClassVar[str] = ""
     single: ClassVar[bool] = True
     straight: ClassVar[bool] = False
+    looks_for_room: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
 
     @property
@@ -150,6 +155,27 @@ class Mode(ABC):
     @abstractmethod
     def compute(self, request: Request) -> Gradients:
         """The gradients of a step, or what stands for them."""
+
+    def write(self, request: Request) -> Recipe | None:
+        """How a step like this one goes straight; None where it cannot."""
+        tasks, ownership = request.tasks.present, request.tools.ownership
+        recipe = write_recipe(request.losses, request.features, tasks, request.graph, ownership)
+        return None if recipe is None or (recipe.plan.memory or 0) > (request.limit or math.inf) else recipe
+
+    def follow(
+        self, recipe: Recipe, losses: Sequence[Tensor], nodes: Sequence[Node], features: Sequence[Tensor], *, keep: bool
+    ) -> Gradients:
+        """The gradients of a step that goes straight.
+
+        Args:
+            recipe: As `write` gave it.
+            losses: Of the present tasks.
+            nodes: Of their graph.
+            features: Tensors between trunk and heads, or none.
+            keep: Whether the graph is needed afterwards.
+        """
+        del features
+        return recipe.run(losses, nodes, keep)
 
     def plan(self, request: Request) -> Plan:
         """What a step will cost, before its passes; exact engines make their plan as they go."""

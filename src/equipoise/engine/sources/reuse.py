@@ -46,6 +46,7 @@ class Every(Mode):
 
     n: int
     straight: ClassVar[bool] = True
+    looks_for_room: ClassVar[bool] = True
     remembers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
