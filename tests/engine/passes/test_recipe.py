@@ -289,7 +289,8 @@ def test_weights_from_the_features_go_straight_for_any_trunk(kinds, method):
             stepped(balancer, model, x, y)
         found.append((balancer.last.gramian, gradients(model), balancer.plan))
         assert balancer.tools.recipes.used == (2 if written == 0 else 0)
-    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-6, atol=1e-12)
+    size = float(found[1][0].max())  # entries that cancel are known to rounding of this
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-6, atol=1e-6 * size)
     close(found[0][1], found[1][1], 1e-6)
     assert found[0][2] == found[1][2]
     balancer = eq.Balancer(method, model=model, **mode)
@@ -299,4 +300,4 @@ def test_weights_from_the_features_go_straight_for_any_trunk(kinds, method):
     hooked.register_hook(lambda gradient: gradient * 0.5)
     balancer(model.losses(hooked, y), features=hooked).backward()
     assert balancer.tools.recipes.used == 1
-    torch.testing.assert_close(balancer.last.gramian, found[1][0] / 4, rtol=1e-6, atol=1e-12)
+    torch.testing.assert_close(balancer.last.gramian, found[1][0] / 4, rtol=1e-6, atol=1e-6 * size)
