@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...core.losses import are_alike
 from ...errors import NonFiniteError
-from ..graph.autograd_graph import tensor_hooks_off
+from ..graph.hooks import tensor_hooks_off
 from .task_gradients import Handout
 
 __all__ = [

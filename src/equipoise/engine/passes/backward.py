@@ -11,6 +11,7 @@ from torch.autograd.graph import GradientEdge, Node
 
 from ..blocks.ghost import LinearRows
 from ..graph.autograd_graph import Graph, is_accumulator
+from ..graph.hooks import ours
 from ..graph.linear_layers import LinearSite
 
 __all__ = ["Passes", "Source", "arriving", "run_passes", "takes_batches"]
@@ -155,7 +156,7 @@ def arriving(nodes: Sequence[Node]) -> Iterator[dict[int, Tensor]]:
             if gradients[0] is not None:
                 seen[number] = gradients[0]
 
-        handles.append(node.register_prehook(note))
+        handles.append(ours(node.register_prehook, note))
     try:
         yield seen
     finally:

@@ -11,8 +11,9 @@ from ..blocks.joint_rows import JointRows
 from ..blocks.low_rank import MixedRows, find_dependence
 from ..blocks.task_gradients import Gradients, Own, Part
 from ..cost.plan import LayerPlan, Plan, choose_sites, memory_limit, predict, predict_sequential
-from ..graph.autograd_graph import Graph, has_hooks, read_graph, tensor_hooks_off
+from ..graph.autograd_graph import Graph, read_graph
 from ..graph.head_inputs import Head
+from ..graph.hooks import has_hooks, tensor_hooks_off
 from ..graph.linear_layers import LinearSite
 from ..graph.ownership import Ownership
 from ..graph.rowwise import RowwiseTrunk, read_rowwise

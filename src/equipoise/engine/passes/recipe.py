@@ -16,8 +16,9 @@ from torch.autograd.graph import GradientEdge, Node, _engine_run_backward
 
 from ..blocks.task_gradients import Gradients, Own, StackedRows
 from ..cost.plan import Plan
+from ..graph.hooks import HookWatch
 from ..graph.ownership import Ownership
-from ..graph.signature import HookWatch, Signature
+from ..graph.signature import Signature
 
 __all__ = ["Prepared", "Recipe", "Recipes"]
 
@@ -157,7 +158,6 @@ class Recipes:
         Returns:
             None where the step has to go the long way: a hook may be waiting, or tensors are kept through hooks.
         """
-        self.watch.excuse()  # `wanted` was asked before; reading hooks means to register one
         nodes = recipe.signature.nodes(outputs, self.watch)
         if nodes is None:
             return None

@@ -17,6 +17,7 @@ from torch.autograd.graph import GradientEdge
 from ...errors import SettingError
 from ..blocks.task_gradients import Own
 from ..graph.autograd_graph import Graph
+from ..graph.hooks import ours
 from ..graph.linear_layers import LinearSite
 from ..graph.ownership import Ownership
 from ..graph.segments import Stretch, cut_into_stretches
@@ -208,7 +209,7 @@ def _hooks_at(sources: Sequence[Source]) -> Iterator[list[str]]:
     def note(gradients: tuple[Tensor | None, ...]) -> None:
         changed.extend("hook" for gradient in gradients if gradient is not None and gradient.data_ptr() not in sent)
 
-    handles = [node.register_prehook(note) for node in nodes]
+    handles = [ours(node.register_prehook, note) for node in nodes]
     try:
         yield changed
     finally:

@@ -17,7 +17,7 @@ from ..blocks.products import can_be_trusted
 from ..blocks.task_gradients import Gradients, Handout
 from ..cost.plan import Plan
 from ..cost.sizes import size_of
-from ..graph.autograd_graph import tensor_hooks_off
+from ..graph.hooks import tensor_hooks_off
 from ..graph.ownership import Ownership
 from ..passes.heads import feature_gradients
 from ..passes.recipe import Recipe

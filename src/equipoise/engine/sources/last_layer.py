@@ -12,7 +12,7 @@ from ..blocks.handout import mixture_at
 from ..blocks.task_gradients import Gradients, Handout, Own
 from ..cost.plan import Plan, predict_sequential
 from ..cost.sizes import size_of
-from ..graph.autograd_graph import tensor_hooks_off
+from ..graph.hooks import tensor_hooks_off
 from ..graph.ownership import Ownership
 from .mode import Mode, Request
 

@@ -12,7 +12,7 @@ from ...errors import SettingError
 from ..blocks.task_gradients import Gradients, Own
 from ..cost.plan import Plan, predict_sequential
 from ..cost.sizes import size_of
-from ..graph.autograd_graph import tensor_hooks_off
+from ..graph.hooks import tensor_hooks_off
 from ..graph.ownership import Ownership
 from ..reals import real_count, reals
 from .mode import Mode, Request

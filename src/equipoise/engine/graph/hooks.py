@@ -1,0 +1,90 @@
+"""Hooks: the user's, seen and kept from firing in our passes, and our own."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node
+from torch.utils.hooks import RemovableHandle
+
+from .undo import taken_back
+
+__all__ = ["HookWatch", "has_hooks", "ours", "tensor_hooks_off"]
+
+_OURS = [0]  # handles that were given out to us
+
+
+def ours(register: Callable[[Any], Any], hook: Callable[..., Any]) -> Any:
+    """Registers a hook of our own, and gives its handle."""
+    _OURS[0] += 1
+    return register(hook)
+
+
+class HookWatch:
+    """Tells whether a hook was registered anywhere since a step ended, by anybody but us.
+
+    PyTorch does not show the hooks on an activation's node, but it counts every handle that it gives out. Where the
+    count has not moved and every node is younger than the last step, no node can hold a hook.
+    """
+
+    def __init__(self) -> None:
+        with torch.enable_grad():
+            self.note(torch.zeros((), requires_grad=True).clone().grad_fn)
+
+    def note(self, youngest: Node | None) -> None:
+        """Marks the end of a step.
+
+        Args:
+            youngest: The node that was made last: PyTorch numbers them.
+        """
+        self.handles, self.youngest = RemovableHandle.next_id - _OURS[0], youngest._sequence_nr()  # type: ignore[union-attr]
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no hook was registered since."""
+        return bool(self.handles == RemovableHandle.next_id - _OURS[0])
+
+
+def has_hooks(node: Node, *, before: bool = True) -> bool:
+    """Whether a user's hook acts on what a node is given or gives: `Node.register_hook`, modules' backward hooks.
+
+    Args:
+        node: Any but a leaf's.
+        before: Whether hooks on what it is given count (`register_prehook`), or only those on what it gives.
+    """
+    for register in (node.register_hook, node.register_prehook) if before else (node.register_hook,):
+        handle = ours(register, _nothing)  # torch shows the hooks of a node to a new hook only
+        known = handle.hooks_dict_ref()
+        count = 0 if known is None else len(known)
+        handle.remove()
+        if count > 1:
+            return True
+    return False
+
+
+def _nothing(*_: object) -> None:
+    """A hook that leaves everything as it is."""
+
+
+@contextmanager
+def tensor_hooks_off(parameters: Iterable[Tensor]) -> Iterator[None]:
+    """Keeps tensor hooks of parameters from firing in the per-task passes.
+
+    A hook sees a parameter's gradient once per backward of the user; without this it would fire once a task as well,
+    and act twice on the injected gradient. The per-task gradients are thus those before hooks.
+    """
+    stored: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+
+    def put_back() -> None:
+        for hooks, kept in stored:
+            hooks.update(kept)
+
+    with taken_back(put_back):
+        for parameter in parameters:
+            hooks = parameter._backward_hooks  # torch offers no public way to pause a hook
+            if hooks:
+                stored.append((hooks, dict(hooks)))
+                hooks.clear()
+        yield
