@@ -39,6 +39,8 @@ class Recipe:
             pass through everything.
         entrances: For each task the product by which its head takes up that tensor; none where heads are taken one by
             one.
+        linear: Whether each head is that product alone, with its weight and perhaps a bias: `own` then lists the
+            weights, and the biases behind them.
     """
 
     signature: Signature
@@ -48,6 +50,7 @@ class Recipe:
     version: int
     cut: tuple[int, int] | None = None
     entrances: Sequence[int] = ()
+    linear: bool = False
 
     def run(self, losses: Sequence[Tensor], nodes: Sequence[Any], keep: bool) -> Gradients:
         """The gradients of a step.
@@ -85,13 +88,20 @@ class Recipe:
         places = [nodes[place] for place in self.entrances]
         factors = [node._saved_mat2.detach() for node in places]
         leaves = [nodes[place].variable for place, _ in self.own]
-        found = _grad(losses, [*leaves, *[GradientEdge(node, 0) for node in places]], True)
+        edges = [GradientEdge(node, 0) for node in places]
+        found = _grad(losses, edges if self.linear else [*leaves, *edges], True)
+        columns = found[-len(edges) :]
+        if self.linear:
+            sent = torch.stack(columns)
+            found = list((sent.mT @ places[0]._saved_mat1.detach()).unbind())
+            if len(leaves) > len(edges):
+                found += sent.sum(dim=1).unbind()
         own: Own = [
             (leaf, [(rows[0], block)])
             for leaf, (_, rows), block in zip(leaves, self.own, found, strict=False)
             if block is not None
         ]
-        return found[len(leaves) :], factors, own
+        return columns, factors, own
 
     def _one_by_one(
         self, losses: Sequence[Tensor], nodes: Sequence[Any], goals: Sequence[Any], keep: bool

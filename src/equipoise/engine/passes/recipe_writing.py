@@ -79,6 +79,7 @@ def write_recipe(
     signature = Signature.of([*losses, *features], graph, () if cut is None else (cut.node,), inputs)
     if signature is None:
         return None
+    own, linear = _heads_alone(graph, entrances, own)
     names, bytes_kept = tuple(map(ownership.name, shared)), k * size * shared[0].element_size()
     layer = LayerPlan("direct", names, "a small model", bytes_kept)
     engine, reason = ("two-phase", "every shared parameter lies behind the features") if features else _SEQUENTIAL
@@ -90,6 +91,7 @@ def write_recipe(
         ownership.version,
         None if cut is None else (place[cut.node], cut.output_nr),
         [place[node] for node in entrances],
+        linear,
     )
 
 
@@ -120,14 +122,11 @@ def write_feature_recipe(
         return None
     place = {node: number for number, node in enumerate(graph.nodes)}
     at = {key: place[node] for key, node in graph.accumulators.items()}
-    return Recipe(
-        signature,
-        [at[key] for key in parts.trunk.leaves if key in at],
-        [(at[key], (row,)) for row, head in enumerate(parts.heads) for key in head.leaves],
-        plan,
-        ownership.version,
-        entrances=[place[entrance.node] for entrance in sorted(entrances, key=lambda entrance: entrance.head)],
-    )
+    products = [entrance.node for entrance in sorted(entrances, key=lambda entrance: entrance.head)]
+    own = [(at[key], [row]) for row, head in enumerate(parts.heads) for key in head.leaves]
+    own, linear = _heads_alone(graph, products, own)
+    shared = [at[key] for key in parts.trunk.leaves if key in at]
+    return Recipe(signature, shared, own, plan, ownership.version, None, [place[node] for node in products], linear)
 
 
 def _cut(graph: Graph, masks: dict[Node, int], k: int) -> GradientEdge | None:
@@ -163,6 +162,27 @@ def _entrances(graph: Graph, masks: dict[Node, int], cut: GradientEdge, k: int) 
             return []
         found[masks[node].bit_length() - 1] = node
     return [found[row] for row in range(k)] if len(found) == len(users) == k else []
+
+
+def _heads_alone(
+    graph: Graph, products: Sequence[Node], own: list[tuple[int, list[int]]]
+) -> tuple[list[tuple[int, list[int]]], bool]:
+    """Whether every head is a linear layer of one width and nothing else; then weights first, and biases behind."""
+    place = {node: number for number, node in enumerate(graph.nodes)}
+    weights, biases, widths = list[int](), list[int](), set[object]()
+    for node in products:
+        *before, weight = [parent for parent, _ in graph.below[node]]
+        turned = None if weight is None or weight.name() != "TBackward0" else graph.below[weight][0][0]
+        bias = before[0] if len(before) == 2 else None
+        leaf, shift = getattr(turned, "variable", None), getattr(bias, "variable", None)
+        if turned is None or leaf is None or (bias is not None and (shift is None or shift.shape != leaf.shape[:1])):
+            return own, False
+        weights.append(place[turned])
+        biases += [] if bias is None else [place[bias]]
+        widths.add(leaf.shape)
+    ordered = [*weights, *biases]
+    alone = len(widths) == 1 and len(biases) in (0, len(weights)) and sorted(ordered) == sorted(at for at, _ in own)
+    return ([(at, [number % len(weights)]) for number, at in enumerate(ordered)], True) if alone else (own, False)
 
 
 def _reached_by(graph: Graph, losses: Sequence[Tensor]) -> dict[Node, int]:
