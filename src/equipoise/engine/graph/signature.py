@@ -29,6 +29,7 @@ class Signature:
             another tensor each time.
         saved: Place and name of every tensor that a node keeps for backward.
         extents: Place and shape at some nodes whose shape matters.
+        ones: Place and name of numbers that a node keeps and that are 1.
     """
 
     roots: tuple[tuple[int, int], ...]
@@ -37,6 +38,7 @@ class Signature:
     leaves: tuple[tuple[int, ref[Tensor] | None, dtype, Size | None], ...]
     saved: tuple[tuple[int, str], ...]
     extents: tuple[tuple[int, Size], ...]
+    ones: tuple[tuple[int, str], ...] = ()
 
     @staticmethod
     def of(
@@ -113,6 +115,9 @@ class Signature:
                 return None
         for number, shape in self.extents:
             if nodes[number]._input_metadata[0].shape != shape:
+                return None
+        for number, name in self.ones:
+            if getattr(nodes[number], name) != 1:
                 return None
         for number, name in self.saved:
             held = getattr(nodes[number], name)

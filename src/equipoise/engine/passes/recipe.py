@@ -19,6 +19,7 @@ from ..cost.plan import Plan
 from ..graph.hooks import HookWatch
 from ..graph.ownership import Ownership
 from ..graph.signature import Signature
+from .adjoint import send_back
 
 __all__ = ["Prepared", "Recipe", "Recipes"]
 
@@ -39,6 +40,8 @@ class Recipe:
             pass through everything.
         entrances: For each task the product by which its head takes up that tensor; none where heads are taken one by
             one.
+        order: The common part's nodes as places, in the order in which gradients are sent back through them by
+            `send_back`; none where that takes autograd's batches.
         linear: Whether each head is that product alone, with its weight and perhaps a bias: `own` then lists the
             weights, and the biases behind them.
     """
@@ -51,6 +54,7 @@ class Recipe:
     cut: tuple[int, int] | None = None
     entrances: Sequence[int] = ()
     linear: bool = False
+    order: Sequence[int] = ()
 
     def run(self, losses: Sequence[Tensor], nodes: Sequence[Any], keep: bool) -> Gradients:
         """The gradients of a step.
@@ -70,30 +74,37 @@ class Recipe:
             ]
             values = torch.cat([block.reshape(-1) for block in blocks]).view(count, -1)
         else:
-            cut = GradientEdge(nodes[self.cut[0]], self.cut[1])
+            cut, later = GradientEdge(nodes[self.cut[0]], self.cut[1]), keep or not self.order
             if self.entrances:
-                columns, factors, own = self.heads(losses, nodes)
+                columns, factors, own = self.heads(losses, nodes, later)
                 sent = _multiplied(columns, factors)
             else:
-                rows, own = self._one_by_one(losses, nodes, [cut], True)
+                rows, own = self._one_by_one(losses, nodes, [cut], later)
                 sent = torch.stack([row[0] for row in rows])
-            found = torch.autograd.grad(
-                [cut], shared, [sent], retain_graph=keep, is_grads_batched=True, materialize_grads=True
-            )
+            if self.order:
+                brought = send_back(self.order, self.signature.below, nodes, self.cut[0], sent)
+                found: Sequence[Tensor] = [brought[place] for place in self.shared]
+            else:
+                found = torch.autograd.grad(
+                    [cut], shared, [sent], retain_graph=keep, is_grads_batched=True, materialize_grads=True
+                )
             values = torch.cat([block.reshape(count, -1) for block in found], dim=1)
         return Gradients([StackedRows(shared, values)], own, self.plan, count)
 
-    def heads(self, losses: Sequence[Tensor], nodes: Sequence[Any]) -> tuple[list[Tensor], list[Tensor], Own]:
+    def heads(
+        self, losses: Sequence[Tensor], nodes: Sequence[Any], keep: bool
+    ) -> tuple[list[Tensor], list[Tensor], Own]:
         """All heads at once: the gradients at their products, the weights of these, and their parameters' gradients."""
         places = [nodes[place] for place in self.entrances]
         factors = [node._saved_mat2.detach() for node in places]
+        inputs = places[0]._saved_mat1.detach() if self.linear else None
         leaves = [nodes[place].variable for place, _ in self.own]
         edges = [GradientEdge(node, 0) for node in places]
-        found = _grad(losses, edges if self.linear else [*leaves, *edges], True)
+        found = _grad(losses, edges if self.linear else [*leaves, *edges], keep)
         columns = found[-len(edges) :]
-        if self.linear:
+        if inputs is not None:
             sent = torch.stack(columns)
-            found = list((sent.mT @ places[0]._saved_mat1.detach()).unbind())
+            found = list((sent.mT @ inputs).unbind())
             if len(leaves) > len(edges):
                 found += sent.sum(dim=1).unbind()
         own: Own = [

@@ -1,6 +1,7 @@
 """Whether a step of a small model can go straight, and how."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import torch
@@ -14,6 +15,7 @@ from ..graph.linear_layers import obstacle_to_reading
 from ..graph.ownership import Ownership
 from ..graph.signature import Signature
 from ..graph.trunk_and_heads import split
+from .adjoint import ADJOINTS, CONSTANTS
 from .recipe import Recipe
 
 __all__ = ["write_feature_recipe", "write_recipe"]
@@ -76,9 +78,12 @@ def write_recipe(
         return None
     cut = _cut(graph, masks, k) if all(len(rows) == 1 for _, rows in own) else None
     entrances = [] if cut is None else _entrances(graph, masks, cut, k)
+    order = [] if cut is None else _order(graph, masks)
     signature = Signature.of([*losses, *features], graph, () if cut is None else (cut.node,), inputs)
     if signature is None:
         return None
+    kept = [(place[node], name) for node in (*order, *entrances) for name in CONSTANTS.get(node.name(), ())]
+    signature = replace(signature, ones=tuple(kept))
     own, linear = _heads_alone(graph, entrances, own)
     names, bytes_kept = tuple(map(ownership.name, shared)), k * size * shared[0].element_size()
     layer = LayerPlan("direct", names, "a small model", bytes_kept)
@@ -92,6 +97,7 @@ def write_recipe(
         None if cut is None else (place[cut.node], cut.output_nr),
         [place[node] for node in entrances],
         linear,
+        [place[node] for node in order],
     )
 
 
@@ -125,6 +131,8 @@ def write_feature_recipe(
     products = [entrance.node for entrance in sorted(entrances, key=lambda entrance: entrance.head)]
     own = [(at[key], [row]) for row, head in enumerate(parts.heads) for key in head.leaves]
     own, linear = _heads_alone(graph, products, own)
+    kept = [(place[node], name) for node in products for name in CONSTANTS.get(node.name(), ())]
+    signature = replace(signature, ones=tuple(kept))
     shared = [at[key] for key in parts.trunk.leaves if key in at]
     return Recipe(signature, shared, own, plan, ownership.version, None, [place[node] for node in products], linear)
 
@@ -150,6 +158,21 @@ def _cut(graph: Graph, masks: dict[Node, int], k: int) -> GradientEdge | None:
     small = 0 < k * prod(shape_at(edge)) <= _FEW
     every = masks[node] == (1 << k) - 1  # a task that does not reach it would send nothing
     return edge if together and roots and small and every and not is_accumulator(node) else None
+
+
+def _order(graph: Graph, masks: dict[Node, int]) -> list[Node]:
+    """The common part's nodes in the order of a backward pass, if `send_back` knows all that they do; else none."""
+    common = [node for node in graph.nodes if masks[node].bit_count() > 1 and not is_accumulator(node)]
+    for node in common:
+        name, shape = node.name(), shape_at(GradientEdge(node, 0))
+        sizes = [shape_at(GradientEdge(parent, at)) for parent, at in graph.below[node] if parent is not None]
+        alike = name != "AddBackward0" or all(size == shape for size in sizes)
+        bias = graph.below[node][0][0] if name == "AddmmBackward0" else None
+        plain = bias is None or getattr(bias, "variable", torch.empty(0, 0)).dim() == 1
+        ones = all(getattr(node, constant) == 1 for constant in CONSTANTS.get(name, ()))
+        if name not in ADJOINTS or not (alike and plain and ones):
+            return []
+    return sorted(common, key=lambda node: -int(node._sequence_nr()))
 
 
 def _entrances(graph: Graph, masks: dict[Node, int], cut: GradientEdge, k: int) -> list[Node]:

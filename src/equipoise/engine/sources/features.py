@@ -83,7 +83,7 @@ class Features(Mode):
         self, recipe: Recipe, losses: Sequence[Tensor], nodes: Sequence[Node], features: Sequence[Tensor], *, keep: bool
     ) -> Gradients:
         """Gradients at the features, from one call."""
-        columns, factors, own = recipe.heads(losses, nodes)
+        columns, factors, own = recipe.heads(losses, nodes, True)
         owner = torch.tensor([row for row, column in enumerate(columns) for _ in range(column.shape[1])])
         sent = Factors(torch.cat(columns, dim=1), torch.cat([factor.T for factor in factors]), owner)
         trunk = [nodes[place].variable for place in recipe.shared]  # type: ignore[attr-defined]
