@@ -12,7 +12,7 @@ from ...core.tasks import PerTask, freeze_per_task
 from ...errors import EquipoiseWarning, SettingError
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
 from ..parts.domain import is_non_negative, is_positive, refuse_nonpositive
-from ..parts.ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
+from ..parts.ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal, utopia_shift
 from .linear_scalarization import counted, preference_factors, refuse_negative
 
 __all__ = ["SmoothTchebycheff"]
@@ -92,13 +92,14 @@ class SmoothTchebycheff(LossMethod):
     anneal: int = 20
     relative: bool = True
     ideal: Ideal = "running"
-    utopia: float = 0.01
+    utopia: float | None = None
     form: Literal["plain", "log"] = "plain"
     warmup: int = 4
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", freeze_per_task(self.weights, "weights"))
         object.__setattr__(self, "ideal", freeze_ideal(self.ideal))
+        object.__setattr__(self, "utopia", utopia_shift(self.utopia, self.ideal))
         refuse_negative(self.weights, "SmoothTchebycheff(weights)")
         if self.form not in ("plain", "log"):
             raise SettingError(f"`form` must be 'plain' or 'log'; got {self.form!r}.")
