@@ -42,7 +42,9 @@ def initial_ideal(k: int) -> State:
     return {"ideal": torch.full((k,), torch.inf, dtype=torch.float64)}
 
 
-def measure_from_ideal(losses: Tensor, ideal: Ideal, utopia: float | None, state: State, step: Step) -> tuple[Tensor, State]:
+def measure_from_ideal(
+    losses: Tensor, ideal: Ideal, utopia: float | None, state: State, step: Step
+) -> tuple[Tensor, State]:
     r"""Losses above the utopia point, :math:`L_i - z_i` with :math:`z_i = ideal_i - utopia \cdot |ideal_i|`.
 
     Args:
