@@ -14,6 +14,7 @@ __all__ = ["EqualProjection", "equal_projection"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _KNOWN = 1e-7  # how much of a direction, or of what it is divided by, rounding may be
+_REGULAR = 1e-5  # pivots depend on the order of the tasks: above this, the cosines' digits suffice in any order
 _SHORTEST = 2.0**-24  # of the singular values of unit columns: below, weights are too large to be mixed in float64
 
 
@@ -42,7 +43,9 @@ class EqualProjection(Solution):
         return doubt < _KNOWN * abs(float(terms.sum()))
 
 
-def equal_projection(cosines: Array, factor: Array | None = None) -> EqualProjection:
+def equal_projection(
+    cosines: Array, factor: Array | None = None, *, scales: Array | None = None
+) -> EqualProjection:
     r"""Coefficients b on the unit gradients whose sum has projection one on each of them.
 
     .. math:: C b = 1, \qquad b = C^+ 1
@@ -73,12 +76,15 @@ def equal_projection(cosines: Array, factor: Array | None = None) -> EqualProjec
     k = len(cosines)
     ones = np.ones(k)
     system = solve_positive(cosines, ones)
-    if system is not None and system[1] > 1e-7:
+    if system is not None and system[1] > _REGULAR:
         value: Array = system[0]
         projections = cosines @ value
         residual = float(np.abs(projections - 1).max())
         noise = np.diag(k * _EPS / system[1] * np.abs(value))
-        return EqualProjection(value, Status.SOLVED, residual, 0, float(value @ projections) ** 0.5, projections, noise)
+        length = float(value @ projections) ** 0.5
+        found = EqualProjection(value, Status.SOLVED, residual, 0, length, projections, noise)
+        if scales is None or factor is None or found.known(scales):
+            return found
     stationary = hull_holds_zero(cosines)
     if factor is None:
         squares, vectors = np.linalg.eigh(cosines)

@@ -64,8 +64,8 @@ class IMTLG(GramianMethod):
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
         cosines, norms = equilibrate(gramian.numpy())
-        solution = equal_projection(cosines, step.root)
         inverse = norms.min() / norms
+        solution = equal_projection(cosines, step.root, scales=inverse)
         weights = solution.value * inverse
         total = float(weights.sum())
         status = solution.status
