@@ -10,12 +10,13 @@ from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .min_norm import hull_holds_zero
 from .nnls import Complementarity
-from .promise import Attempt, first_kept, known_by_products
+from .promise import Attempt, first_kept, known_at_size
 from .solution import Solution, Status
 from .unsquared import UnitColumns, by_rounds
 
 __all__ = ["project_on_dual_cone"]
 
+_GROWN = 1e-14  # a square that rounding leaves
 _RIDGE = 2.0**-26  # the order of the tasks moves a direction by eps over it
 
 
@@ -75,7 +76,9 @@ def project_on_dual_cone(
     def by_products() -> Attempt:
         multipliers[:], solved, unique, exchanges = kernel.solve_many(offsets)
         slacks = multipliers @ cosines + offsets
-        residual = max(0.0, float(np.where(multipliers > 0, np.abs(slacks), -slacks).max()))
+        least = float(slacks.min())
+        tight = np.abs(slacks[multipliers > 0])
+        off = float(tight.max()) if len(tight) else 0.0
         weights = base + (sizes @ multipliers) / norms
         status = Status.SOLVED
         if not unique:
@@ -83,12 +86,16 @@ def project_on_dual_cone(
             if shortest is not None:
                 weights, status = shortest, Status.RANK_DEFICIENT
         status = Status.STATIONARY if stationary else status
-        found = Solution(weights, status if solved else Status.ITERATION_LIMIT, residual, exchanges)
-        if not (solved and known_by_products(pulls + multipliers, factor)):
+        found = Solution(weights, status if solved else Status.ITERATION_LIMIT, max(0.0, -least, off), exchanges)
+        if not len(tight):
+            return Attempt(found, -least if solved else np.inf)  # no gradient is opposed: nothing was projected
+        size = 1.0 + float(np.add.reduce(multipliers, axis=1).max())
+        if not (solved and known_at_size(size, factor)):
             return Attempt(found, np.inf)
-        # |d|^2 - |p|^2 of the row that grew most; a root is taken where that is no rounding
-        grown = np.add.reduce((multipliers + pulls) * slacks - pulls * offsets, axis=1).max()
-        return Attempt(found, max(float(-slacks.min()), math.sqrt(grown) if grown > 1e-14 else 0.0))
+        grown = 2 * size * off  # at most |d|^2 - |p|^2; where this is more than rounding, of the row that grew most
+        if grown > _GROWN:
+            grown = float(np.add.reduce(multipliers * (slacks + offsets), axis=1).max())
+        return Attempt(found, max(-least, math.sqrt(grown) if grown > _GROWN else 0.0))
 
     def by_columns() -> Attempt:
         columns = UnitColumns.of(cosines, factor, _RIDGE)
