@@ -71,10 +71,9 @@ def project_on_dual_cone(
     kernel = Complementarity(cosines)
     stationary = hull_holds_zero(cosines, kernel)
     offsets = pulls @ cosines
-    multipliers = np.zeros_like(pulls)
+    multipliers, solved, unique, exchanges = kernel.solve_many(offsets)
 
     def by_products() -> Attempt:
-        multipliers[:], solved, unique, exchanges = kernel.solve_many(offsets)
         slacks = multipliers @ cosines + offsets
         least = float(slacks.min())
         tight = np.abs(slacks[multipliers > 0])

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ...core.numbers import is_whole
 from ...core.tasks import PerTask, freeze_per_task
 from ...errors import EquipoiseWarning, SettingError
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
@@ -103,7 +104,7 @@ class SmoothTchebycheff(LossMethod):
         refuse_negative(self.weights, "SmoothTchebycheff(weights)")
         if self.form not in ("plain", "log"):
             raise SettingError(f"`form` must be 'plain' or 'log'; got {self.form!r}.")
-        epochs = isinstance(self.anneal, int) and isinstance(self.warmup, int) and self.anneal >= 1 and self.warmup >= 0
+        epochs = is_whole(self.anneal, least=1) and is_whole(self.warmup)
         if not (is_positive(self.mu) and is_positive(self.final_mu) and is_non_negative(self.utopia) and epochs):
             raise SettingError(
                 "`mu`, `final_mu` must be positive, `utopia` at least 0, all finite; `anneal` a whole number of at "
