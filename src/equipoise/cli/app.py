@@ -19,12 +19,12 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="equipoise",
-    help="Multi-task trade-offs, measured: which exist, which a weighted sum can reach, what reaches the rest.",
+    help="Measure multi-task trade-offs: which exist, which a weighted sum can reach, and what reaches the rest.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 for _command in (demo, audit, methods, report, doctor):
     app.command()(_command)
@@ -42,7 +42,7 @@ def _program(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback if equipoise itself fails.")] = False,
 ) -> None:
     del version
     if debug:

@@ -6,15 +6,16 @@ import typer
 
 from .._version import __version__
 from .common import Json, Out, Overwrite, Quiet, Seed, command_line, finish, names_of, reporting_with, show, whole
-from .progress import progress
+from .progress import progress_on_stderr
 
 if TYPE_CHECKING:
     from ..data import Reading
 
 __all__ = ["audit"]
 
-_NAMES = "Once: separated by commas. Repeated: one name each, as written."
+Names = list[str] | None
 
+_NAMES = "Separate names with commas, or repeat the option with one name each."
 
 PATIENCE = 20.0
 """Seconds of work from which on finished widths and resamples are kept for the case of an interruption."""
@@ -27,49 +28,52 @@ _INTERRUPTED = (
 @reporting_with(_INTERRUPTED)
 def audit(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A file, an address, - for standard input, or a built-in name.")
+        str, typer.Argument(metavar="DATA", help="A file, a web address, - for standard input, or a built-in name.")
     ],
     targets: Annotated[
-        list[str] | None, typer.Option("--targets", "-t", metavar="NAMES", help=f"Target columns. {_NAMES}")
+        Names, typer.Option("--targets", "-t", metavar="NAMES", help=f"Target columns. {_NAMES}")
     ] = None,
     width: Annotated[
         int | None,
-        typer.Option("--width", metavar="Q", parser=whole, help="Width of the shared layer. Default: every width."),
+        typer.Option("--width", metavar="Q", parser=whole, help="Width of the shared layer. Default: all widths."),
     ] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option("--inputs", metavar="NAMES", help="Input columns. Default: all others.")
+        Names, typer.Option("--inputs", metavar="NAMES", help="Input columns. Default: all other columns.")
     ] = None,
-    drop: Annotated[list[str] | None, typer.Option("--drop", metavar="NAMES", help="Columns to leave out.")] = None,
-    no_header: Annotated[bool, typer.Option("--no-header", help="The first line holds data.")] = False,
+    drop: Annotated[Names, typer.Option("--drop", metavar="NAMES", help="Columns to ignore.")] = None,
+    no_header: Annotated[bool, typer.Option("--no-header", help="The first line holds data, not names.")] = False,
     names: Annotated[
-        list[str] | None, typer.Option("--names", metavar="NAMES", help="Column names, for a file without header.")
+        list[str] | None,
+        typer.Option("--names", metavar="NAMES", help="Names for all columns, in place of the file's."),
     ] = None,
     sep: Annotated[
-        str | None, typer.Option("--sep", metavar="C", help="Character between columns; \\t for a tab. Default: found.")
+        str | None,
+        typer.Option("--sep", metavar="C", help="Character between columns, such as ; or \\t. Default: detected."),
     ] = None,
     decimal: Annotated[
-        str | None, typer.Option("--decimal", metavar="C", help="Decimal mark, a point or a comma.")
+        str | None, typer.Option("--decimal", metavar="C", help="Decimal mark: . or a comma. Default: detected.")
     ] = None,
     thousands: Annotated[
-        str | None, typer.Option("--thousands", metavar="C", help="Mark between thousands: , . ' _ or a blank.")
+        str | None,
+        typer.Option("--thousands", metavar="C", help="Mark between thousands: , . ' _ or a blank. Default: detected."),
     ] = None,
     na: Annotated[
-        list[str] | None, typer.Option("--na", metavar="TEXTS", help="What else means missing: --na=-999,unknown.")
+        list[str] | None,
+        typer.Option("--na", metavar="TEXTS", help="Texts that also mean missing, as in --na=-999,unknown."),
     ] = None,
     skip_rows: Annotated[
-        int, typer.Option("--skip-rows", metavar="N", parser=whole, help="Lines to pass over at the start.")
+        int, typer.Option("--skip-rows", metavar="N", parser=whole, help="Lines to skip at the start of the file.")
     ] = 0,
     encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="Such as cp1252. Default: found.")
+        str | None, typer.Option("--encoding", metavar="NAME", help="Text encoding, such as cp1252. Default: detected.")
     ] = None,
-    numeric: Annotated[
-        list[str] | None, typer.Option("--numeric", metavar="NAMES", help="Columns that must be numbers.")
-    ] = None,
+    numeric: Annotated[Names, typer.Option("--numeric", metavar="NAMES", help="Columns to read as numbers.")] = None,
     categorical: Annotated[
-        list[str] | None, typer.Option("--categorical", metavar="NAMES", help="Columns that are classes.")
+        Names, typer.Option("--categorical", metavar="NAMES", help="Columns to read as classes.")
     ] = None,
     date: Annotated[
-        list[str] | None, typer.Option("--date", metavar="NAMES", help="Dates or times to read as days or hours.")
+        list[str] | None,
+        typer.Option("--date", metavar="NAMES", help="Columns of dates or times to read as days or hours."),
     ] = None,
     bootstraps: Annotated[
         int | None,
@@ -77,7 +81,7 @@ def audit(
             "--bootstraps",
             metavar="N",
             parser=whole,
-            help="Resamples of the rows. Default: 200 where under half of the rows are complete, else none.",
+            help="Resamples of the rows. Default: 200 if fewer than half of the rows are complete, else 0.",
         ),
     ] = None,
     seed: Seed = 0,
@@ -86,10 +90,11 @@ def audit(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Can a weighted sum of the losses reach the balanced trade-offs of a table, and what else can?
+    """Say which trade-offs of a table a weighted sum can reach.
 
-    First says how each column was read. Exact for linear models with a shared layer of the given width. Writes
-    config.json, record.json and report.html.
+    The command first shows how it read each column. Its verdict is exact for linear models with a shared layer of the
+    given width; it also names what reaches the trade-offs that no weights reach. It writes config.json, record.json
+    and report.html.
     """
     from ..audits import table_audit as auditing  # noqa: PLC0415 - imports numpy, pandas, scipy
     from ..audits.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
@@ -105,8 +110,8 @@ def audit(
     }  # fmt: skip
     said = {option: value for option, value in reading.items() if value not in (None, (), 0)}
     auditing.check_settings(width, bootstraps, seed)
-    with progress(quiet) as report:
-        report(0, 1, f"reading {data}")
+    with progress_on_stderr(quiet) as progress:
+        progress(0, 1, f"reading {data}")
         table = load(data, header=not no_header, drop=dropped, **columns, **reading)
         chosen = out or RunFolder.default(
             "audit", table.name, ",".join(columns["targets"] or ()), f"width {width}" if width else ""
@@ -127,7 +132,7 @@ def audit(
             records = (
                 auditing.audit(
                     table, width=width, bootstraps=bootstraps, seed=seed, command=typed, kept=folder.parts(PATIENCE),
-                    progress=report,
+                    progress=progress,
                 ),
             )  # fmt: skip
     finish(folder, records, None, as_json)
