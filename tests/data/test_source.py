@@ -83,9 +83,9 @@ def test_what_unpacks_to_more_than_the_limit_is_refused_with_the_limit(tmp_path,
 
 def test_a_matlab_file_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "t.mat"
-    savemat(
-        path, {"X": np.zeros((1000, 1000)), "cells": np.array([np.zeros(10**6)], dtype=object)}, do_compression=True
-    )
+    cells = np.empty(1, dtype=object)
+    cells[0] = np.zeros(10**6)
+    savemat(path, {"X": np.zeros((1000, 1000)), "cells": cells}, do_compression=True)
     assert path.stat().st_size < 300_000
     monkeypatch.setattr("equipoise.data.formats.mat_file.LIMIT", 10**6)
     with pytest.raises(DataError, match=r"unpacks to more than 1,000,000 bytes"):

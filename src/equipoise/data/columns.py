@@ -3,14 +3,14 @@
 import difflib
 import shlex
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from ..core.names import doubled
 from ..errors import DataError, listed
 from .raw import RawTable, refuse
 
-__all__ = ["Roles", "choose_columns", "clean_name", "closest", "cut", "option", "some"]
+__all__ = ["Roles", "choose_columns", "clean_name", "closest", "column_names", "cut", "option", "some"]
 
 _LONGEST = 60
 _GUESSED = 10  # unknown names for which the closest column is looked up
@@ -21,6 +21,29 @@ Roles = tuple[list[str], list[str], list[str]]
 def clean_name(name: object) -> str:
     """A column name as it is compared: text, without blanks at the ends, composed Unicode (NFC)."""
     return unicodedata.normalize("NFC", str(name)).strip()
+
+
+def column_names(about: str, own: Iterable[object], names: Sequence[str] | None = None) -> list[str]:
+    """The cleaned names of the columns of a source; "" for a column that has none.
+
+    Args:
+        about: Name of the source, for the message.
+        own: The names it has.
+        names: The names that the caller gave instead, or None.
+
+    Raises:
+        DataError: Too few or too many names, or names that are doubled.
+    """
+    given = list(own)
+    columns = [clean_name(name) for name in (given if names is None else names)]
+    if len(columns) != len(given):
+        refuse(f"{about!r}", [f"--names must name all {len(given)} columns, found {len(columns)}: {some(columns)}."])
+    if twice := doubled(filter(None, columns)):
+        refuse(
+            f"{about!r}",
+            [f"Column names must differ, found more than once: {some(twice)}. Rename them, or give all with --names."],
+        )
+    return columns
 
 
 def closest(name: str, known: Sequence[str], count: int = 3) -> list[str]:

@@ -147,7 +147,6 @@ def _two_ways(name: str, cores: Sequence[str], ways: Sequence[tuple[str, str]]) 
     small, large = example.replace(mark, "."), example.replace(mark, "")
     kind = "point" if mark == "." else "comma"
     return (
-        f"Column {name!r} holds {example!r}: a decimal {kind} ({small}) or a {kind} between thousands "
-        f"({large})? Say which: "
-        f"--decimal {mark!r} or --thousands {mark!r}."
+        f"Column {name!r} holds {example!r}: a decimal {kind} ({small}) or a {kind} between thousands ({large})? Say "
+        f"which: --decimal {mark!r} or --thousands {mark!r}."
     )

@@ -135,9 +135,8 @@ def _cards(raw: RawTable, roles: Roles, targets: EncodedTargets, inputs: Encoded
 def _by_chance(inputs: int, rows: int) -> list[str]:
     if inputs >= rows - 1:
         return [
-            f"There are {inputs} inputs for {rows} rows: with so many, a linear model fits almost any "
-            "targets on the rows "
-            f"it was made from, so losses on these rows say little."
+            f"There are {inputs} inputs for {rows} rows: with so many, a linear model fits almost any targets on the "
+            "rows it was made from, so losses on these rows say little."
         ]
     share = inputs / (rows - 1)
     if share < _BY_CHANCE:
@@ -172,9 +171,8 @@ def _given_away(
         column = inputs[:, position] - inputs[:, position].mean()
         correlations = np.abs(column @ scaled) / column.std()
         warnings += [
-            f"Input {name!r} is target {tasks[int(task)]!r} up to unit, sign and origin: is it known "
-            "before the target is? If "
-            f"not, --drop it."
+            f"Input {name!r} is target {tasks[int(task)]!r} up to unit, sign and origin: is it known before the target "
+            "is? If not, --drop it."
             for task in np.flatnonzero(correlations > 1 - 1e-12)
         ]
     return warnings

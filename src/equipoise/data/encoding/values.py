@@ -5,9 +5,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-__all__ = ["Holds", "as_numbers", "as_texts", "beyond_double", "constant", "extreme", "holds", "stand_in"]
+from ...core.numbers import Array
+
+__all__ = ["Holds", "as_numbers", "as_texts", "beyond_double", "constant", "holds", "stand_in", "unfit"]
 
 _EXACT = 2**53
 _ROWS = 10  # fewer do not show what stands apart
@@ -36,7 +37,7 @@ def holds(column: pd.Series) -> Holds:
     return "classes"
 
 
-def as_numbers(column: pd.Series) -> NDArray[np.float64]:
+def as_numbers(column: pd.Series) -> Array:
     """(n,) float64; missing values and booleans become NaN and 0 or 1.
 
     Of whole numbers beyond 2**53 the smallest is subtracted first, exactly: a linear model does not see a shift, and
@@ -54,12 +55,12 @@ def as_numbers(column: pd.Series) -> NDArray[np.float64]:
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def as_texts(column: pd.Series) -> list[str | None]:
-    """One text a row, None where missing."""
-    return [None if gone else str(value) for value, gone in zip(column, column.isna(), strict=True)]
+def as_texts(column: pd.Series) -> list[str]:
+    """One text a row of a column without gaps."""
+    return [str(value) for value in column]
 
 
-def constant(values: NDArray[np.float64]) -> bool:
+def constant(values: Array) -> bool:
     """Whether finite numbers differ by no more than the rounding of float64 at their size.
 
     Example:
@@ -70,25 +71,29 @@ def constant(values: NDArray[np.float64]) -> bool:
     return bool(spread <= 8 * np.finfo(np.float64).eps * float(np.abs(values).max()))
 
 
-def extreme(values: NDArray[np.float64]) -> str:
-    """Why squares of these numbers would leave float64, or ""; values that are not finite are passed over.
+def unfit(values: Array) -> str:
+    """Why a linear model cannot use these numbers, and what to do about it; "" if it can. NaN is passed over.
 
     Example:
-        >>> extreme(np.array([1.0, 1e200]))
-        'holds numbers as large as 1e+200, and their squares leave double precision'
-        >>> extreme(np.array([1e-200, 3e-200]))
-        'varies by no more than 2e-200, and its square leaves double precision'
+        >>> unfit(np.array([1.0, np.inf]))
+        'must be finite, found 1 infinite value. Leave such cells empty (they then count as missing)'
+        >>> unfit(np.array([1.0, 1e200]))
+        'holds numbers as large as 1e+200, and their squares leave double precision. Give it in another unit'
+        >>> unfit(np.array([1e-200, 3e-200]))
+        'varies by no more than 2e-200, and its square leaves double precision. Give it in another unit'
     """
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return ""
-    largest = float(np.abs(finite).max())
+    if infinite := int(np.isinf(values).sum()):
+        found = f"{infinite} infinite value{'s' if infinite > 1 else ''}"
+        return f"must be finite, found {found}. Leave such cells empty (they then count as missing)"
+    present = values[~np.isnan(values)]
+    largest, spread = float(np.abs(present).max(initial=0)), float(np.ptp(present)) if len(present) else 0.0
     if largest > _LARGEST:
-        return f"holds numbers as large as {largest:.0e}, and their squares leave double precision"
-    spread = float(np.ptp(finite))
-    if 0 < spread < 1 / _LARGEST:
-        return f"varies by no more than {spread:.0e}, and its square leaves double precision"
-    return ""
+        reason = f"holds numbers as large as {largest:.0e}, and their squares leave double precision"
+    elif 0 < spread < 1 / _LARGEST:
+        reason = f"varies by no more than {spread:.0e}, and its square leaves double precision"
+    else:
+        return ""
+    return f"{reason}. Give it in another unit"
 
 
 def beyond_double(column: pd.Series) -> bool:
@@ -101,7 +106,7 @@ def beyond_double(column: pd.Series) -> bool:
     return len(values) > 0 and max(abs(int(values.min())), abs(int(values.max()))) > _EXACT
 
 
-def stand_in(name: str, values: NDArray[np.float64]) -> list[str]:
+def stand_in(name: str, values: Array) -> list[str]:
     """A doubt where a number such as -999 seems to stand for missing values: nines, or alone below 0, and repeated."""
     present = values[np.isfinite(values)]
     if len(present) < _ROWS:

@@ -6,16 +6,16 @@ texts.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ...core.names import doubled
-from ...errors import DataError, listed
-from ..columns import clean_name, some
-from ..raw import RawTable, refuse
+from ...errors import DataError
+from ..columns import clean_name, column_names, some
+from ..raw import RawTable
+from ..reading import Reading
 from .source import LIMIT, Source
 from .text import as_text
 
@@ -41,12 +41,14 @@ class _Attribute:
         return self.levels[0] if self.levels else "0"
 
 
-def read_arff(source: Source, encoding: str | None = None) -> RawTable:
+def read_arff(source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
     """Read an ARFF file; "?" is missing, nominal attributes become categories with the levels declared.
 
     Args:
         source: The file.
-        encoding: Where the caller knows it.
+        reading: Only ``encoding`` matters here.
+        header: Must be True.
+        names: Must be None.
 
     Returns:
         One column an attribute. Cost: O(cells), plain Python.
@@ -54,12 +56,12 @@ def read_arff(source: Source, encoding: str | None = None) -> RawTable:
     Raises:
         DataError: The file breaks the format; the message names the line.
     """
-    file = as_text(source, encoding)
+    if not header or names is not None:
+        raise DataError(f"{source.name!r} names its own columns: --no-header and --names are for files that do not.")
+    file = as_text(source, reading["encoding"])
     lines = enumerate(file.text.split("\n"), start=1)
     relation, attributes = _read_head(lines, source.name)
-    names = [attribute.name for attribute in attributes]
-    if twice := doubled(names):
-        refuse(f"{source.name!r}", [f"Attribute names must differ, found more than once: {listed(twice)}."])
+    column_names(source.name, [attribute.name for attribute in attributes])
     filled = list(_filled(lines))
     _refuse_wide(filled, attributes, source.name)
     rows = [_read_row(line, attributes, number, source.name) for number, line in filled]
@@ -67,14 +69,8 @@ def read_arff(source: Source, encoding: str | None = None) -> RawTable:
         attribute.name: _column([row[position] for row in rows], attribute, source.name)
         for position, attribute in enumerate(attributes)
     }
-    return RawTable(
-        pd.DataFrame(columns, index=range(len(rows))),
-        name=source.name,
-        source=f"file {source.name} (relation {relation!r}); licence: not stated in the file",
-        steps=(*source.steps, *file.steps),
-        warnings=file.warnings,
-        sha256=source.sha256,
-    )
+    frame = pd.DataFrame(columns, index=range(len(rows)))
+    return source.table(frame, file.steps, about=f" (relation {relation!r})", warnings=file.warnings)
 
 
 def _refuse_wide(lines: list[tuple[int, str]], attributes: list[_Attribute], name: str) -> None:

@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...core.names import doubled
-from ...errors import DataError, listed
-from ..columns import clean_name, some
+from ...errors import DataError
+from ..columns import column_names, some
 from ..encoding.prepare import MARKS, MISSING
 from ..raw import RawTable, refuse
 from ..reading import Reading
@@ -99,12 +98,12 @@ def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Se
     """
     file = as_text(source, reading["encoding"])
     layout = lay_out(file, reading, header)
-    steps = [*source.steps, *file.steps, *layout.steps]
+    steps = [*file.steps, *layout.steps]
     usual = "\t" if source.suffix == ".tsv" else ","
     if layout.separator != usual and reading["sep"] is None:
         steps.append(f"Columns are separated by {SEPARATORS.get(layout.separator, repr(layout.separator))}.")
     decimal = reading["decimal"] or layout.decimal
-    columns = _named(layout, names, source.name, file, steps)
+    columns = _named(layout, names, file, steps)
     said = {*reading["categorical"], *reading["date"]}
     found = [_Column(text=name in said) for name in columns]
     rows, short = 0, False
@@ -147,40 +146,25 @@ def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Se
     ]
     if pointed:
         steps.append(f"Read with a decimal comma (1,5 is 1.5): {some(pointed)}.")
-    return RawTable(
+    return source.table(
         pd.DataFrame(frame, index=range(rows), copy=False),
-        name=source.name,
-        source=f"file {source.name}; licence: not stated in the file",
-        steps=tuple(steps),
+        steps,
         warnings=file.warnings,
-        sha256=source.sha256,
         texts=frozenset(name for name, values in frame.items() if not isinstance(values, np.ndarray)),
         decimal_comma=decimal == ",",
         marks={name: column.marks for name, column in read.items() if column.marks},
     )
 
 
-def _named(layout: Layout, names: Sequence[str] | None, file_name: str, file: FileText, steps: list[str]) -> list[str]:
+def _named(layout: Layout, names: Sequence[str] | None, file: FileText, steps: list[str]) -> list[str]:
     """The names of the columns; "" for one that has none."""
-    problem = ""
-    if names is not None:
-        columns = [clean_name(name) for name in names]
-        if len(columns) != layout.width:
-            problem = f"--names must name all {layout.width} columns, found {len(columns)}: {some(columns)}."
-    elif layout.names is not None:
-        _refuse_data_as_header(file_name, layout, file)
-        columns = [clean_name(name) for name in layout.names]
-    else:
-        columns = [f"column{number}" for number in range(1, layout.width + 1)]
+    counted = [f"column{number}" for number in range(1, layout.width + 1)]
+    if names is None and layout.names is not None:
+        _refuse_data_as_header(file.source.name, layout, file)
+        return column_names(file.source.name, layout.names)
+    if names is None:
         steps.append(f"Columns have no names in the file: called 'column1' to 'column{layout.width}'.")
-    if twice := doubled(filter(None, columns)):
-        problem = problem or (
-            f"Column names must differ, found more than once: {listed(twice)}. Rename them in the "
-            "file, or give all names "
-            "with --names."
-        )
-    refuse(f"{file_name!r}", [problem] if problem else [])
-    return columns
+    return column_names(file.source.name, counted, names)
 
 
 def _blocks(file: FileText, layout: Layout, decimal: str) -> Iterator[pd.DataFrame]:
@@ -263,9 +247,7 @@ def _refuse_data_as_header(name: str, layout: Layout, file: FileText) -> None:
     ]
     if all(repeated):
         raise DataError(
-            f"{name!r}: the first row must hold the column names, found what looks like data: "
-            f"{some(first, 6)}. If it is "
-            f"data, add --no-header (and --names a,b,... to name the {len(first)} columns); if these "
-            "are the names, give "
-            f"others with --names."
+            f"{name!r}: the first row must hold the column names, found what looks like data: {some(first, 6)}. If it "
+            f"is data, add --no-header (and --names a,b,... to name the {len(first)} columns); if these are the names, "
+            "give others with --names."
         )

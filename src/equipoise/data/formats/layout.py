@@ -122,26 +122,23 @@ def _refuse_above(name: str, records: list[_Record], body: list[_Record], header
     if named and len(top.cells) < width - 1:
         line = records[table].first
         raise DataError(
-            f"{name!r}: the table seems to begin in line {line}, with {width} columns; what stands "
-            "above it looks like a "
-            f"title: {top.cells[0][:60]!r}. Pass over it: --skip-rows {line - 1}."
+            f"{name!r}: the table seems to begin in line {line}, with {width} columns; what stands above it looks like "
+            f"a title: {top.cells[0][:60]!r}. Pass over it: --skip-rows {line - 1}."
         )
     filled = [cell for cell in top.cells if cell.strip()]
     if len(filled) == 1 < len(top.cells) - 1 and all(cell.strip() for cell in second.cells) and not second.numbers:
         raise DataError(
-            f"{name!r}: its first line holds one cell, {filled[0][:60]!r}, and looks like a title; "
-            "the names seem to stand "
-            f"in line {second.first}. Pass over it: --skip-rows {second.first - 1}."
+            f"{name!r}: its first line holds one cell, {filled[0][:60]!r}, and looks like a title; the names seem to "
+            f"stand in line {second.first}. Pass over it: --skip-rows {second.first - 1}."
         )
     rest = body[1:]
     shares = [record.numbers / len(record.cells) for record in rest]
     marks = sum(cell.strip() not in _ABSENT for cell in second.cells)
     if len(rest) > 2 and not second.numbers and 2 * marks >= len(second.cells) and min(shares) >= 0.5:
         raise DataError(
-            f"{name!r}: line {second.last} holds no number, while every line below it does; it looks "
-            "like units or a second "
-            f"header: {some(second.cells, 4)}. Delete it, or type --skip-rows {second.last} --no-header "
-            f"--names {','.join(cell.strip() for cell in top.cells[:4])}{',...' if len(top.cells) > 4 else ''}."
+            f"{name!r}: line {second.last} holds no number, while every line below it does; it looks like units or a "
+            f"second header: {some(second.cells, 4)}. Delete it, or type --skip-rows {second.last} --no-header --names "
+            f"{','.join(cell.strip() for cell in top.cells[:4])}{',...' if len(top.cells) > 4 else ''}."
         )
 
 
@@ -208,8 +205,7 @@ def ragged(file: FileText, layout: Layout) -> str:
     commas = "; numbers with decimal commas need another separator, such as a semicolon" if comma else ""
     foot = "; if the table ends there, delete what stands below it" if found < width else ""
     return (
-        f"every row must have {width} cells as the first has {between}, found {found} in line {first} "
-        "(rows of another "
+        f"every row must have {width} cells as the first has {between}, found {found} in line {first} (rows of another "
         f"length: {len(wrong)}); a text that holds the separator or a line break must stand in double "
         f"quotes{commas}{foot}"
     )

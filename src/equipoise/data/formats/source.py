@@ -11,14 +11,18 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from ...errors import DataError
 from ..columns import some
+from ..raw import RawTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["LIMIT", "PACKED", "TEXT_ENDINGS", "Source", "fetch", "is_stream"]
 
@@ -63,6 +67,25 @@ class Source:
         """The first bytes."""
         with self.open() as file:
             return file.read(size)
+
+    def table(
+        self,
+        frame: "pd.DataFrame",
+        steps: Sequence[str] = (),
+        *,
+        about: str = "",
+        licence: str = "not stated in the file",
+        **facts: Any,
+    ) -> RawTable:
+        """The columns read from this file, with its name, origin and checksum; `facts` are further attributes."""
+        return RawTable(
+            frame,
+            name=self.name,
+            source=f"file {self.name}{about}; licence: {licence}",
+            steps=(*self.steps, *steps),
+            sha256=self.sha256,
+            **facts,
+        )
 
 
 def is_stream(source: str) -> bool:

@@ -83,9 +83,8 @@ def as_text(source: Source, encoding: str | None = None) -> FileText:
         ("cp1252", "Windows-1252") if 0x80 <= letter < 0xA0 and _fits(source, "cp1252") else ("latin-1", "Latin-1")
     )
     warning = (
-        f"The file is not UTF-8; it was read as {name} (byte {place} as "
-        f"{bytes([letter]).decode(found)!r}). Where names "
-        "look wrong, name the right one with --encoding, or save it as UTF-8."
+        f"The file is not UTF-8; it was read as {name} (byte {place} as {bytes([letter]).decode(found)!r}). Where "
+        "names look wrong, name the right one with --encoding, or save it as UTF-8."
     )
     return FileText(source, found, (), (warning,))
 
