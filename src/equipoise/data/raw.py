@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.numbers import Array
 from ..errors import DataError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Card:
         """Source and licence in one line, as a table shows them."""
         return f"{self.source}; licence: {self.licence}"
 
-    def doubts(self, values: NDArray[np.float64]) -> tuple[str, ...]:
+    def doubts(self, values: Array) -> tuple[str, ...]:
         """A warning where the bundled values, (rows, inputs and tasks), are not those that the card was written for."""
         if values_sha256(values) == self.sha256:
             return ()
@@ -114,13 +114,13 @@ def refuse(about: str, problems: Sequence[str]) -> None:
         raise DataError(f"{about}: {len(problems)} things to put right.\n{lines}")
 
 
-def frame_of(columns: Mapping[str, NDArray[np.float64]]) -> "pd.DataFrame":
+def frame_of(columns: Mapping[str, Array]) -> "pd.DataFrame":
     """Named columns of equal length as a data frame; the one place where the built-in sets meet pandas."""
     import pandas as pd  # noqa: PLC0415 - slow to import; cards and dynamics do without
 
     return pd.DataFrame(dict(columns))
 
 
-def values_sha256(values: NDArray[np.float64]) -> str:
+def values_sha256(values: Array) -> str:
     """Checksum of an (n, m) array: of its values as little-endian float64, row by row."""
     return hashlib.sha256(np.ascontiguousarray(values, dtype="<f8").tobytes()).hexdigest()

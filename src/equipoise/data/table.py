@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.names import doubled
+from ..core.numbers import Array
 from ..core.records.columns import ColumnCard
 from ..errors import DataError, listed
 
@@ -52,9 +52,9 @@ class Table:
 
     name: str
     source: str
-    inputs: NDArray[np.float64]
+    inputs: Array
     input_names: tuple[str, ...]
-    targets: NDArray[np.float64]
+    targets: Array
     tasks: tuple[str, ...]
     units: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -104,7 +104,7 @@ class Table:
         )
 
 
-def _own(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _own(values: Array) -> Array:
     """A matrix that nobody else can change: a copy, or the array itself where it is read-only and owns its numbers."""
     mine = isinstance(values, np.ndarray) and values.dtype == np.float64 and values.ndim == 2 and values.base is None
     if mine and not values.flags.writeable:

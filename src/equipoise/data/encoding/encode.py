@@ -6,9 +6,9 @@ from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ...core.names import doubled
+from ...core.numbers import Array
 from ...core.records.columns import ColumnCard, Holds
 from ...errors import DataError, listed
 from ..columns import Roles, choose_columns, clean_name, some
@@ -161,9 +161,7 @@ def _siblings(targets: Sequence[str], inputs: Sequence[str]) -> list[str]:
     ]
 
 
-def _given_away(
-    inputs: NDArray[np.float64], names: Sequence[str], targets: NDArray[np.float64], tasks: Sequence[str]
-) -> list[str]:
+def _given_away(inputs: Array, names: Sequence[str], targets: Array, tasks: Sequence[str]) -> list[str]:
     """A warning for each input that is a target up to unit, sign and origin (correlation 1 to 12 digits)."""
     scaled = (targets - targets.mean(axis=0)) / targets.std(axis=0) / len(targets)
     warnings = []

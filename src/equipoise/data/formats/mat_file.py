@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from ...core.numbers import Array
 from ...errors import DataError
 from ..columns import column_names
 from ..raw import RawTable
@@ -163,11 +163,11 @@ def _refuse_wide(listing: Sequence[tuple[str, tuple[int, ...], str]], limit: int
         )
 
 
-def _matrices(variables: dict[str, object]) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
+def _matrices(variables: dict[str, object]) -> tuple[dict[str, Array], list[str]]:
     """Numeric matrices with at least two rows, and the other variables in words."""
     from scipy.sparse import csc_array, issparse  # noqa: PLC0415 - slow to import, and only needed here
 
-    matrices: dict[str, NDArray[np.float64]] = {}
+    matrices: dict[str, Array] = {}
     others: list[str] = []
     for name, value in variables.items():
         if name.startswith("__"):

@@ -40,6 +40,7 @@ def describe_training(
     measured = None if wanted is None else -(-wanted // every) * every
     config = TrainingConfig(
         method=repr(method),
+        method_class=f"{type(method).__module__}.{type(method).__qualname__}",
         kind=kind,
         tasks=tasks,
         heads=balancer.settings.heads,
