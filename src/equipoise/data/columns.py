@@ -1,6 +1,7 @@
 """Which columns are targets and which are inputs: names as typed against names as found."""
 
 import difflib
+import itertools
 import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,9 +54,7 @@ def closest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
         >>> closest("wieght", ["Weight", "Waist", "Pulse"])
         ['Weight']
     """
-    folded: dict[str, str] = {}
-    for candidate in known:
-        folded.setdefault(candidate.casefold(), candidate)
+    folded = {candidate.casefold(): candidate for candidate in reversed(known)}
     found = difflib.get_close_matches(name.casefold(), list(folded), n=count, cutoff=0.6)
     return [folded[match] for match in found]
 
@@ -124,29 +123,23 @@ def choose_columns(
     dropped = _names("drop", drop)
 
     problems: list[str] = []
-    options = {"--targets": wanted, "--inputs": given or [], "--drop": dropped}
-    for option, names in (options | {f"--{kind}": list(names) for kind, names in kinds.items()}).items():
+    roles = {"--targets": wanted, "--inputs": given or [], "--drop": dropped}
+    for option, names in (roles | {f"--{kind}": list(names) for kind, names in kinds.items()}).items():
         problems += _unknown(option, names, known)
         if twice := doubled(names):
             problems.append(f"{option} names a column twice: {listed(twice)}. Name each once.")
     if not wanted:
         problems.append(f"--targets is empty. Name two or more columns. Columns: {some(known)}.")
-    for first, first_names, second, second_names in (
-        ("--targets", wanted, "--inputs", given or []),
-        ("--targets", wanted, "--drop", dropped),
-        ("--inputs", given or [], "--drop", dropped),
-    ):
+    for (first, first_names), (second, second_names) in itertools.combinations(roles.items(), 2):
         others = set(second_names)
-        both = [name for name in dict.fromkeys(first_names) if name in others]
-        if both:
+        if both := [name for name in dict.fromkeys(first_names) if name in others]:
             problems.append(f"Named in {first} and in {second}: {listed(both)}. Keep each in one of them.")
     chosen = set(wanted)
     unused = [name for name in raw.declared if name not in chosen]
-    forbidden = [name for name in given or [] if name in unused]
-    if forbidden:
+    if forbidden := [name for name in given or [] if name in unused]:
         problems.append(
-            f"{listed(forbidden)} belong to the declared targets of this set ({some(raw.declared)}) and are "
-            f"never inputs: they would give the answer away. Take them out of --inputs."
+            f"{listed(forbidden)} belong to the declared targets of this set ({some(raw.declared)}) and are never "
+            "inputs: they would give the answer away. Take them out of --inputs."
         )
     refuse(about, problems)
     if given is None:
@@ -163,16 +156,13 @@ def _names(option: str, names: Sequence[str]) -> list[str]:
 
 
 def _unknown(option: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
-    problems = []
     found = set(known)
     unknown = [name for name in dict.fromkeys(names) if name not in found]
+    columns = f"Columns: {some(known)}."
     if len(unknown) > _GUESSED:
-        problems.append(
-            f"{option} names {len(unknown)} columns that do not exist: {some(unknown)}. Columns: {some(known)}."
-        )
-        unknown = []
-    for name in unknown:
-        near = closest(name, known)
-        hint = f"Closest: {listed(near)}." if near else f"Columns: {some(known)}."
-        problems.append(f"{option} names {name!r}, which is no column. {hint}")
-    return problems
+        return [f"{option} names {len(unknown)} columns that do not exist: {some(unknown)}. {columns}"]
+    return [
+        f"{option} names {name!r}, which is no column. {f'Closest: {listed(near)}.' if near else columns}"
+        for name in unknown
+        for near in [closest(name, known)]
+    ]

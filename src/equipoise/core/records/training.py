@@ -151,7 +151,7 @@ class Notice(_Record):
         "nothing shared",
         "lost lines",
     ]
-    subject: str
+    subject: str = ""
     words: str
     remedy: str
 

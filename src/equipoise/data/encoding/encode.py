@@ -2,16 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
 
-from ...core.names import doubled
 from ...core.numbers import Array
 from ...core.records.columns import ColumnCard, Holds
 from ...errors import DataError, listed
-from ..columns import Roles, choose_columns, clean_name, some
+from ..columns import Roles, choose_columns, clean_name, column_names, some
 from ..raw import RawTable, refuse
 from ..reading import NOTHING_SAID, Reading, checked_reading
 from ..table import Table
@@ -113,22 +112,19 @@ def _cards(raw: RawTable, roles: Roles, targets: EncodedTargets, inputs: Encoded
     gaps = raw.frame.isna().sum().tolist()
     for (name, column), missing in zip(raw.frame.items(), gaps, strict=True):
         name = str(name)  # noqa: PLW2901
-        kind = words[holds(column)]
-        if missing == len(column):
-            kind = "nothing"
-        done = [raw.notes.get(name, "")]
+        kind: Holds = "nothing" if missing == len(column) else words[holds(column)]
+        role: Literal["target", "input", "left out"] = "left out"
+        done = "another target of this set" if name in unused else "not used, as asked"
         if name in named:
-            done.append(targets.done.get(name, ""))
+            role, done = "target", targets.done.get(name, "")
         elif name in used and name in inputs.left:
-            done.append(inputs.left[name])
+            done = inputs.left[name]
+            if kind == "classes" and done != "constant":
+                kind = "text"
         elif name in used:
-            done.append(inputs.done.get(name, ""))
-        else:
-            done.append("another target of this set" if name in unused else "not used, as asked")
-        role = "target" if name in named else "input" if name in used and name not in inputs.left else "left out"
-        if role == "left out" and kind == "classes" and inputs.left.get(name) not in (None, "constant"):
-            kind = "text"
-        cards.append(ColumnCard(name=name, role=role, holds=kind, missing=missing, done="; ".join(filter(None, done))))
+            role, done = "input", inputs.done.get(name, "")
+        done = "; ".join(filter(None, (raw.notes.get(name), done)))
+        cards.append(ColumnCard(name=name, role=role, holds=kind, missing=missing, done=done))
     return tuple(cards)
 
 
@@ -142,9 +138,9 @@ def _by_chance(inputs: int, rows: int) -> list[str]:
     if share < _BY_CHANCE:
         return []
     return [
-        f"There are {inputs} inputs for {rows} rows: of a target of pure noise, a linear model would "
-        f"leave {1 - share:.2f} "
-        f"on these rows, not 1.00, so losses here are too low by about that much, and say less about new rows."
+        f"There are {inputs} inputs for {rows} rows: of a target of pure noise, a linear model would leave "
+        f"{1 - share:.2f} on these rows, not 1.00, so losses here are too low by about that much, and say less about "
+        "new rows."
     ]
 
 
@@ -212,17 +208,10 @@ def encode_frame(
         >>> table.inputs[2]
         array([2.33333333, 0. , 1. ])
     """
-    names = [clean_name(column) for column in frame.columns]
-    if twice := doubled(names):
-        refuse(
-            f"Table {name!r}",
-            [f"Column names must differ, found more than once: {listed(twice)}. Rename them."],
-        )
     how = checked_reading(reading)
-    renamed = frame.set_axis(names, axis=1).reset_index(drop=True)
-    return encode(
-        prepared(RawTable(renamed, name, source), how), targets=targets, inputs=inputs, drop=drop, reading=how
-    )
+    renamed = frame.set_axis(column_names(name, frame.columns), axis=1).reset_index(drop=True)
+    raw = prepared(RawTable(renamed, name, source), how)
+    return encode(raw, targets=targets, inputs=inputs, drop=drop, reading=how)
 
 
 def encode_arrays(inputs: Any, targets: Any) -> Table:

@@ -123,36 +123,32 @@ def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Se
     again = [position for position, values in enumerate(numbers) if values is None]
     texts = _texts(file, layout, again) if again and rows else {}
 
-    frame: dict[str, object] = {}
-    read: dict[str, _Column] = {}
+    frame: dict[str, pd.Series | NDArray[np.generic]] = {}
+    marks: dict[str, Counter[str]] = {}
     for position, given in enumerate(columns):
-        values: pd.Series | NDArray[np.generic] | None = texts.get(position, numbers[position])
-        empty = values is None or bool(pd.isna(values).all())
-        if not given and empty:
+        values = texts.get(position, numbers[position])
+        numbers[position] = None
+        if not given and (values is None or bool(pd.isna(values).all())):
             continue
         name = given or f"column{position + 1}"
         if not given:
             steps.append(f"Column {position + 1} has no name: called {name!r}.")
         if name in frame:
             refuse(f"{source.name!r}", [f"Two columns would be called {name!r}. Give all names with --names."])
-        frame[name] = values if values is not None else np.empty(rows)
-        if isinstance(frame[name], np.ndarray):
-            read[name] = found[position]
-        numbers[position] = None
-    pointed = [
-        name
-        for name, values in frame.items()
-        if isinstance(values, np.ndarray) and decimal == "," and values.dtype.kind == "f"
-    ]
+        frame[name] = np.empty(rows) if values is None else values
+        if found[position].marks and position not in texts:
+            marks[name] = found[position].marks
+    plain = {name: values for name, values in frame.items() if isinstance(values, np.ndarray)}
+    pointed = [name for name, values in plain.items() if decimal == "," and values.dtype.kind == "f"]
     if pointed:
         steps.append(f"Read with a decimal comma (1,5 is 1.5): {some(pointed)}.")
     return source.table(
         pd.DataFrame(frame, index=range(rows), copy=False),
         steps,
         warnings=file.warnings,
-        texts=frozenset(name for name, values in frame.items() if not isinstance(values, np.ndarray)),
+        texts=frozenset(frame.keys() - plain.keys()),
         decimal_comma=decimal == ",",
-        marks={name: column.marks for name, column in read.items() if column.marks},
+        marks=marks,
     )
 
 

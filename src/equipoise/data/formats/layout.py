@@ -131,14 +131,14 @@ def _refuse_above(name: str, records: list[_Record], body: list[_Record], header
             f"{name!r}: its first line holds one cell, {filled[0][:60]!r}, and looks like a title; the names seem to "
             f"stand in line {second.first}. Pass over it: --skip-rows {second.first - 1}."
         )
-    rest = body[1:]
-    shares = [record.numbers / len(record.cells) for record in rest]
     marks = sum(cell.strip() not in _ABSENT for cell in second.cells)
-    if len(rest) > 2 and not second.numbers and 2 * marks >= len(second.cells) and min(shares) >= 0.5:
+    rest = body[1:]
+    numeric = len(rest) > 2 and all(2 * record.numbers >= len(record.cells) for record in rest)
+    if numeric and not second.numbers and 2 * marks >= len(second.cells):
         raise DataError(
             f"{name!r}: line {second.last} holds no number, while every line below it does; it looks like units or a "
-            f"second header: {some(second.cells, 4)}. Delete it, or type --skip-rows {second.last} --no-header --names "
-            f"{','.join(cell.strip() for cell in top.cells[:4])}{',...' if len(top.cells) > 4 else ''}."
+            f"second header: {some(second.cells, 4)}. Delete it, or type --skip-rows {second.last} --no-header "
+            f"--names {','.join(cell.strip() for cell in top.cells[:4])}{',...' if len(top.cells) > 4 else ''}."
         )
 
 

@@ -46,7 +46,7 @@ def record(
 
     Call it once, before the loop; the loop itself stays as it is. At step 1 and every `every` steps one line is
     added to ``records.jsonl``: losses raw and weighted, weights, status, counts, seconds, and the tasks' gradients
-    where they are known. What is wrong with a run (see `equipoise.runs.noop`) is said once, by the logger
+    where they are known. What is wrong with a run is logged once, by the logger
     ``equipoise``.
 
     Methods on gradients have the gradients at hand. For loss methods they are measured, at step 1 and every
@@ -65,7 +65,7 @@ def record(
         overwrite: Replace an earlier recording in the folder.
 
     Returns:
-        The recorder. It need not be kept; `Recorder.close` ends the recording and has the last word on notices.
+        The recorder. It need not be kept; `Recorder.close` ends the recording and logs its last notices.
 
     Raises:
         RunFolderError: The folder is not ours, holds another training, is being written, or cannot be written. Nothing

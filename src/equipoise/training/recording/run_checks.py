@@ -95,7 +95,6 @@ def _restarted(record: TrainingRecord) -> list[Notice]:
     return [
         Notice(
             kind="restarted",
-            subject="",
             words=f"{record.replaced} recorded steps were trained again after a restart from an earlier step; the "
             "later ones are shown.",
             remedy="Nothing, if the run was resumed from a checkpoint. If it began anew without one, load the "
@@ -112,7 +111,6 @@ def _lost(record: TrainingRecord) -> list[Notice]:
     return [
         Notice(
             kind="lost lines",
-            subject="",
             words=f"{lost} recorded steps could not be written and are missing, the last of them before step "
             f"{after[-1]}. The training itself went on.",
             remedy="Look at the disk of the run's folder: most often it was full for a while.",
@@ -131,7 +129,6 @@ def _failed(lines: Sequence[StepLine]) -> list[Notice]:
     return [
         Notice(
             kind="failed solves",
-            subject="",
             words=f"{sum(bad.values()):,} of {total:,} steps had no proper solution ({listing}): this run is degraded.",
             remedy="Do not compare it with others before this is understood. "
             + (
@@ -164,8 +161,7 @@ def _nothing_to_balance(config: TrainingConfig, lines: Sequence[StepLine]) -> li
                 f"({seen}), so there was nothing to balance, and {config.method} trained like the plain loss of each "
                 "batch.",
                 remedy="Give the balancer the losses of all tasks in one call. Where each batch carries one task, draw "
-                "one batch a task (equipoise.own_data.task_batches), or collect them: balancer.accumulate(number of "
-                "tasks).",
+                "one batch a task (equipoise.task_batches), or collect them: balancer.accumulate(number of tasks).",
             )
         ]
     counts = {status: n for status, n in lines[-1].counts.items() if status in Status.__members__}
@@ -198,7 +194,6 @@ def _uniform(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
     return [
         Notice(
             kind="uniform weights",
-            subject="",
             words=f"All tasks had the same weight at each of the {len(weighted)} recorded steps up to step "
             f"{lines[-1].step:,}: so far {config.method} trained like equal weights.",
             remedy=_UNTRAINED
@@ -230,7 +225,6 @@ def _unmoved(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
     return [
         Notice(
             kind="uniform weights",
-            subject="",
             words=f"No task's weight has moved in the {len(rows)} recorded steps up to step {lines[-1].step:,}: so far "
             f"{config.method} trained like a weighted sum.",
             remedy=_UNTRAINED,
