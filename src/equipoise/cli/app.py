@@ -50,14 +50,14 @@ def _program(
 
 
 def main() -> None:
-    """Run the program on ``sys.argv`` and exit with 0 done, 1 our fault, 2 the input's, 3 partly done, 130 stopped."""
+    """Run the program; exit with 0 done, 1 our fault, 2 bad input, 3 partly done, 130 interrupted."""
     sys.excepthook = _unexpected
     make_streams_safe()
     typer.main.get_command(app)(prog_name="equipoise")
 
 
 def _unexpected(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """What is said of a fault of ours; Python then exits with 1."""
+    """Report an internal error; Python then exits with 1."""
     del traceback
     if issubclass(kind, KeyboardInterrupt):
         say("interrupted", err=True)

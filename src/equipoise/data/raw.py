@@ -1,4 +1,4 @@
-"""A table as read, before anything is encoded: what each reader hands to `encode`."""
+"""A table as its reader returns it, before anything is encoded."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -18,16 +18,16 @@ __all__ = ["Card", "RawTable", "frame_of", "refuse", "values_sha256"]
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a built-in set before it is loaded.
+    """Facts about a built-in set, known before it is loaded.
 
     Attributes:
         name: What to type to get it.
-        about: In a few words.
-        rows: In the set.
+        about: Its content, in a few words.
+        rows: Number of rows.
         inputs: Number of input columns.
         tasks: Target names.
         units: One a task, "" where there is none.
-        source: Where it is from.
+        source: Its origin.
         licence: As stated by its owner.
         sha256: Of the values as little-endian float64, inputs then targets, row by row; "" for generated
             sets.
@@ -49,7 +49,7 @@ class Card:
         return f"{self.source}; licence: {self.licence}"
 
     def doubts(self, values: Array) -> tuple[str, ...]:
-        """A warning where the bundled values, (rows, inputs and tasks), are not those that the card was written for."""
+        """A warning if the bundled values (rows, inputs then tasks) differ from those of this card."""
         if values_sha256(values) == self.sha256:
             return ()
         return ("The values bundled with this scikit-learn differ from those that this set's card was written for.",)
@@ -62,7 +62,7 @@ class RawTable:
     Attributes:
         frame: One column a column of the file, names stripped, unique.
         name: Of the set or file.
-        source: Origin and licence in words.
+        source: Origin and licence, as a phrase.
         declared: Columns of a declared target set: never inputs, and the targets where none are named.
         units: Column -> unit.
         unclear: Column -> why its values cannot be read for certain; such a column is refused only where it
@@ -95,7 +95,7 @@ def refuse(about: str, problems: Sequence[str]) -> None:
     """Raise one error with all problems, or return where there are none.
 
     Args:
-        about: What the problems are found in, the start of the message.
+        about: The start of the message: where the problems were found.
         problems: One or more sentences each.
 
     Raises:
@@ -115,12 +115,12 @@ def refuse(about: str, problems: Sequence[str]) -> None:
 
 
 def frame_of(columns: Mapping[str, Array]) -> "pd.DataFrame":
-    """Named columns of equal length as a data frame; the one place where the built-in sets meet pandas."""
+    """Named columns of equal length as a data frame."""
     import pandas as pd  # noqa: PLC0415 - slow to import; cards and dynamics do without
 
     return pd.DataFrame(dict(columns))
 
 
 def values_sha256(values: Array) -> str:
-    """Checksum of an (n, m) array: of its values as little-endian float64, row by row."""
+    """SHA-256 of an (n, m) array as little-endian float64, row by row."""
     return hashlib.sha256(np.ascontiguousarray(values, dtype="<f8").tobytes()).hexdigest()

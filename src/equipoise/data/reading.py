@@ -1,6 +1,7 @@
-"""What a caller may say about the reading of a table, beside the roles of its columns."""
+"""Options about how the cells of a table are read."""
 
 import codecs
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, cast, get_type_hints
 
@@ -73,7 +74,12 @@ def checked_reading(given: Mapping[str, object]) -> Reading:
     reading["sep"] = sep = _TYPED.get(reading["sep"] or "", reading["sep"])
     if sep is not None and (len(sep) != 1 or sep in '"\n\r' or sep.isalnum()):
         problems.append(f"--sep must be one character, or \\t for a tab, or a blank for blanks; found {sep!r}")
-    decimal, thousands, skip, encoding = (reading[key] for key in ("decimal", "thousands", "skip_rows", "encoding"))
+    decimal, thousands, skip, encoding = (
+        reading["decimal"],
+        reading["thousands"],
+        reading["skip_rows"],
+        reading["encoding"],
+    )
     if decimal not in (None, ".", ","):
         problems.append(f"--decimal must be a point or a comma; found {decimal!r}")
     if thousands not in (None, *_THOUSANDS):
@@ -87,8 +93,9 @@ def checked_reading(given: Mapping[str, object]) -> Reading:
             codecs.lookup(encoding)
         except LookupError:
             problems.append(f"--encoding must be one that Python knows, such as utf-8 or cp1252; found {encoding!r}")
-    for first, second in (("numeric", "categorical"), ("numeric", "date"), ("categorical", "date")):
-        if both := [name for name in reading[first] if name in reading[second]]:
+    kinds = {"numeric": reading["numeric"], "categorical": reading["categorical"], "date": reading["date"]}
+    for first, second in itertools.combinations(kinds, 2):
+        if both := [name for name in kinds[first] if name in kinds[second]]:
             problems.append(f"--{first} and --{second} both name {listed(both)}; keep one")
     if problems:
         raise DataError("; ".join(problems) + ".")

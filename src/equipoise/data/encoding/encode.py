@@ -1,4 +1,4 @@
-"""Columns as read -> `Table`: roles, targets, inputs, and a sentence for everything that was done."""
+"""Columns as read -> `Table`: roles, targets, inputs, and a sentence for each thing that was done."""
 
 import re
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from .values import holds
 __all__ = ["encode", "encode_arrays", "encode_frame"]
 
 _BY_CHANCE = 0.1
-"""Share of a target of pure noise that the inputs would explain, above which it is a doubt."""
+"""Share of a pure-noise target that the inputs would explain by chance; a larger one is a warning."""
 _SIBLING = re.compile(r"[\W_]*(\d+|[A-Za-z])$")
 
 
@@ -37,8 +37,8 @@ def encode(
     """Turn columns into a table of numbers.
 
     Targets come first: they decide which rows are used (those complete in all of them), and the means that
-    fill missing inputs are taken over these rows. What each kind of column becomes is said in
-    `encode_targets` and `encode_inputs`, and in the table's `steps`.
+    fill missing inputs are taken over these rows. `encode_targets` and
+    `encode_inputs` describe what each kind of column becomes; the table's `steps` say what happened.
 
     Args:
         raw: Columns as read.
@@ -46,7 +46,7 @@ def encode(
         inputs: Input columns; None takes all others. Listed columns are kept even if they look like
             identifiers.
         drop: Columns that are not used.
-        reading: What the caller said of kinds of columns; they were applied by `prepared`.
+        reading: The caller's kinds of columns, already applied by `prepared`.
 
     Returns:
         The table. Cost: O(rows x columns).
@@ -131,7 +131,7 @@ def _cards(raw: RawTable, roles: Roles, targets: EncodedTargets, inputs: Encoded
 def _by_chance(inputs: int, rows: int) -> list[str]:
     if inputs >= rows - 1:
         return [
-            f"There are {inputs} inputs for {rows} rows: with so many, a linear model fits almost any targets on the "
+            f"There are {inputs} inputs for {rows} rows: with that many, a linear model fits almost any targets on the "
             "rows it was made from, so losses on these rows say little."
         ]
     share = inputs / (rows - 1)
@@ -190,7 +190,7 @@ def encode_frame(
         inputs: Input columns; None takes all others.
         drop: Columns that are not used.
         name: Of the table.
-        source: Origin and licence in words.
+        source: Origin and licence, as a phrase.
         **reading: How columns are read: ``na``, ``decimal``, ``thousands``, ``numeric``, ``categorical``, ``date``.
 
     Returns:

@@ -27,9 +27,9 @@ class EncodedInputs:
     Attributes:
         columns: One (n,) array each, finite, none constant.
         names: One each.
-        steps: What was done.
-        warnings: What the reader should doubt.
-        problems: What cannot be used.
+        steps: One sentence for each change.
+        warnings: One sentence for each doubt.
+        problems: One sentence for each column that cannot be used.
         done: Column -> what was done to it, in a few words.
         left: Column that was left out -> why.
     """
@@ -65,7 +65,7 @@ def encode_inputs(
         names: Input columns.
         kept: (rows,) which rows are used.
         named: Whether the caller listed these columns: then nothing is taken for an identifier.
-        asked: Columns whose kind the caller named: the same holds for these.
+        asked: Columns whose kind the caller named; these are not taken for identifiers either.
 
     Returns:
         Columns, names, steps, warnings and problems (infinite values, columns whose numbers cannot be read

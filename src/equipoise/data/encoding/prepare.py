@@ -1,4 +1,4 @@
-"""Columns as a reader found them -> columns as they are meant: numbers, true/false, dates, classes; all of it said."""
+"""Columns of texts -> columns of numbers, booleans, dates or classes, with a note on each change."""
 
 import re
 from collections import Counter
@@ -87,15 +87,15 @@ class _Prepared:
 
 
 def prepared(raw: RawTable, reading: Reading) -> RawTable:
-    """Read the texts of a table as what they are meant to be, and apply what the caller said of its columns.
+    """Turn the texts of a table into numbers, booleans, times or classes, and apply the caller's options.
 
-    A column of texts is numbers if every value is one, written in whatever way `spelled` and `decide` know and with one
+    A column of texts is numbers if every value is one, in any notation that `spelled` and `decide` know and with one
     unit, apart from marks of missing values. Where only most values are numbers, the column is unclear: it is refused
     where it is used, with the values in question. Dates become times. All else stays classes.
 
     Args:
         raw: The table as its reader made it.
-        reading: What the caller said.
+        reading: The caller's options.
 
     Returns:
         The same table with columns of numbers, booleans, times and classes, and `notes` and `unclear` filled in.
@@ -165,7 +165,7 @@ def _is_text(column: pd.Series) -> bool:
 
 
 def _typed(out: _Prepared, name: str, column: pd.Series, reading: Reading) -> None:
-    """Apply the caller's words to a column that came with a type."""
+    """Apply the caller's options to a column that already has a type."""
     kind = holds(column)
     if kind == "numbers":
         for mark in _numbers_of(reading["na"]):
@@ -196,7 +196,7 @@ def _numbers_of(marks: Collection[str]) -> list[float]:
 def _numbers(
     out: _Prepared, name: str, column: _Texts, reading: Reading, missing: Collection[str]
 ) -> dict[str, Spelled]:
-    """The values of a column that are numbers, or nothing where it is settled to be something else."""
+    """The values of a column that are numbers, empty if the column is something else."""
     if name in reading["categorical"]:
         out.note(name, "taken as classes, as asked")
         out.put_classes(name, column, missing)

@@ -31,8 +31,8 @@ class EncodedTargets:
         tasks: Names.
         units: One a task.
         kinds: One a task.
-        steps: What was done.
-        warnings: What the reader should doubt.
+        steps: One sentence for each change.
+        warnings: One sentence for each doubt.
         unscored: Task -> its classes, and the class of each row; its column waits for the inputs (`score_classes`).
         done: Target column -> what was done to it, in a few words.
     """
@@ -186,7 +186,7 @@ def _add_task(out: EncodedTargets, name: str, column: pd.Series, unit: str) -> l
 def _doubt_few(out: EncodedTargets, name: str, labels: Sequence[str], sizes: NDArray[np.int64]) -> None:
     if few := _sized(labels, sizes, most=FEW_ROWS - 1):
         out.warnings.append(
-            f"Target {name!r} rests on a class of fewer than {FEW_ROWS} rows, {listed(few, '')}: what is said of it "
+            f"Target {name!r} rests on a class of fewer than {FEW_ROWS} rows, {listed(few, '')}: results for it "
             "may change with a single row."
         )
 

@@ -1,5 +1,6 @@
 """One column: what it holds, and its values as numbers or as texts with a mark for missing."""
 
+import re
 from decimal import Decimal
 from typing import Literal
 
@@ -72,7 +73,7 @@ def constant(values: Array) -> bool:
 
 
 def unfit(values: Array) -> str:
-    """Why a linear model cannot use these numbers, and what to do about it; "" if it can. NaN is passed over.
+    """Why a linear model cannot use these numbers, and what to do about it; "" if it can. NaN is ignored.
 
     Example:
         >>> unfit(np.array([1.0, np.inf]))
@@ -111,19 +112,16 @@ def stand_in(name: str, values: Array) -> list[str]:
     present = values[np.isfinite(values)]
     if len(present) < _ROWS:
         return []
-    for extreme_value in (float(present.min()), float(present.max())):
-        others = present[present != extreme_value]
+    for extreme in (float(present.min()), float(present.max())):
+        others = present[present != extreme]
         count = len(present) - len(others)
-        if count < 2 or not len(others) or extreme_value != round(extreme_value):
+        if count < 2 or not len(others) or not extreme.is_integer():
             continue
-        digits = str(abs(int(extreme_value)))
-        gap = float(np.abs(others - extreme_value).min())
-        nines = len(digits) > 1 and set(digits) == {"9"} and gap > float(np.ptp(others)) / 2
-        alone = extreme_value <= -_ALONE and float(others.min()) >= 0
-        if nines or alone:
+        gap = float(np.abs(others - extreme).min())
+        nines = re.fullmatch("-?99+", f"{extreme:.0f}") and gap > float(np.ptp(others)) / 2
+        if nines or (extreme <= -_ALONE and others.min() >= 0):
             return [
-                f"Column {name!r} holds {extreme_value:.15g} in {count} rows, far from its other values "
-                f"({others.min():.4g} to {others.max():.4g}): if that stands for a missing value, "
-                f"type --na={extreme_value:.15g}."
+                f"Column {name!r} holds {extreme:.15g} in {count} rows, far from its other values ({others.min():.4g} "
+                f"to {others.max():.4g}): if that stands for a missing value, type --na={extreme:.15g}."
             ]
     return []

@@ -80,11 +80,11 @@ class _Column:
 
 
 def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
-    """Read a text table; the separator is found, everything else that was not plain is said in `steps`.
+    """Read a text table; the separator is detected, and `steps` tell whatever was unusual.
 
     Args:
         source: The file.
-        reading: What the caller said about it.
+        reading: The caller's options.
         header: Whether the first row holds the column names.
         names: Column names to use: instead of the first row's (`header`), or for a file that has none.
 
@@ -168,7 +168,7 @@ def _blocks(file: FileText, layout: Layout, decimal: str) -> Iterator[pd.DataFra
 
 
 def _texts(file: FileText, layout: Layout, positions: list[int]) -> dict[int, pd.Series]:
-    """Some columns as categories of texts, just as they stand in the file."""
+    """Some columns as categories of the file's own texts."""
     size = max(1, _CELLS // 4 // len(positions))
     blocks: dict[int, list[pd.Series]] = {position: [] for position in positions}
     for block in _parsed(file, layout, chunksize=size, dtype=str, usecols=positions):

@@ -28,7 +28,7 @@ class Layout:
         names: One a column, as in the header; None where there is no header.
         width: Columns.
         decimal: Mark of decimals that some number of the first rows can only have.
-        steps: What was passed over or added.
+        steps: What was skipped or added.
     """
 
     separator: str
@@ -53,12 +53,12 @@ class _Record:
 def lay_out(file: FileText, reading: Reading, header: bool) -> Layout:
     """Look at the first lines of a text table.
 
-    Passed over and said: a line ``sep=;`` (Excel), lines above the table that begin with ``#``, a separator at the end
+    Skipped, with a note: a line ``sep=;`` (Excel), lines above the table that begin with ``#``, a separator at the end
     of each row. A header that is one cell shorter than all rows names no row names (R); these become a column.
 
     Args:
         file: The table.
-        reading: What the caller said.
+        reading: The caller's options.
         header: Whether the first row holds the names.
 
     Raises:
@@ -67,14 +67,14 @@ def lay_out(file: FileText, reading: Reading, header: bool) -> Layout:
     lines = file.lines(reading["skip_rows"] + _LOOKED_AT)
     name, steps, skip = file.source.name, [], reading["skip_rows"]
     if skip:
-        steps.append(f"The first {skip} lines were passed over, as asked.")
+        steps.append(f"The first {skip} lines were skipped, as asked.")
     if skip >= len(lines):
         raise DataError(f"{name!r} has {len(lines)} lines: --skip-rows {skip} leaves no table.")
     separator = reading["sep"]
     first = lines[skip].rstrip("\r\n")
     if len(first) == 5 and first.lower().startswith("sep="):
         separator = separator or first[-1]
-        steps.append(f"The line {first!r} names the separator and was passed over.")
+        steps.append(f"The line {first!r} names the separator and was skipped.")
         skip += 1
     before = skip
     while skip < len(lines) and (not lines[skip].strip() or lines[skip].lstrip().startswith("#")):
@@ -93,7 +93,7 @@ def lay_out(file: FileText, reading: Reading, header: bool) -> Layout:
             records.insert(0, marked)
             comments.pop()
     if comments:
-        steps.append(f"Comment lines above the table were passed over: {len(comments)}.")
+        steps.append(f"Comment lines above the table were skipped: {len(comments)}.")
     layout = Layout(separator, records[0].last if header else skip, None, len(records[0].cells), ".", steps)
     body = records[1:] if header else records
     _refuse_above(name, records, body, header)
@@ -166,7 +166,7 @@ def _only_decimal_comma(cell: str) -> bool:
 
 
 def _records(lines: Iterable[str], separator: str, before: int) -> Iterator[_Record]:
-    """Records of some lines; blank ones are passed over."""
+    """Records of some lines; blank ones are skipped."""
     if separator == " ":
         lines = (line.replace("\t", " ").strip() + "\n" for line in lines)
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
@@ -182,7 +182,7 @@ def _records(lines: Iterable[str], separator: str, before: int) -> Iterator[_Rec
 
 
 def ragged(file: FileText, layout: Layout) -> str:
-    """Why the rows of a table have different numbers of cells, in words; "" where they have not."""
+    """Why the rows of a table have different numbers of cells, as a clause; "" if they do not."""
     width, separator = layout.width, layout.separator
     wrong: list[tuple[int, int, int]] = []
     with file.open(layout.skip) as text:

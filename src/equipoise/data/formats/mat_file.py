@@ -43,7 +43,7 @@ def read_mat(source: Source, reading: Reading, *, header: bool = True, names: Se
     """Read the matrices of a MATLAB file side by side.
 
     Columns are called after their variable and counted from 0 ("X0", "X1", ...); a variable with one column
-    keeps its own name. Variables with another number of rows than the longest are left out and said so.
+    keeps its own name. Variables with fewer rows than the longest are left out, with a note.
 
     Args:
         source: The file.
@@ -164,7 +164,7 @@ def _refuse_wide(listing: Sequence[tuple[str, tuple[int, ...], str]], limit: int
 
 
 def _matrices(variables: dict[str, object]) -> tuple[dict[str, Array], list[str]]:
-    """Numeric matrices with at least two rows, and the other variables in words."""
+    """Numeric matrices with at least two rows, and a description of the other variables."""
     from scipy.sparse import csc_array, issparse  # noqa: PLC0415 - slow to import, and only needed here
 
     matrices: dict[str, Array] = {}

@@ -151,7 +151,7 @@ def _held(name: str, file: IO[bytes]) -> Source:
 
 
 def _bounded(file: IO[bytes], name: str) -> bytes:
-    held = io.BytesIO()  # grows in place, and hands over its bytes without a copy
+    held = io.BytesIO()  # grows in place, and returns its bytes without a copy
     while held.tell() <= LIMIT and (block := file.read(_BLOCK)):
         held.write(block)
     if held.tell() > LIMIT:

@@ -70,7 +70,7 @@ def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) ->
 def describe_gradients(
     gramian: Tensor, weights: Array | None, rows: Sequence[int], k: int, measured: bool, at: Place
 ) -> GradientLine:
-    """A Gramian in the words of a record.
+    """Describe a Gramian as a line of the record.
 
     Args:
         gramian: (m, m) of the present tasks.
@@ -108,7 +108,7 @@ def describe_gradients(
 
 
 def numbers(values: Array, rows: Sequence[int], k: int, digits: int = 6) -> tuple[float | None, ...]:
-    """Values at their positions among k; None elsewhere and where not finite; rounded to so many digits.
+    """Values at their positions among k; None elsewhere and where not finite; rounded to `digits` digits.
 
     Example:
         >>> numbers(np.array([0.5, np.nan]), [0, 2], 3)

@@ -1,7 +1,7 @@
-"""Finding what did nothing: weights that never moved, runs that are the same, tasks that take no part.
+"""Detect ineffective runs: constant weights, identical runs, inactive tasks.
 
-A run that trains and changes nothing looks like any other. These checks read a record and say so in words, with what to
-do; they never guess from one line, and they speak of the recorded steps only.
+A run whose method changes nothing looks like any other. These checks read a record and report such runs with a remedy;
+they never judge from one line, and they cover the recorded steps only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from ...solve import Status
 __all__ = ["identical_runs", "notices"]
 
 LEAST_LINES = 3
-"""Fewer recorded steps are too few to say anything."""
+"""With fewer recorded steps nothing is reported."""
 LONG = 32
-"""From so many recorded steps on, weights that have not moved are worth a word while the run goes on."""
+"""Recorded steps after which constant weights are reported while the run continues."""
 UNIFORM = 1e-6
 """Weights that differ by less than this share of their mean are equal."""
 SMALL_SHARE = 1e-3
@@ -28,7 +28,7 @@ _MEANT_TO_BE_UNIFORM = ("LinearScalarization()", "LinearScalarization(weights=No
 
 
 def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, ...]:
-    """Everything to be said about one run.
+    """All notices about one run.
 
     Args:
         record: With at least three lines; below that nothing is said but of restarts and lost lines.
@@ -56,12 +56,12 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
 
 
 def identical_runs(name: str, record: TrainingRecord, others: Mapping[str, TrainingRecord]) -> tuple[Notice, ...]:
-    """Runs of other methods whose losses are the same.
+    """Runs of other methods with identical losses.
 
     Args:
-        name: Of this run.
+        name: Name of this run.
         record: This run.
-        others: Others by name. Runs of the same method are expected to agree and not mentioned, nor are runs of
+        others: Other runs by name. Runs of the same method are expected to agree and not mentioned, nor are runs of
             other tasks or with fewer than three common recorded steps.
 
     Returns:
