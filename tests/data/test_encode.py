@@ -327,7 +327,7 @@ def test_whole_numbers_beyond_double_precision_keep_their_digits():
 def test_more_inputs_than_rows_is_a_warning():
     wide = pd.DataFrame(RNG.normal(size=(6, 8)), columns=list("abcdefuv"))
     assert said(
-        encode_frame(wide, targets=["u", "v"]), "6 inputs for 6 rows: with so many, a linear model fits almost any"
+        encode_frame(wide, targets=["u", "v"]), "6 inputs for 6 rows: with that many, a linear model fits almost any"
     )
 
 

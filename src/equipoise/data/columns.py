@@ -25,12 +25,7 @@ def clean_name(name: object) -> str:
 
 
 def column_names(about: str, own: Iterable[object], names: Sequence[str] | None = None) -> list[str]:
-    """The cleaned names of the columns of a source; "" for a column that has none.
-
-    Args:
-        about: Name of the source, for the message.
-        own: The names it has.
-        names: The names that the caller gave instead, or None.
+    """The cleaned names of columns, `names` in place of their `own` if given; "" for a column without one.
 
     Raises:
         DataError: Too few or too many names, or names that are doubled.
@@ -95,18 +90,10 @@ def choose_columns(
     drop: Sequence[str],
     kinds: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Roles:
-    """Sort the columns of a table into targets, inputs and columns of the target set that are left out.
+    """Sort the columns of a table into targets, inputs and columns of the declared target set that are left out.
 
-    Args:
-        raw: The table.
-        targets: Names of target columns; None takes the declared target set.
-        inputs: Names of input columns; None takes all that are neither targets, nor declared targets, nor
-            dropped.
-        drop: Names of columns that are not used.
-        kinds: Option -> names of columns that it speaks of.
-
-    Returns:
-        Targets (as listed), inputs (in file order unless named), declared targets that are left out.
+    None as `targets` takes the declared target set; None as `inputs` takes all columns that are neither targets, nor
+    declared targets, nor dropped. `kinds` maps further options to the columns that they name.
 
     Raises:
         DataError: Any name is unknown, doubled or in two roles; no target is named or declared.

@@ -92,14 +92,7 @@ class RawTable:
 
 
 def refuse(about: str, problems: Sequence[str]) -> None:
-    """Raise one error with all problems, or return where there are none.
-
-    Args:
-        about: The start of the message: where the problems were found.
-        problems: One or more sentences each.
-
-    Raises:
-        DataError: There is at least one problem.
+    """Raise one DataError that begins with `about` and lists all problems, or return where there are none.
 
     Example:
         >>> refuse("Table 'toy'", ["No rows."])

@@ -34,26 +34,14 @@ def encode(
     drop: Sequence[str] = (),
     reading: Reading = NOTHING_SAID,
 ) -> Table:
-    """Turn columns into a table of numbers.
+    """Turn columns, as `prepared` returns them, into a table of numbers; the arguments are those of `load`.
 
-    Targets come first: they decide which rows are used (those complete in all of them), and the means that
-    fill missing inputs are taken over these rows. `encode_targets` and
-    `encode_inputs` describe what each kind of column becomes; the table's `steps` say what happened.
-
-    Args:
-        raw: Columns as read.
-        targets: Target columns in the order wanted; None takes the declared target set of the source.
-        inputs: Input columns; None takes all others. Listed columns are kept even if they look like
-            identifiers.
-        drop: Columns that are not used.
-        reading: The caller's kinds of columns, already applied by `prepared`.
-
-    Returns:
-        The table. Cost: O(rows x columns).
+    Targets come first: they decide which rows are used (those complete in all of them), and the means that fill missing
+    inputs are taken over these rows. `encode_targets` and `encode_inputs` describe what each kind of column becomes.
+    Listed inputs are kept even if they look like identifiers. Cost: O(rows x columns).
 
     Raises:
-        DataError: With every problem found, see `choose_columns`, `encode_targets`, `encode_inputs`; or no
-            input is left.
+        DataError: With every problem found; or no input is left.
     """
     about = f"Table {raw.name!r}"
     if len(raw.frame) < 2:
@@ -85,14 +73,14 @@ def encode(
         warnings += _siblings(target_names, [name for name in input_names if name not in encoded.left])
     rows_used = int(encoded_targets.kept.sum())
     warnings += _by_chance(len(encoded.names), rows_used)
-    warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.tasks)
+    warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.names)
     return Table(
         name=raw.name,
         source=raw.source,
         inputs=input_matrix,
         input_names=tuple(encoded.names),
         targets=target_matrix,
-        tasks=tuple(encoded_targets.tasks),
+        tasks=tuple(encoded_targets.names),
         units=tuple(encoded_targets.units),
         kinds=tuple(encoded_targets.kinds),
         rows=len(raw.frame),

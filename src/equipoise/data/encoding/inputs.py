@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...core.numbers import Array
 from ..columns import option, some
 from ..raw import RawTable
-from .values import as_numbers, beyond_double, constant, holds, stand_in, unfit
+from .values import Encoded, as_numbers, beyond_double, constant, holds, stand_in, unfit
 
 __all__ = ["MAX_LEVELS", "EncodedInputs", "encode_inputs"]
 
@@ -21,31 +21,16 @@ _COUNTER_ROWS = 10  # fewer rows than this rise by chance too easily to be calle
 
 
 @dataclass
-class EncodedInputs:
-    """Columns as they are collected.
+class EncodedInputs(Encoded):
+    """Input columns.
 
     Attributes:
-        columns: One (n,) array each, finite, none constant.
-        names: One each.
-        steps: One sentence for each change.
-        warnings: One sentence for each doubt.
         problems: One sentence for each column that cannot be used.
-        done: Column -> what was done to it, in a few words.
         left: Column that was left out -> why.
     """
 
-    columns: list[Array] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    steps: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    done: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
-
-    def add(self, name: str, values: Array) -> None:
-        """Append one column."""
-        self.names.append(name)
-        self.columns.append(values)
 
 
 def encode_inputs(
@@ -57,19 +42,8 @@ def encode_inputs(
     "x missing" (0 or 1) is added (one for all columns that are missing in the same rows). Texts and classes become
     one 0/1 column a level, except the most frequent level, which the others are measured from; a missing text is a
     level of its own. With more than 50 levels the 49 most frequent are kept and the rest share "(other)". Columns
-    that look like row numbers or identifiers are left out with a warning, unless the caller named the inputs.
-    Constant columns are left out.
-
-    Args:
-        raw: The table.
-        names: Input columns.
-        kept: (rows,) which rows are used.
-        named: Whether the caller listed these columns: then nothing is taken for an identifier.
-        asked: Columns whose kind the caller named; these are not taken for identifiers either.
-
-    Returns:
-        Columns, names, steps, warnings and problems (infinite values, columns whose numbers cannot be read
-        for certain).
+    that look like row numbers or identifiers are left out with a warning, unless the caller listed the inputs (`named`)
+    or named the kind of the column (`asked`). Constant columns are left out.
     """
     out = EncodedInputs()
     imputed: list[str] = []

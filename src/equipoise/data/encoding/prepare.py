@@ -92,13 +92,6 @@ def prepared(raw: RawTable, reading: Reading) -> RawTable:
     A column of texts is numbers if every value is one, in any notation that `spelled` and `decide` know and with one
     unit, apart from marks of missing values. Where only most values are numbers, the column is unclear: it is refused
     where it is used, with the values in question. Dates become times. All else stays classes.
-
-    Args:
-        raw: The table as its reader made it.
-        reading: The caller's options.
-
-    Returns:
-        The same table with columns of numbers, booleans, times and classes, and `notes` and `unclear` filled in.
     """
     out = _Prepared()
     for name, marks in raw.marks.items():

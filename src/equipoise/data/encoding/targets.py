@@ -14,7 +14,7 @@ from ..columns import option, some
 from ..raw import RawTable, refuse
 from ..table import CLASSES, REGRESSION
 from .scores import FEW_ROWS, best_scores
-from .values import as_numbers, as_texts, beyond_double, constant, holds, stand_in, unfit
+from .values import Encoded, as_numbers, as_texts, beyond_double, constant, holds, stand_in, unfit
 
 __all__ = ["MAX_CLASSES", "EncodedTargets", "encode_targets", "identical", "score_classes"]
 
@@ -22,35 +22,24 @@ MAX_CLASSES = 20  # levels of one target; more is free text
 
 
 @dataclass
-class EncodedTargets:
-    """Tasks as they are collected.
+class EncodedTargets(Encoded):
+    """Target columns, one a task.
 
     Attributes:
         kept: (rows,) the rows complete in all targets.
-        columns: One (rows used,) array a task.
-        tasks: Names.
         units: One a task.
         kinds: One a task.
-        steps: One sentence for each change.
-        warnings: One sentence for each doubt.
         unscored: Task -> its classes, and the class of each row; its column waits for the inputs (`score_classes`).
-        done: Target column -> what was done to it, in a few words.
     """
 
-    kept: NDArray[np.bool_]
-    columns: list[Array] = field(default_factory=list)
-    tasks: list[str] = field(default_factory=list)
+    kept: NDArray[np.bool_] = field(default_factory=lambda: np.ones(0, dtype=np.bool_))
     units: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
-    steps: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
     unscored: dict[int, tuple[list[str], NDArray[np.intp]]] = field(default_factory=dict)
-    done: dict[str, str] = field(default_factory=dict)
 
-    def add(self, task: str, values: Array, unit: str, kind: str) -> None:
+    def add_task(self, task: str, values: Array, unit: str, kind: str) -> None:
         """Append one task."""
-        self.tasks.append(task)
-        self.columns.append(values)
+        self.add(task, values)
         self.units.append(unit)
         self.kinds.append(kind)
 
@@ -62,17 +51,9 @@ def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
     20, are scores: 0, 1, 2, ... for an ordered category, else those that `score_classes` finds once the inputs are
     known. A column of numbers with just two values is labelled as classes, its numbers kept.
 
-    Args:
-        raw: The table.
-        names: Target columns.
-
-    Returns:
-        Tasks, and which rows they use.
-
     Raises:
-        DataError: A target is constant, free text, a date, infinite, without any value, identical to another;
-            no or one row is complete; fewer than two tasks, or more tasks than rows. All problems found are
-            in one message.
+        DataError: A target is constant, free text, a date, infinite, without any value, identical to another; no or
+            one row is complete; fewer than two tasks, or more tasks than rows. One message holds all problems.
     """
     about = f"Table {raw.name!r}"
     frame = raw.frame[list(names)]
@@ -108,16 +89,16 @@ def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
 
     for name in names:
         problems += _add_task(out, name, frame[name][out.kept], raw.units.get(name, ""))
-    if twice := doubled(out.tasks):
+    if twice := doubled(out.names):
         problems.append(f"Two tasks would both be called {listed(twice)}. Rename one of the target columns.")
-    if not problems and len(out.tasks) < 2:
+    if not problems and len(out.names) < 2:
         problems.append(
-            f"Trade-offs need two or more tasks, found one: {listed(out.tasks)}. Name another column: "
+            f"Trade-offs need two or more tasks, found one: {listed(out.names)}. Name another column: "
             f"--targets {names[0]},... Columns: {some([str(column) for column in raw.frame.columns])}."
         )
-    if len(out.tasks) > used:
+    if len(out.names) > used:
         problems.append(
-            f"There must be at least as many rows as targets, found {len(out.tasks)} targets and {used} rows. Name "
+            f"There must be at least as many rows as targets, found {len(out.names)} targets and {used} rows. Name "
             "fewer targets, or see whether the table lies on its side."
         )
     refuse(about, problems)
@@ -156,7 +137,7 @@ def _add_task(out: EncodedTargets, name: str, column: pd.Series, unit: str) -> l
             out.done[name] = "its smallest value was subtracted, so that no digit is lost"
         levels, sizes = np.unique(values, return_counts=True)
         two = len(levels) == 2 < len(values)
-        out.add(name, values, unit, CLASSES if two else REGRESSION)
+        out.add_task(name, values, unit, CLASSES if two else REGRESSION)
         if two:
             out.steps.append(f"Target {name!r} has two values ({levels[0]:g}, {levels[1]:g}): {CLASSES}.")
             _doubt_few(out, name, [f"{level:g}" for level in levels], sizes)
@@ -170,16 +151,16 @@ def _add_task(out: EncodedTargets, name: str, column: pd.Series, unit: str) -> l
     codes = pd.Categorical(texts, categories=labels).codes.astype(np.intp)
     if len(labels) == 2:
         _doubt_few(out, name, labels, np.bincount(codes))
-        out.add(f"{name}={labels[1]}", codes.astype(np.float64), "", CLASSES)
+        out.add_task(f"{name}={labels[1]}", codes.astype(np.float64), "", CLASSES)
         out.done[name] = f"1 where it is {labels[1]!r}, else 0"
-        out.steps.append(f"Target {name!r} has two classes: {CLASSES}, {out.tasks[-1]!r}.")
+        out.steps.append(f"Target {name!r} has two classes: {CLASSES}, {out.names[-1]!r}.")
         return []
     if ordered:
         out.done[name] = f"0 to {len(labels) - 1} in the order {' < '.join(labels)}"
         out.steps.append(f"Target {name!r} has {len(labels)} classes with an order; it is one task: {out.done[name]}.")
     else:
-        out.unscored[len(out.tasks)] = labels, codes
-    out.add(name, codes.astype(np.float64), "", CLASSES)
+        out.unscored[len(out.names)] = labels, codes
+    out.add_task(name, codes.astype(np.float64), "", CLASSES)
     return []
 
 
@@ -196,18 +177,14 @@ def _sized(labels: Sequence[str], sizes: NDArray[np.int64], most: float = np.inf
 
 
 def score_classes(out: EncodedTargets, inputs: Array) -> list[str]:
-    """Give each target of classes without an order its scores: `best_scores`, over classes of 10 rows or more.
-
-    Args:
-        out: Changed in place.
-        inputs: (rows used, p).
+    """Give each target of classes without an order its `best_scores`, over classes of 10 rows or more.
 
     Returns:
         Problems: a target without two classes that are large enough.
     """
     problems = []
     for task, (labels, codes) in out.unscored.items():
-        name = out.tasks[task]
+        name = out.names[task]
         sizes = np.bincount(codes, minlength=len(labels))
         large = np.flatnonzero(sizes >= FEW_ROWS)
         if len(large) < 2:
@@ -248,7 +225,7 @@ def identical(out: EncodedTargets) -> list[str]:
     standardised = np.array([(column - column.mean()) / column.std() for column in out.columns])
     alike = np.abs(standardised @ standardised.T) / standardised.shape[1] > 1 - 1e-6
     for i, j in np.argwhere(np.triu(alike, k=1)):
-        pair = f"{out.tasks[i]!r} and {out.tasks[j]!r}"
+        pair = f"{out.names[i]!r} and {out.names[j]!r}"
         first, second = standardised[i], standardised[j]
         if np.array_equal(out.columns[i], out.columns[j]):
             problems.append(f"Targets {pair} are identical in every row. Keep one: between them is nothing to trade.")

@@ -1,6 +1,7 @@
 """One column: what it holds, and its values as numbers or as texts with a mark for missing."""
 
 import re
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from ...core.numbers import Array
 
-__all__ = ["Holds", "as_numbers", "as_texts", "beyond_double", "constant", "holds", "stand_in", "unfit"]
+__all__ = ["Encoded", "Holds", "as_numbers", "as_texts", "beyond_double", "constant", "holds", "stand_in", "unfit"]
 
 _EXACT = 2**53
 _ROWS = 10  # fewer do not show what stands apart
@@ -17,6 +18,30 @@ _ALONE = 9  # the only value below 0 marks a gap from -9 on
 _LARGEST = 1e100  # squares of larger numbers, and sums of them, leave float64
 
 Holds = Literal["numbers", "booleans", "classes", "dates"]
+
+
+@dataclass
+class Encoded:
+    """Columns as they are encoded.
+
+    Attributes:
+        columns: One (rows,) array each, finite, none constant.
+        names: One each.
+        steps: One sentence for each change.
+        warnings: One sentence for each doubt.
+        done: Column of the source -> what was done to it, in a few words.
+    """
+
+    columns: list[Array] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    done: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, values: Array) -> None:
+        """Append one column."""
+        self.names.append(name)
+        self.columns.append(values)
 
 
 def holds(column: pd.Series) -> Holds:

@@ -44,14 +44,7 @@ class _Attribute:
 def read_arff(source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
     """Read an ARFF file; "?" is missing, nominal attributes become categories with the levels declared.
 
-    Args:
-        source: The file.
-        reading: Only ``encoding`` matters here.
-        header: Must be True.
-        names: Must be None.
-
-    Returns:
-        One column an attribute. Cost: O(cells), plain Python.
+    Cost: O(cells), plain Python.
 
     Raises:
         DataError: The file breaks the format; the message names the line.

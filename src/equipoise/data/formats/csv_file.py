@@ -82,19 +82,13 @@ class _Column:
 def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
     """Read a text table; the separator is detected, and `steps` tell whatever was unusual.
 
-    Args:
-        source: The file.
-        reading: The caller's options.
-        header: Whether the first row holds the column names.
-        names: Column names to use: instead of the first row's (`header`), or for a file that has none.
-
     Returns:
         Columns of numbers, and columns of texts (`texts`). Cost: O(cells) time; memory for the numbers of the table
         once, and for one block of its texts.
 
     Raises:
-        DataError: Not a table: see `as_text` and `lay_out`; rows of different length; names that are doubled, too
-            few or too many; a first row that holds data though `header` says names.
+        DataError: Not a table: see `as_text` and `lay_out`; rows of different length; doubled names, too few or too many
+            names; a first row that holds data though `header` says names.
     """
     file = as_text(source, reading["encoding"])
     layout = lay_out(file, reading, header)

@@ -23,13 +23,7 @@ _READERS: dict[str, Callable[..., Any]] = {
 def read_frame(
     source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None
 ) -> RawTable:
-    """Read a file whose columns have types; of a workbook, the first sheet.
-
-    Args:
-        source: The file; any ending other than .parquet, .feather and .dta is a workbook.
-        reading: Only ``skip_rows`` matters here, for sheets.
-        header: Of a sheet: whether its first row holds the names.
-        names: Column names to use instead of the file's.
+    """Read a file whose columns have types; any ending other than those of `_READERS` is a workbook: its first sheet.
 
     Raises:
         DataError: A package is missing (named, with what to install), the file is damaged, or its names are doubled.

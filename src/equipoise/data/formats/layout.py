@@ -56,11 +56,6 @@ def lay_out(file: FileText, reading: Reading, header: bool) -> Layout:
     Skipped, with a note: a line ``sep=;`` (Excel), lines above the table that begin with ``#``, a separator at the end
     of each row. A header that is one cell shorter than all rows names no row names (R); these become a column.
 
-    Args:
-        file: The table.
-        reading: The caller's options.
-        header: Whether the first row holds the names.
-
     Raises:
         DataError: Title lines, a row of units, or no separator; the message says what to type.
     """

@@ -42,17 +42,8 @@ _STEP = 2**24
 def read_mat(source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
     """Read the matrices of a MATLAB file side by side.
 
-    Columns are called after their variable and counted from 0 ("X0", "X1", ...); a variable with one column
-    keeps its own name. Variables with fewer rows than the longest are left out, with a note.
-
-    Args:
-        source: The file.
-        reading: Matters to texts only.
-        header: Must be True.
-        names: Names for all columns, instead of these.
-
-    Returns:
-        Numeric columns.
+    Columns are called after their variable and counted from 0 ("X0", "X1", ...), unless the caller names them all; a
+    variable with one column keeps its own name. Variables with fewer rows than the longest are left out, with a note.
 
     Raises:
         DataError: Not a MATLAB file, version 7.3 (HDF5), no numeric matrix, or cells (one table a task).

@@ -94,13 +94,7 @@ def is_stream(source: str) -> bool:
 
 
 def fetch(source: str | Path) -> Source:
-    """Open a source and unpack it where it is packed.
-
-    Args:
-        source: A path, ``-`` for standard input, or an address that begins with http:// or https://.
-
-    Returns:
-        Its bytes.
+    """Open a path, ``-`` for standard input, or an http(s) address, and unpack it where it is packed.
 
     Raises:
         DataError: It cannot be read, is empty, damaged, or unpacks to more than `LIMIT`.

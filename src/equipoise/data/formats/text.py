@@ -54,13 +54,9 @@ class FileText:
 
 
 def as_text(source: Source, encoding: str | None = None) -> FileText:
-    """Find the encoding: UTF-8, UTF-16 with its mark, or else Windows-1252 or Latin-1.
+    """Find the encoding, unless the caller names it: UTF-8, UTF-16 with its mark, or else Windows-1252 or Latin-1.
 
     Latin-1 gives every byte a letter, so it never fails; that it was taken is a warning, since names may look odd.
-
-    Args:
-        source: The bytes.
-        encoding: Where the caller knows it.
 
     Raises:
         DataError: Not text, or not in the encoding named.
