@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import inspect
 import io
 import lzma
 import sys
@@ -180,3 +181,12 @@ def test_other_content_under_such_a_name_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"no such file at all, but long enough to be looked at" * 9)
     with pytest.raises(DataError, match=r"is not a|needs a package|must end in"):
         load(tmp_path / name, targets=TARGETS)
+
+
+def test_every_format_has_one_line_in_the_table_and_one_signature():
+    from equipoise.data.formats.catalogue import FORMATS, FormatReader
+
+    wanted = list(inspect.signature(FormatReader.__call__).parameters)[1:]
+    assert {ending: list(inspect.signature(read).parameters) for ending, read in FORMATS.items()} == dict.fromkeys(
+        FORMATS, wanted
+    )

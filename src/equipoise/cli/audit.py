@@ -1,6 +1,6 @@
 """``equipoise audit``: a table with several targets in, a verdict on its trade-offs out."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,64 +25,43 @@ _INTERRUPTED = (
 )
 
 
+def _columns(flag: str, text: str, *short: str) -> Any:
+    return typer.Option(flag, *short, metavar="NAMES", help=text)
+
+
+def _mark(flag: str, text: str, metavar: str = "C") -> Any:
+    return typer.Option(flag, metavar=metavar, help=f"{text} Default: detected.")
+
+
+def _whole(flag: str, metavar: str, text: str) -> Any:
+    return typer.Option(flag, metavar=metavar, parser=whole, help=text)
+
+
 @reporting_with(_INTERRUPTED)
 def audit(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A file, a web address, - for standard input, or a built-in name.")
     ],
-    targets: Annotated[
-        Names, typer.Option("--targets", "-t", metavar="NAMES", help=f"Target columns. {_NAMES}")
-    ] = None,
-    width: Annotated[
-        int | None,
-        typer.Option("--width", metavar="Q", parser=whole, help="Width of the shared layer. Default: all widths."),
-    ] = None,
-    inputs: Annotated[
-        Names, typer.Option("--inputs", metavar="NAMES", help="Input columns. Default: all other columns.")
-    ] = None,
-    drop: Annotated[Names, typer.Option("--drop", metavar="NAMES", help="Columns to ignore.")] = None,
+    targets: Annotated[Names, _columns("--targets", f"Target columns. {_NAMES}", "-t")] = None,
+    width: Annotated[int | None, _whole("--width", "Q", "Width of the shared layer. Default: all widths.")] = None,
+    inputs: Annotated[Names, _columns("--inputs", "Input columns. Default: all other columns.")] = None,
+    drop: Annotated[Names, _columns("--drop", "Columns to ignore.")] = None,
     no_header: Annotated[bool, typer.Option("--no-header", help="The first line holds data, not names.")] = False,
-    names: Annotated[
-        list[str] | None,
-        typer.Option("--names", metavar="NAMES", help="Names for all columns, in place of the file's."),
-    ] = None,
-    sep: Annotated[
-        str | None,
-        typer.Option("--sep", metavar="C", help="Character between columns, such as ; or \\t. Default: detected."),
-    ] = None,
-    decimal: Annotated[
-        str | None, typer.Option("--decimal", metavar="C", help="Decimal mark: . or a comma. Default: detected.")
-    ] = None,
-    thousands: Annotated[
-        str | None,
-        typer.Option("--thousands", metavar="C", help="Mark between thousands: , . ' _ or a blank. Default: detected."),
-    ] = None,
+    names: Annotated[Names, _columns("--names", "Names for all columns, in place of the file's.")] = None,
+    sep: Annotated[str | None, _mark("--sep", "Character between columns, such as ; or \\t.")] = None,
+    decimal: Annotated[str | None, _mark("--decimal", "Decimal mark: . or a comma.")] = None,
+    thousands: Annotated[str | None, _mark("--thousands", "Mark between thousands: , . ' _ or a blank.")] = None,
     na: Annotated[
-        list[str] | None,
-        typer.Option("--na", metavar="TEXTS", help="Texts that also mean missing, as in --na=-999,unknown."),
+        Names, typer.Option("--na", metavar="TEXTS", help="Texts that also mean missing, as in --na=-999,unknown.")
     ] = None,
-    skip_rows: Annotated[
-        int, typer.Option("--skip-rows", metavar="N", parser=whole, help="Lines to skip at the start of the file.")
-    ] = 0,
-    encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="Text encoding, such as cp1252. Default: detected.")
-    ] = None,
-    numeric: Annotated[Names, typer.Option("--numeric", metavar="NAMES", help="Columns to read as numbers.")] = None,
-    categorical: Annotated[
-        Names, typer.Option("--categorical", metavar="NAMES", help="Columns to read as classes.")
-    ] = None,
-    date: Annotated[
-        list[str] | None,
-        typer.Option("--date", metavar="NAMES", help="Columns of dates or times to read as days or hours."),
-    ] = None,
+    skip_rows: Annotated[int, _whole("--skip-rows", "N", "Lines to skip at the start of the file.")] = 0,
+    encoding: Annotated[str | None, _mark("--encoding", "Text encoding, such as cp1252.", "NAME")] = None,
+    numeric: Annotated[Names, _columns("--numeric", "Columns to read as numbers.")] = None,
+    categorical: Annotated[Names, _columns("--categorical", "Columns to read as classes.")] = None,
+    date: Annotated[Names, _columns("--date", "Columns of dates or times to read as days or hours.")] = None,
     bootstraps: Annotated[
         int | None,
-        typer.Option(
-            "--bootstraps",
-            metavar="N",
-            parser=whole,
-            help="Resamples of the rows. Default: 200 if fewer than half of the rows are complete, else 0.",
-        ),
+        _whole("--bootstraps", "N", "Resamples of the rows. Default: 200 if fewer than half are complete, else 0."),
     ] = None,
     seed: Seed = 0,
     out: Out = None,

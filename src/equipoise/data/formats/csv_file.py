@@ -87,8 +87,8 @@ def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Se
         once, and for one block of its texts.
 
     Raises:
-        DataError: Not a table: see `as_text` and `lay_out`; rows of different length; doubled names, too few or too many
-            names; a first row that holds data though `header` says names.
+        DataError: Not a table: see `as_text` and `lay_out`; rows of different length; doubled names, too few or too
+            many names; a first row that holds data though `header` says names.
     """
     file = as_text(source, reading["encoding"])
     layout = lay_out(file, reading, header)
