@@ -22,21 +22,15 @@ from .source import LIMIT, Source
 
 __all__ = ["read_mat"]
 
-JOINT_TORQUES = tuple(f"joint{joint}" for joint in range(7))
-_MOTION = ("position", "velocity", "acceleration")
-JOINT_INPUTS = tuple(f"{kind}{joint}" for kind in _MOTION for joint in range(7))
+_SARCOS = [f"{kind}{joint}" for kind in ("position", "velocity", "acceleration", "joint") for joint in range(7)]
 _OVERLAP = "The official test split of SARCOS overlaps its training split: no figure on it is an official result."
 
-_NUMERIC = {
-    "double",
-    "single",
-    "logical",
-    "sparse",
-    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-}
+_INTEGERS = (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+_NUMERIC = {"double", "single", "logical", "sparse", *_INTEGERS}
 _KINDS = {"cell": "object"}
 _COMPRESSED = 15  # type of a packed element in files of version 5 to 7.2
 _STEP = 2**24
+_DAMAGE = (ValueError, TypeError, OSError, EOFError, LookupError, MemoryError, zlib.error)
 
 
 def read_mat(source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
@@ -67,16 +61,7 @@ def read_mat(source: Source, reading: Reading, *, header: bool = True, names: Se
         raise DataError(f"{about} is of MATLAB version 7.3 (HDF5). Save it with save(..., '-v7').") from error
     except DataError:
         raise
-    except (
-        ValueError,
-        TypeError,
-        OSError,
-        EOFError,
-        LookupError,
-        MemoryError,
-        zlib.error,
-        matlab.MatReadError,
-    ) as error:
+    except (*_DAMAGE, matlab.MatReadError) as error:
         raise DataError(f"{about} is not a MATLAB file, or is damaged: {error}") from error
     try:
         matrices, others = _matrices(variables)
@@ -84,12 +69,9 @@ def read_mat(source: Source, reading: Reading, *, header: bool = True, names: Se
         raise DataError(f"{about} is damaged: a sparse matrix {error}") from error
     others += [f"{name} {shape} {_KINDS.get(kind, kind)}" for name, shape, kind in listing if kind not in _NUMERIC]
     if not matrices:
-        cells = [text for text in others if "object" in text]
-        hint = (
-            "Cell arrays with one table a task have no shared rows, which an audit needs."
-            if cells
-            else "Save one matrix with a row for each observation."
-        )
+        hint = "Save one matrix with a row for each observation."
+        if any("object" in text for text in others):
+            hint = "Cell arrays with one table a task have no shared rows, which an audit needs."
         raise DataError(
             f"{about} must hold a numeric matrix with two rows or more, found {', '.join(others) or 'nothing'}. {hint}"
         )
@@ -108,15 +90,13 @@ def read_mat(source: Source, reading: Reading, *, header: bool = True, names: Se
         for name, matrix in used.items()
         for position in range(matrix.shape[1])
     ]
-    columns = column_names(source.name, (*JOINT_INPUTS, *JOINT_TORQUES) if sarcos else own, names)
-    if sarcos:
-        steps.append("Recognised as SARCOS: 21 inputs (position, velocity, acceleration), 7 torques.")
+    columns = column_names(source.name, _SARCOS if sarcos else own, names)
     frame = pd.DataFrame(values, columns=columns)
     if not sarcos:
         return source.table(frame, steps)
     return source.table(
         frame,
-        steps,
+        [*steps, "Recognised as SARCOS: 21 inputs (position, velocity, acceleration), 7 torques."],
         about=", SARCOS arm inverse dynamics (Vijayakumar and Schaal, 2000)",
         licence="none stated",
         declared=tuple(columns[21:]),
