@@ -5,7 +5,6 @@ write is never touched. A line is one write, so a crash tears at most the last. 
 torch.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +203,7 @@ def _read_config(folder: Path) -> TrainingConfig:
 
 def _valid(folder: Path, found: dict[str, Any]) -> TrainingConfig:
     try:
-        return TrainingConfig.model_validate_json(json.dumps(found))
+        return TrainingConfig.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise RunFolderError(
