@@ -7,7 +7,7 @@ from typing import Any, Literal, Unpack
 import numpy as np
 import pandas as pd
 
-from ...core.numbers import Array
+from ...core.numbers import Array, real_numbers
 from ...core.records.columns import ColumnCard, Holds
 from ...errors import DataError, listed
 from ..columns import Roles, choose_columns, clean_name, column_names, some
@@ -135,8 +135,7 @@ def _by_chance(inputs: int, rows: int) -> list[str]:
 def _siblings(targets: Sequence[str], inputs: Sequence[str]) -> list[str]:
     """A doubt where an input that nobody named is called like a target: joint0 and joint1."""
     stems = {_SIBLING.sub("", name) for name in targets if len(name) > 1} - {""}
-    others = {_SIBLING.sub("", name) for name in inputs if _SIBLING.sub("", name) not in stems}
-    alike = [name for name in inputs if len(name) > 1 and _SIBLING.sub("", name) in stems - others]
+    alike = [name for name in inputs if len(name) > 1 and _SIBLING.sub("", name) in stems]
     if not alike:
         return []
     return [
@@ -177,7 +176,7 @@ def encode_frame(
         targets: Target columns.
         inputs: Input columns; None takes all others.
         drop: Columns that are not used.
-        name: Of the table.
+        name: Name of the table.
         source: Origin and licence, as a phrase.
         **reading: How columns are read: ``na``, ``decimal``, ``thousands``, ``numeric``, ``categorical``, ``date``.
 
@@ -219,8 +218,6 @@ def encode_arrays(inputs: Any, targets: Any) -> Table:
         >>> encode_arrays([[1.0], [2], [4]], [[1, 3], [2, 2], [3, 7]])
         Table 'arrays': 3 of 3 rows, 1 inputs, 2 tasks ('y0', 'y1')
     """
-    from ...core.numbers import real_numbers  # noqa: PLC0415 - brings all of the linear models
-
     frames = []
     for values, letter, what in ((inputs, "x", "the inputs"), (targets, "y", "the targets")):
         if isinstance(values, pd.DataFrame):
