@@ -14,7 +14,7 @@ ROWS = 300
 
 
 def _parts() -> pd.DataFrame:
-    """A table of a factory: three targets of three inputs, and columns that need reading: texts, dates, classes, gaps."""
+    """A table of a factory: three targets, three inputs, and columns that need care: texts, dates, classes, gaps."""
     draw = np.random.default_rng(0)
     temperature, speed, pressure = draw.normal(size=(3, ROWS))
     night = draw.random(ROWS) < 0.4

@@ -32,7 +32,7 @@ class CostRow:
 
     Attributes:
         mode: The setting, or ``plain`` for the sum of the losses without a Balancer.
-        engine: What `Balancer.plan` said.
+        engine: How the gradients were computed, in the words of `Balancer.plan`.
         steps: Time of a step in plain steps: median of the paired ratios.
         spread: Smallest and largest ratio.
         memory: Peak bytes of a step (activations, gradients), without the parameters.
@@ -54,7 +54,7 @@ class CostTable:
     """What `profile` measured; ``print(table)`` shows it.
 
     Attributes:
-        rows: ``plain`` first.
+        rows: One row a mode; the first is ``plain``.
         method: Whose directions are compared.
         about: Tasks, parameters, device, repeats.
     """

@@ -30,11 +30,11 @@ class About(BaseModel):
         format: Version of the layout; states written before there was one are of version 1.
         method: The call that made the method.
         tasks: Names; None before the first step of a Balancer that was given none.
-        steps: Taken.
+        steps: Number of steps taken.
         counts: Status -> steps.
         reached: Parameter -> numbers of the tasks that have reached it.
-        granularity: Of the Balancer.
-        carried: What the engine remembers.
+        granularity: The Balancer's `granularity`.
+        carried: What the engine remembers between steps.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
@@ -78,11 +78,11 @@ def wrong_tensors(balancer: "Balancer", saved: Mapping[str, Any], prefix: str, k
     """What is wrong with the tensors of a saved state, all of it.
 
     Args:
-        balancer: That is to take it over.
+        balancer: The Balancer that would take over the state.
         saved: The state dict.
-        prefix: Of our keys.
+        prefix: What each of our keys begins with.
         k: Number of tasks; 0 where they are not known yet.
-        carried: As it was saved.
+        carried: The engine's memory as it was saved.
     """
     method = balancer.method
     keys = [prefix + (TRAINED if tensor.trained else STATE) + tensor.name for tensor in method.state_tensors]
@@ -112,8 +112,8 @@ def _wrong_tensor(found: object, shape: tuple[int, ...], like: Tensor, *, traine
     """What is wrong with one tensor, or nothing.
 
     Args:
-        found: What was saved.
-        shape: Needed.
+        found: The tensor that was saved.
+        shape: The shape that it must have.
         like: The same tensor before the first step: it may be NaN or infinite later only in ways in which it begins.
         trained: An optimizer's: it may be of any floating type, and is always finite.
     """

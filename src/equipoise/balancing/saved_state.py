@@ -30,9 +30,9 @@ def write_state(balancer: "Balancer", destination: dict[str, Any], prefix: str) 
     """Adds a Balancer's keys to a state dict.
 
     Args:
-        balancer: Whose state.
+        balancer: The Balancer whose state is written.
         destination: The state dict.
-        prefix: Of every key.
+        prefix: What each key begins with.
 
     Raises:
         StateError: Micro-batches are waiting for their balance: what they gave is not saved.
@@ -73,9 +73,9 @@ def read_state(balancer: "Balancer", state_dict: Mapping[str, Any], prefix: str)
     """Takes over a saved state, and forgets micro-batches that wait for their balance.
 
     Args:
-        balancer: Of the same method, fresh or not.
-        state_dict: As `write_state` filled it.
-        prefix: Of our keys.
+        balancer: A Balancer with the same method, fresh or not.
+        state_dict: The dict that `write_state` filled.
+        prefix: What each of our keys begins with.
 
     Raises:
         StateError: The state is of another method, other tasks, another granularity or another version; keys are

@@ -29,7 +29,7 @@ def check_settings(method: object, tasks: object, model: object, given: Mapping[
     """Raises `SettingError` for a Balancer that cannot work.
 
     Args:
-        method: What was given as method.
+        method: The object given as `method`.
         tasks: Task names or None.
         model: The model or None.
         given: All other settings by name.

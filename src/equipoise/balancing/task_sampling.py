@@ -49,7 +49,7 @@ def task_batches(
 
     Args:
         loaders: By task name: `DataLoader` objects, lists, anything that can be iterated more than once.
-        short: What a loader does that ends before the longest.
+        short: ``"cycle"`` to begin a loader anew when it ends before the longest, ``"absent"`` to leave its task out.
 
     Yields:
         Task name -> batch, or None; never None for all tasks.

@@ -35,7 +35,7 @@ class MGDAPath:
         saddle_index: For the weighted sum with these weights: how many eigenvalues outside the shared layer exceed the
             least one inside. 0: the end is an optimum of its own weighted sum. Above 0 it is a saddle point of it, and
             training on with these weights fixed leaves it.
-        steps: Steps taken.
+        steps: Number of steps taken.
         history: (steps + 1, k) losses along the way; every step lowers all of them.
     """
 
@@ -78,13 +78,13 @@ def mgda(
 
     Args:
         gramian: (k, k) G of the least-squares predictions.
-        unexplained: (k,) c.
+        unexplained: (k,) losses c that no linear model removes.
         width: Shared width q >= 1.
         start: (k, m) combinations of the predictions to start from, of rank min(q, rank G). Default: a random
             subspace.
-        seed: Of the random start.
-        steps: At most.
-        tolerance: On `stationarity`.
+        seed: Seed of the random start.
+        steps: Largest number of steps.
+        tolerance: The run ends where `stationarity` is at most this.
 
     Returns:
         `MGDAPath`.
@@ -159,10 +159,10 @@ def start_basis(forward: Array, width: int, start: ArrayLike | None, seed: int) 
 
     Args:
         forward: R (r, k), G = R^T R.
-        width: q <= r.
+        width: Number of dimensions q <= r.
         start: (k, m) directions as combinations of the tasks' predictions, their first q dimensions taken; None for
             a uniformly random subspace.
-        seed: Of that.
+        seed: Seed of the random subspace.
 
     Raises:
         SettingError: Not finite, another shape, or fewer than q dimensions.
@@ -195,8 +195,8 @@ def saddle_index(forward: Array, shared: Array, weights: Array) -> int:
 
     Args:
         forward: R (r, k).
-        shared: (r, q) orthonormal.
-        weights: (k,) w >= 0.
+        shared: (r, q) orthonormal basis of the shared layer.
+        weights: (k,) task weights w >= 0.
 
     Example:
         >>> saddle_index(np.eye(2), np.array([[1.0], [0.0]]), np.array([1.0, 2.0]))

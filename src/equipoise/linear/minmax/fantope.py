@@ -47,7 +47,7 @@ class Mixture:
         dual: Weights (k,) >= 0 with dual.pace = 1 which prove `lower`: the normal of the supporting hyperplane.
         weights: Shares (m,) of the members, sum 1.
         bases: Members (m, r, q), orthonormal columns.
-        iterations: Newton steps.
+        iterations: Number of Newton steps.
     """
 
     value: float

@@ -130,9 +130,9 @@ def polish(problem: MinMax, weights: Array, bases: Array) -> tuple[Array, Array]
     model. Left as it came where nothing better is found, or where it has more than `LARGEST_POLISH` unknowns.
 
     Args:
-        problem: Any.
+        problem: Any `MinMax`.
         weights: Shares (m,), sum 1.
-        bases: (m, r, q), orthonormal columns.
+        bases: Members (m, r, q) with orthonormal columns.
 
     Returns:
         Shares and bases in the same form.

@@ -33,10 +33,10 @@ def search(
     level, L-BFGS) and polished (sequential quadratic programming).
 
     Args:
-        problem: With width < rank.
-        mixture: From `best_mixture`.
+        problem: A `MinMax` with width < rank.
+        mixture: The answer of `best_mixture`.
         random_starts: Number of random projections.
-        seed: Of these.
+        seed: Seed of the random projections.
         after: What an earlier call with the same seed found, and its `random_starts`: its starts are not tried again.
         descend: Whether to descend at all: the best of the starts otherwise.
         enough: Stop as soon as this level is reached; default the mixture's proven lower end plus `MEETING`.

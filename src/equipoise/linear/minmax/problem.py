@@ -29,8 +29,8 @@ class MinMax:
 
     Attributes:
         factor: A, shape (r, k), unit columns.
-        need: Shape (k,), at least 1 where the ideal is attainable or beyond.
-        pace: Shape (k,), positive.
+        need: (k,) captured shares at which the levels are 0; at least 1 where the ideal is attainable or beyond.
+        pace: (k,) positive: how much captured share lowers the level by one.
         width: q, below r.
     """
 

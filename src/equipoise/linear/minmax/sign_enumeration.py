@@ -80,7 +80,7 @@ def width_one(
     root finding and becomes the one to beat.
 
     Args:
-        problem: With width 1.
+        problem: A `MinMax` of width 1.
         start: A basis (r, 1), the level to beat first.
         signs: Where the sign condition holds, the signs: then no search is made.
         limit: Nodes after which the search is given up.

@@ -80,7 +80,7 @@ def best_weights(
         width: Shared width q >= 1.
         scale: (k,) positive units of the losses, such as the variances. Default ones.
         starts: Number of descents at most; ended early where the lower end is met.
-        seed: Of the samples.
+        seed: Seed of the samples.
         first: (k,) weights to descend from before all others, such as those of a similar problem.
         single: The best single model, ``tchebycheff(gramian, 1 / scale, width, -unexplained)``, where it is known.
 

@@ -34,7 +34,7 @@ class MinimalMixture:
             and as few as a search found otherwise.
         captured: (m, k) energies of the members.
         directions: (m, k, q') their shared layers as combinations of the predictions, as in `Scalarized`.
-        iterations: Newton steps.
+        iterations: Number of Newton steps.
     """
 
     lead: float
@@ -51,7 +51,7 @@ class Ahead:
     """The question "how far ahead of this point?" as a `MinMax`: its worst level is minus the lead.
 
     Attributes:
-        problem: Over the tasks of `index`.
+        problem: The `MinMax` over the tasks of `index`.
         index: Tasks that count.
         energy: (len(index),) G_ii of these.
         back: Map from bases to directions, as `unit_factor` returns it.
@@ -73,10 +73,10 @@ def ahead_of(gramian: Array, width: int, captured: Array, direction: Array) -> A
     """The `MinMax` whose worst level is minus the lead over `captured`; None where width >= rank of the tasks counted.
 
     Args:
-        gramian: (k, k), checked.
-        width: q.
-        captured: (k,).
-        direction: (k,), not negative; tasks of 0 do not count.
+        gramian: (k, k) Gramian, already checked.
+        width: Shared width q.
+        captured: (k,) captured energies of the point.
+        direction: (k,) units of the lead, not negative; tasks of 0 do not count.
     """
     index = np.flatnonzero((direction > 0) & (np.diag(correlations(gramian)) > 0))
     part = gramian[np.ix_(index, index)]
@@ -98,7 +98,7 @@ def minimal_mixture(
     sums combined as `reach` combines them may need more, and Caratheodory's bound is k.
 
     Args:
-        gramian: (k, k) G.
+        gramian: (k, k) Gramian G of the least-squares predictions.
         width: q >= 1, below the rank of G.
         captured: (k,) energies of the point, c_i + G_ii - L_i.
         direction: (k,) positive; default diag(G), so that the lead is in shares of each task's predictable part.

@@ -29,8 +29,8 @@ class Pair:
     """Weights and one optimum of theirs.
 
     Attributes:
-        weights: (k,) of the captured shares, sum 1.
-        basis: (r, q).
+        weights: (k,) weights of the captured shares, sum 1.
+        basis: (r, q) orthonormal basis of the optimum.
         level: Worst level of `basis`.
         tied: Whether `basis` is one of a set of optima.
     """
@@ -61,9 +61,9 @@ def descend(problem: MinMax, weights: Array, basis: Array) -> tuple[Pair, int]:
     """A local optimum over pairs, by sequential quadratic programming (SLSQP) with exact derivatives.
 
     Args:
-        problem: With width < rank.
-        weights: Start (k,), non-negative.
-        basis: Start (r, q), not necessarily an optimum of `weights`.
+        problem: A `MinMax` with width < rank.
+        weights: (k,) weights to start from, non-negative.
+        basis: (r, q) model to start from, not necessarily an optimum of `weights`.
 
     Returns:
         The pair, settled (so that it is an optimum of its weights to 1e-8 of the largest eigenvalue, whatever

@@ -90,8 +90,8 @@ def tchebycheff(
             the others leave.
         width: Shared width q >= 1.
         ideal: (k,) z, at most 0 (0 is each task's own best loss, which is attainable). Default zeros.
-        random_starts: Of the descents, where needed.
-        seed: Of these.
+        random_starts: Number of random starts, where descents are needed.
+        seed: Seed of the random starts.
         limit: Nodes of the sign search at q = 1 before it is replaced by a bracket.
 
     Returns:

@@ -149,7 +149,7 @@ def scalarized_model(problem: LinearProblem, weights: ArrayLike, width: int | No
     W = C^+ B @ directions, so the q shared features have second moments = identity, and heads A = W^T B.
 
     Args:
-        problem: The table.
+        problem: The table as a linear problem.
         weights: (k,), as in `scalarized`.
         width: Shared width; default that of the problem.
 

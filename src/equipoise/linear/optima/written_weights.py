@@ -47,13 +47,13 @@ def written_weights(
     """Weights to hand out: few decimals, sum 1 as written, and a worst loss of their own that is near the best.
 
     Args:
-        problem: Over the tasks that count.
+        problem: The `MinMax` over the tasks that count.
         near: (n, k) weights of all tasks, rows of sum 1; around the first neighbours are tried.
         index: The tasks that count.
-        shares: What turns weights of their losses into weights of the captured shares.
+        shares: Factors that turn weights of these losses into weights of the captured shares.
         level: The unit of `problem`'s levels.
         best: The worst loss to come near to.
-        seed: Of the neighbours.
+        seed: Seed of the neighbours.
 
     Returns:
         The weights, or None; the least number of decimals that come within `WITHIN`, or None; the number of

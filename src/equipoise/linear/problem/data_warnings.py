@@ -17,11 +17,11 @@ def notes(
     """Warnings on a problem of so many inputs and rows.
 
     Args:
-        inputs: Input columns.
-        rows: Rows.
+        inputs: Number of input columns.
+        rows: Number of rows.
         related: (k, k) correlations of the targets.
-        names: Of the k tasks.
-        shares: (k,) of each target that least squares explains.
+        names: Names of the k tasks.
+        shares: (k,) share of each target that least squares explains.
 
     Example:
         >>> notes(1, 9, np.eye(2), ("a", "b"), np.array([0.5, 0.0]))

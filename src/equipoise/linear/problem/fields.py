@@ -56,10 +56,10 @@ def fields_of(
 
     Args:
         gramian: (k, k) G; rows of tasks that the inputs explain to rounding only are set to 0.
-        coefficients: (p, k) least-squares coefficients.
+        coefficients: (p, k) least-squares coefficients of the predictions.
         moments: C (p, p), B (p, k) and S (k, k).
         rows: Number of rows.
-        tasks: k names.
+        tasks: Names of the k tasks.
         correlations: (k, k) of the targets, for the warnings.
         warnings: Doubts so far; those that the numbers give are added.
         others: Fields that are recorded as they are.

@@ -45,11 +45,11 @@ def fields_of_moments(
         cross_moments: (p, k) mean of (x - mean)(y - mean)^T.
         target_moments: (k, k) mean of (y - mean)(y - mean)^T.
         rows: Number of rows, at least 2 and k.
-        input_means: (p,).
-        target_means: (k,).
-        tasks: k names.
-        center: As for `LinearProblem`: False puts the means back in.
-        scale: As there.
+        input_means: (p,) means of the inputs.
+        target_means: (k,) means of the targets.
+        tasks: Names of the k tasks.
+        center: Whether means are subtracted; False puts them back in.
+        scale: Whether targets are divided by their standard deviations.
 
     Raises:
         DataError: Shapes, values that are not finite, a constant target, identical targets, too few rows.

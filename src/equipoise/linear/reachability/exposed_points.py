@@ -38,9 +38,9 @@ def exposing_weights(gramian: Array, width: int, captured: Array, found: Reach) 
     """Whether some weights have this point as their only optimum, and such weights.
 
     Args:
-        gramian: (k, k) G, checked.
-        width: q >= 1.
-        captured: (k,) e of a point that `found` calls reachable.
+        gramian: (k, k) Gramian, already checked.
+        width: Shared width q >= 1.
+        captured: (k,) captured energies e of a point that `found` calls reachable.
         found: The answer of `reach` for it.
 
     Returns:

@@ -40,7 +40,7 @@ class ParetoTest:
         better: (k,) energies of the model that attains `lead`.
         also: (k,) energies of a model that is nowhere worse and better at some task (the point is weakly optimal
             only), or None where none was found.
-        tolerance: That the status was decided with, in units of `direction`.
+        tolerance: Tolerance of the status, in units of `direction`.
     """
 
     status: ParetoStatus
@@ -79,14 +79,14 @@ def pareto_test(
       model is, so supported points are proved optimal at every width.
 
     Args:
-        gramian: (k, k) G.
-        width: q >= 1.
+        gramian: (k, k) Gramian G of the least-squares predictions.
+        width: Shared width q >= 1.
         captured: (k,) energies e of the point, c_i + G_ii - L_i for losses L.
         direction: (k,) d > 0, default diag(G): the lead is then in shares of each task's predictable part.
-        tolerance: On the lead.
-        random_starts: Of the descents, where needed.
-        seed: Of these.
-        limit: Nodes of the sign search at q = 1.
+        tolerance: Leads up to this count as 0, in units of `direction`.
+        random_starts: Number of random starts, where descents are needed.
+        seed: Seed of the random starts.
+        limit: Most nodes of the sign search at q = 1.
 
     Raises:
         GramianError: Not a Gramian.
@@ -210,12 +210,12 @@ def support(
     weight 1 / G_ii, with a full tie, and any other weight gives a vertex. Only `supported` is about reachability.
 
     Args:
-        gramian: (k, k) G.
-        width: q.
+        gramian: (k, k) Gramian G of the least-squares predictions.
+        width: Shared width q >= 1.
         captured: (k,) energies of the point.
         sweep: Weights that were tried, (s, k) or a sequence of (k,).
-        radius: How near is a hit, in shares of diag(G).
-        tolerance: Of `reach`.
+        radius: Distance up to which a sweep hits the point, in shares of diag(G).
+        tolerance: Tolerance of `reach`; None for its default.
 
     Raises:
         GramianError, SettingError: As `reach`.

@@ -47,7 +47,7 @@ class Reach:
         member_weights: (m, k) the weights whose optimum each is; beyond 10 tasks all are optima, to the bounds'
             distance, of `weights`.
         iterations: Eigendecompositions made, or Newton steps beyond 10 tasks.
-        tolerance: That the status was decided with, in units of `direction`.
+        tolerance: Tolerance of the status, in units of `direction`.
     """
 
     lower: float
@@ -107,13 +107,13 @@ def reach(
     Cost: 0.05 s at k = 3, 2 s at k = 10; 0.1 to 1 s at k = 12 to 60.
 
     Args:
-        gramian: (k, k) G.
-        width: q >= 1.
+        gramian: (k, k) Gramian G of the least-squares predictions.
+        width: Shared width q >= 1.
         captured: (k,) e >= 0 of the point: c_i + G_ii - L_i for losses L; 0 for a task that does worse than nothing.
         direction: (k,) d > 0. Default diag(G): delta is then in shares of each task's predictable variance.
             Tasks without energy take no part in the default.
-        tolerance: On delta. Default 1e-7 tr(G) / sum(d): 1e-7 for the default direction.
-        max_iterations: Limit on rounds.
+        tolerance: Values of delta up to this count as 0. Default 1e-7 tr(G) / sum(d): 1e-7 for the default direction.
+        max_iterations: Largest number of rounds.
 
     Raises:
         GramianError: Not a Gramian.

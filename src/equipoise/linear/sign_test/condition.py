@@ -42,9 +42,9 @@ def condition(gramian: ArrayLike, width: int, *, tasks: Sequence[str] | None = N
     count.
 
     Args:
-        gramian: (k, k) G.
-        width: q >= 1.
-        tasks: k names, for `cycle`. Default ``task0``, ``task1``, ...
+        gramian: (k, k) Gramian G of the least-squares predictions.
+        width: Shared width q >= 1.
+        tasks: Names of the k tasks, used in `cycle`. Default ``task0``, ``task1``, ...
         noise: Correlations up to this size may be noise: a conflict is called ``fails`` only if it remains
             without them, else ``undetermined``. In [0, 1).
 
