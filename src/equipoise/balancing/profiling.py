@@ -1,4 +1,4 @@
-"""What each way to get gradients costs on a user's own model, and how far it is from exact."""
+"""Measure what each gradient mode costs on a user's model, and how far its direction is from the exact one."""
 
 import math
 import statistics
@@ -55,7 +55,7 @@ class CostTable:
 
     Attributes:
         rows: One row a mode; the first is ``plain``.
-        method: Whose directions are compared.
+        method: The method whose directions are compared.
         about: Tasks, parameters, device, repeats.
     """
 
@@ -104,7 +104,7 @@ def profile(
     `losses` draws from a loader is gone.
 
     Args:
-        model: Whose parameters are trained.
+        model: The model that is trained.
         losses: Computes the losses of a batch, by task name or in order, or a pair (losses, features). The same batch
             in every call gives the fairest comparison.
         method: A method on a Gramian; MGDA by default.

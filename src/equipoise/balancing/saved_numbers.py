@@ -1,4 +1,4 @@
-"""What a saved Balancer must look like: the text beside its tensors, and the tensors."""
+"""Validate a saved Balancer: the text beside its tensors, and the tensors."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -49,7 +49,7 @@ class About(BaseModel):
     carried: Carried
 
     def contradictions(self) -> list[str]:
-        """What cannot be, although each entry is of its type."""
+        """Entries that have the right type and contradict each other."""
         names, carried = self.tasks or (), self.carried
         wrong = []
         if self.tasks is not None and (not names or len(set(names)) != len(names)):
@@ -75,7 +75,7 @@ class About(BaseModel):
 
 
 def wrong_tensors(balancer: "Balancer", saved: Mapping[str, Any], prefix: str, k: int, carried: Carried) -> list[str]:
-    """What is wrong with the tensors of a saved state, all of it.
+    """All complaints about the tensors of a saved state.
 
     Args:
         balancer: The Balancer that would take over the state.
@@ -109,13 +109,13 @@ def wrong_tensors(balancer: "Balancer", saved: Mapping[str, Any], prefix: str, k
 
 
 def _wrong_tensor(found: object, shape: tuple[int, ...], like: Tensor, *, trained: bool) -> str:
-    """What is wrong with one tensor, or nothing.
+    """The complaint about one tensor, or an empty string.
 
     Args:
         found: The tensor that was saved.
         shape: The shape that it must have.
-        like: The same tensor before the first step: it may be NaN or infinite later only in ways in which it begins.
-        trained: An optimizer's: it may be of any floating type, and is always finite.
+        like: The same tensor before the first step; NaN or inf are legal later only where they are legal here.
+        trained: Whether an optimizer trains it: then it may have any floating type and must be finite.
     """
     if not isinstance(found, Tensor) or found.layout != torch.strided or found.is_meta:
         return f"must be a dense tensor with numbers; it is {type(found).__name__}"

@@ -1,4 +1,4 @@
-"""What one training step was like."""
+"""The record of one training step."""
 
 import math
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ class StepRecord:
 
     @property
     def status(self) -> Status:
-        """What became of the solve."""
+        """Status of the method's solve."""
         return self.outcome.status
 
     @property

@@ -53,8 +53,8 @@ class Crease:
         signs: (n, k) of one of the two surfaces; the other has the signs of `flipped` turned.
         disagreement: (n,) angle between the two surfaces' normals, in radians; 0 where they touch smoothly.
         optimal: (n,) whether no single model improves on the point in every task; filled by `judge_creases`, else None.
-        lead: (n,) delta of `reach`, in shares of diag(G), at the Pareto-optimal points, NaN elsewhere; None where it
-            was not asked for.
+        lead: (n,) delta of `reach`, in shares of diag(G), at the Pareto-optimal points, NaN elsewhere; None where
+            leads were not computed.
         tolerance: Below which a lead, or an angle, counts as 0.
     """
 

@@ -142,7 +142,7 @@ def complement_one(problem: MinMax, start: Array, *, signs: Sequence[int] | None
 
     P = I - u u^T leaves the residual shares (a_i^T u)^2. With C the correlations, residual shares up to z_i^2 are
     attainable exactly when the largest z^T D C^-1 D z over sign matrices D is at least 1 (a convex function on a box
-    is largest at a vertex), which rises with the level: bisection. The largest over all signs is taken over two
+    is largest at a vertex), which rises with the level: bisection. The largest over all signs is computed over two
     halves of the tasks, as a table of 2^(k/2) by 2^(k/2 - 1) entries.
 
     Args:

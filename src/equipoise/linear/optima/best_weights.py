@@ -36,7 +36,7 @@ class BestWeights:
         directions: (k, q') its shared layer as combinations of the tasks' predictions, as in `Scalarized`.
         tied: Whether these weights have a set of optima, of which this model is one (two eigenvalues tie). A single
             training run then ends at an arbitrary member, and weights near by at very different ones.
-        written: (k,) weights to hand out: positive, sum 1 as written, with at most 10 decimals, and an optimum of
+        written: (k,) weights to use: positive, sum 1 as written, with at most 10 decimals, and an optimum of
             their own, not one of several. Its worst loss is within 0.0005 of `worst` where that many decimals allow
             it, else as near as was found, within 0.01; None where none were found.
         digits: The least number of decimals with which weights come within 0.01 of `worst`, or None. A weight that

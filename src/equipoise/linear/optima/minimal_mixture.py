@@ -125,14 +125,14 @@ def minimal_mixture(
     ahead = ahead_of(matrix, width, target, scale)
     if ahead is None:
         raise SettingError(
-            f"width must be below the rank of the predictions, {effective_rank(matrix)}, for a mixture to be of use; "
+            f"width must be below the rank of the predictions, {effective_rank(matrix)}, for a mixture to help; "
             f"found {width}. One model is best at every task"
         )
     return mixture_ahead(matrix, ahead, scale)
 
 
 def mixture_ahead(gramian: Array, ahead: Ahead, direction: Array) -> MinimalMixture:
-    """`minimal_mixture` of a question that was put already."""
+    """`minimal_mixture` of a prepared question."""
     tasks = len(gramian)
     mixed = _fewer(ahead.problem, best_mixture(ahead.problem))
     directions = np.array([ahead.spread(basis, tasks) for basis in mixed.bases])

@@ -26,7 +26,7 @@ LEAST = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Weights and one optimum of theirs.
+    """Weights and one of their optima.
 
     Attributes:
         weights: (k,) weights of the captured shares, sum 1.

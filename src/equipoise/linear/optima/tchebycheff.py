@@ -75,7 +75,7 @@ def tchebycheff(
     .. math:: \min_P \max_i \; w_i (\rho_i(P) - z_i), \qquad \rho_i(P) = G_{ii} - r_i^\top P r_i
 
     over projections P of rank at most q, with :math:`G = R^\top R`, rho the excess over a task's own best loss and z
-    `ideal` in the same coordinates. The raw losses c + rho are asked for with ``ideal=-unexplained``.
+    `ideal` in the same coordinates. Pass ``ideal=-unexplained`` for the raw losses c + rho.
 
     * q >= rank: one model is best at every task.
     * q = 1: exact, by branch and bound over sign patterns with one least-distance problem a node.

@@ -1,7 +1,7 @@
-"""Weights as they are handed out: written with few decimals, and checked as they are written.
+"""Weights for the user: few decimals, and checked exactly as they are written.
 
-The best weights found often lie where two eigenvalues meet: there the optimum is a set, and whoever trains with them
-gets an arbitrary member of it. So what is handed out is another vector near by, whose optimum is unique, and the losses
+The best weights found often lie where two eigenvalues meet: there the optimum is a set, and a training run
+ends at an arbitrary member of it. So the user gets another vector near by, whose optimum is unique, and the losses
 that are shown with it are its own.
 """
 
@@ -16,16 +16,15 @@ WITHIN = 0.01
 """Rounded weights must keep the worst loss this close, in units of `scale`."""
 
 SAME = 5e-4
-"""Weights that are handed out come this close to the best ones found, where up to `MOST_DIGITS` decimals allow it."""
+"""Written weights come this close to the best ones found, where up to `MOST_DIGITS` decimals allow it."""
 
 MOST_DIGITS = 9
 
 APART = 1e-6
-"""Least relative eigengap of weights that are handed out: with it their optimum can be recomputed to 6 digits."""
+"""Least relative eigengap of written weights: with it their optimum can be recomputed to 6 digits."""
 
 STEPS, REACH = 120, (1.0, 3.0, 10.0)
-"""Neighbours of rounded weights that are tried: so many of each length, in units of the last decimal; with more than
-ten tasks fewer."""
+"""Neighbours of rounded weights tried at each length (in units of the last decimal); fewer above ten tasks."""
 
 MOST_WORK = 2e8
 """Eigen-decompositions times tasks^3 after which weights within `WITHIN` are good enough."""
@@ -44,7 +43,7 @@ def optima(problem: MinMax, weights: Array, apart: float = TIE) -> Array:
 def written_weights(
     problem: MinMax, near: Array, index: Index, shares: Array, level: float, best: float, seed: int
 ) -> tuple[Array | None, int | None, int]:
-    """Weights to hand out: few decimals, sum 1 as written, and a worst loss of their own that is near the best.
+    """Weights for the user: few decimals, sum 1 as written, and a worst loss near the best.
 
     Args:
         problem: The `MinMax` over the tasks that count.

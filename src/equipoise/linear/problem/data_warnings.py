@@ -1,4 +1,4 @@
-"""What a reader of a linear problem should doubt, one sentence each."""
+"""Warnings about the data of a linear problem, one sentence each."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ PERFECT = 1e-10
 def notes(
     inputs: int, rows: int, related: NDArray[np.float64], names: tuple[str, ...], shares: NDArray[np.float64]
 ) -> list[str]:
-    """Warnings on a problem of so many inputs and rows.
+    """Warnings for a problem with these inputs, rows and correlations.
 
     Args:
         inputs: Number of input columns.

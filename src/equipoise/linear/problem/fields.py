@@ -1,4 +1,4 @@
-"""What every linear problem records, whichever way its moments were computed."""
+"""The fields of a linear problem, shared by both ways to build one: from rows and from moments."""
 
 from typing import Any
 

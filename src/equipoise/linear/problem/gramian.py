@@ -1,7 +1,7 @@
-"""What every function here asks of a Gramian: a checked copy, its correlations, its rank, a thin factor.
+"""The Gramian of a linear problem: a checked copy, its correlations, its rank, a thin factor.
 
 The Gramian of a linear problem is G = Ŷ^T Ŷ / n, the second moments of the tasks' best linear predictions.
-Tasks may come in any unit, so rank and factor are taken of the correlations and do not change when one task
+Tasks may come in any unit, so rank and factor are those of the correlations and do not change when one task
 is rescaled.
 """
 

@@ -1,4 +1,4 @@
-"""A linear problem from second moments alone: what a stream of rows leaves behind."""
+"""A linear problem from second moments alone, as a stream of rows gives them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONSTANT = 1e-24
 """Variance below this share of the squared mean is the rounding of a constant."""
 
 CUT = 1e-11
-"""Directions of the inputs below this share of the largest (of their correlations) are not told from rounding."""
+"""Directions of the inputs below this share of the largest (of their correlations) count as rounding."""
 
 
 def fields_of_moments(
@@ -123,7 +123,7 @@ def _predictions(C: Array, B: Array, warnings: list[str]) -> tuple[Array, Array]
     if keep.sum() < live:
         spread = values[-1] / max(float(values[len(values) - live]), np.finfo(np.float64).tiny)
         warnings.append(
-            f"{live - int(keep.sum())} of {live} directions of the inputs are too weak to be told from rounding in "
+            f"{live - int(keep.sum())} of {live} directions of the inputs are too weak to tell from rounding in "
             f"their second moments (condition number {spread:.1e}) and were left out"
         )
     roots = (vectors[:, keep] / np.sqrt(values[keep])).T * inverse

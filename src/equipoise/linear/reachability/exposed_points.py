@@ -45,7 +45,7 @@ def exposing_weights(gramian: Array, width: int, captured: Array, found: Reach) 
 
     Returns:
         True and exposing weights; False and supporting weights; None where neither is proved: the cutting planes did
-        not come to an end, or beyond 10 tasks the one model of the point is not known.
+        not finish, or beyond 10 tasks the one model of the point is not known.
 
     Example:
         >>> from .reach import reach
