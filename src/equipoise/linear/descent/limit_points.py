@@ -149,7 +149,7 @@ def end_points(
                 pareto=judged.status,
                 dominated_by=max(judged.lead, 0.0),
                 lead=lead.lower,
-                reachable={"reachable": True, "unreachable": False}.get(lead.status),
+                reachable=lead.reachable,
                 saddle_index=path.saddle_index,
                 rises=path.rises,
                 steps=path.steps,

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...core.numbers import is_whole
+from ...core.numbers import Array, is_whole
 from ...errors import SettingError
 from ...solve.min_norm import min_norm_point
 from ...solve.solution import Status
-from ..minmax.problem import Array, checked_vector
-from ..problem.gramian import checked_gramian, checked_width, factor
+from ..minmax.grassmann import complement
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, factor
 
 __all__ = ["MGDAPath", "mgda", "saddle_index", "start_basis"]
 
@@ -205,7 +205,7 @@ def saddle_index(forward: Array, shared: Array, weights: Array) -> int:
     energy = (forward * weights) @ forward.T
     if not shared.size or shared.shape[1] >= len(forward):
         return 0
-    rest = np.linalg.qr(shared, mode="complete")[0][:, shared.shape[1] :]
+    rest = complement(shared)
     inside = np.linalg.eigvalsh(shared.T @ energy @ shared)
     outside = np.linalg.eigvalsh(rest.T @ energy @ rest)
     return int(np.sum(outside > inside[0] + 1e-6 * float(inside[-1])))

@@ -27,7 +27,7 @@ from ...errors import SettingError
 from ...solve.min_norm import min_norm_point
 from ...solve.solution import Status
 from ..minmax.problem import Array
-from ..problem.gramian import checked_gramian, checked_width, factor
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, factor
 from ..problem.linear_problem import LinearProblem
 from .mgda import MGDAPath, saddle_index, start_basis
 
@@ -98,9 +98,7 @@ def ub_descent_margin(gramian: ArrayLike, weights: ArrayLike) -> float:
         True
     """
     matrix = checked_gramian(gramian)
-    shares = np.array(weights, dtype=np.float64)
-    if shares.shape != (len(matrix),) or not np.isfinite(shares).all():
-        raise SettingError(f"weights must be {len(matrix)} finite numbers; found {shares.tolist()}")
+    shares = checked_vector(weights, len(matrix), "weights")
     trace = float(np.trace(matrix))
     return float(np.min(matrix @ shares)) / trace if trace > 0 else 0.0
 

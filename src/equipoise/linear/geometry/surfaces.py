@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import SettingError
-from ..minmax.problem import Array, checked_vector
-from ..problem.gramian import checked_gramian, checked_width, effective_rank, factor
+from ..minmax.problem import Array
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, effective_rank, factor
 
 __all__ = [
     "Signs",

@@ -57,6 +57,11 @@ class Mixture:
     bases: Array
     iterations: int
 
+    def models(self) -> list[Array]:
+        """Single models (r, q) near the mixture: the top eigenvectors of its mean, then its members."""
+        average = np.einsum("m,mrq,msq->rs", self.weights, self.bases, self.bases)
+        return [np.linalg.eigh(average)[1][:, ::-1][:, : self.bases.shape[2]], *self.bases]
+
 
 def best_mixture(problem: MinMax) -> Mixture:
     """Minimise the worst level over mixtures of projections of rank `problem.width`, which must be below the rank.

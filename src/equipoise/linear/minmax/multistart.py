@@ -47,8 +47,7 @@ def search(
     """
     goal = mixture.lower + MEETING if enough is None else enough
     generator = np.random.default_rng(seed)
-    average = np.einsum("m,mrq,msq->rs", mixture.weights, mixture.bases, mixture.bases)
-    starts = [np.linalg.eigh(average)[1][:, ::-1][:, : problem.width], *mixture.bases]
+    starts = mixture.models()
     starts += [problem.top(weights)[0] for weights in (mixture.dual, np.ones(problem.tasks), 1.0 / problem.pace)]
     shape = (problem.rank, problem.width)
     starts += [np.linalg.qr(generator.standard_normal(shape))[0] for _ in range(random_starts)]

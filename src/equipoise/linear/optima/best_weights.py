@@ -11,8 +11,8 @@ from ...core.numbers import is_whole
 from ...errors import SettingError
 from ..minmax.grassmann import LARGEST_POLISH, multipliers
 from ..minmax.multistart import MEETING
-from ..minmax.problem import Array, MinMax, checked_vector, unit_factor
-from ..problem.gramian import checked_gramian, checked_width, correlations, effective_rank
+from ..minmax.problem import Array, MinMax, spread, unit_factor
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, correlations, effective_rank, energies
 from .scalarized_descent import LEAST, Pair, descend, settled
 from .tchebycheff import TchebycheffPoint, tchebycheff
 from .written_weights import optima, written_weights
@@ -149,14 +149,13 @@ def best_weights(
     near[1:, index] = good / shares
     near[1:] /= near[1:].sum(axis=1, keepdims=True)
     written, digits, more = written_weights(problem, near, index, shares, level, worst, seed)
-    directions = np.zeros((tasks, width))
-    directions[index] = back @ best.basis
+    directions = spread(back, best.basis, index, tasks)
     return BestWeights(
         worst=worst,
         lower=min(known.lower, worst),
         exactness="exact" if best.level <= goal or worst <= known.lower else "found by search",
         weights=weights,
-        captured=np.asarray(np.sum((matrix @ directions) ** 2, axis=1), dtype=np.float64),
+        captured=energies(matrix, directions),
         directions=directions,
         tied=best.tied,
         written=written,

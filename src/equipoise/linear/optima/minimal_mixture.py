@@ -9,8 +9,8 @@ from ...errors import SettingError
 from ..minmax.fantope import Mixture, best_mixture
 from ..minmax.mixture_lp import Program
 from ..minmax.multistart import search
-from ..minmax.problem import Array, Index, MinMax, checked_vector, unit_factor
-from ..problem.gramian import checked_gramian, checked_width, correlations, effective_rank
+from ..minmax.problem import Array, Index, MinMax, spread, unit_factor
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, correlations, effective_rank, energies
 
 __all__ = ["Ahead", "MinimalMixture", "ahead_of", "minimal_mixture", "mixture_ahead"]
 
@@ -64,9 +64,7 @@ class Ahead:
 
     def spread(self, basis: Array, tasks: int) -> Array:
         """(k, q) directions of a basis (r, q), zero rows for tasks that do not count."""
-        directions = np.zeros((tasks, basis.shape[1]))
-        directions[self.index] = self.back @ basis
-        return directions
+        return spread(self.back, basis, self.index, tasks)
 
 
 def ahead_of(gramian: Array, width: int, captured: Array, direction: Array) -> Ahead | None:
@@ -143,7 +141,7 @@ def mixture_ahead(gramian: Array, ahead: Ahead, direction: Array) -> MinimalMixt
         upper=-mixed.lower,
         weights=weights / float(weights @ direction),
         probabilities=mixed.weights,
-        captured=np.sum((gramian @ directions) ** 2, axis=-1),
+        captured=energies(gramian, directions),
         directions=directions,
         iterations=mixed.iterations,
     )

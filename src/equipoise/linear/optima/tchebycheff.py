@@ -10,9 +10,9 @@ from ...errors import SettingError
 from ..minmax.fantope import Mixture, best_mixture
 from ..minmax.grassmann import relax
 from ..minmax.multistart import MEETING, search
-from ..minmax.problem import Array, Index, MinMax, checked_vector, unit_factor
+from ..minmax.problem import Array, Index, MinMax, spread, unit_factor
 from ..minmax.sign_enumeration import LARGEST_COMPLEMENT, complement_one, width_one
-from ..problem.gramian import checked_gramian, checked_width, correlations, effective_rank
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, correlations, effective_rank, energies
 from ..sign_test.condition import condition
 
 __all__ = ["TchebycheffPoint", "tchebycheff"]
@@ -147,24 +147,15 @@ def tchebycheff(
     if problem.worst(basis) - mixture.lower <= MEETING:
         # where the optimum is not unique the mixture may have come out as several models: one is as good
         mixture = replace(mixture, value=problem.worst(basis), weights=np.ones(1), bases=basis[None])
-
-    def spread(at: Array) -> Array:
-        directions = np.zeros((tasks, width))
-        directions[index] = back @ at
-        return directions
-
-    def energies(directions: Array) -> Array:
-        return np.asarray(np.sum((matrix @ directions) ** 2, axis=1), dtype=np.float64)
-
-    directions = spread(basis)
-    members = np.array([spread(at) for at in mixture.bases])
+    directions = spread(back, basis, index, tasks)
+    members = np.array([spread(back, member, index, tasks) for member in mixture.bases])
     value = max(floor, unit * problem.worst(basis))
     dual = np.zeros(tasks)
     dual[index] = mixture.dual / own
     return TchebycheffPoint(
         value=value,
         lower=value if exactness == "exact" else max(floor, unit * lower),
-        captured=energies(directions),
+        captured=energies(matrix, directions),
         exactness=exactness,
         method=method,
         iterations=steps + mixture.iterations,
@@ -172,7 +163,7 @@ def tchebycheff(
         mixture_value=min(value, max(floor, unit * mixture.value)),
         mixture_lower=max(floor, unit * mixture.lower),
         mixture_weights=mixture.weights,
-        mixture_captured=np.array([energies(member) for member in members]),
+        mixture_captured=energies(matrix, members),
         mixture_directions=members,
         dual=dual / dual.sum(),
     )
@@ -220,7 +211,7 @@ def _same_for_all(matrix: Array, value: float, words: str, index: Index) -> Tche
         _, back = unit_factor(matrix[np.ix_(index, index)])
         directions = np.zeros((tasks, back.shape[1]))
         directions[index] = back
-    captured = np.minimum(np.sum((matrix @ directions) ** 2, axis=1), np.diag(matrix))
+    captured = np.minimum(energies(matrix, directions), np.diag(matrix))
     dual = np.zeros(tasks)
     dual[index if len(index) else slice(None)] = 1.0 / (len(index) or tasks)
     return TchebycheffPoint(

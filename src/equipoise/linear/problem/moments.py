@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...core.numbers import Array
-from ...errors import DataError, listed
-from .fields import fields_of, task_names
+from ...errors import DataError
+from .fields import fields_of, refuse_targets, task_names
 
 __all__ = ["fields_of_moments"]
 
@@ -64,7 +64,7 @@ def fields_of_moments(
             "moments of p inputs and k targets must have shapes (p, p), (p, k), (k, k), means (p,) and (k,); found "
             f"{C.shape}, {B.shape}, {S.shape}, {x.shape}, {y.shape}"
         )
-    names = task_names(tasks, np.empty((0, len(y))))
+    names = task_names(tasks, len(y))
     if not all(np.isfinite(part).all() for part in (C, B, S, x, y)):
         raise DataError("moments must be finite; found NaN or inf: some row held one, or the sums overflowed")
     if rows < 2 or rows < len(y):
@@ -102,13 +102,10 @@ def fields_of_moments(
 
 def _check_targets(S: Array, variance: Array, means: Array, names: tuple[str, ...]) -> None:
     constant = [name for name, held in zip(names, variance <= CONSTANT * means**2, strict=True) if held]
-    if constant:
-        raise DataError(f"a target must vary; constant: {listed(constant)}. Leave it out")
     apart = variance[:, None] + variance - 2 * S
     same = (apart <= 1e-15 * (variance[:, None] + variance)) & np.isclose(means[:, None], means, rtol=1e-14, atol=0)
     pairs = [f"'{names[i]}' = '{names[j]}'" for i, j in np.argwhere(np.triu(same, 1)).tolist()]
-    if pairs:
-        raise DataError(f"targets must differ; identical in every row: {listed(pairs, '')}. Keep one of each")
+    refuse_targets(constant, pairs)
 
 
 def _predictions(C: Array, B: Array, warnings: list[str]) -> tuple[Array, Array]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.linalg import null_space
 from scipy.optimize import linprog
 
+from ..minmax.grassmann import complement
 from ..minmax.problem import Array
 from ..optima.weighted_sum import TIE, optimum
 from ..problem.gramian import factor
@@ -92,8 +93,8 @@ def _gap(unit: Array, weights: Array, width: int) -> float:
 
 def _widest_gap(unit: Array, basis: Array) -> tuple[bool | None, Array | None]:
     """Whether weights on the simplex have `basis` as their only optimum, and weights that have."""
-    tasks, width = unit.shape[1], basis.shape[1]
-    rest = np.linalg.qr(basis, mode="complete")[0][:, width:]
+    tasks = unit.shape[1]
+    rest = complement(basis)
     inner, outer = basis.T @ unit, rest.T @ unit
     equations = np.einsum("ai,bi->abi", outer, inner).reshape(-1, tasks)
     free: NDArray[np.float64] = null_space(equations, rcond=_LINEAR / max(1.0, float(np.linalg.norm(equations, 2))))

@@ -11,11 +11,11 @@ from ...errors import SettingError
 from ..minmax.fantope import best_mixture
 from ..minmax.grassmann import relax
 from ..minmax.multistart import search
-from ..minmax.problem import Array, MinMax, checked_vector
+from ..minmax.problem import Array, MinMax
 from ..minmax.sign_enumeration import LARGEST_COMPLEMENT, complement_one, width_one
 from ..optima.minimal_mixture import ahead_of
 from ..optima.weighted_sum import optimum
-from ..problem.gramian import checked_gramian, checked_width, effective_rank
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, effective_rank, energies
 from .exposed_points import exposing_weights
 from .reach import Reach, reach
 
@@ -122,15 +122,11 @@ def pareto_test(
     basis, floor, words = _best(problem, tolerance, random_starts, seed, limit)
     level = problem.worst(basis)
     floor = min(floor, level)
-
-    def energies(at: Array) -> Array:
-        return np.asarray(np.sum((matrix @ ahead.spread(at, tasks)) ** 2, axis=1), dtype=np.float64)
-
-    better = energies(basis)
+    better = energies(matrix, ahead.spread(basis, tasks))
     also = None
     status = _status(-level, -floor, tolerance)
     if status == "optimal":
-        found = energies(relax(problem, basis))
+        found = energies(matrix, ahead.spread(relax(problem, basis), tasks))
         gained = (found - target)[ahead.index] / scale[ahead.index]
         if gained.min() >= -tolerance and gained.max() > 100 * tolerance:
             also = found
@@ -148,9 +144,7 @@ def _status(lead: float, upper: float, tolerance: float) -> ParetoStatus:
 def _best(problem: MinMax, tolerance: float, random_starts: int, seed: int, limit: int) -> tuple[Array, float, str]:
     """Basis of least worst level, a proven lower end of it, and how it was found."""
     mixed = best_mixture(problem)
-    average = np.einsum("m,mrq,msq->rs", mixed.weights, mixed.bases, mixed.bases)
-    tried = [np.linalg.eigh(average)[1][:, ::-1][:, : problem.width], *mixed.bases]
-    basis = min(tried, key=problem.worst)
+    basis = min(mixed.models(), key=problem.worst)
     if problem.worst(basis) - mixed.lower <= 1e-9:
         return basis, problem.worst(basis), "no mixture does better than the model found"
     if problem.width == 1:
@@ -178,7 +172,7 @@ class Support:
         supported: Some weights have the point among their optima (``reachable`` in `reach`); None: undetermined.
         exposed: Some weights have no other optimum, so that training with them leads there. False: every supporting
             weights have others (an eigenvalue tie), and a single training run ends at an arbitrary one of them. Decided
-            over all supporting weights, by `exposure.exposing_weights`. None: not supported, or not decided.
+            over all supporting weights, by `exposed_points.exposing_weights`. None: not supported, or not decided.
         hit: Whether a weight of the sweep comes within `radius` of the point in every task; None without a sweep.
         nearest: Distance to the nearest optimum of the sweep: largest difference of a task, in units of diag(G).
         weights: (k,) exposing weights if exposed, otherwise supporting or separating ones.
@@ -229,12 +223,11 @@ def support(
     found = reach(matrix, width, captured, tolerance=tolerance)
     target = checked_vector(captured, len(matrix), "captured")
     energy = np.where(np.diag(matrix) > 0, np.diag(matrix), np.inf)
-    supported = {"reachable": True, "unreachable": False, "outside": False}.get(found.status)
-    exposed, weights = exposing_weights(matrix, width, target, found) if supported else (None, found.weights)
+    exposed, weights = exposing_weights(matrix, width, target, found) if found.reachable else (None, found.weights)
     point = optimum(matrix, weights, width)
     nearest, hit = np.inf, None
     if sweep is not None:
         tried = [optimum(matrix, checked_vector(row, len(matrix), "sweep"), width).captured for row in sweep]
         nearest = min((float(np.max(np.abs(row - target) / energy)) for row in tried), default=np.inf)
         hit = nearest <= radius
-    return Support(supported, exposed, hit, nearest, weights, point.eigengap, found)
+    return Support(found.reachable, exposed, hit, nearest, weights, point.eigengap, found)
