@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import equipoise as eq
-from equipoise.core.tasks import Tasks
 from equipoise import linear
+from equipoise.core.tasks import Tasks
 from equipoise.methods.run import run_loss_method
 
 
