@@ -1,4 +1,4 @@
-"""The README shows what the command line prints. Its Python is run as a doctest."""
+"""What the README and the guides show is what the program prints. The README's Python is run as a doctest."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,10 @@ import pandas as pd
 from typer.testing import CliRunner
 
 from equipoise.cli.app import app
+from equipoise.report.audit.captions import MEASURES, STATUS_WORDS
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 ROWS = 300
 
 
@@ -55,3 +57,11 @@ def test_the_audit_prints_what_the_readme_shows(tmp_path, monkeypatch):
     wanted = [line for line in _lines("\n".join(shown)) if line != "..."]
     assert len(wanted) > 10
     assert [line for line in wanted if line not in printed] == []
+
+
+def test_the_guide_to_audits_explains_every_verdict():
+    guide = (ROOT / "docs" / "reading-an-audit.md").read_text()
+    explained = set(re.findall(r"^\| ([A-Z][a-z ]+) \| [A-Z]", guide, re.MULTILINE)) - {"Verdict"}
+    assert explained == {*STATUS_WORDS.values(), "Enough in theory only", "Enough for this width"}
+    heads = {MEASURES["excess"]["decides"], MEASURES["excess"]["beside"], "Closes the gap", "What it takes", "How sure"}
+    assert heads == set(re.findall(r"^- \*\*([^*]+)\*\*: ", guide, re.MULTILINE))
