@@ -7,19 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...errors import SettingError
-from ..minmax.fantope import Mixture, best_mixture
+from ..minmax.best_single import best_single
+from ..minmax.fantope import best_mixture
 from ..minmax.grassmann import relax
-from ..minmax.multistart import MEETING, search
+from ..minmax.multistart import MEETING
 from ..minmax.problem import Array, Index, MinMax, spread, unit_factor
-from ..minmax.sign_enumeration import LARGEST_COMPLEMENT, complement_one, width_one
 from ..problem.gramian import checked_gramian, checked_vector, checked_width, correlations, effective_rank, energies
-from ..sign_test.condition import condition
 
 __all__ = ["TchebycheffPoint", "tchebycheff"]
-
-
-QUICK = 7
-"""Tasks up to which the exact search at width 1 goes first, without descents."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +137,8 @@ def tchebycheff(
     unit = float(np.max(scale[index] * (own - aim[index])))
     problem = MinMax(factor, 1.0 - aim[index] / own, unit / (scale[index] * own), width)
     mixture = best_mixture(problem)
-    basis, lower, exactness, method, steps = _single(problem, part, mixture, random_starts, seed, limit)
-    basis = relax(problem, basis)
+    single = best_single(problem, mixture, random_starts=random_starts, seed=seed, limit=limit)
+    basis = relax(problem, single.basis)
     if problem.worst(basis) - mixture.lower <= MEETING:
         # where the optimum is not unique the mixture may have come out as several models: one is as good
         mixture = replace(mixture, value=problem.worst(basis), weights=np.ones(1), bases=basis[None])
@@ -154,11 +149,11 @@ def tchebycheff(
     dual[index] = mixture.dual / own
     return TchebycheffPoint(
         value=value,
-        lower=value if exactness == "exact" else max(floor, unit * lower),
+        lower=value if single.exact else max(floor, unit * single.lower),
         captured=energies(matrix, directions),
-        exactness=exactness,
-        method=method,
-        iterations=steps + mixture.iterations,
+        exactness="exact" if single.exact else "bracket",
+        method=single.method,
+        iterations=single.steps + mixture.iterations,
         directions=directions,
         mixture_value=min(value, max(floor, unit * mixture.value)),
         mixture_lower=max(floor, unit * mixture.lower),
@@ -167,40 +162,6 @@ def tchebycheff(
         mixture_directions=members,
         dual=dual / dual.sum(),
     )
-
-
-def _single(
-    problem: MinMax, part: Array, mixture: Mixture, random_starts: int, seed: int, limit: int
-) -> tuple[Array, float, Literal["exact", "bracket"], str, int]:
-    """Basis, lower end, exactness, method and steps of the best single model."""
-    # at width 1 the sign patterns of few tasks are compared faster than one descent is made
-    quick = problem.width == 1 and problem.tasks <= QUICK
-    basis, lower, steps = search(problem, mixture, random_starts=1, seed=seed, descend=not quick)
-    level = problem.worst(basis)
-    if level - lower <= MEETING:
-        return basis, level, "exact", "the best mixture is a single model", steps
-    held = condition(part, problem.width)
-    independent = problem.rank == problem.tasks and held.status != "undetermined"
-    codimension_one = independent and problem.width == problem.rank - 1
-    signs = held.signs if held.status == "holds" else None
-    if problem.width == 1:
-        basis, nodes, complete = width_one(problem, basis, signs=signs, limit=limit)
-        steps += nodes
-        if complete:
-            words = "the sign pattern of the theorem" if signs else f"all sign patterns, in {nodes} nodes"
-            return basis, problem.worst(basis), "exact", f"least-distance problems over {words}", steps
-    elif codimension_one and (signs is not None or problem.tasks <= LARGEST_COMPLEMENT):
-        basis, levels = complement_one(problem, basis, signs=signs)
-        words = "the sign pattern of the theorem" if signs else f"2^{problem.tasks - 1} sign patterns"
-        return basis, problem.worst(basis), "exact", f"bisection on the level over {words}", steps + levels
-    tried = None if quick else (basis, 1)
-    found, lower, more = search(problem, mixture, random_starts=random_starts, seed=seed, after=tried)
-    basis, more = (found if problem.worst(found) < problem.worst(basis) else basis), more + steps
-    level = problem.worst(basis)
-    if level - lower <= MEETING:
-        return basis, level, "exact", "the ends of a bracket meet", more
-    words = f"between the best mixture and the best of {more} descents"
-    return basis, lower, "bracket", words, more
 
 
 def _same_for_all(matrix: Array, value: float, words: str, index: Index) -> TchebycheffPoint:

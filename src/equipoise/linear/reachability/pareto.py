@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...errors import SettingError
+from ..minmax.best_single import best_single
 from ..minmax.fantope import best_mixture
 from ..minmax.grassmann import relax
-from ..minmax.multistart import search
-from ..minmax.problem import Array, MinMax
-from ..minmax.sign_enumeration import LARGEST_COMPLEMENT, complement_one, width_one
+from ..minmax.problem import Array
 from ..optima.minimal_mixture import ahead_of
 from ..optima.weighted_sum import optimum
 from ..problem.gramian import checked_gramian, checked_vector, checked_width, effective_rank, energies
@@ -119,18 +118,19 @@ def pareto_test(
         words = f"the shared layer has {width} dimensions, the predictions {rank}: one model is best at every task"
         return ParetoTest(status, lead, lead, True, words, energy.copy(), also, tolerance)
     problem = ahead.problem
-    basis, floor, words = _best(problem, tolerance, random_starts, seed, limit)
-    level = problem.worst(basis)
-    floor = min(floor, level)
-    better = energies(matrix, ahead.spread(basis, tasks))
+    mixed = best_mixture(problem)
+    single = best_single(problem, mixed, random_starts=random_starts, seed=seed, limit=limit, descend=False)
+    level = problem.worst(single.basis)
+    floor = min(single.lower, level)
+    better = energies(matrix, ahead.spread(single.basis, tasks))
     also = None
     status = _status(-level, -floor, tolerance)
     if status == "optimal":
-        found = energies(matrix, ahead.spread(relax(problem, basis), tasks))
+        found = energies(matrix, ahead.spread(relax(problem, single.basis), tasks))
         gained = (found - target)[ahead.index] / scale[ahead.index]
         if gained.min() >= -tolerance and gained.max() > 100 * tolerance:
             also = found
-    return ParetoTest(status, -level, -floor, level - floor <= 1e-9, words, better, also, tolerance)
+    return ParetoTest(status, -level, -floor, level - floor <= 1e-9, single.method, better, also, tolerance)
 
 
 def _status(lead: float, upper: float, tolerance: float) -> ParetoStatus:
@@ -139,29 +139,6 @@ def _status(lead: float, upper: float, tolerance: float) -> ParetoStatus:
     if upper < -tolerance:
         return "outside"
     return "optimal" if upper <= tolerance else "undetermined"
-
-
-def _best(problem: MinMax, tolerance: float, random_starts: int, seed: int, limit: int) -> tuple[Array, float, str]:
-    """Basis of least worst level, a proven lower end of it, and how it was found."""
-    mixed = best_mixture(problem)
-    basis = min(mixed.models(), key=problem.worst)
-    if problem.worst(basis) - mixed.lower <= 1e-9:
-        return basis, problem.worst(basis), "no mixture does better than the model found"
-    if problem.width == 1:
-        basis, nodes, complete = width_one(problem, basis, limit=limit)
-        if complete:
-            return basis, problem.worst(basis), f"least-distance problems over all signs, in {nodes} nodes"
-        return basis, mixed.lower, f"the sign search was given up after {nodes} nodes; mixtures bound the rest"
-    if problem.width == problem.rank - 1 and problem.rank == problem.tasks <= LARGEST_COMPLEMENT:
-        basis, levels = complement_one(problem, basis)
-        return basis, problem.worst(basis), f"bisection on the level over all signs, in {levels} levels"
-    basis, floor, _ = search(problem, mixed, random_starts=random_starts, seed=seed)
-    level = problem.worst(basis)
-    if level - floor <= 1e-9:
-        return basis, level, "no mixture does better than the model found"
-    if level < -tolerance:
-        return basis, floor, "a better model was found by descent"
-    return basis, floor, "descents for the lead, mixtures for its bound"
 
 
 @dataclass(frozen=True, eq=False)
