@@ -129,13 +129,13 @@ def end_points(
         (4, 2, 0)
     """
     matrix, width = checked_gramian(gramian), checked_width(width)
-    rest = np.array(unexplained, dtype=np.float64)
+    rest = checked_rest(unexplained, len(matrix))
     if method not in {"MGDA", "MGDA-UB"}:
         raise SettingError(f"method must be 'MGDA' or 'MGDA-UB'; found {method!r}")
     pool = SupportPool(matrix, width)
     # residuals projected on the inputs: the features' gradients and the weights' then have the same min-norm point
-    kept = np.zeros_like(matrix) if method == "MGDA" else checked_rest(rest, len(matrix))
-    base = np.diag(checked_rest(rest, len(matrix))) + np.diag(matrix)
+    kept = np.zeros_like(matrix) if method == "MGDA" else rest
+    base = np.diag(rest) + np.diag(matrix)
     ends = []
     for seed, path in zip(seeds, run_starts(matrix, kept, width, seeds=seeds, dimensions=dimensions), strict=True):
         judged = pareto_test(matrix, width, path.captured, tolerance=tolerance, random_starts=2)

@@ -157,12 +157,8 @@ def _captured(forward: Array, shared: Array) -> Array:
 def start_basis(forward: Array, width: int, start: ArrayLike | None, seed: int) -> Array:
     """Orthonormal basis (r, q) of the subspace at which a descent begins.
 
-    Args:
-        forward: R (r, k), G = R^T R.
-        width: Number of dimensions q <= r.
-        start: (k, m) directions as combinations of the tasks' predictions, their first q dimensions taken; None for
-            a uniformly random subspace.
-        seed: Seed of the random subspace.
+    `start` (k, m) combines the tasks' predictions, R = `forward` (r, k); its first q dimensions are taken. None draws a
+    uniformly random subspace from `seed`.
 
     Raises:
         SettingError: Not finite, another shape, or fewer than q dimensions.
@@ -189,14 +185,9 @@ def start_basis(forward: Array, width: int, start: ArrayLike | None, seed: int) 
 
 
 def saddle_index(forward: Array, shared: Array, weights: Array) -> int:
-    """How many eigenvalues of the weighted energy R diag(w) R^T outside the shared layer exceed the least one inside.
+    """How many eigenvalues of R diag(w) R^T outside the shared layer (r, q) exceed the least one inside.
 
     0 where the layer is an optimum of this weighted sum; otherwise a stationary point of it is a saddle.
-
-    Args:
-        forward: R (r, k).
-        shared: (r, q) orthonormal basis of the shared layer.
-        weights: (k,) task weights w >= 0.
 
     Example:
         >>> saddle_index(np.eye(2), np.array([[1.0], [0.0]]), np.array([1.0, 2.0]))

@@ -85,9 +85,7 @@ class Crease:
 def flips(tasks: int, most: int | None = None) -> tuple[tuple[int, ...], ...]:
     """The sets of tasks in whose signs two surfaces may differ, each without its complement, small ones first.
 
-    Args:
-        tasks: Number of tasks, k.
-        most: Most tasks flipped at once; default all sets up to `ALL_FLIPS` tasks, single tasks beyond.
+    At most `most` tasks are flipped at once; by default any number up to `ALL_FLIPS` tasks, single tasks beyond.
 
     Example:
         >>> flips(3), len(flips(4)), len(flips(5)), len(flips(6))

@@ -36,19 +36,12 @@ class Single:
 def best_single(
     problem: MinMax, mixture: Mixture, *, random_starts: int, seed: int, limit: int, descend: bool = True
 ) -> Single:
-    """Minimise the worst level over single projections of rank `problem.width`.
+    """Minimise the worst level over single projections of rank `problem.width`, below the rank.
 
     Exact at width 1 (branch and bound over signs, up to `limit` nodes), at width rank - 1 of independent predictions
     (bisection, up to 20 tasks), for any number of tasks where the theorem's test gives the signs, and wherever the
-    mixture's proven lower end is met. Otherwise descents give the upper end of a bracket.
-
-    Args:
-        problem: A `MinMax` with width < rank.
-        mixture: The answer of `best_mixture`.
-        random_starts: Number of random projections among the starts of the descents.
-        seed: Seed of the random projections.
-        limit: Most nodes of the sign search.
-        descend: Whether descents may go before an exact search, which saves nodes where the start is far from optimal.
+    proven lower end of the best mixture is met. Otherwise descents, `random_starts` of them from random projections,
+    give the upper end of a bracket. `descend` lets a few go before an exact search, where they save nodes.
     """
     # at width 1 the sign patterns of few tasks are compared faster than one descent is made
     quick = not descend or (problem.width == 1 and problem.tasks <= QUICK)

@@ -66,11 +66,7 @@ class Mixture:
 def best_mixture(problem: MinMax) -> Mixture:
     """Minimise the worst level over mixtures of projections of rank `problem.width`, which must be below the rank.
 
-    Args:
-        problem: Any `MinMax` with width < rank.
-
-    Returns:
-        `Mixture`; ``value - lower`` is its certified gap, below 1e-9 as a rule (1e-7 above `LARGEST_POLISH` unknowns).
+    ``value - lower`` is the certified gap, below 1e-9 as a rule (1e-7 above `LARGEST_POLISH` unknowns).
 
     Cost: 30 to 80 Newton steps of O(r^3 + k r^2 (r + k)): 10 ms at k = 7, 60 ms at k = 40.
     """

@@ -126,16 +126,8 @@ def anneal(problem: MinMax, basis: Array) -> tuple[Array, int]:
 def polish(problem: MinMax, weights: Array, bases: Array) -> tuple[Array, Array]:
     """Local optimum of the worst level of a mixture of m projections, by sequential quadratic programming (SLSQP).
 
-    Minimise t over shares and projections, subject to level_i <= t for every task. One member (m = 1) is a single
-    model. Returned unchanged where nothing better is found, or above `LARGEST_POLISH` unknowns.
-
-    Args:
-        problem: Any `MinMax`.
-        weights: Shares (m,), sum 1.
-        bases: Members (m, r, q) with orthonormal columns.
-
-    Returns:
-        Shares and bases in the same form.
+    Minimise t over shares (m,) and orthonormal bases (m, r, q), subject to level_i <= t for every task. One member is a
+    single model. Returned unchanged where nothing better is found, or above `LARGEST_POLISH` unknowns.
     """
     members, rank, width = bases.shape
     cell = (rank - width) * width

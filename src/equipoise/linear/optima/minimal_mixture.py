@@ -68,13 +68,9 @@ class Ahead:
 
 
 def ahead_of(gramian: Array, width: int, captured: Array, direction: Array) -> Ahead | None:
-    """The `MinMax` whose worst level is minus the lead over `captured`; None where width >= rank of the tasks counted.
+    """The `MinMax` whose worst level is minus the lead over `captured` (k,); None where width >= rank of what counts.
 
-    Args:
-        gramian: (k, k) Gramian, already checked.
-        width: Shared width q.
-        captured: (k,) captured energies of the point.
-        direction: (k,) units of the lead, not negative; tasks of 0 do not count.
+    `gramian` is checked already; `direction` (k,) is not negative, and tasks of 0 do not count.
     """
     index = np.flatnonzero((direction > 0) & (np.diag(correlations(gramian)) > 0))
     part = gramian[np.ix_(index, index)]

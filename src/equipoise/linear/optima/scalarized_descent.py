@@ -60,15 +60,11 @@ def settled(problem: MinMax, weights: Array, near: Array | None = None) -> Pair:
 def descend(problem: MinMax, weights: Array, basis: Array) -> tuple[Pair, int]:
     """A local optimum over pairs, by sequential quadratic programming (SLSQP) with exact derivatives.
 
-    Args:
-        problem: A `MinMax` with width < rank.
-        weights: (k,) weights to start from, non-negative.
-        basis: (r, q) model to start from, not necessarily an optimum of `weights`.
+    The start `basis` (r, q) need not be an optimum of the start `weights` (k,), which are not negative.
 
     Returns:
-        The pair, settled (so that it is an optimum of its weights to 1e-8 of the largest eigenvalue, whatever
-        became of the descent), and the number of eigen-decompositions made. Above `LARGEST_POLISH` unknowns the
-        start is settled and returned.
+        The pair, settled (so that it is an optimum of its weights to 1e-8 of the largest eigenvalue, however the
+        descent ended), and the number of eigen-decompositions. Above `LARGEST_POLISH` unknowns the start is settled.
     """
     width, rest = problem.width, complement(basis)
     shape = (problem.rank - width, width)

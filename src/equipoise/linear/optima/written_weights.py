@@ -47,16 +47,16 @@ def written_weights(
 
     Args:
         problem: The `MinMax` over the tasks that count.
-        near: (n, k) weights of all tasks, rows of sum 1; around the first neighbours are tried.
-        index: The tasks that count.
+        near: (n, k) weights of all tasks, rows of sum 1; neighbours of the first are tried.
+        index: Positions of the tasks that count.
         shares: Factors that turn weights of these losses into weights of the captured shares.
         level: The unit of `problem`'s levels.
-        best: The worst loss to come near to.
+        best: The worst loss to aim at.
         seed: Seed of the neighbours.
 
     Returns:
         The weights, or None; the least number of decimals that come within `WITHIN`, or None; the number of
-        eigen-decompositions made.
+        eigen-decompositions.
     """
     steps, solves = _steps(near.shape[1], seed), 0
     nearest, weights, needed = np.inf, None, None

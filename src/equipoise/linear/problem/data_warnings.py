@@ -14,14 +14,9 @@ PERFECT = 1e-10
 def notes(
     inputs: int, rows: int, related: NDArray[np.float64], names: tuple[str, ...], shares: NDArray[np.float64]
 ) -> list[str]:
-    """Warnings for a problem with these inputs, rows and correlations.
+    """Warnings for a problem with these input columns and rows.
 
-    Args:
-        inputs: Number of input columns.
-        rows: Number of rows.
-        related: (k, k) correlations of the targets.
-        names: Names of the k tasks.
-        shares: (k,) share of each target that least squares explains.
+    `related` (k, k) are the correlations of the targets, `shares` (k,) the part of each that least squares explains.
 
     Example:
         >>> notes(1, 9, np.eye(2), ("a", "b"), np.array([0.5, 0.0]))

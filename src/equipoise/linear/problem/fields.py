@@ -60,17 +60,10 @@ def fields_of(
     warnings: list[str],
     **others: Any,
 ) -> dict[str, Any]:
-    """The fields of a `LinearProblem`.
+    """The fields of a `LinearProblem`, from G (k, k), coefficients (p, k), and moments C (p, p), B (p, k), S (k, k).
 
-    Args:
-        gramian: (k, k) G; rows of tasks that the inputs explain to rounding only are set to 0.
-        coefficients: (p, k) least-squares coefficients of the predictions.
-        moments: C (p, p), B (p, k) and S (k, k).
-        rows: Number of rows.
-        tasks: Names of the k tasks.
-        correlations: (k, k) of the targets, for the warnings.
-        warnings: Doubts so far; those that the numbers give are added.
-        others: Fields that are recorded as they are.
+    Rows of G that the inputs explain to rounding only are set to 0. `correlations` (k, k) of the targets decide which
+    doubts join `warnings`; `others` are recorded as they are.
     """
     inputs, total = len(moments[0]), moments[2].diagonal().copy()
     absent = gramian.diagonal() <= _ABSENT * total

@@ -38,11 +38,8 @@ _MATTERS = 0.01
 def exposing_weights(gramian: Array, width: int, captured: Array, found: Reach) -> tuple[bool | None, Array]:
     """Whether some weights have this point as their only optimum, and such weights.
 
-    Args:
-        gramian: (k, k) Gramian, already checked.
-        width: Shared width q >= 1.
-        captured: (k,) captured energies e of a point that `found` calls reachable.
-        found: The answer of `reach` for it.
+    `gramian` is checked already, and `found` is the answer of `reach` for energies `captured` (k,) that it calls
+    reachable.
 
     Returns:
         True and exposing weights; False and supporting weights; None where neither is proved: the cutting planes did

@@ -102,30 +102,13 @@ def condition(gramian: ArrayLike, width: int, *, tasks: Sequence[str] | None = N
 
 
 def _answer(status: str, test: str, *, rank: int, necessary: bool = False, note: str = "") -> Condition:
-    return Condition.model_validate(
-        {
-            "status": status,
-            "test": test,
-            "necessary": necessary,
-            "margin": 0.0,
-            "signs": (),
-            "cycle": (),
-            "cycle_correlations": (),
-            "rank": rank,
-            "note": note,
-        }
-    )
+    none = {"margin": 0.0, "signs": (), "cycle": (), "cycle_correlations": ()}
+    given = {"status": status, "test": test, "necessary": necessary, "rank": rank, "note": note}
+    return Condition.model_validate(given | none)
 
 
 def _signed(
-    matrix: Array,
-    names: tuple[str, ...],
-    *,
-    zero: float,
-    noise: float,
-    test: str,
-    rank: int,
-    necessary: bool,
+    matrix: Array, names: tuple[str, ...], *, zero: float, noise: float, test: str, rank: int, necessary: bool
 ) -> Condition:
     """The sign test of a matrix with unit diagonal."""
     signs = colouring(matrix, zero)
