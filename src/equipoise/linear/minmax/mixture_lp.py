@@ -61,12 +61,15 @@ class Program:
         cost: (k,) non-negative weights of the expected losses in the objective.
         pace: (k,) non-negative, or None for a program without t.
         ceiling: (k,), inf where a loss is not limited.
+        floor: A proven lower end of t. With losses over many powers of ten the solver may call the program unbounded
+            without it.
     """
 
     losses: Array
     cost: Array
     pace: Array | None
     ceiling: Array
+    floor: float | None = None
 
     def solve(self) -> Vertex | None:
         """A basic optimum whose support is as small as could be found; None where the program is infeasible."""
@@ -95,17 +98,20 @@ class Program:
         if self.pace is not None:
             system = np.hstack([system, -self.pace[rows, None]])
             costs, total = np.append(costs, 1.0), np.append(total, [[0.0]], axis=1)
-            bounds = [*bounds, (None, None)]
-        solved = linprog(
-            costs,
-            A_ub=system if rows.any() else None,
-            b_ub=self.ceiling[rows] if rows.any() else None,
-            A_eq=total,
-            b_eq=[1.0],
-            bounds=bounds,
-            method="highs-ds",
-            options={"primal_feasibility_tolerance": FEASIBLE, "dual_feasibility_tolerance": FEASIBLE},
-        )
+            bounds = [*bounds, (self.floor, None)]
+        for method in ("highs-ds", "highs-ipm"):  # the first calls some programs unbounded that have a floor
+            solved = linprog(
+                costs,
+                A_ub=system if rows.any() else None,
+                b_ub=self.ceiling[rows] if rows.any() else None,
+                A_eq=total,
+                b_eq=[1.0],
+                bounds=bounds,
+                method=method,
+                options={"primal_feasibility_tolerance": FEASIBLE, "dual_feasibility_tolerance": FEASIBLE},
+            )
+            if solved.status in (0, 2):
+                break
         if solved.status == 2:
             return None
         if solved.status != 0 or solved.x is None:
