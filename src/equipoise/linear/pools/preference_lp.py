@@ -17,7 +17,9 @@ __all__ = ["Demand", "demand_of", "per_task", "spread"]
 
 
 MET = 1e-8
-"""A limit missed by less than this share of its task's range in the pool counts as met."""
+"""A limit missed by less than this share of its task's range in the pool counts as met; and so does one that is missed
+by the rounding of the loss itself, which is more where the range is a tiny part of it."""
+_ROUNDING = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,8 @@ class Demand:
         if self.pace is not None:
             return np.asarray(values + (over / self.pace[counted]).max(axis=1))
         if self.unit is not None and counted.any():
-            values = np.where((over / self.unit[counted]).max(axis=1) <= MET, values, np.inf)
+            slack = MET * self.unit[counted] + _ROUNDING * np.abs(self.ceiling[counted])
+            values = np.where((over <= slack).all(axis=1), values, np.inf)
         return np.asarray(values)
 
 
