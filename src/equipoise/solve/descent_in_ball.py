@@ -118,10 +118,10 @@ class _Ball:
             if nearest.solved and square <= reach * (1 + 64 * len(uniform) * _EPS):
                 weights = self.weights(nearest.value)
                 shortest = None if nearest.unique else least_norm_weights(kernel, inverse, weights, uniform)
-                gap = float(np.maximum(-(cosines @ nearest.value + self.slopes), 0.0).max())
-                gap /= float(np.sqrt(self.mean @ self.slopes))
+                opposed = float(np.maximum(-(cosines @ nearest.value + self.slopes), 0.0).max())
+                gap = opposed / float(np.sqrt(self.mean @ self.slopes))
                 found = Solution(weights if shortest is None else shortest, Status.STATIONARY, gap)
-                return Attempt(found, 0.0 if known_by_products(nearest.value, factor) else np.inf)
+                return Attempt(found, opposed if known_by_products(nearest.value, factor) else np.inf)
 
         def level(first: Array, second: Array) -> float | None:
             return _crossing(first, second, lambda pulls: cosines @ pulls, reach)
