@@ -68,9 +68,9 @@ def equilibrate(gramian: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
         >>> norms
         array([2.e+00, 1.e-06])
     """
-    norms = np.sqrt(np.diagonal(gramian))
-    cosines = gramian / norms[:, None] / norms[None, :]
-    np.fill_diagonal(cosines, 1.0)
+    norms = np.sqrt(gramian.diagonal())
+    cosines = gramian / norms[:, None] / norms
+    cosines.ravel()[:: len(norms) + 1] = 1.0  # a view: the quotient is contiguous
     return cosines, norms
 
 
