@@ -56,7 +56,7 @@ def test_every_method_is_listed_with_what_it_needs(run):
     done = run("methods")
     assert done.exit_code == 0, done.exception
     assert all(kind.__name__ in done.stdout for kind in methods_table.values())
-    assert "no_conflict          <g_i, d> >= 0 for every task" in done.stdout
+    assert "no_conflict          a step along the direction raises no loss to first order: <g_i, d> >= 0" in done.stdout
     facts = json.loads(run("methods", "--json").stdout)
     assert [fact["name"] for fact in facts] == sorted(methods_table)
     for fact in facts:
@@ -71,7 +71,7 @@ def test_one_method_is_shown_in_full(run):
     done = run("methods", "mgda")
     assert done.exit_code == 0
     assert "MGDA(" in done.stdout
-    assert "no_conflict: <g_i, d> >= 0 for every task" in done.stdout
+    assert "no_conflict: a step along the direction raises no loss to first order: <g_i, d> >= 0" in done.stdout
     assert "⟨g_i, d⟩" in done.stdout
     assert "\\" not in done.stdout
     assert "Desideri" in done.stdout

@@ -48,6 +48,17 @@ def criterion(preference, expected, losses):
     return (expected / np.array(preference.losses)).max()
 
 
+def test_an_ideal_that_was_written_down_is_used_as_written():
+    losses = np.array([[10.0, 2.0], [12.0, 1.0]])
+    # p of the first model: 2 (1 - p) and 1 p are equal at p = 2/3
+    found = mixture(losses, eq.Tchebycheff(ideal=(10.0, 1.0)))
+    assert found.value == pytest.approx(2 / 3, abs=1e-9)
+    assert found.probabilities == pytest.approx([2 / 3, 1 / 3], abs=1e-9)
+    # shifted by 10 % of each ideal: 2 (1 - p) + 1 and p + 0.1 are equal at p = 2.9/3
+    shifted = mixture(losses, eq.Tchebycheff(ideal=(10.0, 1.0), utopia=0.1))
+    assert shifted.value == pytest.approx(2.9 / 3 + 0.1, abs=1e-9)
+
+
 @settings(deadline=None, max_examples=30)
 @given(seeds, st.integers(2, 12), st.integers(2, 5))
 def test_no_random_mixture_is_better_and_the_value_is_that_of_the_mixture(seed, models, tasks):
@@ -157,7 +168,7 @@ def test_column_generation_with_exact_training_ends_at_the_best_mixture_of_all_m
 
 def test_a_running_ideal_is_the_best_of_the_pool():
     losses = np.array([[1.0, 3.0], [2.0, 2.0], [4.0, 1.0]])
-    given_ideal = mixture(losses, eq.Tchebycheff(ideal=(1.0, 1.0)))
+    given_ideal = mixture(losses, eq.Tchebycheff(ideal=(1.0, 1.0), utopia=0.01))
     running = mixture(losses, eq.Tchebycheff())
     assert np.allclose(given_ideal.probabilities, running.probabilities)
     assert running.value == pytest.approx(given_ideal.value)
@@ -207,7 +218,7 @@ def test_units_of_single_tasks_change_nothing_and_the_value_is_attained(seed, mo
     draw = np.random.default_rng(seed)
     losses = draw.uniform(0.1, 1, size=(models, tasks))
     if still:
-        losses[:, 0] = 0.7 * (1 + 10.0 ** (-4 * still) * losses[:, 0] * (still < 3))
+        losses[:, 0] = 0.7 * (1 + 10.0 ** (-3 * still) * losses[:, 0] * (still < 3))
     units = 10.0 ** draw.uniform(-12, 12, tasks)
     high, low = losses.max(0), losses.min(0)
     limits = {

@@ -25,6 +25,14 @@ def test_the_value_lies_between_the_maximum_and_that_plus_mu_log_k(losses, mu):
     assert hard - slack <= value <= hard + mu * math.log(len(losses)) + slack
 
 
+def test_a_given_ideal_is_used_as_written():
+    ideal, losses = np.array([10.0, 1.0]), np.array([10.5, 1.51])
+    seen = weigh(eq.SmoothTchebycheff(mu=0.1, final_mu=0.1, relative=False, ideal=tuple(ideal)), list(losses))
+    raised = np.exp((losses - ideal) / 0.1)
+    assert float(seen.criterion) == pytest.approx(0.1 * np.log(raised.sum()), abs=1e-14)
+    assert seen.weights.tolist() == pytest.approx(raised / raised.sum(), abs=1e-12)
+
+
 def test_a_small_mu_is_the_hard_maximum_and_a_large_one_the_mean():
     losses = [1.0, 3.0, 2.9]
     for mu, wanted in ((1e-4, [0.0, 1.0, 0.0]), (1e6, [1 / 3] * 3)):

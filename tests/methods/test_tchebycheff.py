@@ -17,6 +17,23 @@ def test_one_step_by_hand():
     assert seen.weights.tolist() == pytest.approx([0.0, 1.5])
 
 
+@pytest.mark.parametrize("kind", [eq.Tchebycheff, eq.SmoothTchebycheff])
+def test_a_given_ideal_is_used_as_written_and_only_a_running_one_is_shifted_unasked(kind):
+    assert kind(ideal=(2.0, 1.0)).utopia == 0.0
+    assert kind(ideal=(2.0, 1.0), utopia=0.1).utopia == 0.1
+    assert kind().utopia == kind(ideal=None).utopia == 0.01  # as in states of version 0.1.0, which name the settings
+    assert kind(utopia=0.0).utopia == 0.0
+
+
+def test_a_given_ideal_decides_the_value_and_the_worst_task():
+    # above the ideal by 0.5 and 0.51: a shift of 1 % of the ideal would make the first task the worst (0.6 and 0.52)
+    seen = weigh(eq.Tchebycheff(ideal=(10.0, 1.0)), [10.5, 1.51])
+    assert seen.criterion == pytest.approx(0.51, abs=1e-15)
+    assert seen.weights.tolist() == [0.0, 1.0]
+    assert weigh(eq.Tchebycheff(ideal=(10.0, 1.0), utopia=0.01), [10.5, 1.51]).weights.tolist() == [1.0, 0.0]
+    assert weigh(eq.Tchebycheff(ideal=(10.0, 1.0)), [10.0, 1.0]).criterion == 0.0  # the ideal itself is allowed
+
+
 def test_utopia_lies_below_the_ideal_by_a_share_of_its_size_whatever_its_sign():
     for ideal in (2.0, -2.0):
         seen = weigh(eq.Tchebycheff(ideal=(ideal,), utopia=0.1), [3.0])

@@ -237,3 +237,35 @@ def test_three_gradients_on_a_line_and_a_fourth_get_the_shortest_weights_that_va
     multipliers = np.linalg.solve([[4.0, -3.0], [-3.0, 39.0]], [1.0, 0.0])
     np.testing.assert_allclose(found.weights, multipliers[0] + multipliers[1] * rows[:, 0], atol=1e-12)
     assert found.status is Status.STATIONARY
+
+
+def nearly_opposite_pairs(draw):
+    k, n, size = int(draw.integers(3, 11)), int(draw.integers(2, 9)), 10.0 ** -draw.uniform(6.5, 8.5)
+    rows = draw.normal(size=(k, n))
+    rows[1:k:2] = -draw.uniform(0.3, 3, size=(k // 2, 1)) * rows[0 : k - 1 : 2] + size * draw.normal(size=(k // 2, n))
+    return rows[draw.permutation(k)]
+
+
+def nearly_on_a_line(draw):
+    k, n, size = int(draw.integers(3, 11)), int(draw.integers(2, 9)), 10.0 ** -draw.uniform(6.5, 8.5)
+    return draw.normal(size=(k, 1)) * draw.normal(size=n) + size * draw.normal(size=(k, n))
+
+
+@pytest.mark.parametrize(
+    ("method", "make", "seeds"),
+    [
+        (eq.DualProj(), nearly_opposite_pairs, (0, 73, 89, 129, 252)),
+        (eq.UPGrad(), nearly_opposite_pairs, (0, 16, 103, 129, 386)),
+        (eq.MGDA(normalize="l2"), nearly_on_a_line, (35, 57, 68, 97, 125)),
+    ],
+    ids=["DualProj", "UPGrad", "MGDA"],
+)
+def test_the_order_of_tasks_decides_nothing_where_gradients_cancel_to_the_last_digits_that_count(method, make, seeds):
+    """Inputs on which the support that was found, and with it the order, once chose between two answers."""
+    for seed in seeds:
+        rows = make(np.random.default_rng(seed))
+        one = taken(method, rows).direction.numpy()
+        scale = max(lengths(rows).max(), lengths(one))
+        for order in (np.arange(len(rows))[::-1], np.roll(np.arange(len(rows)), 1)):
+            other = taken(method, rows[order]).direction.numpy()
+            assert lengths(other - one) <= KEPT * scale, seed

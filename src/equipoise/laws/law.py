@@ -168,17 +168,27 @@ laws: MappingProxyType[str, Law] = MappingProxyType(
     {
         law.name: law
         for law in (
-            Law("simplex", "weights are non-negative and sum to 1", _simplex),
+            Law("simplex", "the weights of the tasks are non-negative and sum to 1", _simplex),
             Law("permutation", "the order of the tasks does not matter", _permutation),
-            Law("unanimity", "k identical gradients g give d = g", _unanimity),
-            Law("degree", "c times all losses gives c^p times the direction, p = degree()", _degree),
-            Law("no_conflict", "<g_i, d> >= 0 for every task", _no_conflict),
-            Law("single", "one task: d is its gradient", _single),
-            Law("task_scale", "positive factors of single losses do not change the unit direction", _task_scale),
-            Law("stationary", "d = 0 exactly where 0 lies in the convex hull of the gradients", _stationary),
+            Law("unanimity", "where all tasks have the same gradient, the direction is that gradient", _unanimity),
+            Law(
+                "degree", "multiplying every loss by c > 0 multiplies the direction by c^p, with p = degree()", _degree
+            ),
+            Law(
+                "no_conflict",
+                "a step along the direction raises no loss to first order: <g_i, d> >= 0 for every task",
+                _no_conflict,
+            ),
+            Law("single", "with one task, the direction is its gradient", _single),
+            Law("task_scale", "multiplying single losses by positive numbers does not turn the direction", _task_scale),
+            Law(
+                "stationary",
+                "the direction is zero where 0 lies in the convex hull of the gradients, and only there",
+                _stationary,
+            ),
             Law(
                 "linear_under_scaling",
-                "as a function of positive factors c of the losses, d(b + c) = d(b) + d(c)",
+                "the direction is linear in positive factors of the losses: d(b + c) = d(b) + d(c)",
                 _linear_under_scaling,
             ),
         )

@@ -240,15 +240,10 @@ class GramianMethod(Method):
 
 @dataclass(frozen=True)
 class JacobianMethod(Method):
-    """Jacobian -> direction, for methods that look at single coordinates or remember gradients.
-
-    Attributes:
-        by_coordinate: Whether the Jacobian may be handed over in blocks of columns, one after the other.
-    """
+    """Jacobian -> direction, for methods that look at single coordinates or remember gradients."""
 
     needs: ClassVar[Needs] = "jacobian"
     heads: ClassVar[Heads] = "own"
-    by_coordinate: ClassVar[bool] = True
 
     @abstractmethod
     def direction(self, jacobian: Tensor, state: State, step: Step) -> Answer:

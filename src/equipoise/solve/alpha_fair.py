@@ -9,7 +9,7 @@ from ..core.numbers import Array
 from .equilibrate import as_gramian, equilibrate
 from .min_norm import hull_holds_zero
 from .nnls import solve_positive
-from .promise import Attempt, first_kept, known_by_products
+from .promise import Attempt, first_kept, known_at_size
 from .solution import Solution, Status
 from .unsquared import UnitColumns
 
@@ -77,14 +77,11 @@ def alpha_fair_weights(
     prices = (power - 1) * (logs - unit)
 
     def route(columns: Array | None) -> Attempt:
-        log_pulls, residual, steps = _newton(cosines, prices, power, columns)
+        log_pulls, residual, steps, length = _newton(cosines, prices, power, columns)
         weights = np.exp(log_pulls - (logs - unit) - unit * (2 / (1 + power)))
         found = Solution(weights, Status.SOLVED if residual <= _CLOSE else Status.ITERATION_LIMIT, residual, steps)
-        pulls = _raised(log_pulls)
-        products, length = _products(cosines, pulls, columns)
-        known = columns is not None or known_by_products(pulls / length, factor)
-        miss = float(np.abs(products - _raised(prices - power * log_pulls)).max()) / length
-        return Attempt(found, miss if known else np.inf)
+        known = columns is not None or known_at_size(float(_raised(log_pulls).sum()) / length, factor)
+        return Attempt(found, residual if known else np.inf)
 
     def routes() -> Iterator[Attempt]:
         yield route(None)
@@ -117,8 +114,8 @@ def _solved(cosines: Array, pulls: Array, weight: Array, right: Array, columns: 
     return found
 
 
-def _newton(cosines: Array, log_prices: Array, power: float, columns: Array | None) -> tuple[Array, float, int]:
-    """Solves C y = u, log u + p log y = log kappa. Returns log y, the largest error of a cosine, and the steps.
+def _newton(cosines: Array, log_prices: Array, power: float, columns: Array | None) -> tuple[Array, float, int, float]:
+    """Solves C y = u, log u + p log y = log kappa: log y, the largest error of a cosine, the steps, the length |d|.
 
     Both unknowns are kept as logarithms: kappa overflows for a small alpha, and for a large one y underflows.
     """
@@ -128,36 +125,37 @@ def _newton(cosines: Array, log_prices: Array, power: float, columns: Array | No
     energy = max(float(pulls @ cosines @ pulls), k * _EPS * float(pulls @ pulls))
     logs = logs + np.log(float((pulls * _raised(log_prices - power * logs)).sum()) / energy) / (1 + power)
     log_supply = log_prices - power * logs
-    best, least = logs, np.inf
+    best, least, reach = logs, np.inf, 1.0
     for step in range(1, _LIMIT + 1):
-        pulls, supply = _raised(logs), _raised(log_supply)
+        pulls, supply, wanted = _raised(logs), _raised(log_supply), log_prices - power * logs
         products, length = _products(cosines, pulls, columns)
-        residual = float(np.abs(products - _raised(log_prices - power * logs)).max()) / length
+        residual = float(np.abs(products - _raised(wanted)).max()) / length
         if residual < least:
-            best, least = logs, residual
+            best, least, reach = logs, residual, length
         elif residual < _CLOSE and columns is None:
-            return best, least, step
-        lag = log_prices - log_supply - power * logs
+            return best, least, step, reach
+        lag = wanted - log_supply
         weight = supply * pulls
         change = _solved(cosines, pulls, power * weight, pulls * (supply - products) + weight * lag, columns)
         if change is None:
-            return best, least, step
+            return best, least, step, reach
         rounding = 8 * _EPS * float(pulls.max()) / length  # of a step, where the columns keep all digits
         last = float(np.abs(change).max()) <= max(1e-9, rounding)  # quadratic: the next error is below rounding
         logs = logs + _grown(change, np.maximum(_FASTEST, -logs))
-        log_supply = log_supply + _grown(lag - power * change, np.full(k, _FASTEST))
+        log_supply = log_supply + _grown(lag - power * change, _FASTEST)
         if last:
             products, length = _products(cosines, _raised(logs), columns)
             residual = float(np.abs(products - _raised(log_prices - power * logs)).max()) / length
-            return (logs, residual, step) if residual <= least or columns is not None else (best, least, step)
-    return best, least, _LIMIT
+            kept = columns is None or residual <= max(least, 8 * rounding)  # at rounding, the last step is the best
+            return (logs, residual, step, length) if kept else (best, least, step, reach)
+    return best, least, _LIMIT, reach
 
 
 def _raised(logs: Array) -> Array:
-    raised: Array = np.exp(np.clip(logs, -_LARGEST, _LARGEST))
+    raised: Array = np.exp(np.minimum(np.maximum(logs, -_LARGEST), _LARGEST))  # faster than np.clip
     return raised
 
 
-def _grown(change: Array, fastest: Array) -> Array:
+def _grown(change: Array, fastest: Array | float) -> Array:
     """What the logarithm of an entry grows by: one that grows moves in its value, one that shrinks in its logarithm."""
     return np.where(change > 0, np.log1p(np.maximum(change, 0.0)), np.maximum(change, -fastest))

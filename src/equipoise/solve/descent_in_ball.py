@@ -71,7 +71,7 @@ def descent_in_ball(gramian: Array, radius: float, *, factor: Array | None = Non
         stationary = flat or hull_holds_zero(cosines)
         return Solution(uniform, Status.STATIONARY if stationary else Status.SOLVED, 0.0)
     stationary = hull_holds_zero(cosines)
-    ball = _Ball(cosines, norms, mean, slopes, radius * radius * square, stationary)
+    ball = _Ball(cosines, norms, norms.min() / norms, mean, slopes, radius * radius * square, stationary)
 
     def routes() -> Iterator[Attempt]:
         yield ball.by_products(factor)
@@ -87,6 +87,7 @@ class _Ball:
     Attributes:
         cosines: C, (k, k).
         norms: (k,).
+        inverse: 1/|g_i| in units of the shortest, (k,): turns pulls into weights.
         mean: g_0 in unit gradients, (k,).
         slopes: <u_i, g_0>, (k,).
         reach: c^2 |g_0|^2.
@@ -95,16 +96,11 @@ class _Ball:
 
     cosines: Array
     norms: Array
+    inverse: Array
     mean: Array
     slopes: Array
     reach: float
     stationary: bool
-
-    @property
-    def inverse(self) -> Array:
-        """1/|g_i| in units of the shortest: turns pulls into weights."""
-        inverse: Array = self.norms.min() / self.norms
-        return inverse
 
     def weights(self, value: Array) -> Array:
         """Of the direction g_0 + z."""
@@ -113,7 +109,7 @@ class _Ball:
 
     def by_products(self, factor: Array | None) -> Attempt:
         """From the cosines."""
-        cosines, reach = self.cosines, self.reach
+        cosines, inverse, reach = self.cosines, self.inverse, self.reach
         uniform = np.full(len(self.norms), 1 / len(self.norms))
         if self.stationary:
             kernel = Complementarity(cosines)
@@ -121,16 +117,16 @@ class _Ball:
             square = float(nearest.value @ cosines @ nearest.value)
             if nearest.solved and square <= reach * (1 + 64 * len(uniform) * _EPS):
                 weights = self.weights(nearest.value)
-                shortest = None if nearest.unique else least_norm_weights(kernel, self.inverse, weights, uniform)
-                gap = float(np.maximum(-(cosines @ nearest.value + self.slopes), 0.0).max())
-                gap /= float(np.sqrt(self.mean @ self.slopes))
+                shortest = None if nearest.unique else least_norm_weights(kernel, inverse, weights, uniform)
+                opposed = float(np.maximum(-(cosines @ nearest.value + self.slopes), 0.0).max())
+                gap = opposed / float(np.sqrt(self.mean @ self.slopes))
                 found = Solution(weights if shortest is None else shortest, Status.STATIONARY, gap)
-                return Attempt(found, 0.0 if known_by_products(nearest.value, factor) else np.inf)
+                return Attempt(found, opposed if known_by_products(nearest.value, factor) else np.inf)
 
         def level(first: Array, second: Array) -> float | None:
             return _crossing(first, second, lambda pulls: cosines @ pulls, reach)
 
-        path = LevelPath(Complementarity(cosines + self.inverse[:, None] * self.inverse), self.inverse, self.slopes)
+        path = LevelPath(Complementarity(cosines + inverse[:, None] * inverse), inverse, self.slopes)
         found_on_path, ended = path.find(level), True
         if found_on_path is None:
             value, _, unique, ended = path.search(level, lambda z: float(z @ cosines @ z) - reach)
@@ -143,7 +139,7 @@ class _Ball:
         value *= math.sqrt(reach) / length
         weights = self.weights(value)
         gap = self._gap(value, cosines @ value)
-        shortest = None if unique else least_norm_weights(path.kernel, self.inverse, weights, uniform)
+        shortest = None if unique else least_norm_weights(path.kernel, inverse, weights, uniform)
         status = Status.SOLVED if shortest is None else Status.RANK_DEFICIENT
         status = Status.STATIONARY if self.stationary else status
         if not ended and gap > 1e-10:

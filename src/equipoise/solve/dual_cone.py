@@ -10,11 +10,14 @@ from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .min_norm import hull_holds_zero
 from .nnls import Complementarity
-from .promise import Attempt, first_kept, known_by_products
+from .promise import Attempt, first_kept, known_at_size
 from .solution import Solution, Status
-from .unsquared import UnitColumns, nonnegative
+from .unsquared import UnitColumns, by_rounds
 
 __all__ = ["project_on_dual_cone"]
+
+_GROWN = 1e-14  # a square that rounding leaves
+_RIDGE = 2.0**-26  # the order of the tasks moves a direction by eps over it
 
 
 def project_on_dual_cone(
@@ -68,12 +71,13 @@ def project_on_dual_cone(
     kernel = Complementarity(cosines)
     stationary = hull_holds_zero(cosines, kernel)
     offsets = pulls @ cosines
-    multipliers = np.zeros_like(pulls)
+    multipliers, solved, unique, exchanges = kernel.solve_many(offsets)
 
     def by_products() -> Attempt:
-        multipliers[:], solved, unique, exchanges = kernel.solve_many(offsets)
         slacks = multipliers @ cosines + offsets
-        residual = max(0.0, float(np.where(multipliers > 0, np.abs(slacks), -slacks).max()))
+        least = float(slacks.min())
+        tight = np.abs(slacks[multipliers > 0])
+        off = float(tight.max()) if len(tight) else 0.0
         weights = base + (sizes @ multipliers) / norms
         status = Status.SOLVED
         if not unique:
@@ -81,33 +85,39 @@ def project_on_dual_cone(
             if shortest is not None:
                 weights, status = shortest, Status.RANK_DEFICIENT
         status = Status.STATIONARY if stationary else status
-        found = Solution(weights, status if solved else Status.ITERATION_LIMIT, residual, exchanges)
-        if not known_by_products(pulls + multipliers, factor):
+        found = Solution(weights, status if solved else Status.ITERATION_LIMIT, max(0.0, -least, off), exchanges)
+        if not len(tight):
+            return Attempt(found, -least if solved else np.inf)  # no gradient is opposed: nothing was projected
+        size = 1.0 + float(np.add.reduce(multipliers, axis=1).max())
+        if not (solved and known_at_size(size, factor)):
             return Attempt(found, np.inf)
-        # |d|^2 - |p|^2 of the row that grew most; a root is taken where that is no rounding
-        grown = np.add.reduce((multipliers + pulls) * slacks - pulls * offsets, axis=1).max()
-        return Attempt(found, max(float(-slacks.min()), math.sqrt(grown) if grown > 1e-14 else 0.0))
+        grown = 2 * size * off  # at most |d|^2 - |p|^2; where this is more than rounding, of the row that grew most
+        if grown > _GROWN:
+            grown = float(np.add.reduce(multipliers * (slacks + offsets), axis=1).max())
+        return Attempt(found, max(-least, math.sqrt(grown) if grown > _GROWN else 0.0))
 
-    def by_columns(columns: UnitColumns) -> Attempt:
+    def by_columns() -> Attempt:
+        columns = UnitColumns.of(cosines, factor, _RIDGE)
         stacked = columns.stacked()
         found = [
-            nonnegative(stacked, -columns.target(row), guess) for row, guess in zip(pulls, multipliers, strict=True)
+            by_rounds(columns, stacked, -columns.target(row), guess)
+            for row, guess in zip(pulls, multipliers, strict=True)
         ]
         values = np.stack([one.value for one in found])
         directions = (values + pulls) @ columns.columns.T
         slacks = directions @ columns.columns
         longer = np.sqrt((directions**2).sum(axis=1)) - np.sqrt(((pulls @ columns.columns.T) ** 2).sum(axis=1))
         weights = base + (sizes @ values) / norms
-        status = Status.STATIONARY if stationary else columns.status(values)
+        status = Status.SOLVED if all(one.unique for one in found) else Status.RANK_DEFICIENT
+        status = Status.STATIONARY if stationary else status
         residual = max(0.0, float(np.where(values > 0, np.abs(slacks), -slacks).max()))
         if not all(one.solved for one in found):
             status = Status.ITERATION_LIMIT
-        known = columns.ridge > 0 or all(one.unique for one in found)
         answer = Solution(weights, status, residual, sum(one.exchanges for one in found))
-        return Attempt(answer, max(float(-slacks.min()), float(longer.max())) if known else np.inf)
+        return Attempt(answer, max(float(-slacks.min()), float(longer.max())))
 
     def routes() -> Iterator[Attempt]:
         yield by_products()
-        yield from map(by_columns, UnitColumns.routes(cosines, factor))
+        yield by_columns()
 
     return first_kept(routes(), np.zeros(len(norms)))

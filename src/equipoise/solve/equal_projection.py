@@ -14,6 +14,7 @@ __all__ = ["EqualProjection", "equal_projection"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _KNOWN = 1e-7  # how much of a direction, or of what it is divided by, rounding may be
+_REGULAR = 1e-5  # pivots depend on the order of the tasks: above this, the cosines' digits suffice in any order
 _SHORTEST = 2.0**-24  # of the singular values of unit columns: below, weights are too large to be mixed in float64
 
 
@@ -24,25 +25,23 @@ class EqualProjection(Solution):
     Attributes:
         length: Of the direction :math:`\sum_i b_i u_i`.
         projections: C b, (k,).
-        noise: (k, r): rounding may move b by any of these columns, either way.
+        total: :math:`\sum_i s_i b_i` for the scales that were given; 0 where rounding may be more than 1e-7 of it, so
+            that one must not divide by it.
     """
 
     length: float = 0.0
     projections: Array = field(default_factory=lambda: np.zeros(0))
-    noise: Array = field(default_factory=lambda: np.zeros((0, 0)))
-
-    def known(self, scales: Array) -> bool:
-        r"""Whether :math:`\sum_i s_i b_i` is more than rounding, so that one may divide by it.
-
-        Args:
-            scales: s, (k,).
-        """
-        terms = scales * self.value
-        doubt = float(np.abs(scales @ self.noise).sum()) + _EPS * float(np.abs(terms).sum())
-        return doubt < _KNOWN * abs(float(terms.sum()))
+    total: float = 0.0
 
 
-def equal_projection(cosines: Array, factor: Array | None = None) -> EqualProjection:
+def _known_sum(terms: Array, doubt: float) -> float:
+    """The sum of terms that rounding may move by `doubt`, and each by eps; 0 where that may be more than 1e-7 of it."""
+    total = float(np.add.reduce(terms))
+    doubt += _EPS * float(np.add.reduce(np.abs(terms)))
+    return total if doubt < _KNOWN * abs(total) else 0.0
+
+
+def equal_projection(cosines: Array, factor: Array | None = None, *, scales: Array | None = None) -> EqualProjection:
     r"""Coefficients b on the unit gradients whose sum has projection one on each of them.
 
     .. math:: C b = 1, \qquad b = C^+ 1
@@ -51,6 +50,7 @@ def equal_projection(cosines: Array, factor: Array | None = None) -> EqualProjec
         cosines: C, (k, k), as `equilibrate` returns them.
         factor: R (r, k) with R^T R the Gramian, for gradients that nearly cancel: it keeps the digits that squaring
             loses.
+        scales: s, (k,), ones by default, for ``total``: where the cosines do not tell it, `factor` is asked.
 
     Returns:
         b, (k,). ``certificate`` is :math:`\max_i |(C b)_i - 1|`. Dependent gradients (singular values of the unit
@@ -73,12 +73,15 @@ def equal_projection(cosines: Array, factor: Array | None = None) -> EqualProjec
     k = len(cosines)
     ones = np.ones(k)
     system = solve_positive(cosines, ones)
-    if system is not None and system[1] > 1e-7:
+    if system is not None and system[1] > _REGULAR:
         value: Array = system[0]
         projections = cosines @ value
         residual = float(np.abs(projections - 1).max())
-        noise = np.diag(k * _EPS / system[1] * np.abs(value))
-        return EqualProjection(value, Status.SOLVED, residual, 0, float(value @ projections) ** 0.5, projections, noise)
+        terms = value if scales is None else scales * value
+        total = _known_sum(terms, k * _EPS / system[1] * float(np.add.reduce(np.abs(terms))))
+        if total or scales is None or factor is None:
+            length = float(value @ projections) ** 0.5
+            return EqualProjection(value, Status.SOLVED, residual, 0, length, projections, total)
     stationary = hull_holds_zero(cosines)
     if factor is None:
         squares, vectors = np.linalg.eigh(cosines)
@@ -99,6 +102,8 @@ def equal_projection(cosines: Array, factor: Array | None = None) -> EqualProjec
     if factor is None:  # never shorter than the truth, which the cosines hide
         length = float(np.hypot(length, np.sqrt(k * _EPS * float(value @ value))))
     projections = basis @ shares
+    scales = ones if scales is None else scales
+    total = _known_sum(scales * value, rounding * float(np.abs((scales @ basis) / singular**2).sum()))
     status = Status.SOLVED if kept.sum() == k else Status.RANK_DEFICIENT
     return EqualProjection(
         value,
@@ -107,5 +112,5 @@ def equal_projection(cosines: Array, factor: Array | None = None) -> EqualProjec
         0,
         length,
         projections,
-        basis * (rounding / singular**2),
+        total,
     )

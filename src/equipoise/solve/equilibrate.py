@@ -70,7 +70,7 @@ def equilibrate(gramian: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     """
     norms = np.sqrt(gramian.diagonal())
     cosines = gramian / norms[:, None] / norms
-    cosines.flat[:: len(norms) + 1] = 1.0
+    cosines.ravel()[:: len(norms) + 1] = 1.0  # a view: the quotient is contiguous
     return cosines, norms
 
 

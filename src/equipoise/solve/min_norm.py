@@ -7,12 +7,13 @@ from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .nnls import Complementarity
 from .solution import Solution, Status
-from .unsquared import UnitColumns, nonnegative, null_space
+from .unsquared import UnitColumns, by_rounds, null_space
 
 __all__ = ["hull_holds_zero", "min_norm_point"]
 
 _EPS = float(np.finfo(np.float64).eps)
-_PARALLEL = 1e-9  # below this pivot, the cosines know single weights to less than seven digits
+_PARALLEL = 2.0**-18  # below this pivot, the gradients themselves are asked for single weights
+_RIDGE = 2.0**-12  # rounding in unit gradients moves single weights by eps over its square
 
 
 def min_norm_point(gramian: Array, *, factor: Array | None = None, checked: bool = False) -> Solution:
@@ -28,8 +29,10 @@ def min_norm_point(gramian: Array, *, factor: Array | None = None, checked: bool
 
     Args:
         gramian: (k, k), in squared units of a gradient.
-        factor: R (r, k) with R^T R = G: single weights are then known to seven digits where gradients nearly cancel or
-            are nearly parallel. The point itself does not need it.
+        factor: R (r, k) with R^T R = G: single weights then do not depend on the order of the gradients where some
+            nearly cancel or are nearly parallel. They are the exact ones to 1e-6 down to a part of 1e-3 of the unit
+            gradients; below, they pass smoothly into those of least norm, because rounding in float64 moves them by
+            eps over the square of that part. The point itself does not need it.
         checked: Whether it is known to be a Gramian, so that the checks may be left out.
 
     Returns:
@@ -69,10 +72,10 @@ def min_norm_point(gramian: Array, *, factor: Array | None = None, checked: bool
         return _stopped(cosines, inverse, found.exchanges)
     vectors = None
     if factor is not None and kernel.smallest_pivot <= _PARALLEL:
-        columns = UnitColumns.of(cosines, factor)
+        columns = UnitColumns.of(cosines, factor, _RIDGE)
         target = np.zeros(len(columns.columns) + 1 + len(pulls))
         target[len(columns.columns)] = 1.0
-        found = nonnegative(columns.stacked(inverse[None, :]), target, pulls)
+        found = by_rounds(columns, columns.stacked(inverse[None, :]), target, pulls)
         pulls, total = found.value, float(inverse @ found.value)
         vectors = np.vstack([columns.columns, inverse])
     pulls = pulls / total

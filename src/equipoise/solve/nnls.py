@@ -172,8 +172,9 @@ class Complementarity:
             if not count:
                 if size > _LARGE * largest and system[1] < 1e-9:
                     return None
-                unique = not np.count_nonzero(slack[~basic] <= noise)
-                return Pivoted(value, basic, True, unique or self.full_rank, exchange)
+                unique = self._factored is not None and self.full_rank  # asked first where the factor is at hand
+                unique = unique or not np.count_nonzero(slack[~basic] <= noise) or self.full_rank
+                return Pivoted(value, basic, True, unique, exchange)
             if count < fewest:
                 fewest, patience = count, 3
             elif patience:

@@ -56,7 +56,7 @@ class LevelPath(NamedTuple):
         """
         k = len(self.offset)
         first = self.offset / self.inverse  # where on the path each entry would enter alone
-        basic = first <= np.median(first)
+        basic = first <= np.sort(first)[(k - 1) // 2]  # the lower half; np.median takes 20 microseconds
         fewest, patience = k + 1, 4
         for _ in range(_JOINT):
             line = self.line(basic)

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.numbers import Array
 from .solution import Solution, Status
 
-__all__ = ["Attempt", "first_kept", "known_by_products", "length_at_most"]
+__all__ = ["Attempt", "first_kept", "known_at_size", "known_by_products", "length_at_most"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _TOLERANCE = 1e-6
@@ -46,7 +46,16 @@ def known_by_products(pulls: Array, factor: Array | None = None) -> bool:
         >>> known_by_products(np.array([1.0, -0.5])), known_by_products(np.array([1e6, 1e6]))
         (True, False)
     """
-    size = float(np.abs(pulls).sum(axis=-1).max())
+    return known_at_size(float(np.add.reduce(np.abs(pulls), axis=-1).max()), factor)
+
+
+def known_at_size(size: float, factor: Array | None = None) -> bool:
+    """The same for the sum of the coefficients' sizes.
+
+    Args:
+        size: At least the sum of the sizes of each row's coefficients.
+        factor: As there.
+    """
     return _EPS * size * size <= (_UNKNOWABLE if factor is None else _UNKNOWN)
 
 
@@ -81,7 +90,8 @@ def first_kept(attempts: Iterable[Attempt], safe: Array) -> Solution:
     """
     least = np.inf
     for attempt in attempts:
-        if attempt.miss <= _TOLERANCE and np.isfinite(attempt.solution.value).all():
-            return attempt.solution
+        found = attempt.solution
+        if attempt.miss <= _TOLERANCE and (found.status.ok or np.isfinite(found.value).all()):  # ok: finite already
+            return found
         least = min(least, attempt.miss)
     return Solution(safe, Status.PROMISE_BROKEN, least)

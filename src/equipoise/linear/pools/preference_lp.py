@@ -17,7 +17,9 @@ __all__ = ["Demand", "demand_of", "per_task", "spread"]
 
 
 MET = 1e-8
-"""A limit missed by less than this share of its task's range in the pool counts as met."""
+"""A limit missed by less than this share of its task's range in the pool counts as met; and so does one that is missed
+by the rounding of the loss itself, which is more where the range is a tiny part of it."""
+_ROUNDING = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,8 @@ class Demand:
         if self.pace is not None:
             return np.asarray(values + (over / self.pace[counted]).max(axis=1))
         if self.unit is not None and counted.any():
-            values = np.where((over / self.unit[counted]).max(axis=1) <= MET, values, np.inf)
+            slack = MET * self.unit[counted] + _ROUNDING * np.abs(self.ceiling[counted])
+            values = np.where((over <= slack).all(axis=1), values, np.inf)
         return np.asarray(values)
 
 
@@ -92,8 +95,9 @@ def demand_of(preference: Preference, losses: Array, tasks: tuple[str, ...]) -> 
     ``Ray(losses)``                           minimise max_i L_i / ray_i
     ========================================  =====================================================================
 
-    A running ideal is the lowest loss of each task in the pool, and z = ideal - utopia |ideal|. Where a task has the
-    same loss in every model, the size of what it is compared with stands for its range; see `spread`.
+    A running ideal is the lowest loss of each task in the pool, and z = ideal - utopia |ideal|; unless asked for,
+    utopia is 0 where the ideal is given. Where a task has the same loss in every model, the size of what it is compared
+    with stands for its range; see `spread`.
 
     Raises:
         PreferenceError: Another kind.
@@ -132,6 +136,7 @@ def demand_of(preference: Preference, losses: Array, tasks: tuple[str, ...]) -> 
 
 def _tchebycheff(preference: object, losses: Array, tasks: tuple[str, ...]) -> Demand:
     from ...methods import Tchebycheff  # noqa: PLC0415 - imports torch
+    from ...methods.parts.ideal import utopia_shift  # noqa: PLC0415 - imports torch
 
     assert isinstance(preference, Tchebycheff)
     count = len(tasks)
@@ -145,7 +150,7 @@ def _tchebycheff(preference: object, losses: Array, tasks: tuple[str, ...]) -> D
     else:
         assert not isinstance(preference.ideal, str)
         ideal = per_task(preference.ideal, tasks, "ideal")
-    utopia = ideal - preference.utopia * np.abs(ideal)
+    utopia = ideal - utopia_shift(preference.utopia, preference.ideal) * np.abs(ideal)
     factors = weights / weights.sum() * count
     cost = preference.augmented * factors
     counted = factors > 0

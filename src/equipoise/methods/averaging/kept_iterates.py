@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...core.numbers import is_whole
 from ...errors import LossError, NonFiniteError, SettingError, StateError, TaskError, listed
 from .batch_norm import keeps_modes, layers_with_statistics, reestimate_statistics
 from .kept_entries import Entry, copied, mixed, tensors_of
@@ -271,16 +272,12 @@ class KeptIterates:
         return found
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 def check_settings(rule: str, cap: int, every: int, dominance: str) -> None:
     """Raises `SettingError` naming every setting outside its range."""
     wrong = [
         *([f"rule={rule!r} (one of {listed(get_args(Rule))})"] if rule not in get_args(Rule) else []),
-        *([f"cap={cap!r} (a whole number, at least 1)"] if not _is_count(cap) else []),
-        *([f"every={every!r} (a whole number, at least 1)"] if not _is_count(every) else []),
+        *([f"cap={cap!r} (a whole number, at least 1)"] if not is_whole(cap, least=1) else []),
+        *([f"every={every!r} (a whole number, at least 1)"] if not is_whole(every, least=1) else []),
         *([f"dominance={dominance!r} (one of {listed(get_args(Dominance))})"] * (dominance not in get_args(Dominance))),
     ]
     if wrong:

@@ -64,14 +64,13 @@ class IMTLG(GramianMethod):
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
         cosines, norms = equilibrate(gramian.numpy())
-        solution = equal_projection(cosines, step.root)
         inverse = norms.min() / norms
-        weights = solution.value * inverse
-        total = float(weights.sum())
-        status = solution.status
-        if not solution.known(inverse):
+        solution = equal_projection(cosines, step.root, scales=inverse)
+        status, total = solution.status, solution.total
+        if not total:
             status = Status.STATIONARY if status is Status.STATIONARY else Status.NO_SOLUTION
             return Answer(torch.zeros(len(norms), dtype=torch.float64), state, status, solution.certificate)
         if total < 0 and (solution.projections > 0).all():
             status = Status.NEGATIVE_PROJECTION
-        return Answer(torch.from_numpy(weights / total), state, status, solution.certificate)
+        weights = solution.value * inverse / total
+        return Answer(torch.from_numpy(weights), state, status, solution.certificate)

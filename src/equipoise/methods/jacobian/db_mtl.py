@@ -52,7 +52,6 @@ class DBMTL(JacobianMethod):
 
     source: ClassVar[str] = "Lin et al. (2023), arXiv:2308.12029"
     cost: ClassVar[str] = "O(k n); remembers k n numbers"
-    by_coordinate: ClassVar[bool] = False
     state_tensors: ClassVar[tuple[StateTensor, ...]] = TRACKING_STATE
 
     beta: float = 0.9

@@ -51,7 +51,6 @@ class ExcessMTL(JacobianMethod):
 
     source: ClassVar[str] = "He et al. (2024), arXiv:2402.02009"
     cost: ClassVar[str] = "O(k n); remembers k n numbers"
-    by_coordinate: ClassVar[bool] = False
     state_tensors: ClassVar[tuple[StateTensor, ...]] = (
         StateTensor("squares", merge="mean"),
         StateTensor("first", merge="mean"),

@@ -59,7 +59,6 @@ class MoCo(JacobianMethod):
 
     source: ClassVar[str] = "Fernando et al. (2023), arXiv:2210.12624"
     cost: ClassVar[str] = "O(k^2 n); remembers k n numbers"
-    by_coordinate: ClassVar[bool] = False
     state_tensors: ClassVar[tuple[StateTensor, ...]] = (
         *TRACKING_STATE,
         *DUAL_STATE,

@@ -53,7 +53,6 @@ class Tracked(AroundMethod, JacobianMethod):
 
     source: ClassVar[str] = "Fernando et al. (2023), arXiv:2210.12624"
     cost: ClassVar[str] = "O(k^2 n) beyond the inner method; remembers k n numbers"
-    by_coordinate: ClassVar[bool] = False
 
     beta: float = 0.5
 

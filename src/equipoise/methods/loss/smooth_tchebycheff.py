@@ -8,11 +8,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ...core.numbers import is_whole
 from ...core.tasks import PerTask, freeze_per_task
 from ...errors import EquipoiseWarning, SettingError
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
 from ..parts.domain import is_non_negative, is_positive, refuse_nonpositive
-from ..parts.ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
+from ..parts.ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal, utopia_shift
 from .linear_scalarization import counted, preference_factors, refuse_negative
 
 __all__ = ["SmoothTchebycheff"]
@@ -92,17 +93,18 @@ class SmoothTchebycheff(LossMethod):
     anneal: int = 20
     relative: bool = True
     ideal: Ideal = "running"
-    utopia: float = 0.01
+    utopia: float | None = None
     form: Literal["plain", "log"] = "plain"
     warmup: int = 4
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", freeze_per_task(self.weights, "weights"))
         object.__setattr__(self, "ideal", freeze_ideal(self.ideal))
+        object.__setattr__(self, "utopia", utopia_shift(self.utopia, self.ideal))
         refuse_negative(self.weights, "SmoothTchebycheff(weights)")
         if self.form not in ("plain", "log"):
             raise SettingError(f"`form` must be 'plain' or 'log'; got {self.form!r}.")
-        epochs = isinstance(self.anneal, int) and isinstance(self.warmup, int) and self.anneal >= 1 and self.warmup >= 0
+        epochs = is_whole(self.anneal, least=1) and is_whole(self.warmup)
         if not (is_positive(self.mu) and is_positive(self.final_mu) and is_non_negative(self.utopia) and epochs):
             raise SettingError(
                 "`mu`, `final_mu` must be positive, `utopia` at least 0, all finite; `anneal` a whole number of at "

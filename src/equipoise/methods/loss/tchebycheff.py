@@ -11,7 +11,7 @@ from ...core.tasks import PerTask, Preference, freeze_per_task
 from ...errors import SettingError
 from ..base import Answer, CounterExample, LossMethod, State, StateTensor, Step
 from ..parts.domain import is_non_negative
-from ..parts.ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal
+from ..parts.ideal import IDEAL_STATE, Ideal, freeze_ideal, initial_ideal, measure_from_ideal, utopia_shift
 from .linear_scalarization import counted, preference_factors, refuse_negative
 
 __all__ = ["Tchebycheff"]
@@ -47,7 +47,8 @@ class Tchebycheff(LossMethod, Preference):
         weights: Preference, non-negative, by task name or in task order; None for 1/k each.
         ideal: ``"running"`` (lowest loss seen of each task, this step included), one number a task, or None for zero.
         utopia: Shift of z below the ideal, relative (0.01 is 1 %), at least 0; positive keeps L - z > 0
-            (unless the ideal is exactly 0).
+            (unless the ideal is exactly 0). None is 0.01 for a running ideal and 0 for a given one, which is then
+            used as written.
         augmented: rho, at least 0; 1e-3 to 1e-2 excludes weakly optimal points, and points with trade-offs steeper
             than about 1/rho.
 
@@ -63,12 +64,13 @@ class Tchebycheff(LossMethod, Preference):
 
     weights: PerTask | None = None
     ideal: Ideal = "running"
-    utopia: float = 0.01
+    utopia: float | None = None
     augmented: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", freeze_per_task(self.weights, "weights"))
         object.__setattr__(self, "ideal", freeze_ideal(self.ideal))
+        object.__setattr__(self, "utopia", utopia_shift(self.utopia, self.ideal))
         refuse_negative(self.weights, "Tchebycheff(weights)")
         if not (is_non_negative(self.utopia) and is_non_negative(self.augmented)):
             raise SettingError(

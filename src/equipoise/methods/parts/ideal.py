@@ -9,7 +9,7 @@ from ...core.tasks import PerTask, freeze_per_task
 from ...errors import LossError, SettingError, listed
 from ..base import State, StateTensor, Step
 
-__all__ = ["IDEAL_STATE", "Ideal", "freeze_ideal", "initial_ideal", "measure_from_ideal"]
+__all__ = ["IDEAL_STATE", "Ideal", "freeze_ideal", "initial_ideal", "measure_from_ideal", "utopia_shift"]
 
 Ideal = PerTask | Literal["running"] | None
 """``"running"``: the lowest loss seen of each task; None: zero; or one number a task."""
@@ -26,18 +26,31 @@ def freeze_ideal(ideal: Ideal) -> Ideal:
     return freeze_per_task(ideal, "ideal")
 
 
+def utopia_shift(utopia: float | None, ideal: Ideal) -> float:
+    """How far z lies below the ideal: what was asked for; else 0.01 below a running ideal, and 0 below a given one.
+
+    A running ideal is attained by the task that set it, so it needs a shift to stay below every loss. A given ideal is
+    used as written. An ideal of zero has no size to take a share of.
+    """
+    if utopia is not None:
+        return utopia
+    return 0.01 if ideal is None or isinstance(ideal, str) else 0.0
+
+
 def initial_ideal(k: int) -> State:
     """The running ideal before any loss was seen."""
     return {"ideal": torch.full((k,), torch.inf, dtype=torch.float64)}
 
 
-def measure_from_ideal(losses: Tensor, ideal: Ideal, utopia: float, state: State, step: Step) -> tuple[Tensor, State]:
+def measure_from_ideal(
+    losses: Tensor, ideal: Ideal, utopia: float | None, state: State, step: Step
+) -> tuple[Tensor, State]:
     r"""Losses above the utopia point, :math:`L_i - z_i` with :math:`z_i = ideal_i - utopia \cdot |ideal_i|`.
 
     Args:
         losses: (k,) of the present tasks.
         ideal: Frozen setting.
-        utopia: By how much z lies below the ideal, relative to its size.
+        utopia: How far z lies below the ideal, relative to its size; None as in `utopia_shift`.
         state: Holds ``ideal``.
         step: For task names.
 
@@ -62,4 +75,4 @@ def measure_from_ideal(losses: Tensor, ideal: Ideal, utopia: float, state: State
                 f"`ideal` must not lie above a loss; the losses of {listed(names)} have fallen below it "
                 f"({losses.detach()[below].tolist()} < {best[below].tolist()}). Lower it, or use ideal='running'."
             )
-    return losses - (best - utopia * best.abs()), state
+    return losses - (best - utopia_shift(utopia, ideal) * best.abs()), state
