@@ -304,6 +304,6 @@ class Balancer(Whole, Windows, Clocks, Saved):
             handout = [*handout, *mine]
         scalar = hand_over(value, handout, stack, self.method)
         if self.method.needs != "losses" and scalar.grad_fn is not None:
-            self.tools.recipes.watch.note(scalar.grad_fn)
+            (self._tools or self.tools).recipes.watch.note(scalar.grad_fn)
         self.take_over(balanced, time.perf_counter() - began)
         return scalar

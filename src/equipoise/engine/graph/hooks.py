@@ -4,47 +4,20 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd.graph import Node
-from torch.utils.hooks import RemovableHandle
 
 from .undo import taken_back
 
-__all__ = ["HookWatch", "has_hooks", "ours", "tensor_hooks_off"]
+__all__ = ["OURS", "has_hooks", "ours", "tensor_hooks_off"]
 
-_OURS = [0]  # handles that were given out to us
+OURS = [0]  # handles that were given out to us
 
 
 def ours(register: Callable[[Any], Any], hook: Callable[..., Any]) -> Any:
     """Registers a hook of our own, and gives its handle."""
-    _OURS[0] += 1
+    OURS[0] += 1
     return register(hook)
-
-
-class HookWatch:
-    """Tells whether a hook was registered anywhere since a step ended, by anybody but us.
-
-    PyTorch does not show the hooks on an activation's node, but it counts every handle that it gives out. Where the
-    count has not moved and every node is younger than the last step, no node can hold a hook.
-    """
-
-    def __init__(self) -> None:
-        with torch.enable_grad():
-            self.note(torch.zeros((), requires_grad=True).clone().grad_fn)
-
-    def note(self, youngest: Node | None) -> None:
-        """Marks the end of a step.
-
-        Args:
-            youngest: The node that was made last: PyTorch numbers them.
-        """
-        self.handles, self.youngest = RemovableHandle.next_id - _OURS[0], youngest._sequence_nr()  # type: ignore[union-attr]
-
-    @property
-    def quiet(self) -> bool:
-        """Whether no hook was registered since."""
-        return bool(self.handles == RemovableHandle.next_id - _OURS[0])
 
 
 def has_hooks(node: Node, *, before: bool = True) -> bool:

@@ -5,16 +5,43 @@ from dataclasses import dataclass
 from functools import lru_cache
 from weakref import ref
 
+import torch
 from torch import Size, Tensor, dtype
 from torch.autograd.graph import Node
 from torch.nn import Parameter
+from torch.utils.hooks import RemovableHandle
 
 from .autograd_graph import Graph
-from .hooks import HookWatch
+from .hooks import OURS
 
-__all__ = ["Signature"]
+__all__ = ["HookWatch", "Signature"]
 
 _Below = tuple[tuple[int, int], ...]
+
+
+class HookWatch:
+    """Tells whether a hook was registered anywhere since a step ended, by anybody but us.
+
+    PyTorch does not show the hooks on an activation's node, but it counts every handle that it gives out. Where the
+    count has not moved and every node is younger than the last step, no node can hold a hook.
+    """
+
+    def __init__(self) -> None:
+        with torch.enable_grad():
+            self.note(torch.zeros((), requires_grad=True).clone().grad_fn)
+
+    def note(self, youngest: Node | None) -> None:
+        """Marks the end of a step.
+
+        Args:
+            youngest: The node that was made last: PyTorch numbers them.
+        """
+        self.handles, self.youngest = RemovableHandle.next_id - OURS[0], youngest._sequence_nr()  # type: ignore[union-attr]
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no hook was registered since."""
+        return bool(self.handles == RemovableHandle.next_id - OURS[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +106,7 @@ class Signature:
         Beside the structure that is: other leaves, or their type or shape; a hook; a tensor kept through
         saved-tensor hooks (activation checkpointing, offloading). Cost: under a microsecond a node.
         """
-        if not watch.quiet or len(outputs) != len(self.roots):
+        if watch.handles != RemovableHandle.next_id - OURS[0] or len(outputs) != len(self.roots):
             return None
         found: list[Node | None] = [None] * len(self.kinds)
         for loss, (number, output) in zip(outputs, self.roots, strict=True):

@@ -16,9 +16,8 @@ from torch.autograd.graph import GradientEdge, Node, _engine_run_backward
 
 from ..blocks.task_gradients import Gradients, Own, StackedRows
 from ..cost.plan import Plan
-from ..graph.hooks import HookWatch
 from ..graph.ownership import Ownership
-from ..graph.signature import Signature
+from ..graph.signature import HookWatch, Signature
 from .adjoint import send_back
 
 __all__ = ["Prepared", "Recipe", "Recipes"]
@@ -56,14 +55,16 @@ class Recipe:
     linear: bool = False
     order: Sequence[int] = ()
 
-    def run(self, losses: Sequence[Tensor], nodes: Sequence[Any], keep: bool) -> Gradients:
+    def run(self, losses: Sequence[Tensor], nodes: Sequence[Any], features: Sequence[Tensor], keep: bool) -> Gradients:
         """The gradients of a step.
 
         Args:
             losses: Of the present tasks.
             nodes: Of their graph, as the signature found them.
+            features: Tensors between trunk and heads, or none.
             keep: Whether the graph is needed afterwards.
         """
+        del features  # the signature knows where they are
         count, shared = len(losses), [nodes[place].variable for place in self.shared]
         if self.cut is None:
             rows, own = self._one_by_one(losses, nodes, shared, keep)

@@ -71,7 +71,7 @@ def gradients_of(
     straight = mode.straight and method.needs != "jacobian" and not jacobian
     known = recipes.find(losses, features, tasks.present) if straight else None
     if known is not None:
-        return mode.follow(known[0], losses, known[1], features, keep=keep)
+        return known[0].run(losses, known[1], features, keep)
     hold_statistics(tools.model)
     graph = read_graph(losses)
     if features:
@@ -94,7 +94,7 @@ def gradients_of(
         known = None if written is None else recipes.keep(written, [*losses, *features], tasks.present)
         if known is not None:
             request.announced(known[0].plan)
-            return mode.follow(known[0], losses, known[1], features, keep=keep)
+            return known[0].run(losses, known[1], features, keep)
     power = power if facts.half else 0
     while True:
         if power:

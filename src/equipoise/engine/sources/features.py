@@ -4,11 +4,10 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import Node
 
 from ...errors import EquipoiseWarning, SettingError
 from ..blocks.dense import Jacobian
@@ -77,20 +76,8 @@ class Features(Mode):
         if not request.features:
             return None
         ownership, plan = request.tools.ownership, self.plan(request)
-        return write_feature_recipe(request.losses, request.features, request.graph, ownership, plan)
-
-    def follow(
-        self, recipe: Recipe, losses: Sequence[Tensor], nodes: Sequence[Node], features: Sequence[Tensor], *, keep: bool
-    ) -> Gradients:
-        """Gradients at the features, from one call."""
-        columns, factors, own = recipe.heads(losses, nodes, True)
-        owner = torch.tensor([row for row, column in enumerate(columns) for _ in range(column.shape[1])])
-        sent = Factors(torch.cat(columns, dim=1), torch.cat([factor.T for factor in factors]), owner)
-        trunk = [nodes[place].variable for place in recipe.shared]  # type: ignore[attr-defined]
-        at = FactoredRows(features, [sent], len(losses))
-        rows = FeatureRows(features, at, trunk, keep, warns=recipe.plan.reason == _APPROXIMATE)
-        reached = [*trunk, *[leaf for leaf, _ in own]]
-        return Gradients([rows], own, recipe.plan, len(losses), by_pass=True, reached=reached)
+        recipe = write_feature_recipe(request.losses, request.features, request.graph, ownership, plan)
+        return None if recipe is None else FeatureRecipe(**vars(recipe))
 
     def compute(self, request: Request) -> Gradients:
         """Gradients at the features, per sample.
@@ -113,6 +100,22 @@ class Features(Mode):
         reached = [*behind, *(leaf for leaf, _ in own)]
         later = (lambda weights, numbers: rows.only(numbers).mixture_at(inputs, weights)) if inputs else None
         return Gradients([rows], own, plan, len(request.losses), by_pass=True, reached=reached, at_inputs=later)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRecipe(Recipe):
+    """How the gradients at the features are computed."""
+
+    def run(self, losses: Sequence[Tensor], nodes: Sequence[Any], features: Sequence[Tensor], keep: bool) -> Gradients:
+        """Gradients at the features, from one call."""
+        columns, factors, own = self.heads(losses, nodes, True)
+        owner = torch.tensor([row for row, column in enumerate(columns) for _ in range(column.shape[1])])
+        sent = Factors(torch.cat(columns, dim=1), torch.cat([factor.T for factor in factors]), owner)
+        trunk = [nodes[place].variable for place in self.shared]
+        at = FactoredRows(features, [sent], len(losses))
+        rows = FeatureRows(features, at, trunk, keep, warns=self.plan.reason == _APPROXIMATE)
+        reached = [*trunk, *[leaf for leaf, _ in own]]
+        return Gradients([rows], own, self.plan, len(losses), by_pass=True, reached=reached)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 
 from ...core.tasks import Tasks
 from ...methods.base import GramianMethod, JacobianMethod, LossMethod, Method, Step
@@ -123,7 +122,7 @@ class Mode(ABC):
     Attributes:
         accumulates: Whether gradients of micro-batches can be added up. ``"gradients"``: as they are; ``"sketches"``:
             for weights only, and the losses' graphs are kept; "" if not.
-        straight: Whether steps that are known may go straight, by `write` and `follow`.
+        straight: Whether steps that are known may go straight, see `write`.
         looks_for_room: Whether it finds a way that fits into the memory there is.
         remembers: Whether weights of one step serve in later ones (`remember`, `recall`).
         single: Whether one set of weights is all that it gives, so that groups of parameters cannot have their own.
@@ -161,21 +160,6 @@ class Mode(ABC):
         tasks, ownership = request.tasks.present, request.tools.ownership
         recipe = write_recipe(request.losses, request.features, tasks, request.graph, ownership)
         return None if recipe is None or (recipe.plan.memory or 0) > (request.limit or math.inf) else recipe
-
-    def follow(
-        self, recipe: Recipe, losses: Sequence[Tensor], nodes: Sequence[Node], features: Sequence[Tensor], *, keep: bool
-    ) -> Gradients:
-        """The gradients of a step that goes straight.
-
-        Args:
-            recipe: As `write` gave it.
-            losses: Of the present tasks.
-            nodes: Of their graph.
-            features: Tensors between trunk and heads, or none.
-            keep: Whether the graph is needed afterwards.
-        """
-        del features
-        return recipe.run(losses, nodes, keep)
 
     def plan(self, request: Request) -> Plan:
         """What a step will cost, before its passes; exact engines make their plan as they go."""
