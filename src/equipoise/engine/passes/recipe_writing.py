@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from ..cost.plan import LayerPlan, Plan, predict_sequential
+from ..cost.plan import LayerPlan, Plan, predict_sequential, reached_by
 from ..graph.autograd_graph import Graph, is_accumulator, shape_at
 from ..graph.head_inputs import find_entrances
 from ..graph.linear_layers import obstacle_to_reading
@@ -16,6 +16,7 @@ from ..graph.ownership import Ownership
 from ..graph.signature import Signature
 from ..graph.trunk_and_heads import split
 from .adjoint import ADJOINTS, CONSTANTS
+from .backward import takes_batches
 from .recipe import Recipe
 
 __all__ = ["write_feature_recipe", "write_recipe"]
@@ -24,17 +25,6 @@ _FEW = 1 << 18  # numbers: for so few, every single operation costs more than it
 _SEQUENTIAL = ("sequential", "no features given")
 _TOGETHER = 3  # tasks from which on passes gain by being run at once
 _FACTORS = {"AddmmBackward0": (1, 2), "MmBackward0": (0, 1)}  # node -> positions of the features and of the weight
-_BATCHED = {
-    f"{name}Backward{number}"
-    for number in (0, 1)
-    for name in (
-        *("Abs", "Add", "Addmm", "Bmm", "Cat", "Celu", "Clamp", "Clone", "Cos", "Div", "Elu", "Exp", "Expand", "Gelu"),
-        *("Hardswish", "Hardtanh", "Index", "LeakyRelu", "Log", "LogSigmoid", "LogSoftmax", "MaskedFill", "Max"),
-        *("Maximum", "Mean", "Minimum", "Mish", "Mm", "Mul", "NativeDropout", "NativeLayerNorm", "Neg", "Permute"),
-        *("Pow", "Relu", "Rsqrt", "Select", "Sigmoid", "Silu", "Sin", "Slice", "Softmax", "Softplus", "Split", "Sqrt"),
-        *("Squeeze", "Stack", "Sub", "Sum", "T", "Tanh", "Transpose", "UnsafeView", "Unsqueeze", "View", "Where"),
-    )
-}
 
 
 def write_recipe(
@@ -53,7 +43,7 @@ def write_recipe(
         graph: Of the losses.
         ownership: Has met all leaves.
     """
-    k, masks = len(losses), _reached_by(graph, losses)
+    k, masks = len(losses), reached_by(graph, losses)
     place = {node: number for number, node in enumerate(graph.nodes)}
     shared: list[Tensor] = []
     own: list[tuple[int, list[int]]] = []
@@ -153,7 +143,7 @@ def _cut(graph: Graph, masks: dict[Node, int], k: int) -> GradientEdge | None:
         return None
     ((node, output),) = entered
     edge = GradientEdge(node, output)
-    together = all(is_accumulator(inner) or inner.name() in _BATCHED for inner in common)
+    together = takes_batches(common)
     roots = all(masks[node].bit_count() == 1 for node in graph.nodes if node not in graph.consumers)
     small = 0 < k * prod(shape_at(edge)) <= _FEW
     every = masks[node] == (1 << k) - 1  # a task that does not reach it would send nothing
@@ -206,23 +196,3 @@ def _heads_alone(
     ordered = [*weights, *biases]
     alone = len(widths) == 1 and len(biases) in (0, len(weights)) and sorted(ordered) == sorted(at for at, _ in own)
     return ([(at, [number % len(weights)]) for number, at in enumerate(ordered)], True) if alone else (own, False)
-
-
-def _reached_by(graph: Graph, losses: Sequence[Tensor]) -> dict[Node, int]:
-    """By which of the losses each node is reached, as bits."""
-    reached: dict[Node, int] = dict.fromkeys(graph.nodes, 0)
-    for number, loss in enumerate(losses):
-        if loss.grad_fn is not None:
-            reached[loss.grad_fn] |= 1 << number
-    waiting = {node: len(users) for node, users in graph.consumers.items()}
-    ready = [node for node in graph.nodes if node not in waiting]
-    while ready:
-        node = ready.pop()
-        mine = reached[node]
-        for parent, _ in graph.below[node]:
-            if parent is not None:
-                reached[parent] |= mine
-                waiting[parent] -= 1
-                if not waiting[parent]:
-                    ready.append(parent)
-    return reached

@@ -21,7 +21,7 @@ from ..graph.hooks import ours
 from ..graph.linear_layers import LinearSite
 from ..graph.ownership import Ownership
 from ..graph.segments import Stretch, cut_into_stretches
-from .backward import Source, run_passes
+from .backward import Start, run_passes
 from .partition import sort_rows
 
 __all__ = ["Streamed", "StreamedRows", "stream"]
@@ -108,7 +108,7 @@ class Streamed:
 
 def stream(
     graph: Graph,
-    sources: Sequence[Source],
+    sources: Sequence[Start],
     leaves: Sequence[Tensor],
     sites: Sequence[LinearSite],
     tasks: Sequence[int],
@@ -161,7 +161,7 @@ def stream(
 def _products(
     stretches: Sequence[Stretch],
     in_cuts: bool,
-    sources: Sequence[Source],
+    sources: Sequence[Start],
     sites: Sequence[LinearSite],
     tasks: Sequence[int],
     ownership: Ownership,
@@ -200,7 +200,7 @@ def _products(
 
 
 @contextmanager
-def _hooks_at(sources: Sequence[Source]) -> Iterator[list[str]]:
+def _hooks_at(sources: Sequence[Start]) -> Iterator[list[str]]:
     """Watches whether a gradient arrives at the start of a pass as another tensor than was sent there."""
     changed: list[str] = []
     sent = {value.data_ptr() for source in sources for _, value in source}
