@@ -18,12 +18,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from equipoise.audits.pictures.records import feasible_record, gap_record
+from equipoise.report.pictures.linear_drawings import draw
 
 import equipoise as eq
-from equipoise.audits.pictures.records import feasible_record, gap_record
 from equipoise.audits.studies import reproduce_triples, triples_table
 from equipoise.audits.studies.tables import as_text
-from equipoise.report.pictures.linear_drawings import draw
 
 try:
     root = Path(__file__).resolve().parents[2]

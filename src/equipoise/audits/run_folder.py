@@ -21,6 +21,7 @@ from ..core.records.as_json import records_from_json, records_to_json
 from ..core.records.audit import AuditRecord
 from ..errors import RunFolderError
 from .parts import Parts
+from .pictures.catalogue import check_pictures
 from .run_config import RunConfig, differences
 
 __all__ = [
@@ -175,7 +176,9 @@ def read_records(path: Path) -> tuple[AuditRecord, ...]:
     """
     read_config(path)
     try:
-        return records_from_json(read_file(path / RECORD).decode())
+        records = records_from_json(read_file(path / RECORD).decode())
+        for record in records:
+            check_pictures(record)
     except FileNotFoundError as error:
         raise RunFolderError(
             f"The run in {str(path)!r} did not finish: it has no {RECORD}. Run its command again; it goes on there."
@@ -185,6 +188,7 @@ def read_records(path: Path) -> tuple[AuditRecord, ...]:
             f"{str(path / RECORD)!r} must be a record of this version of equipoise; it cannot be read: "
             f"{_first_line(error)}. Run its command again with --overwrite."
         ) from error
+    return records
 
 
 def read_config(path: Path) -> RunConfig:

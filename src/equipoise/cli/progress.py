@@ -84,7 +84,7 @@ def _bar() -> Iterator[Report]:
         TimeRemainingColumn,
     )
 
-    from ..report.text import clean  # noqa: PLC0415
+    from ..core.text import clean  # noqa: PLC0415
 
     columns = (
         TextColumn("{task.description}", markup=False),

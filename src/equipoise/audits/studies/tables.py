@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from ...core.records.studies import SurveyRecord, TriplesRecord
+from ...core.text import clean
 from ...errors import RunFolderError
-from ...report.text import clean
 
 __all__ = ["as_text", "record_from_json", "survey_table", "table_of", "triples_table"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEW_ROWS", "best_scores", "order_of"]
+__all__ = ["FEW_ROWS", "best_scores", "order_of", "scores_of_sums"]
 
 FEW_ROWS = 10
 """A class of fewer rows has no say in the scores."""
@@ -76,14 +76,27 @@ def best_scores(codes: NDArray[np.intp], count: int, inputs: NDArray[np.float64]
     left = left[:, singular > singular[0] * max(inputs.shape) * np.finfo(np.float64).eps]
     sums = np.zeros((count, left.shape[1]))
     np.add.at(sums, codes[said], left[said])
+    return scores_of_sums(sums, sizes)
+
+
+def scores_of_sums(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`best_scores` from what each class sums up to.
+
+    Args:
+        sums: (m, r) D^T U, with U an orthonormal basis of the centred inputs, in any rotation.
+        sizes: (m,) rows of each class.
+
+    Returns:
+        (m,).
+    """
     root = np.sqrt(sizes)
     # in t = sqrt(sizes) * s the variance is |t|^2; orthogonal to sqrt(sizes) means centred
     mean = np.outer(root, root) / sizes.sum()
     scaled = sums / root[:, None]
     scaled -= mean @ scaled
     vectors, captured, _ = np.linalg.svd(scaled, full_matrices=False)
-    if captured[0] < 1e-9:
-        scores = np.arange(count, dtype=np.float64)
+    if captured[0] < 1e-7:  # a canonical correlation; from second moments its rounding is the root of float64's
+        scores = np.arange(len(sizes), dtype=np.float64)
         return np.asarray(scores - (sizes @ scores) / sizes.sum())
     scores = vectors[:, 0] / root
     scores /= np.sqrt((sizes @ scores**2) / sizes.sum())
