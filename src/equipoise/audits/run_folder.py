@@ -19,6 +19,7 @@ from ..core.files import TEMPORARY, locked, read_file, replace_file
 from ..core.our_folder import CONFIG, REPORT, Found, found_for, what_is_in
 from ..core.records.as_json import records_from_json, records_to_json
 from ..core.records.audit import AuditRecord
+from ..core.records.json_text import first_fault
 from ..errors import RunFolderError
 from .parts import Parts
 from .pictures.catalogue import check_pictures
@@ -239,7 +240,7 @@ def _valid(path: Path, found: dict[str, Any]) -> RunConfig:
         return RunConfig.model_validate_json(json.dumps(found))
     except ValidationError as error:
         raise RunFolderError(
-            f"{str(path / CONFIG)!r} is of another version of equipoise, or was changed: {_first_line(error)}. "
+            f"{str(path / CONFIG)!r} is of another version of equipoise, or was changed: {first_fault(error)}. "
             "Choose another folder with --out, or replace the run with --overwrite."
         ) from error
 
@@ -256,6 +257,5 @@ def _check_same(path: Path, found: dict[str, Any], config: RunConfig) -> None:
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+        return first_fault(error)
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ...core.records.audit import AuditRecord, Drawn, Verdict
+from ...core.records.json_text import first_fault
 from .conflict import Conflict
 from .gap import Gap
 from .picture import Picture
@@ -86,7 +87,6 @@ def _misfit(key: str, record: dict[str, Any], k: int) -> str:
     try:
         picture = read_picture(key, record)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return first_fault(error)
     wrong = picture.misfit() if len(picture.tasks) == k else "tasks"
     return f"{wrong}: one number a task ({k}), or one a point" if wrong else ""

@@ -73,7 +73,6 @@ class Conflict(Picture):
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Conflict | str:
-        """With the outcome of the verdict's test."""
         found = verdict.condition
         if found.status == "single point":
             return "No graph of conflicts: one model is best at every task."
@@ -144,13 +143,11 @@ class Conflict(Picture):
         )
 
     def misfit(self) -> str:
-        """Edges between tasks, and one for every step of the cycle."""
         names = set(self.cycle).union(*(edge.ends for edge in self.edges))
         fits = names <= set(self.tasks) and _around(self.cycle) <= {edge.ends for edge in self.edges}
         return "" if fits else "edges"
 
     def panels(self) -> list[Panel]:
-        """One circle of tasks."""
         left_out, tasks, edges = self._thinned()
         angle = {task: math.tau * number / len(tasks) - math.pi / 2 for number, task in enumerate(tasks)}
         x = {task: rounded(math.cos(angle[task])) for task in tasks}
@@ -225,7 +222,6 @@ class Conflict(Picture):
         return written
 
     def caption(self) -> str:
-        """What the circle of tasks means."""
         if not self.cycle:
             return (
                 "No circle of tasks has an odd number of negative correlations: the tasks can be turned around (their "
@@ -237,11 +233,9 @@ class Conflict(Picture):
         )
 
     def title(self) -> str:
-        """Which question the graph answers."""
         return "Which tasks are in conflict" if self.cycle else "Why no tasks are in conflict"
 
     def unit(self) -> str:
-        """What the correlations are of."""
         return f"{self.matrix.capitalize()}, from −1 to 1"
 
 

@@ -58,7 +58,6 @@ class Gap(Picture):
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Gap | str:
-        """From the balanced models of the verdict."""
         if verdict.status == "nothing_to_trade":
             return "No gap is drawn: where one model is best at every task, no mixture improves on it."
         models = [p for p in verdict.front if p.kind in {"one model", "tchebycheff"} and p.gap is not None]
@@ -96,22 +95,16 @@ class Gap(Picture):
         from ...linear.optima.minimal_mixture import minimal_mixture  # noqa: PLC0415 - scipy
         from ...linear.optima.tchebycheff import tchebycheff  # noqa: PLC0415 - scipy
         from ...linear.problem.gramian import checked_width  # noqa: PLC0415 - scipy
+        from ..widths.front_sample import lattice  # noqa: PLC0415 - scipy
 
         shares = shares_of(problem)
         tasks = len(shares.tasks)
         if tasks not in {2, 3}:
             raise TaskError(f"the gap over the front is drawn for two or three tasks; found {tasks}")
-        size = 3
-        while (size - 1 if tasks == 2 else (size - 1) * (size - 2) // 2) < directions:
-            size += 1
-        cells = (
-            [(i, size - i) for i in range(1, size)]
-            if tasks == 2
-            else [(i, j, size - i - j) for i in range(1, size) for j in range(1, size - i)]
-        )
+        cells = lattice(tasks, directions)
         losses, gaps, models = [], [], []
         for cell in cells:
-            point = tchebycheff(shares.gramian, np.array(cell) / size, width)
+            point = tchebycheff(shares.gramian, cell, width)
             gap, members = 0.0, 1
             if point.value - point.mixture_value > 1e-9:
                 mixed = minimal_mixture(shares.gramian, width, point.captured, np.ones(tasks))
@@ -122,14 +115,13 @@ class Gap(Picture):
         return cls(
             tasks=list(shares.tasks),
             width=checked_width(width),
-            weights=[plain(np.array(cell) / size) for cell in cells],
+            weights=[plain(cell) for cell in cells],
             losses=losses,
             gap=gaps,
             models=models,
         )
 
     def misfit(self) -> str:
-        """One row a model."""
         if not self.each_task(self.losses):
             return "losses"
         places = self._places()
@@ -140,7 +132,6 @@ class Gap(Picture):
         return self.division if self.division is not None else self.weights or []
 
     def panels(self) -> list[Panel]:
-        """A plane of two tasks, a triangle of three."""
         largest = max(self.gap)
         alt = (
             "By how much a mixture of models improves every task at once over the single models of the front, shared "
@@ -180,7 +171,6 @@ class Gap(Picture):
         return ", ".join(f"{clean(task)} {share(x)}" for task, x in zip(self.tasks, self.losses[place], strict=True))
 
     def caption(self) -> str:
-        """The largest gap, and how many models have none."""
         reached = sum(gap == 0 for gap in self.gap)
         return (
             f"A mixture improves every task at once by up to {share(max(self.gap))} of variance, over the model at "
@@ -189,15 +179,12 @@ class Gap(Picture):
         )
 
     def title(self) -> str:
-        """What the picture answers."""
         return "Where a mixture of models helps every task"
 
     def unit(self) -> str:
-        """Both in shares of variance."""
         return "Gaps and losses in shares of variance"
 
     def legend(self) -> list[LegendEntry]:
-        """None: the scale below the picture says what the colours mean."""
         return []
 
 

@@ -90,7 +90,6 @@ class Region(Picture):
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Region | str:
-        """With the weighted sums and the best models of the verdict."""
         width = verdict.about.width
         if verdict.status == "nothing_to_trade":
             return "No pictures of this width: one model is best at every task, so there is nothing to see."
@@ -173,7 +172,6 @@ class Region(Picture):
         )
 
     def misfit(self) -> str:
-        """One number a task in every point, one flag a point."""
         flagged: list[tuple[Points, Sequence[object]]] = [(self.models.losses, self.models.piece)]
         flagged += [(crease.losses, crease.unreachable) for crease in self.creases]
         if any(len(rows) != len(flags) for rows, flags in flagged):
@@ -184,7 +182,6 @@ class Region(Picture):
         return next((key for key, rows in points.items() if not self.each_task(rows)), "")
 
     def panels(self) -> list[Panel]:
-        """One panel a pair of tasks: three tasks are not a cloud that turns."""
         return [self._pair(i, j) for i, j in itertools.combinations(range(len(self.tasks)), 2)]
 
     def _pair(self, i: int, j: int) -> Panel:
@@ -228,7 +225,6 @@ class Region(Picture):
         return sum(sum(crease.unreachable) for crease in self.creases)
 
     def caption(self) -> str:
-        """Whether a fold of the front hides models from weights."""
         drawn = sum(len(crease.losses) for crease in self.creases)
         order = joined([clean(name) for name in self.tasks])
         first = (
@@ -249,11 +245,9 @@ class Region(Picture):
         )
 
     def title(self) -> str:
-        """What the picture holds."""
         return "All models, and what weights reach of them"
 
     def unit(self) -> str:
-        """In shares of variance."""
         return "Losses in shares of each task's variance"
 
 

@@ -51,7 +51,6 @@ class Spectrum(Picture):
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Spectrum | str:
-        """Nothing to see below rank 2."""
         if shares.rank == 0:
             return "The inputs predict nothing of any task: there is nothing for a layer to capture."
         if shares.rank == 1:
@@ -84,7 +83,6 @@ class Spectrum(Picture):
         )
 
     def misfit(self) -> str:
-        """One row a width, one number a task, and a task that something can be predicted of."""
         fits = len(self.total) == len(self.captured) == len(self.widths) and self.each_task(self.captured)
         known = any(separate < 1 for separate in self.separate)
         return "" if fits and self.each_task([self.separate]) and known else "captured"
@@ -94,7 +92,6 @@ class Spectrum(Picture):
         return [number for number, separate in enumerate(self.separate) if separate < 1]
 
     def panels(self) -> list[Panel]:
-        """Bars and lines over widths."""
         names = [self.tasks[number] for number in self._known()]
         rows = [[row[number] for number in self._known()] for row in self.captured]
         bars: Figure = {
@@ -139,7 +136,6 @@ class Spectrum(Picture):
         return [make_panel("Spectrum", alt, traces, layout, shape="low", note=note)]
 
     def caption(self) -> str:
-        """What the narrowest layer captures, and from which width on everything."""
         first, total = self.captured[0], self.total
         least = min(self._known(), key=first.__getitem__)
         enough = next(width for width, value in zip(self.widths, total, strict=True) if value > 1 - 1e-6)
@@ -152,5 +148,4 @@ class Spectrum(Picture):
         )
 
     def unit(self) -> str:
-        """Shares of what can be predicted."""
         return "Shares of the tasks' predictable variance, each task in units of its own variance"

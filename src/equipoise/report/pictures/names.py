@@ -18,7 +18,7 @@ def short_names(names: Sequence[str], length: int = LONGEST) -> list[str]:
         >>> short_names(["a", "x" * 60 + "1", "x" * 60 + "2"], 9)
         ['a', 'xxxx…xxx1', 'xxxx…xxx2']
         >>> short_names(["left" * 9, "left" * 8], 9)
-        ['(1)le…eft', '(2)le…eft']
+        ['(1)lef…ft', '(2)lef…ft']
     """
     cleaned = [clean(name) for name in names]
     cut = [shorten(name, length) for name in cleaned]
