@@ -1,16 +1,21 @@
 """The pictures of an audit: what they hold is what the problem says."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from equipoise.audits.pictures.catalogue import PICTURES, arranged, check_pictures
 from equipoise.audits.pictures.conflict import Conflict
+from equipoise.audits.pictures.picture import Picture
 from equipoise.audits.pictures.spectrum import Spectrum
 from equipoise.audits.table_audit import audit
 from equipoise.audits.widths.optima import in_shares
+from equipoise.core.drawing.plot_parts import make_panel
 from equipoise.core.records.audit import AuditRecord
 from equipoise.data import encode_frame
 from equipoise.linear import LinearProblem, condition, reach
+from equipoise.report import render_html
 
 NEGATIVE = [[1.0, -0.3, -0.3], [-0.3, 1.0, -0.3], [-0.3, -0.3, 1.0]]
 
@@ -138,3 +143,40 @@ def test_a_verdict_without_points_gets_no_pictures(three, record):
     bare = [verdict.model_copy(update={"front": ()}) for verdict in record.verdicts]
     problem = in_shares(LinearProblem(three.inputs, three.targets, tasks=three.tasks))
     assert arranged(problem, bare)["region"] == {}
+
+
+class Bars(Picture):
+    key = "bars"
+    place = "stakes"
+
+    figure: Literal["bars"] = "bars"
+    losses: list[float]
+
+    @classmethod
+    def arrange(cls, shares, verdict):
+        if verdict.about.width > 1:
+            return "Bars are drawn at width 1."
+        return cls(tasks=list(shares.tasks), losses=shares.unexplained.tolist())
+
+    def panels(self):
+        trace = {"type": "bar", "name": "alone", "x": self.tasks, "y": self.losses, "marker": {"color": "blue"}}
+        return [make_panel("Bars", "Bars of losses.", [trace], {}, shape="low")]
+
+    def caption(self):
+        return "What is left of each task."
+
+    def unit(self):
+        return "Shares of variance"
+
+
+def test_a_new_picture_is_one_class_and_one_entry(three, monkeypatch):
+    monkeypatch.setitem(PICTURES, "bars", Bars)
+    record = audit(three)
+    again = AuditRecord.model_validate_json(record.model_dump_json())
+    assert again == record
+    assert again.pictures["bars"][1]["losses"] == pytest.approx([task.separate_loss for task in record.tasks])
+    assert again.pictures["bars"][2] == "Bars are drawn at width 1."
+    check_pictures(again)
+    page = render_html(again)
+    assert "What is left of each task." in page
+    assert page.count("Bars are drawn at width 1.") == 1

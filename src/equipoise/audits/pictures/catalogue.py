@@ -22,6 +22,7 @@ __all__ = ["PICTURES", "arranged", "check_pictures", "read_picture"]
 
 PICTURES: dict[str, type[Picture]] = {kind.key: kind for kind in (Spectrum, Gap, Conflict, Region)}
 """In the order of the page."""
+_NOTHING = "No pictures of this width: one model is best at every task, so there is nothing to see."
 
 
 def arranged(shares: Shares, verdicts: Sequence[Verdict]) -> dict[str, Drawn | dict[int, Drawn]]:
@@ -40,7 +41,12 @@ def arranged(shares: Shares, verdicts: Sequence[Verdict]) -> dict[str, Drawn | d
     return {
         key: _plain(kind.arrange(shares, verdicts[0]))
         if kind.place == "all widths"
-        else {verdict.about.width: _plain(kind.arrange(shares, verdict)) for verdict in drawn}
+        else {
+            verdict.about.width: _NOTHING
+            if verdict.status == "nothing_to_trade"
+            else _plain(kind.arrange(shares, verdict))
+            for verdict in drawn
+        }
         for key, kind in PICTURES.items()
     }
 

@@ -74,8 +74,6 @@ class Conflict(Picture):
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Conflict | str:
         found = verdict.condition
-        if found.status == "single point":
-            return "No graph of conflicts: one model is best at every task."
         if found.status == "open":
             return "No graph of conflicts: no test is known for this width."
         if found.status == "undetermined" and not found.cycle:

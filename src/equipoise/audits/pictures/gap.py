@@ -58,8 +58,6 @@ class Gap(Picture):
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Gap | str:
-        if verdict.status == "nothing_to_trade":
-            return "No gap is drawn: where one model is best at every task, no mixture improves on it."
         models = [p for p in verdict.front if p.kind in {"one model", "tchebycheff"} and p.gap is not None]
         if len(shares.tasks) == 2:
             return "No gap is drawn: with two tasks some weights reach every best trade-off, at any width."

@@ -52,7 +52,7 @@ class Picture(BaseModel, ABC):
 
         Args:
             shares: The problem.
-            verdict: Of the width; for a picture of all widths any of them.
+            verdict: Of the width, at which something is left to trade; for a picture of all widths any of them.
         """
 
     @abstractmethod

@@ -91,8 +91,6 @@ class Region(Picture):
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Region | str:
         width = verdict.about.width
-        if verdict.status == "nothing_to_trade":
-            return "No pictures of this width: one model is best at every task, so there is nothing to see."
         if len(shares.tasks) > 3:
             return (
                 "The surfaces that the set of all models is made of are drawn for two or three tasks only; here there "

@@ -184,8 +184,8 @@ def reach_with(
             upper, best = bound, weights / size
     while made < max_iterations:
         columns = (np.array(pool.captured)[:, active] - base) / scale
-        found = Program.least_level(-columns, _SOLVER).vertex()
-        mixture, price = found.shares, found.normal / found.normal.sum()
+        mixed = Program.least_level(-columns, _SOLVER).vertex()
+        mixture, price = mixed.shares, mixed.normal / mixed.normal.sum()
         ahead_by = float((mixture @ columns).min())
         if ahead_by > lower:
             lower, used = ahead_by, np.flatnonzero(mixture).tolist()

@@ -12,8 +12,6 @@ __all__ = ["NONE", "add_pictures", "blocks"]
 
 NONE: dict[str, Any] = {"panels": [], "legend": [], "title": "", "caption": "", "basis": "", "absent": "", "place": ""}
 """No picture, and nothing said of it."""
-_CASE = [key for key, kind in PICTURES.items() if kind.place == "all widths"]
-_SECTION = [key for key in PICTURES if key not in _CASE]
 
 
 def add_pictures(page: dict[str, Any], records: Sequence[AuditRecord]) -> dict[str, Any]:
@@ -23,24 +21,29 @@ def add_pictures(page: dict[str, Any], records: Sequence[AuditRecord]) -> dict[s
         page: As `collect` makes it of these records.
         records: One a case.
     """
+    of_case = [key for key, kind in PICTURES.items() if kind.place == "all widths"]
+    of_width = [key for key in PICTURES if key not in of_case]
     for case, record in zip(page["cases"], records, strict=True):
         found: dict[str, Any] = record.pictures or {}
         names = [task.name for task in record.tasks]
         bare = not any(verdict.front for verdict in record.verdicts)
         case["pictures"] = {
-            key: NONE if bare else _block(key, found.get(key, ""), record, f"{case['anchor']}-{key}") for key in _CASE
+            key: NONE if bare else _block(key, found.get(key, ""), record, f"{case['anchor']}-{key}") for key in of_case
         }
         told: set[str] = set()
         for section in case["in_order"]:
-            section["pictures"] = {}
-            for key in _SECTION:
-                picture = found.get(key, {}).get(section["width"], "")
-                # a reason is given once; of a width with nothing to trade the last one is enough
-                once = section["status"] == "nothing_to_trade" and key != _SECTION[-1]
-                again = isinstance(picture, str) and picture in told
-                block = NONE if again else _block(key, picture, record, f"{section['anchor']}-{key}")
-                section["pictures"][key] = NONE if once else block
-                told.add(block["absent"])
+            width = section["width"]
+            drawn = {key: found.get(key, {}).get(width, "") for key in of_width}
+            if section["status"] == "nothing_to_trade":  # one reason is enough
+                last = [key for key, picture in drawn.items() if picture and PICTURES[key].place == "test"][-1:]
+                drawn = {key: drawn[key] if key in last else "" for key in of_width}
+            section["pictures"] = {
+                key: NONE
+                if isinstance(picture, str) and picture in told
+                else _block(key, picture, record, f"{section['anchor']}-{key}")
+                for key, picture in drawn.items()
+            }
+            told |= {block["absent"] for block in section["pictures"].values()}
         for part in (case, *case["in_order"]):
             part["pictures"] = said_shorter(part["pictures"], names)
     return page
