@@ -170,6 +170,7 @@ def test_an_interrupted_audit_goes_on_and_ends_with_the_same_record(run, table, 
     for name in ("record.json", "report.html"):
         assert (table.parent / "out" / name).read_bytes() == (table.parent / "whole" / name).read_bytes()
     assert sorted(path.name for path in (table.parent / "out").iterdir()) == [
+        ".equipoise-lock",
         "config.json",
         "record.json",
         "report.html",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from equipoise.audits.studies import TriplesRecord
+from equipoise.core.files import LOCK
 
 
 @pytest.fixture
@@ -182,10 +183,10 @@ def test_report_shows_what_reproduce_wrote_and_overwrite_goes_both_ways(run, tri
     assert refused.exit_code == 2
     assert "equipoise reproduce" in refused.stderr
     assert run(*audit, "--overwrite").exit_code == 0
-    assert sorted(path.name for path in (triple / "s").iterdir()) == ["config.json", "record.json", "report.html"]
+    assert sorted(path.name for path in (triple / "s").iterdir()) == [LOCK, "config.json", "record.json", "report.html"]
     assert run(*ARGUMENTS, "-o", "s").exit_code == 2
     assert run(*ARGUMENTS, "-o", "s", "--overwrite").exit_code == 0
-    assert sorted(path.name for path in (triple / "s").iterdir()) == ["config.json", "record.json", "table.md"]
+    assert sorted(path.name for path in (triple / "s").iterdir()) == [LOCK, "config.json", "record.json", "table.md"]
     assert (triple / "s/table.md").read_text() == table
 
 

@@ -84,7 +84,7 @@ def test_an_audit_and_a_reproduction_replace_each_other_where_that_is_asked(tmp_
     assert set(contents(folder)) == {"config.json", "record.json", "table.md"}
     refused = run("audit", folder)
     assert refused.exit_code == 2
-    assert "holds a reproduction" in refused.stderr
+    assert "holds what 'equipoise reproduce' wrote" in refused.stderr
     assert "--overwrite" in refused.stderr
     assert run("audit", folder, "--overwrite").exit_code == 0
     assert set(contents(folder)) == {"config.json", "record.json", "report.html"}

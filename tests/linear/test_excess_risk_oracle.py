@@ -6,6 +6,7 @@ import torch
 
 import equipoise as eq
 from equipoise import linear
+from equipoise.core.tasks import Tasks
 from equipoise.methods.run import run_loss_method
 
 
@@ -19,7 +20,7 @@ def problem(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def train(method: eq.methods.LossMethod, gramian: np.ndarray, unexplained: np.ndarray, width: int) -> float:
     """Worst excess after gradient descent on W and the heads, best of three starts."""
     factor = torch.from_numpy(np.linalg.cholesky(gramian).T.copy())
-    step = eq.methods.Step(eq.types.Tasks(("a", "b", "c")))
+    step = eq.methods.Step(Tasks(("a", "b", "c")))
     best = np.inf
     for seed in range(3):
         generator = torch.Generator().manual_seed(seed)

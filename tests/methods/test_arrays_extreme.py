@@ -15,7 +15,7 @@ from equipoise.solve.promise import Attempt, first_kept, known_by_products, leng
 ROWS = np.array([[1.0, 2.0, -0.5], [-1.0, 0.5, 2.0], [0.3, -1.0, 1.0]])
 LOSSES = [1.0, 2.0, 0.5]
 WITH_A_DEGREE = [
-    *(getattr(eq, name)() for name in eq.methods.gramian.__all__ if name not in ("GradNorm", "MoDo")),
+    *(getattr(eq, name)() for name in eq.methods.gramian.__all__ if name not in ("GradNorm", "IMTL", "MoDo")),
     eq.MGDA(normalize="loss"),
     eq.FairGrad(alpha=2.0),
     eq.Smoothed(eq.CAGrad()),

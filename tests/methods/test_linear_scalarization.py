@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import equipoise as eq
+from equipoise.core.tasks import Tasks
 
 from .histories import weigh
 
@@ -24,7 +25,7 @@ def test_weights_are_used_as_written_and_an_absent_tasks_term_is_missing():
 
 def test_it_equals_the_hand_written_mean_to_the_bit_in_single_precision():
     losses = torch.rand(7, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    answer = eq.LinearScalarization().scalar(losses, {}, eq.methods.Step(eq.types.Tasks(tuple("abcdefg"))))
+    answer = eq.LinearScalarization().scalar(losses, {}, eq.methods.Step(Tasks(tuple("abcdefg"))))
     assert torch.equal(answer.value, sum(losses.unbind()) / 7) or torch.equal(answer.value, losses.sum() / 7)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import equipoise as eq
+from equipoise.core.tasks import Tasks
 from equipoise.errors import SettingError
 from equipoise.methods.parts.random_weights import random_weights
 
@@ -47,7 +48,7 @@ def test_nothing_is_copied_from_the_device(method):
     assert not method.on_host
     gramian = torch.empty(3, 3, dtype=torch.float64, device="meta")
     state = {name: tensor if tensor.dim() == 0 else tensor.to("meta") for name, tensor in method.init(3).items()}
-    step = eq.methods.Step(eq.types.Tasks(("a", "b", "c")))
+    step = eq.methods.Step(Tasks(("a", "b", "c")))
     answer = method.weights(gramian, state, step)
     assert answer.value.device.type == "meta"
     assert answer.value.shape == (3,)

@@ -22,7 +22,7 @@ _MOST_CONFIG = 2**26
 _KINDS: dict[str, Kind] = {"audit": "audit", "demo": "audit", "record": "training"}
 _WORDS: dict[Kind, str] = {
     "audit": "an audit",
-    "reproduction": "a reproduction",
+    "reproduction": "what 'equipoise reproduce' wrote",
     "training": "a recorded training",
     "unknown": "a run of another version of equipoise",
 }

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import equipoise as eq
+from equipoise.core.tasks import Tasks
 
 K, WIDTH, ROWS = 6, 64, 8  # few rows and several tasks: products without weight gradients are cheaper where possible
 
@@ -141,7 +142,7 @@ def test_two_batches_need_the_jacobian_and_the_plan_says_so(batches, two_phase):
     all_rows = [rows_of(model, data(seed)) for seed in (1, 2, 3)]
     names = in_trunk(all_rows[0])
     left, right = (flat(all_rows[i], names) for i in ((0, 1) if batches == 2 else (1, 2)))
-    step = eq.methods.Step(eq.types.Tasks(tuple(f"task{i}" for i in range(K))), cross_gramian=left @ right.T)
+    step = eq.methods.Step(Tasks(tuple(f"task{i}" for i in range(K))), cross_gramian=left @ right.T)
     weights = method.weights(left @ left.T, method.init(K), step).value
     balancer = eq.Balancer(method, model=model)
     z, losses = model(data(1))

@@ -64,19 +64,22 @@ class Program:
         pace: (k,) non-negative, or None for a program without t.
         ceiling: (k,), inf where a loss is not limited.
         tolerance: Of the solver, in units of the losses; at least 1e-10.
+        floor: A proven lower end of t. With losses over many powers of ten the solver may call the program unbounded
+            without it.
     """
 
     losses: Array
     cost: Array
     pace: Array | None
     ceiling: Array
+    floor: float | None = None
     tolerance: float = FEASIBLE
 
     @classmethod
     def least_level(cls, levels: Array, tolerance: float = FEASIBLE) -> Program:
         """The program that minimises the largest coordinate of a mixture of `levels`, (m, k); it is always feasible."""
         k = levels.shape[1]
-        return cls(levels, np.zeros(k), np.ones(k), np.zeros(k), tolerance)
+        return cls(levels, np.zeros(k), np.ones(k), np.zeros(k), tolerance=tolerance)
 
     def solve(self) -> Vertex | None:
         """A basic optimum whose support is as small as could be found; None where the program is infeasible."""
@@ -103,17 +106,20 @@ class Program:
         if self.pace is not None:
             system = np.hstack([system, -self.pace[rows, None]])
             costs, total = np.append(costs, 1.0), np.append(total, [[0.0]], axis=1)
-            bounds = [*bounds, (None, None)]
-        solved = linprog(
-            costs,
-            A_ub=system if rows.any() else None,
-            b_ub=self.ceiling[rows] if rows.any() else None,
-            A_eq=total,
-            b_eq=[1.0],
-            bounds=bounds,
-            method="highs-ds",
-            options={"primal_feasibility_tolerance": self.tolerance, "dual_feasibility_tolerance": self.tolerance},
-        )
+            bounds = [*bounds, (self.floor, None)]
+        for method in ("highs-ds", "highs-ipm"):  # the first calls some programs unbounded that have a floor
+            solved = linprog(
+                costs,
+                A_ub=system if rows.any() else None,
+                b_ub=self.ceiling[rows] if rows.any() else None,
+                A_eq=total,
+                b_eq=[1.0],
+                bounds=bounds,
+                method=method,
+                options={"primal_feasibility_tolerance": self.tolerance, "dual_feasibility_tolerance": self.tolerance},
+            )
+            if solved.status in (0, 2):
+                break
         if solved.status == 2:
             return None
         if solved.status != 0 or solved.x is None:

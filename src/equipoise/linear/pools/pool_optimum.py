@@ -55,6 +55,7 @@ def best_of(pool: Array, demand: Demand) -> Best:
         cost=demand.cost * unit / step,
         pace=None if demand.pace is None else np.where(demand.pace > 0, demand.pace * step / unit, 0.0),
         ceiling=(demand.ceiling + (0.0 if demand.pace is None else demand.pace * start) - low) / unit,
+        floor=None if demand.pace is None else -1.0,
     )
     found = program.solve()
     if found is None:
