@@ -37,9 +37,9 @@ for name, method in methods.items():
     print(f"{name:16} {weights[0]:6.3f} {weights[1]:6.3f} {length:6.3f} {rates[0]:7.3f} {rates[1]:7.3f}")
 
 # %%
-# The shaded wedge holds the directions along which no loss rises. What each asks:
+# The shaded wedge holds the directions along which no loss rises. What each method asks for:
 #
-# - **mean**: nothing of the angle. Here the longer gradient takes it out of the wedge, and the second loss rises.
+# - **mean**: asks nothing. Here the longer gradient pulls it out of the wedge, and the second loss rises.
 # - **MGDA**: the shortest vector that ends on the segment between the gradients. It stands at a right angle on the
 #   segment, so both losses fall at the same rate, :math:`|d|^2`.
 # - **PCGrad**: the mean of the gradients after each has lost its part along the other.

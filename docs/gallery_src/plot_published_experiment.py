@@ -48,7 +48,7 @@ record = reproduce_triples(
 print(as_text(*triples_table(record)))
 
 # %%
-# Most ends of MGDA are Pareto-stationary and no more: another single model is better on every task. Those that are
+# Most ends of MGDA are only Pareto-stationary: another single model is better on every task. Those that are
 # Pareto-optimal and out of reach are the evidence. MGDA-UB, which takes the gradients at the features, stops at a few
 # isolated points, and on the way its losses rise again and again: it does not descend.
 for triple in record.triples:

@@ -74,8 +74,8 @@ for (name, part), (_, _, ends) in runs.items():
 # Each panel is the plane of z. The level lines are those of both losses *as z feels them at the end*: through the
 # rotations that were learned. Stars are the places where a loss is zero, the black line is the path of z.
 #
-# Without any part the loud task has it all. Equal pulls (scale) make a compromise of it: z comes to rest where both
-# unit gradients cancel, and both losses stay. Rotations bring the two stars together; z then finds both.
+# Without rotations and scales the loud task wins. Scales alone give a compromise: z stops where both unit gradients
+# cancel, and both losses stay above zero. Rotations bring the two stars together; z then finds both.
 COLORS = {"quiet": "#0072B2", "loud": "#D55E00"}
 side = torch.linspace(-3.2, 3.2, 161)
 plane = torch.stack(torch.meshgrid(side, side, indexing="xy"), dim=-1)
@@ -100,5 +100,5 @@ figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9)
 plt.show()
 
 # %%
-# The rotations rest where the unit gradients cancel, as they do at the compromise: the feature must not arrive there
-# before the tasks have turned. That is why the feature's start, and the two learning rates, matter here.
+# The rotations stop wherever the unit gradients cancel, which they also do at the compromise. So the feature must not
+# arrive there before the tasks have turned: its start and the two learning rates matter.

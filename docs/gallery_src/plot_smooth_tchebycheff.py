@@ -112,6 +112,6 @@ plt.show()
 
 # %%
 # In the log form the smoothing acts on log-losses: for mu = 1 the criterion is the log of a weighted sum, so its
-# minimisers are that sum's and no others; mu = 2 bends the other way still. The library warns when it is asked for.
-# What this does not say: two parameters and exact gradients; on networks the smoothing also changes how fast one gets
-# anywhere.
+# minimisers are that sum's and no others; mu = 2 bends the other way still. The library warns about it.
+# What this does not say: two parameters and exact gradients; on networks the smoothing also changes how fast training
+# converges.

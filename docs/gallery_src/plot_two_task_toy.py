@@ -43,9 +43,9 @@ for name, runs in paths.items():
 # The grey lines are levels of the mean loss, the green line is the Pareto set, the star the minimum of the mean loss.
 # Circles are starts, squares are ends (below the star where they reach it).
 #
-# What to read from it: MGDA and PCGrad stop at the place of the Pareto set that they come to first, because there the
-# gradients point in opposite ways and nothing is left that both can follow (MGDA) or that survives the projection
-# (PCGrad). CAGrad's direction stays near the mean gradient, so it follows the Pareto set on to the mean's own minimum.
+# MGDA and PCGrad stop at the first point of the Pareto set that they reach: there the gradients point in opposite
+# directions, so no direction is left that lowers both losses (MGDA) or survives the projection (PCGrad). CAGrad's
+# direction stays near the mean gradient, so it follows the Pareto set on to the mean's own minimum.
 COLORS = ("#0072B2", "#D55E00", "#CC79A7")
 first, second = np.meshgrid(np.linspace(-10, 10, 241), np.linspace(-10, 10, 241))
 mean_loss = toy.losses(np.stack([first, second], axis=-1)).mean(axis=-1)
@@ -65,9 +65,9 @@ figure.supylabel("second parameter", fontsize=9)
 plt.show()
 
 # %%
-# The mean gradient crossed the valleys here, and the papers show that it does not. Both are right: the step size
-# decides. At 0.001 it is still in them after 100,000 steps, from two of the three starts. In a valley the steep task's
-# gradient changes sign from one side to the other, and Adam divides by its size, so that what is left along the
+# The mean gradient crosses the valleys here, while the papers show that it does not. Both are right: the step size
+# decides. At 0.001 it is still in a valley after 100,000 steps, from two of the three starts. In a valley the steep
+# task's gradient changes sign from one side to the other, and Adam divides by its size, so that what is left along the
 # valley's floor is small. A larger step jumps out; a small one stays. CAGrad also asks the worse-off loss to fall, and
 # goes on along the floor at either rate.
 #

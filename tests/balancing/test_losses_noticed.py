@@ -133,7 +133,7 @@ def test_loaders_without_batches_are_named_all_at_once_and_those_that_cannot_beg
             self.walk = self.walk or iter([1])
             return self.walk
 
-    with pytest.raises(DataError, match=r"'a' has no batch when it is begun anew.*short='absent'"):
+    with pytest.raises(DataError, match=r"'a' has no batch when it is started again.*short='absent'"):
         list(task_batches({"a": Once(), "b": [1, 2, 3]}))
 
 

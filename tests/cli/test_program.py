@@ -59,13 +59,25 @@ def test_every_command_and_every_option_is_documented(run, name):
     assert inspect.getdoc(inspect.getmodule(command.callback))
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("group", [(), ("reproduce",)])
+def test_the_summary_of_every_command_is_one_whole_sentence(run, group, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    command = typer.main.get_command(app)
+    commands = command.commands["reproduce"].commands if group else command.commands
+    lines = run(*group, "--help").stdout.split("Commands:\n")[1].splitlines()
+    shown = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines}
+    assert shown == {name: one.help.split("\n")[0] for name, one in commands.items()}
+    assert all(summary.endswith(".") and not summary.endswith("..") for summary in shown.values())
+
+
 @pytest.mark.parametrize("arguments", [["audit"], ["nonsense"], ["audit", "x.csv", "--width", "wide"], ["demo", "--x"]])
 def test_wrong_usage_exits_with_2(run, arguments):
     assert run(*arguments).exit_code == 2
 
 
 def test_an_interrupt_exits_with_130(run, table, monkeypatch):
-    monkeypatch.setattr(audit_module, "progress", lambda quiet: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(audit_module, "progress_on_stderr", lambda quiet: (_ for _ in ()).throw(KeyboardInterrupt))
     done = run("audit", table, "--targets", "a,b")
     assert done.exit_code == 130
     assert "interrupted" in done.stderr
@@ -76,7 +88,7 @@ def test_an_error_that_is_not_the_inputs_exits_with_1(run, table, monkeypatch):
     def wrong(quiet):
         raise ClockError("no clock")
 
-    monkeypatch.setattr(audit_module, "progress", wrong)
+    monkeypatch.setattr(audit_module, "progress_on_stderr", wrong)
     done = run("audit", table, "--targets", "a,b")
     assert done.exit_code == 1
     assert done.stderr == "error: no clock\n"
@@ -86,7 +98,7 @@ BROKEN = (
     "import sys\n"
     "import equipoise.cli.audit as audit\n"
     "def broken(quiet):\n    raise ZeroDivisionError('oops')\n"
-    "audit.progress = broken\n"
+    "audit.progress_on_stderr = broken\n"
     "sys.argv = ['equipoise', *{flags!r}, 'audit', 'toy.csv']\n"
     "from equipoise.cli import main\nmain()\n"
 )
@@ -144,7 +156,7 @@ def test_a_full_disk_is_no_fault_of_ours(run, table, monkeypatch):
     def full(quiet):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(audit_module, "progress", full)
+    monkeypatch.setattr(audit_module, "progress_on_stderr", full)
     done = run("audit", table, "--targets", "a,b")
     assert done.exit_code == 1
     assert done.stderr == "error: the system says: [Errno 28] No space left on device\n"

@@ -75,10 +75,10 @@ def test_steps_of_an_earlier_run_do_not_count_for_the_guess(monkeypatch, capsys)
     clock = iter([0.0, 10.0, 20.0, 80.0])
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(module.sys.stderr, "isatty", lambda: False, raising=False)
-    with module.progress(quiet=False) as report:
-        report(0, 0, "reading")
-        report(900, 1000, "first")
-        report(910, 1000, "then")  # 10 steps in 60 s, 90 to go
+    with module.progress_on_stderr(quiet=False) as progress:
+        progress(0, 0, "reading")
+        progress(900, 1000, "first")
+        progress(910, 1000, "then")  # 10 steps in 60 s, 90 to go
     assert capsys.readouterr().err.splitlines() == [
         "reading", "first (900 of 1000)", "then (910 of 1000, about 9 min left)",
     ]  # fmt: skip

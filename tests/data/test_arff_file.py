@@ -127,7 +127,10 @@ def test_gzip_and_latin_1_are_fine(tmp_path):
         ("a,b\n1,2\n", r"line 1: an ARFF head holds @relation, @attribute and @data, found 'a,b'"),
         ("@relation t\n@data\n1\n", r"found 0 attributes and no data"),
         ("@relation t\n@attribute x\n@data\n", r"line 2: '@attribute name type' was expected"),
-        ("@relation t\n@attribute x relational\n@data\n", r"line 2: relational attribute 'x'"),
+        (
+            "@relation t\n@attribute x relational\n@data\n",
+            r"line 2: attribute 'x' must be numeric.* found 'relational'",
+        ),
         ("@relation t\n@attribute x floaty\n@data\n", r"line 2: attribute 'x' must be numeric.* found 'floaty'"),
         (HEAD.replace("attribute v", "attribute u") + "1,2,red,3,4\n", r"found more than once: 'u'"),
         (HEAD, r"At least two rows of data are needed, found 0"),

@@ -41,7 +41,6 @@ def read(tmp_path, cells, separator=";", **options):
         (["12\u202f345,5", "1\u202f000", "7"], [12345.5, 1000, 7], "decimal ',', thousands ' '"),
         (["1.234.567", "13.031", "284"], [1234567, 13031, 284], "decimal ',', thousands '.'"),
         (["1.234,5", "7,25", "-3"], [1234.5, 7.25, -3], "decimal ','"),
-        (["0x1F", "0xff", "0x0"], [31, 255, 0], "hexadecimal numbers"),
         (["5", "-", "2"], [5, np.nan, 2], "'-' taken as missing; gaps filled with the mean and marked"),
         (["5", "None", "2"], [5, np.nan, 2], "'None' taken as missing; gaps filled with the mean and marked"),
         (["5", "#DIV/0!", "2"], [5, np.nan, 2], "'#DIV/0!' taken as missing; gaps filled with the mean and marked"),

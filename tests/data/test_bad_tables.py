@@ -110,7 +110,7 @@ def test_a_date_target_is_refused():
 
 
 def test_infinite_targets_are_refused_by_name():
-    refused(frame(days=[np.inf, *range(11)]), r"'days' holds 1 infinite value. R")
+    refused(frame(days=[np.inf, *range(11)]), r"'days' must be finite, found 1 infinite value. Leave")
 
 
 def test_infinite_inputs_are_refused_by_name_all_at_once():

@@ -183,7 +183,7 @@ def test_dates_are_left_out_with_a_warning():
 
 
 def test_each_target_of_classes_is_one_task():
-    mood = np.array(["low", "mid", "high"] * 10)
+    mood = pd.Categorical(["low", "mid", "high"] * 10, categories=["low", "mid", "high"], ordered=True)
     table = encode(targets=["u", "bought", "mood"], bought=["no", "yes"] * 15, mood=mood)
     assert table.tasks == ("u", "bought=yes", "mood")
     assert table.kinds == (REGRESSION, CLASSES, CLASSES)
@@ -220,12 +220,12 @@ def test_classes_without_an_order_get_the_scores_that_the_inputs_predict_best():
         assert explained(values - values.mean()) <= best + 1e-12
 
 
-def test_a_class_of_a_few_rows_has_no_say():
+def test_a_class_of_a_few_rows_does_not_count():
     kinds = np.array(["a"] * 14 + ["b"] * 13 + ["rare"] * 3)
     x = np.where(kinds == "rare", 50.0, np.where(kinds == "a", 1.0, 0.0)) + 0.1 * RNG.normal(size=ROWS)
     table = encode(targets=["u", "kind"], x=x, kind=kinds)
     np.testing.assert_allclose(table.targets[kinds == "rare", 1], 0, atol=1e-12)
-    assert said(table, "fewer than 10 rows have no say", "rare (3)")
+    assert said(table, "fewer than 10 rows do not count", "rare (3)")
     assert said(
         encode(targets=["u", "w"], w=["no"] * 26 + ["yes"] * 4), "rests on a class of fewer than 10 rows, yes (4)"
     )
@@ -327,7 +327,7 @@ def test_whole_numbers_beyond_double_precision_keep_their_digits():
 def test_more_inputs_than_rows_is_a_warning():
     wide = pd.DataFrame(RNG.normal(size=(6, 8)), columns=list("abcdefuv"))
     assert said(
-        encode_frame(wide, targets=["u", "v"]), "6 inputs for 6 rows: with so many, a linear model fits almost any"
+        encode_frame(wide, targets=["u", "v"]), "6 inputs for 6 rows: with that many, a linear model fits almost any"
     )
 
 

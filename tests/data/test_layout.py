@@ -34,7 +34,7 @@ def same(table):
         ),
         (
             "\n".join(["# a logger", "", "# version 2", HEAD, *LINES]),
-            "Comment lines above the table were passed over: 2.",
+            "Comment lines above the table were skipped: 2.",
         ),
         ("\n".join(["# x,y,u,v", *LINES]), "Columns that were not named"),  # as numpy.savetxt writes a header
         ("\n".join([HEAD, *(line + "," for line in LINES)]), "Each row ends in a separator"),

@@ -39,7 +39,7 @@ def test_names_can_be_given(tmp_path):
     assert load(path, targets=["u", "v"], names=["a", "b", "c", "u", "v"]).input_names == ("a", "b", "c")
     with pytest.raises(DataError, match="--names must name all 5 columns, found 2"):
         load(path, targets=["u", "v"], names=["u", "v"])
-    with pytest.raises(DataError, match="found twice or more: 'u'"):
+    with pytest.raises(DataError, match="found more than once: 'u'"):
         load(path, targets=["u", "v"], names=["u", "u", "c", "d", "v"])
 
 

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import inspect
 import io
 import lzma
 import sys
@@ -83,9 +84,9 @@ def test_what_unpacks_to_more_than_the_limit_is_refused_with_the_limit(tmp_path,
 
 def test_a_matlab_file_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "t.mat"
-    savemat(
-        path, {"X": np.zeros((1000, 1000)), "cells": np.array([np.zeros(10**6)], dtype=object)}, do_compression=True
-    )
+    cells = np.empty(1, dtype=object)
+    cells[0] = np.zeros(10**6)
+    savemat(path, {"X": np.zeros((1000, 1000)), "cells": cells}, do_compression=True)
     assert path.stat().st_size < 300_000
     monkeypatch.setattr("equipoise.data.formats.mat_file.LIMIT", 10**6)
     with pytest.raises(DataError, match=r"unpacks to more than 1,000,000 bytes"):
@@ -180,3 +181,12 @@ def test_other_content_under_such_a_name_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"no such file at all, but long enough to be looked at" * 9)
     with pytest.raises(DataError, match=r"is not a|needs a package|must end in"):
         load(tmp_path / name, targets=TARGETS)
+
+
+def test_every_format_has_one_line_in_the_table_and_one_signature():
+    from equipoise.data.formats.catalogue import FORMATS, FormatReader
+
+    wanted = list(inspect.signature(FormatReader.__call__).parameters)[1:]
+    assert {ending: list(inspect.signature(read).parameters) for ending, read in FORMATS.items()} == dict.fromkeys(
+        FORMATS, wanted
+    )

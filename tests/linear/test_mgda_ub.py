@@ -167,5 +167,5 @@ def test_bad_settings_are_refused():
         mgda_ub(np.eye(3), np.zeros(2), 1)
     with pytest.raises(SettingError, match="method"):
         end_points(np.eye(3), np.zeros(3), 1, "SGD")
-    with pytest.raises(SettingError, match="weights must be"):
+    with pytest.raises(SettingError, match=r"weights must have shape \(3,\)"):
         ub_descent_margin(np.eye(3), [0.5, 0.5])

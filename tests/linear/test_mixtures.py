@@ -220,7 +220,7 @@ def test_units_of_single_tasks_change_nothing_and_the_value_is_attained(seed, mo
     draw = np.random.default_rng(seed)
     losses = draw.uniform(0.1, 1, size=(models, tasks))
     if still:
-        losses[:, 0] = 0.7 * (1 + 10.0 ** (-4 * still) * losses[:, 0] * (still < 3))
+        losses[:, 0] = 0.7 * (1 + 10.0 ** (-3 * still) * losses[:, 0] * (still < 3))
     units = 10.0 ** draw.uniform(-12, 12, tasks)
     high, low = losses.max(0), losses.min(0)
     # float64 holds losses that differ by 1e-8 of their size to 1e-8 of that range

@@ -122,9 +122,9 @@ def test_stopping_early_is_a_bracket_and_says_so():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"captured": [1.0]}, "captured must be 2 finite numbers"),
+        ({"captured": [1.0]}, r"captured must have shape \(2,\); found shape \(1,\)"),
         ({"captured": [1.0, np.nan]}, "captured must be"),
-        ({"captured": [1.0, 1.0], "direction": [1.0, 0.0]}, "direction must be positive"),
+        ({"captured": [1.0, 1.0], "direction": [1.0, 0.0]}, "direction must be above 0 for every task"),
         ({"captured": [1.0, 1.0], "tolerance": 0.0}, "tolerance must be positive"),
         ({"captured": [1.0, 1.0], "max_iterations": 0}, "max_iterations"),
     ],

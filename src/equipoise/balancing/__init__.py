@@ -1,1 +1,1 @@
-"""What stands around the Balancer: saved states, checks of settings, step records, profiling, task sampling."""
+"""Around the Balancer: saved states, checks of settings, step records, profiling, task sampling."""

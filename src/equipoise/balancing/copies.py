@@ -1,4 +1,4 @@
-"""Copying and pickling: parameters are known by identity, and a copy must know the copies."""
+"""Copying and pickling: parameters are known by identity, so a copy must find the copied parameters."""
 
 import copy
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ __all__ = ["Copyable"]
 
 @dataclass(eq=False)
 class _Portable:
-    """What of the tools survives a copy."""
+    """The part of the tools that survives a copy."""
 
     model: nn.Module | None
     declared: Sequence[Tensor] | None
@@ -27,7 +27,7 @@ class _Portable:
 
 
 class Copyable(nn.Module):
-    """Holds the tools of a Balancer, and takes them through `copy.deepcopy` and `pickle`.
+    """Holds the tools of a Balancer, and rebuilds them after `copy.deepcopy` and `pickle`.
 
     A Balancer copied together with its model (in a list, or inside the same module) balances the copy of the model; one
     copied by itself balances the same model as before. What is remembered of parameters is remembered by name, so a

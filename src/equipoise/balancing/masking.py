@@ -1,4 +1,4 @@
-"""Losses of samples that have labels, where others have none."""
+"""The mean loss of the labelled samples of a batch."""
 
 import torch
 from torch import Tensor
@@ -13,9 +13,11 @@ def masked_mean(per_sample: Tensor, mask: Tensor) -> Tensor | None:
 
     .. math:: \frac{1}{|M|} \sum_{b \in M} \ell_b, \qquad M = \{b : \mathrm{mask}_b\}
 
-    None says that the task is absent from this step: it is left out of the mean and of the balancing, and its state is
-    untouched; a zero would be a loss of zero. An unlabelled sample's loss has no influence and its gradient is exactly
-    0, so its target may be any number, but not NaN: 0 times the NaN inside the loss is NaN again.
+    Pass the result to the Balancer: None tells it that the task is absent from this step, so the task is left out of
+    the mean and of the balancing, and its state is untouched. A zero would be a loss of zero.
+
+    An unlabelled sample's loss has no influence and its gradient is exactly 0, so its target may be any number, but not
+    NaN: 0 times the NaN inside the loss is NaN again.
 
     Args:
         per_sample: Losses, (B,) or (B, ...), from ``reduction="none"``.

@@ -1,4 +1,4 @@
-"""What each way to get gradients costs on a user's own model, and how far it is from exact."""
+"""Measure what each gradient mode costs on a user's model, and how far its direction is from the exact one."""
 
 import math
 import statistics
@@ -32,7 +32,7 @@ class CostRow:
 
     Attributes:
         mode: The setting, or ``plain`` for the sum of the losses without a Balancer.
-        engine: What `Balancer.plan` said.
+        engine: How the gradients were computed, in the words of `Balancer.plan`.
         steps: Time of a step in plain steps: median of the paired ratios.
         spread: Smallest and largest ratio.
         memory: Peak bytes of a step (activations, gradients), without the parameters.
@@ -54,8 +54,8 @@ class CostTable:
     """What `profile` measured; ``print(table)`` shows it.
 
     Attributes:
-        rows: ``plain`` first.
-        method: Whose directions are compared.
+        rows: One row a mode; the first is ``plain``.
+        method: The method whose directions are compared.
         about: Tasks, parameters, device, repeats.
     """
 
@@ -104,7 +104,7 @@ def profile(
     `losses` draws from a loader is gone.
 
     Args:
-        model: Whose parameters are trained.
+        model: The model that is trained.
         losses: Computes the losses of a batch, by task name or in order, or a pair (losses, features). The same batch
             in every call gives the fairest comparison.
         method: A method on a Gramian; MGDA by default.

@@ -1,4 +1,4 @@
-"""What a saved Balancer must look like: the text beside its tensors, and the tensors."""
+"""Validate a saved Balancer: the text beside its tensors, and the tensors."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -30,11 +30,11 @@ class About(BaseModel):
         format: Version of the layout; states written before there was one are of version 1.
         method: The call that made the method.
         tasks: Names; None before the first step of a Balancer that was given none.
-        steps: Taken.
+        steps: Number of steps taken.
         counts: Status -> steps.
         reached: Parameter -> numbers of the tasks that have reached it.
-        granularity: Of the Balancer.
-        carried: What the engine remembers.
+        granularity: The Balancer's `granularity`.
+        carried: What the engine remembers between steps.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
@@ -49,7 +49,7 @@ class About(BaseModel):
     carried: Carried
 
     def contradictions(self) -> list[str]:
-        """What cannot be, although each entry is of its type."""
+        """Entries that have the right type and contradict each other."""
         names, carried = self.tasks or (), self.carried
         wrong = []
         if self.tasks is not None and (not names or len(set(names)) != len(names)):
@@ -75,14 +75,14 @@ class About(BaseModel):
 
 
 def wrong_tensors(balancer: "Balancer", saved: Mapping[str, Any], prefix: str, k: int, carried: Carried) -> list[str]:
-    """What is wrong with the tensors of a saved state, all of it.
+    """All complaints about the tensors of a saved state.
 
     Args:
-        balancer: That is to take it over.
+        balancer: The Balancer that would take over the state.
         saved: The state dict.
-        prefix: Of our keys.
+        prefix: What each of our keys begins with.
         k: Number of tasks; 0 where they are not known yet.
-        carried: As it was saved.
+        carried: The engine's memory as it was saved.
     """
     method = balancer.method
     keys = [prefix + (TRAINED if tensor.trained else STATE) + tensor.name for tensor in method.state_tensors]
@@ -109,13 +109,13 @@ def wrong_tensors(balancer: "Balancer", saved: Mapping[str, Any], prefix: str, k
 
 
 def _wrong_tensor(found: object, shape: tuple[int, ...], like: Tensor, *, trained: bool) -> str:
-    """What is wrong with one tensor, or nothing.
+    """The complaint about one tensor, or an empty string.
 
     Args:
-        found: What was saved.
-        shape: Needed.
-        like: The same tensor before the first step: it may be NaN or infinite later only in ways in which it begins.
-        trained: An optimizer's: it may be of any floating type, and is always finite.
+        found: The tensor that was saved.
+        shape: The shape that it must have.
+        like: The same tensor before the first step; NaN or inf are legal later only where they are legal here.
+        trained: Whether an optimizer trains it: then it may have any floating type and must be finite.
     """
     if not isinstance(found, Tensor) or found.layout != torch.strided or found.is_meta:
         return f"must be a dense tensor with numbers; it is {type(found).__name__}"

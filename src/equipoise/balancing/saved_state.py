@@ -27,15 +27,15 @@ _ABOUT = "about"
 
 
 def write_state(balancer: "Balancer", destination: dict[str, Any], prefix: str) -> None:
-    """Adds a Balancer's keys to a state dict.
+    """Add a Balancer's keys to a state dict.
 
     Args:
-        balancer: Whose state.
+        balancer: The Balancer whose state is written.
         destination: The state dict.
-        prefix: Of every key.
+        prefix: What each key begins with.
 
     Raises:
-        StateError: Micro-batches are waiting for their balance: what they gave is not saved.
+        StateError: Micro-batches are waiting for their balance: their gradients are not saved.
     """
     if balancer.accumulation is not None and balancer.accumulation.done:
         raise StateError(
@@ -70,12 +70,12 @@ def _leftovers(balancer: "Balancer", prefix: str) -> set[str]:
 
 
 def read_state(balancer: "Balancer", state_dict: Mapping[str, Any], prefix: str) -> None:
-    """Takes over a saved state, and forgets micro-batches that wait for their balance.
+    """Load a saved state, and discard micro-batches that wait for their balance.
 
     Args:
-        balancer: Of the same method, fresh or not.
-        state_dict: As `write_state` filled it.
-        prefix: Of our keys.
+        balancer: A Balancer with the same method, fresh or not.
+        state_dict: The dict that `write_state` filled.
+        prefix: What each of our keys begins with.
 
     Raises:
         StateError: The state is of another method, other tasks, another granularity or another version; keys are
@@ -124,7 +124,7 @@ def read_state(balancer: "Balancer", state_dict: Mapping[str, Any], prefix: str)
 
 
 def _read_about(encoded: object, prefix: str) -> About:
-    """What was written beside the tensors.
+    """The text beside the tensors.
 
     Raises:
         StateError: It cannot be read, for example because every tensor was cast to another type.
@@ -188,7 +188,7 @@ class Saved(nn.Module):
         error_msgs: list[str],
     ) -> None:
         if prefix and not any(str(key).startswith(prefix) for key in state_dict):
-            missing_keys.append(prefix + _ABOUT)  # a checkpoint from before there was a Balancer: torch's to judge
+            missing_keys.append(prefix + _ABOUT)  # the checkpoint is older than the Balancer: torch decides
             return
         read_state(self._whole, state_dict, prefix)
         super()._load_from_state_dict(

@@ -1,4 +1,4 @@
-"""Settings of a Balancer that cannot be used, all of them named at once."""
+"""Refuse settings of a Balancer that cannot be used, all of them at once."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -29,7 +29,7 @@ def check_settings(method: object, tasks: object, model: object, given: Mapping[
     """Raises `SettingError` for a Balancer that cannot work.
 
     Args:
-        method: What was given as method.
+        method: The object given as `method`.
         tasks: Task names or None.
         model: The model or None.
         given: All other settings by name.
@@ -80,7 +80,7 @@ def _granular(method: Method, model: object, given: Mapping[str, Any]) -> list[s
     if (given["heads"] or method.heads) == "weighted":
         wrong.append(f"heads='weighted' needs one weight a task, not one a {granularity}: use heads='own'")
     if not isinstance(given["gradients"], Exact):
-        wrong.append(f"gradients={given['gradients']!r} hands out one set of weights: use eq.Exact()")
+        wrong.append(f"gradients={given['gradients']!r} gives one set of weights: use eq.Exact()")
     if given["mode"] == "recompute":
         wrong.append("mode='recompute' differentiates one weighted sum: use mode='inject'")
     if granularity == "module" and model is None:
@@ -129,10 +129,10 @@ def refuse_accumulation(steps: object, method: Method, settings: Settings) -> No
 
 
 def refuse_second_batch(method: Method, settings: Settings, accumulates: bool) -> None:
-    """Raises `SettingError` where a second batch has no use."""
+    """Raises `SettingError` where a second batch cannot be used."""
     why = ""
     if not isinstance(method, GramianMethod) or not method.samples_twice:
-        why = f"{method!r} has no use for a second batch"
+        why = f"{method!r} does not use a second batch"
     elif not isinstance(settings.gradients, Exact):
         why = f"`second` needs gradients=eq.Exact(); got {settings.gradients!r}"
     elif settings.granularity != "model":
@@ -148,7 +148,7 @@ def _is_leaf(entry: object) -> bool:
 
 
 def refuse_place(method: Method) -> None:
-    """Raises inside of `torch.func`'s transforms, and where gradients would have to be merged over ranks."""
+    """Raises inside `torch.func` transforms, and where gradients would have to be merged over ranks."""
     if torch._C._functorch.maybe_current_level() is not None:
         raise InputError(
             "a Balancer cannot be called inside torch.func.grad, vjp, jacrev, hessian or vmap: it runs backward passes "

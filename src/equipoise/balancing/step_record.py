@@ -1,4 +1,4 @@
-"""What one training step was like."""
+"""The record of one training step."""
 
 import math
 from dataclasses import dataclass
@@ -41,9 +41,9 @@ class StepRecord:
         normals     5     0.5
 
     Attributes:
-        present: Which tasks took part.
+        present: All task names, and which of them took part.
         raw_losses: (k,) of those, float64.
-        outcome: What the method returned.
+        outcome: The method's answer: weights or a direction, with its status.
         gramian: (k, k) of the shared gradients, float64; None for loss methods.
         seconds: Wall time inside the Balancer, without the user's backward.
         groups: With ``granularity=``: names of the groups that the rows of the weights belong to.
@@ -121,7 +121,7 @@ class StepRecord:
 
     @property
     def status(self) -> Status:
-        """What became of the solve."""
+        """Status of the method's solve."""
         return self.outcome.status
 
     @property

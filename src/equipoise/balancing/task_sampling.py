@@ -1,4 +1,4 @@
-"""Tasks that have data of their own: batches from several loaders side by side, and the weights of a pooled mean."""
+"""Tasks with their own data: batches from several loaders side by side, and the weights of a pooled mean."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
@@ -42,14 +42,14 @@ def task_batches(
 ) -> Iterator[dict[str, Any]]:
     """One epoch over several loaders: at each step a batch of every task.
 
-    The epoch has as many steps as the longest loader. With ``short="cycle"`` a shorter one begins anew (and shuffles
-    anew, if it shuffles), so every task takes part in every step; `size_weights` then gives the pooled mean in
+    The epoch has as many steps as the longest loader. With ``short="cycle"`` a shorter one starts again (and
+    reshuffles, if it shuffles), so every task takes part in every step; `size_weights` then gives the pooled mean in
     expectation. With ``short="absent"`` it is used once and its entry is None afterwards: compute no loss for it and
     hand None to the Balancer, which leaves the task out and its state alone. Each sample is then seen once an epoch.
 
     Args:
         loaders: By task name: `DataLoader` objects, lists, anything that can be iterated more than once.
-        short: What a loader does that ends before the longest.
+        short: ``"cycle"`` to begin a loader anew when it ends before the longest, ``"absent"`` to leave its task out.
 
     Yields:
         Task name -> batch, or None; never None for all tasks.
@@ -69,12 +69,12 @@ def task_batches(
         raise SettingError("`loaders` must hold at least one loader, by task name.")
     if short not in ("cycle", "absent"):
         raise SettingError(f"`short` must be 'cycle' or 'absent'; got {short!r}.")
-    # asked of the type: iter(loader) would start a DataLoader's workers and draw its seed
+    # decided by the type: iter(loader) would start a DataLoader's workers and draw its seed
     once = [name for name, loader in loaders.items() if isinstance(loader, Iterator)]
     if short == "cycle" and once:
         raise SettingError(
-            f"a loader that begins anew must be iterable more than once; {listed(once)} can be walked only once. Hand "
-            "over the DataLoader itself, not iter(loader), or use short='absent'."
+            f"a loader that starts again must be iterable more than once; {listed(once)} can be walked only once. Pass "
+            "the DataLoader itself, not iter(loader), or use short='absent'."
         )
     return _epoch(loaders, cycle=short == "cycle")
 
@@ -93,14 +93,14 @@ def _epoch(loaders: Mapping[str, Iterable[Any]], *, cycle: bool) -> Iterator[dic
         if not unfinished:
             return
         first = False
-        for name in ended:  # only now: a loader that ends with the last of them is not begun anew
+        for name in ended:  # only now: a loader that ends with the last of them is not started again
             batches[name] = None
             if cycle:
                 running[name] = iter(loaders[name])
                 batches[name] = next(running[name], _END)
                 if batches[name] is _END:
                     raise DataError(
-                        f"the loader of '{name}' has no batch when it is begun anew. Hand over one that can be "
+                        f"the loader of '{name}' has no batch when it is started again. Pass one that can be "
                         "iterated more than once, or use short='absent'."
                     )
         yield batches

@@ -19,12 +19,12 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="equipoise",
-    help="Multi-task trade-offs, measured: which exist, which a weighted sum can reach, what reaches the rest.",
+    help="Measure multi-task trade-offs: which exist, which a weighted sum can reach, and what reaches the rest.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 for _command in (demo, audit, methods, report, doctor):
     app.command()(_command)
@@ -42,7 +42,7 @@ def _program(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback if equipoise itself fails.")] = False,
 ) -> None:
     del version
     if debug:
@@ -50,14 +50,14 @@ def _program(
 
 
 def main() -> None:
-    """Run the program on ``sys.argv`` and exit with 0 done, 1 our fault, 2 the input's, 3 partly done, 130 stopped."""
+    """Run the program; exit with 0 done, 1 our fault, 2 bad input, 3 partly done, 130 interrupted."""
     sys.excepthook = _unexpected
     make_streams_safe()
     typer.main.get_command(app)(prog_name="equipoise")
 
 
 def _unexpected(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """What is said of a fault of ours; Python then exits with 1."""
+    """Report an internal error; Python then exits with 1."""
     del traceback
     if issubclass(kind, KeyboardInterrupt):
         say("interrupted", err=True)

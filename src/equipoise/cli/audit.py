@@ -1,20 +1,21 @@
 """``equipoise audit``: a table with several targets in, a verdict on its trade-offs out."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._version import __version__
 from .common import Json, Out, Overwrite, Quiet, Seed, command_line, finish, names_of, reporting_with, show, whole
-from .progress import progress
+from .progress import progress_on_stderr
 
 if TYPE_CHECKING:
     from ..data import Reading
 
 __all__ = ["audit"]
 
-_NAMES = "Once: separated by commas. Repeated: one name each, as written."
+Names = list[str] | None
 
+_NAMES = "Separate names with commas, or repeat the option with one name each."
 
 PATIENCE = 20.0
 """Seconds of work from which on finished widths and resamples are kept for the case of an interruption."""
@@ -24,61 +25,43 @@ _INTERRUPTED = (
 )
 
 
+def _columns(flag: str, text: str, *short: str) -> Any:
+    return typer.Option(flag, *short, metavar="NAMES", help=text)
+
+
+def _mark(flag: str, text: str, metavar: str = "C") -> Any:
+    return typer.Option(flag, metavar=metavar, help=f"{text} Default: detected.")
+
+
+def _whole(flag: str, metavar: str, text: str) -> Any:
+    return typer.Option(flag, metavar=metavar, parser=whole, help=text)
+
+
 @reporting_with(_INTERRUPTED)
 def audit(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A file, an address, - for standard input, or a built-in name.")
+        str, typer.Argument(metavar="DATA", help="A file, a web address, - for standard input, or a built-in name.")
     ],
-    targets: Annotated[
-        list[str] | None, typer.Option("--targets", "-t", metavar="NAMES", help=f"Target columns. {_NAMES}")
-    ] = None,
-    width: Annotated[
-        int | None,
-        typer.Option("--width", metavar="Q", parser=whole, help="Width of the shared layer. Default: every width."),
-    ] = None,
-    inputs: Annotated[
-        list[str] | None, typer.Option("--inputs", metavar="NAMES", help="Input columns. Default: all others.")
-    ] = None,
-    drop: Annotated[list[str] | None, typer.Option("--drop", metavar="NAMES", help="Columns to leave out.")] = None,
-    no_header: Annotated[bool, typer.Option("--no-header", help="The first line holds data.")] = False,
-    names: Annotated[
-        list[str] | None, typer.Option("--names", metavar="NAMES", help="Column names, for a file without header.")
-    ] = None,
-    sep: Annotated[
-        str | None, typer.Option("--sep", metavar="C", help="Character between columns; \\t for a tab. Default: found.")
-    ] = None,
-    decimal: Annotated[
-        str | None, typer.Option("--decimal", metavar="C", help="Decimal mark, a point or a comma.")
-    ] = None,
-    thousands: Annotated[
-        str | None, typer.Option("--thousands", metavar="C", help="Mark between thousands: , . ' _ or a blank.")
-    ] = None,
+    targets: Annotated[Names, _columns("--targets", f"Target columns. {_NAMES}", "-t")] = None,
+    width: Annotated[int | None, _whole("--width", "Q", "Width of the shared layer. Default: all widths.")] = None,
+    inputs: Annotated[Names, _columns("--inputs", "Input columns. Default: all other columns.")] = None,
+    drop: Annotated[Names, _columns("--drop", "Columns to ignore.")] = None,
+    no_header: Annotated[bool, typer.Option("--no-header", help="The first line holds data, not names.")] = False,
+    names: Annotated[Names, _columns("--names", "Names for all columns, in place of the file's.")] = None,
+    sep: Annotated[str | None, _mark("--sep", "Character between columns, such as ; or \\t.")] = None,
+    decimal: Annotated[str | None, _mark("--decimal", "Decimal mark: . or a comma.")] = None,
+    thousands: Annotated[str | None, _mark("--thousands", "Mark between thousands: , . ' _ or a blank.")] = None,
     na: Annotated[
-        list[str] | None, typer.Option("--na", metavar="TEXTS", help="What else means missing: --na=-999,unknown.")
+        Names, typer.Option("--na", metavar="TEXTS", help="Texts that also mean missing, as in --na=-999,unknown.")
     ] = None,
-    skip_rows: Annotated[
-        int, typer.Option("--skip-rows", metavar="N", parser=whole, help="Lines to pass over at the start.")
-    ] = 0,
-    encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="Such as cp1252. Default: found.")
-    ] = None,
-    numeric: Annotated[
-        list[str] | None, typer.Option("--numeric", metavar="NAMES", help="Columns that must be numbers.")
-    ] = None,
-    categorical: Annotated[
-        list[str] | None, typer.Option("--categorical", metavar="NAMES", help="Columns that are classes.")
-    ] = None,
-    date: Annotated[
-        list[str] | None, typer.Option("--date", metavar="NAMES", help="Dates or times to read as days or hours.")
-    ] = None,
+    skip_rows: Annotated[int, _whole("--skip-rows", "N", "Lines to skip at the start of the file.")] = 0,
+    encoding: Annotated[str | None, _mark("--encoding", "Text encoding, such as cp1252.", "NAME")] = None,
+    numeric: Annotated[Names, _columns("--numeric", "Columns to read as numbers.")] = None,
+    categorical: Annotated[Names, _columns("--categorical", "Columns to read as classes.")] = None,
+    date: Annotated[Names, _columns("--date", "Columns of dates or times to read as days or hours.")] = None,
     bootstraps: Annotated[
         int | None,
-        typer.Option(
-            "--bootstraps",
-            metavar="N",
-            parser=whole,
-            help="Resamples of the rows. Default: 200 where under half of the rows are complete, else none.",
-        ),
+        _whole("--bootstraps", "N", "Resamples of the rows. Default: 200 if fewer than half are complete, else 0."),
     ] = None,
     seed: Seed = 0,
     out: Out = None,
@@ -86,10 +69,11 @@ def audit(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Can a weighted sum of the losses reach the balanced trade-offs of a table, and what else can?
+    """Say which trade-offs of a table a weighted sum can reach.
 
-    First says how each column was read. Exact for linear models with a shared layer of the given width. Writes
-    config.json, record.json and report.html.
+    The command first shows how it read each column. Its verdict is exact for linear models with a shared layer of the
+    given width; it also names what reaches the trade-offs that no weights reach. It writes config.json, record.json
+    and report.html.
     """
     from ..audits import table_audit as auditing  # noqa: PLC0415 - imports numpy, pandas, scipy
     from ..audits.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
@@ -105,8 +89,8 @@ def audit(
     }  # fmt: skip
     said = {option: value for option, value in reading.items() if value not in (None, (), 0)}
     auditing.check_settings(width, bootstraps, seed)
-    with progress(quiet) as report:
-        report(0, 1, f"reading {data}")
+    with progress_on_stderr(quiet) as progress:
+        progress(0, 1, f"reading {data}")
         table = load(data, header=not no_header, drop=dropped, **columns, **reading)
         chosen = out or RunFolder.default(
             "audit", table.name, ",".join(columns["targets"] or ()), f"width {width}" if width else ""
@@ -127,7 +111,7 @@ def audit(
             records = (
                 auditing.audit(
                     table, width=width, bootstraps=bootstraps, seed=seed, command=typed, kept=folder.parts(PATIENCE),
-                    progress=report,
+                    progress=progress,
                 ),
             )  # fmt: skip
     finish(folder, records, None, as_json)

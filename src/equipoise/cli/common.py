@@ -43,7 +43,7 @@ PIPED_WIDTH = 120
 
 
 def whole(text: str | int) -> int:
-    """Reads an option's value that must be a whole number; which ones are allowed the library says."""
+    """Read a whole number from an option; the library checks its range."""
     try:
         return int(text)
     except ValueError as error:
@@ -51,18 +51,19 @@ def whole(text: str | int) -> int:
 
 
 Out = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Output folder. Default: named after the question.")
+    Path | None,
+    typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write. Default: a name made from the question."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", parser=whole, help="Seed of everything random.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON instead of words.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in that folder.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", parser=whole, help="Seed of all random numbers.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 Import = Annotated[
     list[str] | None,
     typer.Option(
         "--import",
         metavar="MODULE",
-        help="Import this Python module first, so that methods that it registers are known. Repeat for more.",
+        help="Import a Python module that registers methods of yours. Repeat for more.",
     ),
 ]
 
@@ -74,12 +75,12 @@ _INTERRUPTED = "interrupted; nothing half-written was left"
 
 
 def reporting(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Turns errors into one readable block on stderr and an exit code: 2 the input's fault, 1 ours, 130 stopped."""
+    """Turn errors into one readable message on stderr and an exit code: 2 bad input, 1 our fault, 130 interrupted."""
     return reporting_with(_INTERRUPTED)(command)
 
 
 def reporting_with(interrupted: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """As `reporting`, with a sentence of its own for a command that is interrupted."""
+    """Like `reporting`, with another sentence for an interrupted command."""
     return lambda command: _reporting(command, interrupted)
 
 

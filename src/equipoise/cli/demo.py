@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 from .._version import __version__
 from .common import Json, Out, Overwrite, Quiet, command_line, finish, reporting
-from .progress import progress
+from .progress import progress_on_stderr
 
 if TYPE_CHECKING:
+    from ..core.progress import Progress
     from ..core.records.audit import AuditRecord
-    from .progress import Report
 
 __all__ = ["demo"]
 
@@ -23,9 +23,10 @@ _CASES = (
 
 @reporting
 def demo(out: Out = None, overwrite: Overwrite = False, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Two built-in tables side by side: one where a weighted sum is enough, one where it is not.
+    """Audit two built-in tables that get opposite answers.
 
-    Nothing is downloaded. Writes config.json, record.json and report.html to equipoise-demo/.
+    On one a weighted sum of the losses is enough, on the other it is not. Nothing is downloaded. The command writes
+    config.json, record.json and report.html to equipoise-demo/.
     """
     from ..audits.run_folder import RunConfig, RunFolder  # noqa: PLC0415 - not for --help
 
@@ -33,18 +34,18 @@ def demo(out: Out = None, overwrite: Overwrite = False, quiet: Quiet = False, as
     folder = RunFolder(out or RunFolder.default("demo"), config, overwrite=overwrite)
     records = folder.records()
     if records is None:
-        with progress(quiet) as report:
-            records = tuple(_case(number, report) for number in range(len(_CASES)))
+        with progress_on_stderr(quiet) as progress:
+            records = tuple(_case(number, progress) for number in range(len(_CASES)))
     finish(folder, records, _TITLE, as_json, hint="Your own table: equipoise audit your.csv --targets a,b,c")
 
 
-def _case(number: int, report: "Report") -> "AuditRecord":
+def _case(number: int, progress: "Progress") -> "AuditRecord":
     from ..audits.table_audit import audit  # noqa: PLC0415 - imports numpy, pandas, scipy
 
     source, targets, title = _CASES[number]
 
     def told(done: int, total: int, words: str) -> None:
-        report(number * total + done, len(_CASES) * total, f"{source}: {words}")
+        progress(number * total + done, len(_CASES) * total, f"{source}: {words}")
 
     command = command_line("audit", source, targets=targets, width=_WIDTH)
     return audit(source, targets=targets, width=_WIDTH, command=command, title=title, progress=told)

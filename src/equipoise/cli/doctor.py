@@ -17,9 +17,10 @@ __all__ = ["doctor"]
 
 @reporting
 def doctor(modules: Import = None, as_json: Json = False) -> None:
-    """Check this machine: versions, threads, devices, then every method on a Jacobian with a known answer.
+    """Check this installation and every method.
 
-    Exits with 1 if any method misses.
+    The command shows versions, threads and devices, then runs every method on a Jacobian with a known answer. It exits
+    with 1 if a method misses its answer.
     """
     from ..laws.known_answers import environment, examine_methods  # noqa: PLC0415 - imports torch
 

@@ -10,7 +10,6 @@ import typer
 
 from ..errors import InputError, listed
 from .common import Import, Json, import_modules, reporting, show
-from .plain_math import plain_text
 from .terminal import say, say_json
 
 if TYPE_CHECKING:
@@ -25,11 +24,11 @@ _LONG = ("cost", "claims", "source")
 
 @reporting
 def methods(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this method in full.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A method to show in full.")] = None,
     modules: Import = None,
     as_json: Json = False,
 ) -> None:
-    """List the balancing methods with what each needs, costs and claims."""
+    """List the balancing methods: their needs, costs and claims."""
     from ..methods import table  # noqa: PLC0415 - imports torch
 
     import_modules(modules)
@@ -51,6 +50,7 @@ def methods(
 def _facts(key: str, kind: "type[Method]") -> dict[str, Any]:
     from ..laws import laws  # noqa: PLC0415 - imports torch
     from ..methods import GramianMethod, JacobianMethod, LossMethod  # noqa: PLC0415 - imports torch
+    from .plain_math import plain_text  # noqa: PLC0415 - not for --help
 
     method = kind()
     kinds = {LossMethod: "loss", GramianMethod: "Gramian", JacobianMethod: "Jacobian"}

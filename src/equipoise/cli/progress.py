@@ -2,15 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..core.progress import Progress
 from .terminal import say
 
-__all__ = ["Report", "left", "progress"]
-
-Report = Callable[[int, int, str], None]
-"""Called with steps done, steps in all (0 where that is not known yet), and what is being done."""
+__all__ = ["left", "progress_on_stderr"]
 
 _PATIENCE = 1.0
 """Seconds between lines, and before the first: shorter work stays silent."""
@@ -19,8 +17,8 @@ _ENOUGH = 5.0
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Report]:
-    """A function to call as work goes on. The time left is a guess from the steps of this process so far.
+def progress_on_stderr(quiet: bool) -> Iterator[Progress]:
+    """Show progress inside a ``with`` block; the time left is estimated from the steps of this process.
 
     Args:
         quiet: Show nothing.
@@ -28,18 +26,18 @@ def progress(quiet: bool) -> Iterator[Report]:
     if quiet:
         yield lambda done, total, words: None
     elif sys.stderr.isatty():
-        with _bar() as report:
-            yield report
+        with _bar() as progress:
+            yield progress
     else:
         yield _lines()
 
 
 def left(seconds: float, done: int, total: int) -> str:
-    """A guess of the time left, or "" where there is nothing to guess from.
+    """The estimated time left in words, or "" where there is nothing to estimate it from.
 
     Args:
-        seconds: That the steps done took.
-        done: Steps of this process.
+        seconds: Time that the finished steps took.
+        done: Steps that this process has finished.
         total: All steps that this process has to do.
 
     Example:
@@ -55,11 +53,11 @@ def left(seconds: float, done: int, total: int) -> str:
     return f"about {max(1, round(rest))} s left"
 
 
-def _lines() -> Report:
+def _lines() -> Progress:
     began = told = time.monotonic()
     first: int | None = None  # steps that were done before, by an earlier run or not
 
-    def report(done: int, total: int, words: str) -> None:
+    def progress(done: int, total: int, words: str) -> None:
         nonlocal began, told, first
         now = time.monotonic()
         if total and first is None:
@@ -69,35 +67,28 @@ def _lines() -> Report:
             rest = left(now - began, done - first, total - first) if first is not None else ""
             say(f"{words} ({', '.join(filter(None, (f'{done} of {total}', rest)))})" if total else words, err=True)
 
-    return report
+    return progress
 
 
 @contextmanager
-def _bar() -> Iterator[Report]:
+def _bar() -> Iterator[Progress]:
+    from rich import progress as shown  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415 - not for --help
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
     from ..core.text import clean  # noqa: PLC0415
 
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
+        shown.TextColumn("{task.description}", markup=False),
+        shown.BarColumn(),
+        shown.MofNCompleteColumn(),
+        shown.TimeElapsedColumn(),
+        shown.TextColumn("left:"),
+        shown.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with shown.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
 
-        def report(done: int, total: int, words: str) -> None:
+        def progress(done: int, total: int, words: str) -> None:
             bar.update(task, completed=done, total=total or None, description=clean(words))
 
-        yield report
+        yield progress

@@ -15,13 +15,15 @@ __all__ = ["report"]
 @reporting
 def report(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that equipoise wrote.")],
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown; write nothing.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the report as Markdown and write nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Render report.html again from what the folder holds, without computing anything.
+    """Render the report of a run folder again.
 
-    The folder is an audit's, one of equipoise reproduce, or one that eq.record writes from your own training loop; the
-    training may still run.
+    Nothing is computed. The folder may come from equipoise audit, demo or reproduce, or from eq.record in your own
+    training loop, even while that training runs.
     """
     from ..core.our_folder import what_is_in  # noqa: PLC0415 - not for --help
 

@@ -8,7 +8,7 @@ import typer
 
 from ..errors import DataError, SettingError
 from .common import Json, Out, Overwrite, Quiet, Seed, reporting_with, show
-from .progress import progress
+from .progress import progress_on_stderr
 from .terminal import say, say_json
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["reproduce", "show_again"]
 
 reproduce = typer.Typer(
     name="reproduce",
-    help="Repeat published experiments: a table on stdout, a record as JSON.",
+    help="Repeat published experiments and print their tables.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -31,29 +31,38 @@ _interruptible = reporting_with("interrupted; what is finished is kept: the same
 @reproduce.command("sarcos")
 @_interruptible
 def sarcos(
-    data: Annotated[Path, typer.Option("--data", metavar="PATH", help="sarcos_inv_test.mat, or another table.")],
+    data: Annotated[
+        Path, typer.Option("--data", metavar="PATH", help="The file sarcos_inv_test.mat, or another table.")
+    ],
     targets: Annotated[
-        str | None, typer.Option("--targets", "-t", metavar="NAMES", help="Target columns, for another table.")
+        str | None, typer.Option("--targets", "-t", metavar="NAMES", help="Target columns, if it is another table.")
     ] = None,
     triples: Annotated[
         list[str] | None,
-        typer.Option("--triple", metavar="A,B,C", help="Only this triple of tasks; may be repeated. Default: all."),
+        typer.Option("--triple", metavar="A,B,C", help="A triple of tasks; repeat for more. Default: all."),
     ] = None,
-    starts: Annotated[int, typer.Option("--starts", metavar="N", min=1, help="Of MGDA and MGDA-UB each.")] = 20,
-    directions: Annotated[int, typer.Option("--directions", metavar="N", min=1, help="Tchebycheff points.")] = 36,
+    starts: Annotated[
+        int, typer.Option("--starts", metavar="N", min=1, help="Random starts of MGDA and of MGDA-UB.")
+    ] = 20,
+    directions: Annotated[
+        int, typer.Option("--directions", metavar="N", min=1, help="Tchebycheff points on each front.")
+    ] = 36,
     seed: Seed = 0,
     out: Out = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Which points of the front MGDA and Tchebycheff reach on triples of tasks, and which of them no weights reach."""
+    """Compare what MGDA and Tchebycheff reach on SARCOS.
+
+    For triples of tasks the table says which points of the front each reaches, and which of these no weights reach.
+    """
     from ..audits.studies import TriplesRecord, reproduce_triples  # noqa: PLC0415 - imports scipy
     from ..audits.studies.folder import ReproduceFolder  # noqa: PLC0415 - not for --help
     from ..data import load  # noqa: PLC0415 - imports pandas
 
     chosen = [tuple(part.strip() for part in triple.split(",")) for triple in triples or ()]
-    with progress(quiet) as report:
+    with progress_on_stderr(quiet) as progress:
         table = load(data, targets=None if targets is None else [part.strip() for part in targets.split(",")])
         asked = {
             "sha256": table.sha256, "starts": starts, "directions": directions, "seed": seed,
@@ -66,7 +75,7 @@ def sarcos(
             if text is not None
             else reproduce_triples(
                 table, triples=chosen or None, starts=starts, directions=directions, seed=seed, kept=folder.parts(),
-                progress=report,
+                progress=progress,
             )
         )  # fmt: skip
     _finish(folder, record, as_json)
@@ -79,24 +88,30 @@ def survey(
     targets: Annotated[
         Path | None,
         typer.Option(
-            "--targets", "-t", metavar="FILE", help="JSON: file -> target columns. Default: targets.json in the folder."
+            "--targets",
+            "-t",
+            metavar="FILE",
+            help="JSON that maps each file to its target columns. Default: FOLDER/targets.json.",
         ),
     ] = None,
     most: Annotated[
-        int, typer.Option("--most", metavar="N", min=1, help="Subsets of one size judged in one table.")
+        int, typer.Option("--most", metavar="N", min=1, help="Most subsets of one size to judge in one table.")
     ] = 1000,
-    directions: Annotated[int, typer.Option("--directions", metavar="N", min=1, help="Points a subset.")] = 7,
-    threshold: Annotated[float, typer.Option("--threshold", metavar="SHARE", help="Leads above this matter.")] = 0.01,
+    directions: Annotated[
+        int, typer.Option("--directions", metavar="N", min=1, help="Tchebycheff points for each subset.")
+    ] = 7,
+    threshold: Annotated[float, typer.Option("--threshold", metavar="SHARE", help="Smallest lead that counts.")] = 0.01,
     seed: Seed = 0,
     out: Out = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """How often weighted sums miss part of the front: every table, every subset of 3 and 4 tasks, every width.
+    """Count how often weighted sums miss part of the front.
 
-    Which columns are targets stands in targets.json: {"wine.csv": ["pH", "alcohol", "density"]}. What is finished is
-    kept: after an interruption the same command goes on.
+    The survey judges every table of a folder, every subset of 3 and 4 tasks, every width. targets.json in the folder
+    names the target columns: {"wine.csv": ["pH", "alcohol", "density"]}. After an interruption the same command goes
+    on from what is finished.
     """
     from ..audits.studies import SurveyRecord  # noqa: PLC0415 - imports scipy
     from ..audits.studies import survey as surveyed  # noqa: PLC0415 - imports scipy
@@ -115,13 +130,13 @@ def survey(
     }  # fmt: skip
     folder = ReproduceFolder(out or Path("equipoise-reproduce-survey"), asked, overwrite=overwrite)
     text = folder.found()
-    with progress(quiet) as report:
+    with progress_on_stderr(quiet) as progress:
         record = (
             SurveyRecord.model_validate_json(text)
             if text is not None
             else surveyed(
                 data, targets=columns, directions=directions, threshold=threshold, seed=seed, most=most,
-                kept=folder.parts(), progress=report,
+                kept=folder.parts(), progress=progress,
             )
         )  # fmt: skip
     _finish(folder, record, as_json)

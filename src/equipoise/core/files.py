@@ -27,14 +27,14 @@ _PATIENCE = 60.0
 
 
 def take_lock(folder: Path, wait: float = _PATIENCE) -> BaseFileLock:
-    """Makes this process the only one that writes into a folder, until the lock is released or the process ends.
+    """Make this process the only one that writes into a folder until the lock is released or the process ends.
 
     Args:
         folder: An existing folder.
         wait: Seconds to wait for another writer.
 
     Returns:
-        The lock; ``release()`` gives it back. On a disk without locks it locks nothing, and the logger says so.
+        The lock; ``release()`` gives it back. On a disk without locks it locks nothing, and a warning is logged.
 
     Raises:
         RunFolderError: Another writer still has the folder, or the disk refuses.
@@ -58,7 +58,7 @@ def take_lock(folder: Path, wait: float = _PATIENCE) -> BaseFileLock:
 
 @contextmanager
 def locked(folder: Path, wait: float = _PATIENCE) -> Iterator[None]:
-    """Holds the folder's lock inside a ``with`` block; see `take_lock`."""
+    """Hold the folder's lock inside a ``with`` block; see `take_lock`."""
     lock = take_lock(folder, wait)
     try:
         yield
@@ -86,7 +86,7 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Writes text: temporary name beside it, to disk, rename, and the folder's entry to disk."""
+    """Write text: temporary name beside it, to disk, rename, and the folder's entry to disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
         temporary.unlink(missing_ok=True)  # "x" then neither follows a link of that name nor opens a pipe

@@ -1,4 +1,4 @@
-"""Reading what users hand over as losses, and refusing it by name."""
+"""Read the losses that users pass, and refuse bad ones by task name."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 Losses = Mapping[str, Tensor | None] | Sequence[Tensor | None]
-"""What users hand over: scalars by task name or in task order, None for an absent task."""
+"""Losses as users pass them: scalars by task name or in task order, None for an absent task."""
 
 _BY_HAND = 8  # above that nobody writes a sum by hand, and one operation is faster
 
@@ -172,7 +172,7 @@ def mean_of(losses: Sequence[Tensor], stack: Tensor | None = None) -> Tensor:
 
     Args:
         losses: The scalars.
-        stack: The same as one tensor, where that is at hand.
+        stack: The same as one tensor, if the caller has it.
     """
     with torch.no_grad():
         alike = stack is not None or are_alike(losses)
@@ -192,7 +192,7 @@ def mean_of_some(
         losses: Of the present tasks.
         tasks: Their numbers.
         chosen: Numbers of the tasks that count.
-        stack: The losses as one tensor, where that is at hand.
+        stack: The losses as one tensor, if the caller has it.
     """
     if tasks == chosen:
         return mean_of(losses, stack)

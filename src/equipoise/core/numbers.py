@@ -1,4 +1,4 @@
-"""Numbers as callers hand them over: lists, arrays, data frames and torch tensors, read without silent loss."""
+"""Read numbers from lists, arrays, data frames and torch tensors without silent loss."""
 
 import reprlib
 from typing import Any
@@ -37,7 +37,7 @@ def real_numbers(values: Any, what: str, error: type[InputError], remedy: str) -
 
     Raises:
         InputError: As `error`: text, rows of different lengths, a sparse matrix, complex numbers (their imaginary part
-            would be lost without a word), dates, or a masked array (its mask would be).
+            would be lost silently), dates, or a masked array (its mask would be).
 
     Example:
         >>> real_numbers([1, 2], "weights", InputError, "pass one number a task")

@@ -1,4 +1,4 @@
-"""Whose folder it is: one question, asked by audits, recordings, reproductions and reports alike.
+"""Whether a folder is ours: the one test that audits, recordings, reproductions and reports share.
 
 A folder is ours if its ``config.json`` says so. Computed runs (audits and reproductions) may replace each other, since
 their command computes them again; a recorded training is replaced by nothing but another recording.
@@ -35,7 +35,7 @@ _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in a folder.
+    """The content of a folder.
 
     Attributes:
         kind: ``nothing`` for an empty or absent folder, ``foreign`` for files that we did not write, ``unknown`` for a
@@ -57,7 +57,7 @@ class Found:
 
 
 def what_is_in(folder: Path) -> Found:
-    """Looks into a folder and changes nothing. Our lock and half-written files of ours count as nothing.
+    """Look into a folder and change nothing. Our lock and half-written files of ours count as nothing.
 
     Raises:
         RunFolderError: The folder cannot be read.
@@ -93,7 +93,7 @@ def our_config(folder: Path) -> dict[str, Any] | None:
 
 
 def found_for(folder: Path, wanted: Kind, *, overwrite: bool, instead: str) -> Found:
-    """What lies where a run of some kind is to be written.
+    """Check a folder before a run of some kind is written into it.
 
     Args:
         folder: It need not exist, nor its parents.

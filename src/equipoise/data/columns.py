@@ -1,16 +1,17 @@
 """Which columns are targets and which are inputs: names as typed against names as found."""
 
 import difflib
+import itertools
 import shlex
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from ..core.names import doubled
 from ..errors import DataError, listed
 from .raw import RawTable, refuse
 
-__all__ = ["Roles", "choose_columns", "clean_name", "closest", "cut", "option", "some"]
+__all__ = ["Roles", "choose_columns", "clean_name", "closest", "column_names", "cut", "option", "some"]
 
 _LONGEST = 60
 _GUESSED = 10  # unknown names for which the closest column is looked up
@@ -23,6 +24,24 @@ def clean_name(name: object) -> str:
     return unicodedata.normalize("NFC", str(name)).strip()
 
 
+def column_names(about: str, own: Iterable[object], names: Sequence[str] | None = None) -> list[str]:
+    """The cleaned names of columns, `names` in place of their `own` if given; "" for a column without one.
+
+    Raises:
+        DataError: Too few or too many names, or names that are doubled.
+    """
+    given = list(own)
+    columns = [clean_name(name) for name in (given if names is None else names)]
+    if len(columns) != len(given):
+        refuse(f"{about!r}", [f"--names must name all {len(given)} columns, found {len(columns)}: {some(columns)}."])
+    if twice := doubled(filter(None, columns)):
+        refuse(
+            f"{about!r}",
+            [f"Column names must differ, found more than once: {some(twice)}. Rename them, or give all with --names."],
+        )
+    return columns
+
+
 def closest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     """The known names most like a mistyped one, best first; upper and lower case count as equal.
 
@@ -30,9 +49,7 @@ def closest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
         >>> closest("wieght", ["Weight", "Waist", "Pulse"])
         ['Weight']
     """
-    folded: dict[str, str] = {}
-    for candidate in known:
-        folded.setdefault(candidate.casefold(), candidate)
+    folded = {candidate.casefold(): candidate for candidate in reversed(known)}
     found = difflib.get_close_matches(name.casefold(), list(folded), n=count, cutoff=0.6)
     return [folded[match] for match in found]
 
@@ -73,18 +90,10 @@ def choose_columns(
     drop: Sequence[str],
     kinds: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Roles:
-    """Sort the columns of a table into targets, inputs and columns of the target set that are left out.
+    """Sort the columns of a table into targets, inputs and columns of the declared target set that are left out.
 
-    Args:
-        raw: The table.
-        targets: Names of target columns; None takes the declared target set.
-        inputs: Names of input columns; None takes all that are neither targets, nor declared targets, nor
-            dropped.
-        drop: Names of columns that are not used.
-        kinds: Option -> names of columns that it speaks of.
-
-    Returns:
-        Targets (as listed), inputs (in file order unless named), declared targets that are left out.
+    None as `targets` takes the declared target set; None as `inputs` takes all columns that are neither targets, nor
+    declared targets, nor dropped. `kinds` maps further options to the columns that they name.
 
     Raises:
         DataError: Any name is unknown, doubled or in two roles; no target is named or declared.
@@ -101,29 +110,23 @@ def choose_columns(
     dropped = _names("drop", drop)
 
     problems: list[str] = []
-    options = {"--targets": wanted, "--inputs": given or [], "--drop": dropped}
-    for option, names in (options | {f"--{kind}": list(names) for kind, names in kinds.items()}).items():
+    roles = {"--targets": wanted, "--inputs": given or [], "--drop": dropped}
+    for option, names in (roles | {f"--{kind}": list(names) for kind, names in kinds.items()}).items():
         problems += _unknown(option, names, known)
         if twice := doubled(names):
             problems.append(f"{option} names a column twice: {listed(twice)}. Name each once.")
     if not wanted:
         problems.append(f"--targets is empty. Name two or more columns. Columns: {some(known)}.")
-    for first, first_names, second, second_names in (
-        ("--targets", wanted, "--inputs", given or []),
-        ("--targets", wanted, "--drop", dropped),
-        ("--inputs", given or [], "--drop", dropped),
-    ):
+    for (first, first_names), (second, second_names) in itertools.combinations(roles.items(), 2):
         others = set(second_names)
-        both = [name for name in dict.fromkeys(first_names) if name in others]
-        if both:
+        if both := [name for name in dict.fromkeys(first_names) if name in others]:
             problems.append(f"Named in {first} and in {second}: {listed(both)}. Keep each in one of them.")
     chosen = set(wanted)
     unused = [name for name in raw.declared if name not in chosen]
-    forbidden = [name for name in given or [] if name in unused]
-    if forbidden:
+    if forbidden := [name for name in given or [] if name in unused]:
         problems.append(
-            f"{listed(forbidden)} belong to the declared targets of this set ({some(raw.declared)}) and are "
-            f"never inputs: they would give the answer away. Take them out of --inputs."
+            f"{listed(forbidden)} belong to the declared targets of this set ({some(raw.declared)}) and are never "
+            "inputs: they would give the answer away. Take them out of --inputs."
         )
     refuse(about, problems)
     if given is None:
@@ -140,16 +143,13 @@ def _names(option: str, names: Sequence[str]) -> list[str]:
 
 
 def _unknown(option: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
-    problems = []
     found = set(known)
     unknown = [name for name in dict.fromkeys(names) if name not in found]
+    columns = f"Columns: {some(known)}."
     if len(unknown) > _GUESSED:
-        problems.append(
-            f"{option} names {len(unknown)} columns that do not exist: {some(unknown)}. Columns: {some(known)}."
-        )
-        unknown = []
-    for name in unknown:
-        near = closest(name, known)
-        hint = f"Closest: {listed(near)}." if near else f"Columns: {some(known)}."
-        problems.append(f"{option} names {name!r}, which is no column. {hint}")
-    return problems
+        return [f"{option} names {len(unknown)} columns that do not exist: {some(unknown)}. {columns}"]
+    return [
+        f"{option} names {name!r}, which is no column. {f'Closest: {listed(near)}.' if near else columns}"
+        for name in unknown
+        for near in [closest(name, known)]
+    ]

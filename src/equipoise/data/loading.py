@@ -10,19 +10,13 @@ from .builtin.catalogue import BUILTINS, READERS
 from .columns import closest, some
 from .encoding.encode import encode
 from .encoding.prepare import prepared
-from .formats.arff_file import read_arff
-from .formats.csv_file import read_csv
-from .formats.frames import FRAME_ENDINGS, read_frame
-from .formats.mat_file import read_mat
-from .formats.source import PACKED, TEXT_ENDINGS, Source, fetch, is_stream
+from .formats.catalogue import EXTENSIONS, FORMATS, extension_of
+from .formats.source import PACKED, fetch, is_stream
 from .raw import RawTable
 from .reading import Reading, checked_reading
 from .table import Table
 
 __all__ = ["EXTENSIONS", "load"]
-
-EXTENSIONS = (*TEXT_ENDINGS, ".arff", ".mat", *FRAME_ENDINGS)
-_MAGIC = {b"PAR1": ".parquet", b"MATLAB": ".mat", b"\xd0\xcf\x11\xe0": ".xls"}
 
 
 def load(
@@ -75,28 +69,14 @@ def _read(source: str | os.PathLike[str], header: bool, names: Sequence[str] | N
             "A table in memory: give a data frame to eq.audit, or two arrays, eq.audit(X, Y)."
         )
     if source in READERS:
-        _refuse_naming(str(source), header, names)
+        if not header or names is not None:
+            raise DataError(f"{source!r} names its own columns: --no-header and --names are for files that do not.")
         return READERS[str(source)]()
     text = os.fspath(source)
     if not is_stream(text):
         _refuse_missing(Path(text))
     found = fetch(text if is_stream(text) else Path(text))
-    extension = _extension(found, streamed=not isinstance(found.content, Path))
-    if extension == ".arff":
-        _refuse_naming(found.name, header, names)
-        return read_arff(found, reading["encoding"])
-    if extension == ".mat":
-        if not header:
-            raise DataError(f"{found.name!r}: --no-header is for text tables; a .mat file has no header row.")
-        return read_mat(found, names=names)
-    if extension in FRAME_ENDINGS:
-        return read_frame(found, reading, header=header, names=names)
-    return read_csv(found, reading, header=header, names=names)
-
-
-def _refuse_naming(name: str, header: bool, names: Sequence[str] | None) -> None:
-    if not header or names is not None:
-        raise DataError(f"{name!r} names its own columns: --no-header and --names are for files that do not.")
+    return FORMATS[extension_of(found)](found, reading, header=header, names=names)
 
 
 def _refuse_missing(path: Path) -> None:
@@ -122,21 +102,3 @@ def _refuse_missing(path: Path) -> None:
         raise DataError(f"There is no file {text!r}: its folder {str(path.parent)!r} does not exist.")
     near = closest(path.name, sorted(child.name for child in path.parent.iterdir()))
     raise DataError(f"There is no file {text!r}." + (f" Closest in its folder: {listed(near)}." if near else ""))
-
-
-def _extension(source: Source, *, streamed: bool) -> str:
-    """What kind of file it is: by its first bytes where these tell, else by its name."""
-    head = source.head()
-    for magic, extension in _MAGIC.items():
-        if source.suffix not in TEXT_ENDINGS and head.startswith(magic):
-            return extension
-    if source.suffix in EXTENSIONS:
-        return source.suffix
-    known = f"{', '.join(EXTENSIONS)} (each also {', '.join(PACKED)})"
-    if streamed and source.suffix in ("", *PACKED):  # a pipe has no name
-        lines = (line.strip().lower() for line in head.splitlines())
-        first = next((line for line in lines if line and not line.startswith(b"%")), b"")
-        return ".arff" if first.startswith(b"@relation") else ".csv"
-    raise DataError(
-        f"{source.name!r} must end in {known}, found {source.suffix or 'no extension'!r}. Export the table as CSV."
-    )

@@ -1,4 +1,4 @@
-"""A table as read, before anything is encoded: what each reader hands to `encode`."""
+"""A table as its reader returns it, before anything is encoded."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.numbers import Array
 from ..errors import DataError
 
 if TYPE_CHECKING:
@@ -18,16 +18,16 @@ __all__ = ["Card", "RawTable", "frame_of", "refuse", "values_sha256"]
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a built-in set before it is loaded.
+    """Facts about a built-in set, known before it is loaded.
 
     Attributes:
         name: What to type to get it.
-        about: In a few words.
-        rows: In the set.
+        about: Its content, in a few words.
+        rows: Number of rows.
         inputs: Number of input columns.
         tasks: Target names.
         units: One a task, "" where there is none.
-        source: Where it is from.
+        source: Its origin.
         licence: As stated by its owner.
         sha256: Of the values as little-endian float64, inputs then targets, row by row; "" for generated
             sets.
@@ -48,8 +48,8 @@ class Card:
         """Source and licence in one line, as a table shows them."""
         return f"{self.source}; licence: {self.licence}"
 
-    def doubts(self, values: NDArray[np.float64]) -> tuple[str, ...]:
-        """A warning where the bundled values, (rows, inputs and tasks), are not those that the card was written for."""
+    def doubts(self, values: Array) -> tuple[str, ...]:
+        """A warning if the bundled values (rows, inputs then tasks) differ from those of this card."""
         if values_sha256(values) == self.sha256:
             return ()
         return ("The values bundled with this scikit-learn differ from those that this set's card was written for.",)
@@ -62,7 +62,7 @@ class RawTable:
     Attributes:
         frame: One column a column of the file, names stripped, unique.
         name: Of the set or file.
-        source: Origin and licence in words.
+        source: Origin and licence, as a phrase.
         declared: Columns of a declared target set: never inputs, and the targets where none are named.
         units: Column -> unit.
         unclear: Column -> why its values cannot be read for certain; such a column is refused only where it
@@ -92,14 +92,7 @@ class RawTable:
 
 
 def refuse(about: str, problems: Sequence[str]) -> None:
-    """Raise one error with all problems, or return where there are none.
-
-    Args:
-        about: What the problems are found in, the start of the message.
-        problems: One or more sentences each.
-
-    Raises:
-        DataError: There is at least one problem.
+    """Raise one DataError that begins with `about` and lists all problems, or return where there are none.
 
     Example:
         >>> refuse("Table 'toy'", ["No rows."])
@@ -114,13 +107,13 @@ def refuse(about: str, problems: Sequence[str]) -> None:
         raise DataError(f"{about}: {len(problems)} things to put right.\n{lines}")
 
 
-def frame_of(columns: Mapping[str, NDArray[np.float64]]) -> "pd.DataFrame":
-    """Named columns of equal length as a data frame; the one place where the built-in sets meet pandas."""
+def frame_of(columns: Mapping[str, Array]) -> "pd.DataFrame":
+    """Named columns of equal length as a data frame."""
     import pandas as pd  # noqa: PLC0415 - slow to import; cards and dynamics do without
 
     return pd.DataFrame(dict(columns))
 
 
-def values_sha256(values: NDArray[np.float64]) -> str:
-    """Checksum of an (n, m) array: of its values as little-endian float64, row by row."""
+def values_sha256(values: Array) -> str:
+    """SHA-256 of an (n, m) array as little-endian float64, row by row."""
     return hashlib.sha256(np.ascontiguousarray(values, dtype="<f8").tobytes()).hexdigest()

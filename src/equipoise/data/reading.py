@@ -1,9 +1,11 @@
-"""What a caller may say about the reading of a table, beside the roles of its columns."""
+"""Options about how the cells of a table are read."""
 
 import codecs
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, cast, get_type_hints
 
+from ..core.numbers import is_whole
 from ..errors import DataError, listed
 from .columns import clean_name
 
@@ -67,37 +69,33 @@ def checked_reading(given: Mapping[str, object]) -> Reading:
         values = reading[option]
         if isinstance(values, str):
             problems.append(f"{option} must be a list, found one text {values!r}: write {option}=[{values!r}]")
-            continue
+            values = ()
         reading[option] = tuple(clean_name(value) for value in values)
-    sep = reading["sep"]
-    if sep is not None:
-        reading["sep"] = sep = _TYPED.get(sep, sep)
-        if len(sep) != 1 or sep in '"\n\r' or sep.isalnum():
-            problems.append(f"--sep must be one character, or \\t for a tab, or a blank for blanks; found {sep!r}")
-    if reading["decimal"] not in (None, ".", ","):
-        problems.append(f"--decimal must be a point or a comma; found {reading['decimal']!r}")
-    if reading["thousands"] not in (None, *_THOUSANDS):
-        problems.append(f"--thousands must be one of {listed(_THOUSANDS)}; found {reading['thousands']!r}")
-    elif reading["thousands"] is not None and reading["thousands"] == reading["decimal"]:
-        problems.append(f"--thousands and --decimal must differ; found {reading['decimal']!r} for both")
-    skip = reading["skip_rows"]
-    if isinstance(skip, bool) or not isinstance(skip, int) or skip < 0:
+    reading["sep"] = sep = _TYPED.get(reading["sep"] or "", reading["sep"])
+    if sep is not None and (len(sep) != 1 or sep in '"\n\r' or sep.isalnum()):
+        problems.append(f"--sep must be one character, or \\t for a tab, or a blank for blanks; found {sep!r}")
+    decimal, thousands, skip, encoding = (
+        reading["decimal"],
+        reading["thousands"],
+        reading["skip_rows"],
+        reading["encoding"],
+    )
+    if decimal not in (None, ".", ","):
+        problems.append(f"--decimal must be a point or a comma; found {decimal!r}")
+    if thousands not in (None, *_THOUSANDS):
+        problems.append(f"--thousands must be one of {listed(_THOUSANDS)}; found {thousands!r}")
+    elif thousands is not None and thousands == decimal:
+        problems.append(f"--thousands and --decimal must differ; found {decimal!r} for both")
+    if not is_whole(skip):
         problems.append(f"--skip-rows must be a whole number of 0 or more; found {skip!r}")
-    if reading["encoding"] is not None:
+    if encoding is not None:
         try:
-            codecs.lookup(reading["encoding"])
+            codecs.lookup(encoding)
         except LookupError:
-            problems.append(
-                f"--encoding must be one that Python knows, such as utf-8 or cp1252; found {reading['encoding']!r}"
-            )
-    kinds = {
-        option: reading[option]
-        for option in ("numeric", "categorical", "date")
-        if f"{option} must" not in " ".join(problems)
-    }
-    for first, second in (("numeric", "categorical"), ("numeric", "date"), ("categorical", "date")):
-        both = [name for name in kinds.get(first, ()) if name in kinds.get(second, ())]
-        if both:
+            problems.append(f"--encoding must be one that Python knows, such as utf-8 or cp1252; found {encoding!r}")
+    kinds = {"numeric": reading["numeric"], "categorical": reading["categorical"], "date": reading["date"]}
+    for first, second in itertools.combinations(kinds, 2):
+        if both := [name for name in kinds[first] if name in kinds[second]]:
             problems.append(f"--{first} and --{second} both name {listed(both)}; keep one")
     if problems:
         raise DataError("; ".join(problems) + ".")

@@ -1,11 +1,11 @@
-"""What every loader returns: one table with inputs, several targets and everything that was done to them."""
+"""The table that every loader returns: inputs, several targets, and what was done to them."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.names import doubled
+from ..core.numbers import Array
 from ..core.records.columns import ColumnCard
 from ..errors import DataError, listed
 
@@ -23,18 +23,18 @@ class Table:
     made read-only, so a table can be shared.
 
     Attributes:
-        name: Of the set or file.
-        source: In words: where it is from, under which licence.
+        name: Name of the set or file.
+        source: Origin and licence, as a phrase.
         inputs: (n, p), encoded; n is `rows_used`, p >= 1; finite.
         input_names: One a column of `inputs`.
         targets: (n, k), each in its own unit; finite, no column constant.
         tasks: One name a column of `targets`, all different.
         units: One a task, "" where unknown.
         kinds: One a task: ``regression`` or ``least squares on classes``.
-        rows: In the file, before any was left out.
+        rows: Rows of the file, before any was left out.
         rows_used: Rows that are complete in the targets.
-        steps: What was done to the columns, one sentence each.
-        warnings: What the reader should doubt, one sentence each.
+        steps: Changes to the columns, one sentence each.
+        warnings: Doubts, one sentence each.
         columns: How each column of the source was read, in its order.
         sha256: Of the file's bytes; of the values for sets bundled with scikit-learn; "" for generated tables
             and frames.
@@ -52,9 +52,9 @@ class Table:
 
     name: str
     source: str
-    inputs: NDArray[np.float64]
+    inputs: Array
     input_names: tuple[str, ...]
-    targets: NDArray[np.float64]
+    targets: Array
     tasks: tuple[str, ...]
     units: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -104,7 +104,7 @@ class Table:
         )
 
 
-def _own(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _own(values: Array) -> Array:
     """A matrix that nobody else can change: a copy, or the array itself where it is read-only and owns its numbers."""
     mine = isinstance(values, np.ndarray) and values.dtype == np.float64 and values.ndim == 2 and values.base is None
     if mine and not values.flags.writeable:

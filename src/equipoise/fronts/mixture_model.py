@@ -1,4 +1,4 @@
-"""A mixture of trained models as one module: each request is served by one member, drawn once and for all."""
+"""A mixture of trained models as one module: one member, drawn by the request's name, serves each request."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..core.numbers import Array
 from ..errors import InputError, SettingError, StateError, listed
 
 __all__ = ["MixtureModel"]
@@ -115,17 +116,17 @@ class MixtureModel(nn.Module):
         return _mean([share for share, _ in used], outputs)
 
     @property
-    def expected_losses(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def expected_losses(self) -> Array:
         """(k,) sum_j a_j L_ji."""
         return np.asarray(self._shares @ self._known_losses())
 
     @property
-    def variance(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def variance(self) -> Array:
         """(k,) variance of each loss over the draw of the member: sum_j a_j (L_ji - expected_i)^2."""
         known = self._known_losses()
         return np.asarray(self._shares @ (known - self._shares @ known) ** 2)
 
-    def _known_losses(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _known_losses(self) -> Array:
         if self._losses is None:
             raise InputError("no losses of the members are known; give them: MixtureModel(members, a, losses=...).")
         return self._losses

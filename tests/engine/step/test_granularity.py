@@ -66,7 +66,7 @@ def test_every_group_has_its_own_memory_and_it_resumes_to_the_bit():
         (eq.MGDAUB(), {}, "is not a method on the Gramian"),
         (eq.IMTL(), {"tasks": ("a", "b")}, "trains one set of parameters"),
         (eq.GradNorm(), {}, "needs one weight a task, not one a module: use heads='own'"),
-        (eq.MGDA(), {"gradients": eq.Every(3)}, "hands out one set of weights"),
+        (eq.MGDA(), {"gradients": eq.Every(3)}, "gives one set of weights"),
         (eq.MGDA(), {"mode": "recompute"}, "differentiates one weighted sum"),
         (eq.MGDA(), {"model": None}, "give model="),
     ],

@@ -88,7 +88,7 @@ def test_a_bad_value_in_the_second_batch_raises_or_propagates():
 def test_a_second_batch_is_refused_where_it_has_no_use():
     model = TwoPart()
     for method in (eq.MoCo(), eq.LinearScalarization()):
-        with pytest.raises(SettingError, match="has no use for a second batch"):
+        with pytest.raises(SettingError, match="does not use a second batch"):
             eq.Balancer(method)(losses_of(model, 1), second=losses_of(model, 2))
     with pytest.raises(SettingError, match="without `second`"):
         eq.Balancer(eq.MoDo())(losses_of(model, 1), third=losses_of(model, 2))

@@ -1,6 +1,8 @@
 """Recording changes nothing, writes what is true, and keeps to its folder."""
 
+import contextlib
 import copy
+import dataclasses
 import json
 import logging
 import pickle
@@ -14,6 +16,7 @@ import equipoise as eq
 from equipoise.core.files import take_lock
 from equipoise.core.records.training import TrainingConfig, read_lines
 from equipoise.errors import RunFolderError, SettingError
+from equipoise.report.training.render import render_training_html
 from equipoise.training.recording.folder import read_training
 from equipoise.training.recording.gradient_probe import measure_gramian
 from equipoise.training.recording.line_file import LineFile
@@ -53,6 +56,13 @@ class Loop:
         for _ in range(steps):
             self.step()
         return self
+
+
+def recorded(folder, method):
+    loop = Loop(method)
+    with contextlib.closing(eq.record(loop.balancer, folder, every=1)):
+        loop.run(2)
+    return folder
 
 
 def lines_of(folder):
@@ -406,3 +416,25 @@ def test_a_line_says_where_gradients_were_taken(folder, settings, place):
     eq.record(loop.balancer, folder, every=1)
     loop.run(2)
     assert {line["gradients"]["at"] for line in lines_of(folder)} == {place}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mine(eq.LinearScalarization):
+    """A method from outside the package."""
+
+
+def test_the_class_of_a_method_is_stored_by_its_path_and_shown_where_it_is_from_outside(tmp_path):
+    theirs, ours = (read_training(recorded(tmp_path / repr(method), method)) for method in (Mine(), eq.MGDA()))
+    assert theirs.config.method_class == f"{__name__}.Mine"
+    assert ours.config.method_class == "equipoise.methods.gramian.mgda.MGDA"
+    assert theirs.config.method_class in render_training_html(theirs)
+    assert ours.config.method_class not in render_training_html(ours)
+
+
+def test_a_folder_without_the_path_goes_on_and_another_class_of_the_same_name_is_refused(tmp_path):
+    config = read_training(recorded(tmp_path / "run", Mine())).config
+    older, other, moved = (
+        config.model_copy(update={"method_class": path}) for path in ("", "other.Mine", "equipoise.methods.Mine")
+    )
+    assert config.differences(older) == older.differences(config) == config.differences(moved) == []
+    assert config.differences(other) == [f"method_class: '{__name__}.Mine' there, 'other.Mine' now"]

@@ -31,6 +31,7 @@ class TrainingConfig(_Record):
         format: Version of the folder's layout.
         command: Tells this folder from an audit's.
         method: The call that made the method.
+        method_class: Import path of its class, for a reader; nothing is ever imported by it. "" in older folders.
         kind: What the method looks at.
         tasks: Names, in the order of every vector.
         heads, scale, nonfinite: Settings of the Balancer.
@@ -44,6 +45,7 @@ class TrainingConfig(_Record):
     format: Literal[1] = 1
     command: Literal["record"] = "record"
     method: str
+    method_class: str = ""
     kind: Kind
     tasks: tuple[str, ...]
     heads: str
@@ -53,9 +55,16 @@ class TrainingConfig(_Record):
     gradients: int | None
     versions: dict[str, str]
 
+    @property
+    def outside_class(self) -> str:
+        """The import path of a method that is not equipoise's own, else ""."""
+        return "" if self.method_class.startswith("equipoise.") else self.method_class
+
     def differences(self, other: "TrainingConfig") -> list[str]:
         """What decides the training and differs; how often lines are written does not count."""
-        keys = ("method", "tasks", "heads", "scale", "nonfinite")
+        keys: tuple[str, ...] = ("method", "tasks", "heads", "scale", "nonfinite")
+        if self.outside_class and other.outside_class:  # our own classes may move between versions
+            keys += ("method_class",)
         mine, theirs = self.model_dump(), other.model_dump()
         return [f"{key}: {mine[key]!r} there, {theirs[key]!r} now" for key in keys if mine[key] != theirs[key]]
 
@@ -143,7 +152,7 @@ class Notice(_Record):
         "nothing shared",
         "lost lines",
     ]
-    subject: str
+    subject: str = ""
     words: str
     remedy: str
 

@@ -27,7 +27,6 @@ from .arm_links import GRAVITY, LINKS, Link
 
 __all__ = ["CARD", "WORKING_POSE", "inverse_dynamics", "load_arm", "read_arm", "sample_states"]
 
-
 CARD = Card(
     name="arm",
     about="torques of a 7-joint robot arm, exact inverse dynamics",

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from math import pi
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ...core.numbers import Array
 
 __all__ = ["GRAVITY", "LINKS", "Link"]
 
@@ -41,7 +42,7 @@ class Link:
     inertia: tuple[float, float, float, float, float, float]
 
     @property
-    def inertia_matrix(self) -> NDArray[np.float64]:
+    def inertia_matrix(self) -> Array:
         """(3, 3), symmetric; off-diagonal entries carry the signs of `inertia`."""
         xx, yy, zz, xy, xz, yz = self.inertia
         return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])

@@ -4,18 +4,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ..raw import Card, RawTable
-from . import arm, diabetes, linnerud
+from . import arm, bundled
 
 __all__ = ["BUILTINS", "READERS"]
 
-BUILTINS: Mapping[str, Card] = MappingProxyType({card.name: card for card in (arm.CARD, diabetes.CARD, linnerud.CARD)})
-"""Name -> card."""
-
-READERS: Mapping[str, Callable[[], RawTable]] = MappingProxyType(
-    {
-        arm.CARD.name: arm.read_arm,
-        diabetes.CARD.name: diabetes.read_diabetes,
-        linnerud.CARD.name: linnerud.read_linnerud,
-    }
+_SETS: tuple[tuple[Card, Callable[[], RawTable]], ...] = (
+    (arm.CARD, arm.read_arm),
+    (bundled.DIABETES, bundled.read_diabetes),
+    (bundled.LINNERUD, bundled.read_linnerud),
 )
-"""Name -> what reads it."""
+BUILTINS: Mapping[str, Card] = MappingProxyType({card.name: card for card, _ in _SETS})
+"""Name -> card."""
+READERS: Mapping[str, Callable[[], RawTable]] = MappingProxyType({card.name: read for card, read in _SETS})
+"""Name -> the function that reads it."""

@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from ...core.numbers import Array
 
 __all__ = ["as_times", "days"]
 
@@ -58,7 +59,7 @@ def _read(texts: pd.Series, pattern: str) -> pd.Series | None:
     return None if times.isna().any() else times.dt.tz_localize(None)
 
 
-def days(times: pd.Series) -> tuple[NDArray[np.float64], str]:
+def days(times: pd.Series) -> tuple[Array, str]:
     """Times as numbers, NaN where there is none, and what they count.
 
     Example:

@@ -40,14 +40,9 @@ def decide(columns: Mapping[str, Sequence[str]], reading: Reading, decimal_comma
     """Find the marks of each column's numbers, by the values that allow one reading only.
 
     "1,5" and "0,640" have a decimal comma; "1,234" could also be one thousand two hundred thirty-four. It is read with
-    a decimal comma if some other value of the table can only be that, as thousands if some value of its column can
-    only be that, and is unclear otherwise. "13.031" beside "284" is unclear too, where every point has three digits
-    behind it. A column that is in neither way numbers is in none of the results.
-
-    Args:
-        columns: Name -> its different values, each as `spelled` gives it.
-        reading: ``decimal`` and ``thousands`` settle the question.
-        decimal_comma: Whether some number elsewhere in the table can only have a decimal comma.
+    a decimal comma if some other value of the table can only be that (`decimal_comma`: outside of `columns`), as
+    thousands if some value of its column can only be that, and is unclear otherwise. "13.031" beside "284" is unclear
+    too, where every point has three digits behind it. A column that holds no numbers is in none of the results.
     """
     out = Decided()
     fits = {name: _fitting(cores, reading) for name, cores in columns.items()}
@@ -147,7 +142,6 @@ def _two_ways(name: str, cores: Sequence[str], ways: Sequence[tuple[str, str]]) 
     small, large = example.replace(mark, "."), example.replace(mark, "")
     kind = "point" if mark == "." else "comma"
     return (
-        f"Column {name!r} holds {example!r}: a decimal {kind} ({small}) or a {kind} between thousands "
-        f"({large})? Say which: "
-        f"--decimal {mark!r} or --thousands {mark!r}."
+        f"Column {name!r} holds {example!r}: a decimal {kind} ({small}) or a {kind} between thousands ({large})? Say "
+        f"which: --decimal {mark!r} or --thousands {mark!r}."
     )

@@ -1,17 +1,16 @@
-"""Columns as read -> `Table`: roles, targets, inputs, and a sentence for everything that was done."""
+"""Columns as read -> `Table`: roles, targets, inputs, and a sentence for each thing that was done."""
 
 import re
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ...core.names import doubled
+from ...core.numbers import Array, real_numbers
 from ...core.records.columns import ColumnCard, Holds
 from ...errors import DataError, listed
-from ..columns import Roles, choose_columns, clean_name, some
+from ..columns import Roles, choose_columns, clean_name, column_names, some
 from ..raw import RawTable, refuse
 from ..reading import NOTHING_SAID, Reading, checked_reading
 from ..table import Table
@@ -23,7 +22,7 @@ from .values import holds
 __all__ = ["encode", "encode_arrays", "encode_frame"]
 
 _BY_CHANCE = 0.1
-"""Share of a target of pure noise that the inputs would explain, above which it is a doubt."""
+"""Share of a pure-noise target that the inputs would explain by chance; a larger one is a warning."""
 _SIBLING = re.compile(r"[\W_]*(\d+|[A-Za-z])$")
 
 
@@ -35,26 +34,14 @@ def encode(
     drop: Sequence[str] = (),
     reading: Reading = NOTHING_SAID,
 ) -> Table:
-    """Turn columns into a table of numbers.
+    """Turn columns, as `prepared` returns them, into a table of numbers; the arguments are those of `load`.
 
-    Targets come first: they decide which rows are used (those complete in all of them), and the means that
-    fill missing inputs are taken over these rows. What each kind of column becomes is said in
-    `encode_targets` and `encode_inputs`, and in the table's `steps`.
-
-    Args:
-        raw: Columns as read.
-        targets: Target columns in the order wanted; None takes the declared target set of the source.
-        inputs: Input columns; None takes all others. Listed columns are kept even if they look like
-            identifiers.
-        drop: Columns that are not used.
-        reading: What the caller said of kinds of columns; they were applied by `prepared`.
-
-    Returns:
-        The table. Cost: O(rows x columns).
+    Targets come first: they decide which rows are used (those complete in all of them), and the means that fill missing
+    inputs are taken over these rows. `encode_targets` and `encode_inputs` describe what each kind of column becomes.
+    Listed inputs are kept even if they look like identifiers. Cost: O(rows x columns).
 
     Raises:
-        DataError: With every problem found, see `choose_columns`, `encode_targets`, `encode_inputs`; or no
-            input is left.
+        DataError: With every problem found; or no input is left.
     """
     about = f"Table {raw.name!r}"
     if len(raw.frame) < 2:
@@ -86,14 +73,14 @@ def encode(
         warnings += _siblings(target_names, [name for name in input_names if name not in encoded.left])
     rows_used = int(encoded_targets.kept.sum())
     warnings += _by_chance(len(encoded.names), rows_used)
-    warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.tasks)
+    warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.names)
     return Table(
         name=raw.name,
         source=raw.source,
         inputs=input_matrix,
         input_names=tuple(encoded.names),
         targets=target_matrix,
-        tasks=tuple(encoded_targets.tasks),
+        tasks=tuple(encoded_targets.names),
         units=tuple(encoded_targets.units),
         kinds=tuple(encoded_targets.kinds),
         rows=len(raw.frame),
@@ -113,47 +100,42 @@ def _cards(raw: RawTable, roles: Roles, targets: EncodedTargets, inputs: Encoded
     gaps = raw.frame.isna().sum().tolist()
     for (name, column), missing in zip(raw.frame.items(), gaps, strict=True):
         name = str(name)  # noqa: PLW2901
-        kind = words[holds(column)]
-        if missing == len(column):
-            kind = "nothing"
-        done = [raw.notes.get(name, "")]
+        kind: Holds = "nothing" if missing == len(column) else words[holds(column)]
+        role: Literal["target", "input", "left out"] = "left out"
+        done = "another target of this set" if name in unused else "not used, as asked"
         if name in named:
-            done.append(targets.done.get(name, ""))
+            role, done = "target", targets.done.get(name, "")
         elif name in used and name in inputs.left:
-            done.append(inputs.left[name])
+            done = inputs.left[name]
+            if kind == "classes" and done != "constant":
+                kind = "text"
         elif name in used:
-            done.append(inputs.done.get(name, ""))
-        else:
-            done.append("another target of this set" if name in unused else "not used, as asked")
-        role = "target" if name in named else "input" if name in used and name not in inputs.left else "left out"
-        if role == "left out" and kind == "classes" and inputs.left.get(name) not in (None, "constant"):
-            kind = "text"
-        cards.append(ColumnCard(name=name, role=role, holds=kind, missing=missing, done="; ".join(filter(None, done))))
+            role, done = "input", inputs.done.get(name, "")
+        done = "; ".join(filter(None, (raw.notes.get(name), done)))
+        cards.append(ColumnCard(name=name, role=role, holds=kind, missing=missing, done=done))
     return tuple(cards)
 
 
 def _by_chance(inputs: int, rows: int) -> list[str]:
     if inputs >= rows - 1:
         return [
-            f"There are {inputs} inputs for {rows} rows: with so many, a linear model fits almost any "
-            "targets on the rows "
-            f"it was made from, so losses on these rows say little."
+            f"There are {inputs} inputs for {rows} rows: with that many, a linear model fits almost any targets on the "
+            "rows it was made from, so losses on these rows say little."
         ]
     share = inputs / (rows - 1)
     if share < _BY_CHANCE:
         return []
     return [
-        f"There are {inputs} inputs for {rows} rows: of a target of pure noise, a linear model would "
-        f"leave {1 - share:.2f} "
-        f"on these rows, not 1.00, so losses here are too low by about that much, and say less about new rows."
+        f"There are {inputs} inputs for {rows} rows: of a target of pure noise, a linear model would leave "
+        f"{1 - share:.2f} on these rows, not 1.00, so losses here are too low by about that much, and say less about "
+        "new rows."
     ]
 
 
 def _siblings(targets: Sequence[str], inputs: Sequence[str]) -> list[str]:
     """A doubt where an input that nobody named is called like a target: joint0 and joint1."""
     stems = {_SIBLING.sub("", name) for name in targets if len(name) > 1} - {""}
-    others = {_SIBLING.sub("", name) for name in inputs if _SIBLING.sub("", name) not in stems}
-    alike = [name for name in inputs if len(name) > 1 and _SIBLING.sub("", name) in stems - others]
+    alike = [name for name in inputs if len(name) > 1 and _SIBLING.sub("", name) in stems]
     if not alike:
         return []
     return [
@@ -162,9 +144,7 @@ def _siblings(targets: Sequence[str], inputs: Sequence[str]) -> list[str]:
     ]
 
 
-def _given_away(
-    inputs: NDArray[np.float64], names: Sequence[str], targets: NDArray[np.float64], tasks: Sequence[str]
-) -> list[str]:
+def _given_away(inputs: Array, names: Sequence[str], targets: Array, tasks: Sequence[str]) -> list[str]:
     """A warning for each input that is a target up to unit, sign and origin (correlation 1 to 12 digits)."""
     scaled = (targets - targets.mean(axis=0)) / targets.std(axis=0) / len(targets)
     warnings = []
@@ -172,9 +152,8 @@ def _given_away(
         column = inputs[:, position] - inputs[:, position].mean()
         correlations = np.abs(column @ scaled) / column.std()
         warnings += [
-            f"Input {name!r} is target {tasks[int(task)]!r} up to unit, sign and origin: is it known "
-            "before the target is? If "
-            f"not, --drop it."
+            f"Input {name!r} is target {tasks[int(task)]!r} up to unit, sign and origin: is it known before the target "
+            "is? If not, --drop it."
             for task in np.flatnonzero(correlations > 1 - 1e-12)
         ]
     return warnings
@@ -197,8 +176,8 @@ def encode_frame(
         targets: Target columns.
         inputs: Input columns; None takes all others.
         drop: Columns that are not used.
-        name: Of the table.
-        source: Origin and licence in words.
+        name: Name of the table.
+        source: Origin and licence, as a phrase.
         **reading: How columns are read: ``na``, ``decimal``, ``thousands``, ``numeric``, ``categorical``, ``date``.
 
     Returns:
@@ -216,17 +195,10 @@ def encode_frame(
         >>> table.inputs[2]
         array([2.33333333, 0. , 1. ])
     """
-    names = [clean_name(column) for column in frame.columns]
-    if twice := doubled(names):
-        refuse(
-            f"Table {name!r}",
-            [f"Column names must differ, found more than once: {listed(twice)}. Rename them."],
-        )
     how = checked_reading(reading)
-    renamed = frame.set_axis(names, axis=1).reset_index(drop=True)
-    return encode(
-        prepared(RawTable(renamed, name, source), how), targets=targets, inputs=inputs, drop=drop, reading=how
-    )
+    renamed = frame.set_axis(column_names(name, frame.columns), axis=1).reset_index(drop=True)
+    raw = prepared(RawTable(renamed, name, source), how)
+    return encode(raw, targets=targets, inputs=inputs, drop=drop, reading=how)
 
 
 def encode_arrays(inputs: Any, targets: Any) -> Table:
@@ -246,8 +218,6 @@ def encode_arrays(inputs: Any, targets: Any) -> Table:
         >>> encode_arrays([[1.0], [2], [4]], [[1, 3], [2, 2], [3, 7]])
         Table 'arrays': 3 of 3 rows, 1 inputs, 2 tasks ('y0', 'y1')
     """
-    from ...core.numbers import real_numbers  # noqa: PLC0415 - brings all of the linear models
-
     frames = []
     for values, letter, what in ((inputs, "x", "the inputs"), (targets, "y", "the targets")):
         if isinstance(values, pd.DataFrame):

@@ -1,4 +1,4 @@
-"""Columns as a reader found them -> columns as they are meant: numbers, true/false, dates, classes; all of it said."""
+"""Columns of texts -> columns of numbers, booleans, dates or classes, with a note on each change."""
 
 import re
 from collections import Counter
@@ -16,6 +16,7 @@ from ..reading import Reading
 from .dates import as_times, days
 from .decimals import decide, number
 from .spelled import Spelled, spelled
+from .values import holds
 
 __all__ = ["MARKS", "MISSING", "prepared"]
 
@@ -28,7 +29,6 @@ MARKS = frozenset(
 """Missing where every other value of a column is a number or a date; a class elsewhere."""
 
 _TRUTH = {"true": True, "false": False}
-_HEX = re.compile(r"0[xX][0-9a-fA-F]+")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _UNITS, _WITH_UNITS = 4, 10  # a few units on many numbers are not classes
 
@@ -37,8 +37,7 @@ _UNITS, _WITH_UNITS = 4, 10  # a few units on many numbers are not classes
 class _Texts:
     """A column of texts: its different values, how often each occurs, and which rows hold it (-1: none)."""
 
-    levels: list[str]
-    counts: NDArray[np.int64]
+    counts: dict[str, int]
     codes: NDArray[np.intp]
     index: pd.Index
 
@@ -47,23 +46,16 @@ class _Texts:
         if not isinstance(column.dtype, pd.CategoricalDtype):
             column = column.map(lambda value: value if isinstance(value, str) else str(value), na_action="ignore")
             column = column.astype("category")
-        stripped = pd.Index(column.cat.categories).astype(str).str.strip()
-        merged, levels = pd.factorize(stripped)
+        merged, levels = pd.factorize(pd.Index(column.cat.categories).astype(str).str.strip())
         raw = column.cat.codes.to_numpy()
         codes = np.where(raw >= 0, merged[raw] if len(merged) else raw, -1).astype(np.intp)
-        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-        return cls([str(level) for level in levels], counts, codes, column.index)
+        counts = np.bincount(codes[codes >= 0], minlength=len(levels)).tolist()
+        return cls(dict(zip(map(str, levels), counts, strict=True)), codes, column.index)
 
-    def spread(self, values: Mapping[str, object], dtype: type = np.float64) -> pd.Series:
-        """One value a row; NaN where the level has none."""
-        table: NDArray[Any] = np.array([values.get(level, np.nan) for level in self.levels] + [np.nan], dtype=dtype)
-        return pd.Series(table[self.codes], index=self.index)
-
-    def classes(self, missing: Collection[str]) -> pd.Series:
-        kept = [level for level in self.levels if level not in missing]
-        place = {level: position for position, level in enumerate(kept)}
-        codes = np.array([place.get(level, -1) for level in self.levels] + [-1])[self.codes]
-        return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(kept)), index=self.index)
+    def spread(self, values: Mapping[str, object], dtype: Any = np.float64) -> pd.Series:
+        """One value a row, missing where the level has none."""
+        table = pd.Series([*map(values.get, self.counts), None], dtype=dtype)
+        return table.iloc[self.codes].set_axis(self.index)
 
 
 @dataclass
@@ -71,7 +63,6 @@ class _Prepared:
     columns: dict[str, pd.Series] = field(default_factory=dict)
     unclear: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
-    steps: list[str] = field(default_factory=list)
     marks: Counter[str] = field(default_factory=Counter)
 
     def note(self, name: str, words: str) -> None:
@@ -83,20 +74,24 @@ class _Prepared:
         if marks:
             self.note(name, f"{', '.join(map(repr, sorted(marks)))} taken as missing")
 
+    def put(self, name: str, column: _Texts, values: Mapping[str, object], dtype: Any = np.float64) -> None:
+        """Keep the values of a column; levels without one are marks of missing values."""
+        self.columns[name] = column.spread(values, dtype)
+        self.count(name, {level: n for level, n in column.counts.items() if level and n and level not in values})
+
+    def put_classes(self, name: str, column: _Texts, missing: Collection[str]) -> None:
+        kept = [level for level in column.counts if level not in missing]
+        codes = column.spread({level: place for place, level in enumerate(kept)}).fillna(-1).astype(np.intp)
+        self.columns[name] = pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(kept)), index=column.index)
+        self.count(name, {level: n for level, n in column.counts.items() if level and n and level in missing})
+
 
 def prepared(raw: RawTable, reading: Reading) -> RawTable:
-    """Read the texts of a table as what they are meant to be, and apply what the caller said of its columns.
+    """Turn the texts of a table into numbers, booleans, times or classes, and apply the caller's options.
 
-    A column of texts is numbers if every value is one, written in whatever way `spelled` and `decide` know and with one
+    A column of texts is numbers if every value is one, in any notation that `spelled` and `decide` know and with one
     unit, apart from marks of missing values. Where only most values are numbers, the column is unclear: it is refused
     where it is used, with the values in question. Dates become times. All else stays classes.
-
-    Args:
-        raw: As a reader made it.
-        reading: What the caller said.
-
-    Returns:
-        The same table with columns of numbers, booleans, times and classes, and `notes` and `unclear` filled in.
     """
     out = _Prepared()
     for name, marks in raw.marks.items():
@@ -114,34 +109,33 @@ def prepared(raw: RawTable, reading: Reading) -> RawTable:
             texts[name] = _Texts.of(found)
         else:
             _typed(out, name, found, reading)
-    spellings = {name: _numbers(out, name, column, reading) for name, column in texts.items()}
+    missing = MISSING | set(reading["na"])
+    spellings = {name: _numbers(out, name, column, reading, missing) for name, column in texts.items()}
     cores = {
         name: sorted({read.core for read in spelling.values() if not _INFINITE.fullmatch(read.core)})
         for name, spelling in spellings.items()
         if spelling
     }
     decided = decide(cores, reading, decimal_comma=raw.decimal_comma)
+    out.unclear |= decided.unclear
     for name, column in texts.items():
-        spelling = spellings[name]
         if name in out.columns or name in out.unclear:
             continue
-        if name in decided.unclear:
-            out.unclear[name] = decided.unclear[name]
-        elif name in decided.styles:
-            if decided.styles[name] != (".", ""):
-                out.note(
-                    name, "decimal {!r}, thousands {!r}".format(*decided.styles[name]).replace(", thousands ''", "")
-                )
-            _as_numbers(
-                out, name, column, {level: number(s.core, decided.styles[name]) for level, s in spelling.items()}
-            )
+        spelling = spellings[name]
+        if style := decided.styles.get(name):
+            if style != (".", ""):
+                out.note(name, f"decimal {style[0]!r}" + (f", thousands {style[1]!r}" if style[1] else ""))
+            _as_numbers(out, name, column, {level: number(read.core, style) for level, read in spelling.items()})
             continue
-        elif name in reading["numeric"] or (spelling and (reading["decimal"] or reading["thousands"])):
-            out.unclear[name] = f"Column {name!r} cannot be read as numbers; it holds {some(column.levels, 3)}."
-        _as_classes(out, name, column, reading)
+        if name in reading["numeric"] or (spelling and (reading["decimal"] or reading["thousands"])):
+            out.unclear[name] = f"Column {name!r} cannot be read as numbers; it holds {some(list(column.counts), 3)}."
+        out.put_classes(name, column, missing)
     for name in out.unclear:
-        out.columns.setdefault(name, texts[name].classes(MISSING))
-    steps = [*raw.steps, *out.steps, *decided.steps]
+        if name not in out.columns:
+            out.columns[name] = texts[name].spread(
+                {level: level for level in texts[name].counts if level not in missing}, "category"
+            )
+    steps = [*raw.steps, *decided.steps]
     if out.marks:
         shown = ", ".join(f"{mark!r} ({count})" for mark, count in sorted(out.marks.items()))
         steps.append(f"Taken as missing besides empty cells: {shown}.")
@@ -164,132 +158,101 @@ def _is_text(column: pd.Series) -> bool:
 
 
 def _typed(out: _Prepared, name: str, column: pd.Series, reading: Reading) -> None:
-    """A column that came with a type."""
-    times = pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_timedelta64_dtype(column.dtype)
-    numeric = pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
-    if numeric:
+    """Apply the caller's options to a column that already has a type."""
+    kind = holds(column)
+    if kind == "numbers":
         for mark in _numbers_of(reading["na"]):
             found = column == mark
             if found.any():
                 out.count(name, {f"{mark:g}": int(found.sum())})
                 column = column.mask(found)
-    if name in reading["date"] and times:
+    if name in reading["date"] and kind == "dates":
         values, words = days(column.dt.tz_localize(None) if getattr(column.dt, "tz", None) else column)
         out.note(name, words)
         column = pd.Series(values, index=column.index)
     elif name in reading["date"]:
-        whole = column.map(lambda value: str(int(value)), na_action="ignore") if numeric else column.astype(object)
-        _as_dates(out, name, _Texts.of(whole), set(), forced=True)
-        if name in out.unclear:
-            out.columns[name] = column
+        whole = column.map(lambda value: str(int(value)) if kind == "numbers" else value, na_action="ignore")
+        _as_dates(out, name, _Texts.of(whole.astype(object)), MISSING, forced=True)
+        out.columns.setdefault(name, column)
         return
     elif name in reading["categorical"]:
-        column = column.map(_label, na_action="ignore").astype("category")
+        label = "{:.15g}".format if pd.api.types.is_float_dtype(column.dtype) else str
+        column = column.map(label, na_action="ignore").astype("category")
         out.note(name, "taken as classes, as asked")
     out.columns[name] = column
-
-
-def _label(value: object) -> str:
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _numbers_of(marks: Collection[str]) -> list[float]:
     return [float(mark) for mark in marks if (read := spelled(mark)) and not read.unit and "," not in mark]
 
 
-def _numbers(out: _Prepared, name: str, column: _Texts, reading: Reading) -> dict[str, Spelled]:
-    """The values of a column that are numbers, or nothing where it is settled to be something else."""
-    given = set(reading["na"])
-    as_given = set(_numbers_of(reading["na"]))
-    present = {
-        level: int(n) for level, n in zip(column.levels, column.counts, strict=True) if level not in MISSING | given
-    }
+def _numbers(
+    out: _Prepared, name: str, column: _Texts, reading: Reading, missing: Collection[str]
+) -> dict[str, Spelled]:
+    """The values of a column that are numbers, empty if the column is something else."""
     if name in reading["categorical"]:
-        out.columns[name] = column.classes(MISSING | given)
         out.note(name, "taken as classes, as asked")
-        _count(out, name, column, MISSING | given)
+        out.put_classes(name, column, missing)
         return {}
-    if not present:
-        out.columns[name] = column.spread({})
-        _count(out, name, column, MISSING | given)
-        return {}
+    present = {level: n for level, n in column.counts.items() if level not in missing}
     if all(level.lower() in _TRUTH for level in present):
         truth = {level: _TRUTH[level.lower()] for level in present}
-        out.columns[name] = column.spread(truth, dtype=object)
-        _count(out, name, column, MISSING | given)
+        out.put(name, column, truth, dtype=object if truth else np.float64)
         return {}
     others = [level for level in present if level not in MARKS]
+    forced = name in reading["date"]
     digits = all(map(str.isdigit, others))  # 20240131 is a date only where the caller says so
-    if others and (name in reading["date"] or (not digits and as_times(others[:50]) is not None)):
-        _as_dates(out, name, column, given, forced=name in reading["date"])
+    if others and (forced or (not digits and as_times(others[:50]) is not None)):
+        _as_dates(out, name, column, missing, forced=forced)
         if name in out.columns or name in out.unclear:
             return {}
-    if others and all(_HEX.fullmatch(level) for level in others):
-        _as_numbers(out, name, column, {level: int(level, 16) for level in others})
-        out.note(name, "hexadecimal numbers")
-        return {}
     found = {level: read for level in others if (read := spelled(level)) is not None}
     found |= {level: Spelled(level, "", odd=False) for level in others if _INFINITE.fullmatch(level)}
     if not found:
         return {}
-    units = Counter({unit: sum(present[level] for level, read in found.items() if read.unit == unit)
-                     for unit in {read.unit for read in found.values()}})  # fmt: skip
+    units = Counter[str]()
+    for level, read in found.items():
+        units[read.unit] += present[level]
     unit, cells = units.most_common(1)[0]
-    numbers = {level: read for level, read in found.items() if read.unit == unit}
-    numbers = {level: read for level, read in numbers.items() if not _is_mark(read, as_given)}
     odd = [level for level in others if level not in found or found[level].unit != unit]
-    total = sum(present[level] for level in others)
+    marks = _numbers_of(reading["na"])
+    numbers = {level: read for level, read in found.items() if read.unit == unit and not _is_mark(read, marks)}
     if not odd:
         if unit:
             out.note(name, f"unit {unit!r} taken off")
         elif any(read.odd for read in numbers.values()):
             out.note(name, "minus signs of another kind read")
         return numbers
-    several = sum(units.values()) == total and 2 <= len(units) <= _UNITS and len(found) > _WITH_UNITS
+    total = sum(present[level] for level in others)
+    several = units.total() == total and 2 <= len(units) <= _UNITS and len(found) > _WITH_UNITS
     meant = 2 * cells >= total and (len(numbers) > _WITH_UNITS or not unit[:1].isalpha())  # "1st", "2nd" are classes
     if name in reading["numeric"] or meant or several:
         odd.sort(key=lambda level: -present[level])
         shown = ", ".join(f"{cut(level)!r} ({present[level]})" for level in odd[:5])
         more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
-        kind = f"numbers with {unit!r}" if unit else "numbers"
         out.unclear[name] = (
-            f"Column {name!r} holds {kind} in {cells} of {total} cells, and others: {shown}{more}. "
-            "Say what these mean: "
-            ""
-            f"missing ({option('na', cut(odd[0]))}), or the column holds classes "
-            f"({option('categorical', name)}), or leave it out "
-            f"({option('drop', name)})."
+            f"Column {name!r} holds {f'numbers with {unit!r}' if unit else 'numbers'} in {cells} of {total} cells, and "
+            f"others: {shown}{more}. Say what these mean: missing ({option('na', cut(odd[0]))}), or the column holds "
+            f"classes ({option('categorical', name)}), or leave it out ({option('drop', name)})."
         )
     return {}
 
 
-def _is_mark(read: Spelled, given: set[float]) -> bool:
+def _is_mark(read: Spelled, given: Collection[float]) -> bool:
     try:
         return float(read.core) in given
     except ValueError:
         return False
 
 
-def _count(out: _Prepared, name: str, column: _Texts, missing: Collection[str]) -> None:
-    counted = zip(column.levels, column.counts, strict=True)
-    out.count(name, {level: int(count) for level, count in counted if level and level in missing and count})
-
-
 def _as_numbers(out: _Prepared, name: str, column: _Texts, values: Mapping[str, float | int]) -> None:
-    _count(out, name, column, [level for level in column.levels if level not in values])
-    whole = [value for value in values.values() if isinstance(value, int)]
-    if len(whole) == len(values) and max(map(abs, whole), default=0) > 2**53:
-        out.columns[name] = column.spread(values, dtype=object)  # Python's whole numbers: no digit is lost
-    else:
-        out.columns[name] = column.spread({level: float(value) for level, value in values.items()})
+    large = max((abs(value) for value in values.values() if isinstance(value, int)), default=0) > 2**53
+    exact = large and all(isinstance(value, int) for value in values.values())
+    out.put(name, column, values, dtype=object if exact else np.float64)  # Python's whole numbers lose no digit
 
 
-def _as_dates(out: _Prepared, name: str, column: _Texts, given: Collection[str], *, forced: bool) -> None:
-    present = [
-        level
-        for level, n in zip(column.levels, column.counts, strict=True)
-        if n and level not in MISSING | MARKS | set(given)
-    ]
+def _as_dates(out: _Prepared, name: str, column: _Texts, missing: Collection[str], *, forced: bool) -> None:
+    present = [level for level, n in column.counts.items() if n and level not in MARKS and level not in missing]
     read = as_times(present)
     if read is None:
         if forced:
@@ -301,20 +264,9 @@ def _as_dates(out: _Prepared, name: str, column: _Texts, given: Collection[str],
     times, swapped = read
     if forced and swapped:
         out.unclear[name] = f"Column {name!r} holds {present[0]!r}: day or month first? Write dates as 2024-01-31."
-        return
-    _count(out, name, column, [level for level in column.levels if level not in present])
-    if forced:
+    elif forced:
         values, words = days(times)
+        out.put(name, column, dict(zip(present, values, strict=True)))
         out.note(name, words)
-        out.columns[name] = column.spread(dict(zip(present, values, strict=True)))
     else:
-        table = pd.concat([times, pd.Series([pd.NaT], dtype=times.dtype)], ignore_index=True)
-        place = {level: position for position, level in enumerate(present)}
-        codes = np.array([place.get(level, len(present)) for level in column.levels] + [len(present)])[column.codes]
-        out.columns[name] = table.iloc[codes].set_axis(column.index)
-
-
-def _as_classes(out: _Prepared, name: str, column: _Texts, reading: Reading) -> None:
-    missing = MISSING | set(reading["na"])
-    out.columns[name] = column.classes(missing)
-    _count(out, name, column, missing)
+        out.put(name, column, dict(zip(present, times, strict=True)), dtype=times.dtype)

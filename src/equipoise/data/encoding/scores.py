@@ -1,51 +1,17 @@
-r"""Classes as one number each: in their order 0, 1, 2, ..., or as the inputs predict them best."""
-
-import re
-from collections.abc import Sequence
+"""Classes without an order as one number each: the scores that the inputs predict best."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEW_ROWS", "best_scores", "order_of", "scores_of_sums"]
+from ...core.numbers import Array
+
+__all__ = ["FEW_ROWS", "best_scores", "scores_of_sums"]
 
 FEW_ROWS = 10
-"""A class of fewer rows has no say in the scores."""
-
-_SCALES = (
-    ("very low", "low", "mid", "high", "very high"), ("very low", "low", "medium", "high", "very high"),
-    ("very low", "low", "moderate", "high", "very high"), ("very low", "low", "average", "high", "very high"),
-    ("none", "low", "medium", "high"), ("none", "mild", "moderate", "severe"),
-    ("poor", "fair", "good", "very good", "excellent"),
-    ("very poor", "poor", "average", "good", "very good"), ("very bad", "bad", "neutral", "good", "very good"),
-    ("po", "fa", "ta", "gd", "ex"), ("xs", "s", "m", "l", "xl", "xxl"), ("small", "medium", "large"),
-    ("never", "rarely", "sometimes", "often", "always"), ("fair", "good", "very good", "premium", "ideal"),
-    ("strongly disagree", "disagree", "neutral", "agree", "strongly agree"),
-    ("very dissatisfied", "dissatisfied", "neutral", "satisfied", "very satisfied"),
-)  # fmt: skip
-_RANGE = re.compile(r"[<>]?=?\s*(\d+(?:\.\d+)?)\s*(?:[-–]\s*\d+(?:\.\d+)?|\+|)(?: ?[a-z]+)?", re.IGNORECASE)
+"""A class of fewer rows does not count for the scores."""
 
 
-def order_of(levels: Sequence[str]) -> list[str] | None:
-    """The levels in their order where they are a known scale of words or ranges of numbers; None where they are not.
-
-    Example:
-        >>> order_of(["high", "low", "very low", "mid"])
-        ['very low', 'low', 'mid', 'high']
-        >>> order_of(["65+", "18-24", "25-64"]), order_of(["red", "green"])
-        (['18-24', '25-64', '65+'], None)
-    """
-    plain = {level: re.sub(r"[_\-\s]+", " ", level.strip().lower()) for level in levels}
-    for scale in _SCALES:
-        if len(set(plain.values())) == len(levels) and set(plain.values()) <= set(scale):
-            return sorted(levels, key=lambda level: scale.index(plain[level]))
-    starts = {level: match for level in levels if (match := _RANGE.fullmatch(level.strip()))}
-    if len(starts) < len(levels):
-        return None
-    first = {level: (float(match[1]), not level.strip().startswith("<")) for level, match in starts.items()}
-    return sorted(levels, key=lambda level: first[level]) if len(set(first.values())) == len(levels) else None
-
-
-def best_scores(codes: NDArray[np.intp], count: int, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+def best_scores(codes: NDArray[np.intp], count: int, inputs: Array) -> Array:
     r"""One score a class, so that a linear model of the inputs predicts the scores best.
 
     With D (n, m) the 0/1 columns of the classes and P the projection on the centred inputs,
@@ -54,10 +20,10 @@ def best_scores(codes: NDArray[np.intp], count: int, inputs: NDArray[np.float64]
 
     the first canonical variate of classes and inputs (Fisher's discriminant; Hastie, Tibshirani and Buja, "Flexible
     discriminant analysis by optimal scoring", JASA 1994). Scores have mean 0 and variance 1 over the rows; the last
-    class scores more than the first. Where the inputs tell nothing of the classes, the scores are 0, 1, 2, ...
+    class scores more than the first. If the inputs say nothing about the classes, the scores are 0, 1, 2, ...
 
     Args:
-        codes: (n,) the class of each row; -1 for rows that have no say, which score the mean, 0.
+        codes: (n,) the class of each row; -1 for rows that do not count and score the mean, 0.
         count: Classes m, at least 2 of them with a row.
         inputs: (n, p).
 
@@ -79,7 +45,7 @@ def best_scores(codes: NDArray[np.intp], count: int, inputs: NDArray[np.float64]
     return scores_of_sums(sums, sizes)
 
 
-def scores_of_sums(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+def scores_of_sums(sums: Array, sizes: Array) -> Array:
     """`best_scores` from what each class sums up to.
 
     Args:

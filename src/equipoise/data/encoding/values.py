@@ -1,13 +1,16 @@
 """One column: what it holds, and its values as numbers or as texts with a mark for missing."""
 
+import re
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-__all__ = ["Holds", "as_numbers", "as_texts", "beyond_double", "constant", "extreme", "holds", "stand_in"]
+from ...core.numbers import Array
+
+__all__ = ["Encoded", "Holds", "as_numbers", "as_texts", "beyond_double", "constant", "holds", "stand_in", "unfit"]
 
 _EXACT = 2**53
 _ROWS = 10  # fewer do not show what stands apart
@@ -15,6 +18,30 @@ _ALONE = 9  # the only value below 0 marks a gap from -9 on
 _LARGEST = 1e100  # squares of larger numbers, and sums of them, leave float64
 
 Holds = Literal["numbers", "booleans", "classes", "dates"]
+
+
+@dataclass
+class Encoded:
+    """Columns as they are encoded.
+
+    Attributes:
+        columns: One (rows,) array each, finite, none constant.
+        names: One each.
+        steps: One sentence for each change.
+        warnings: One sentence for each doubt.
+        done: Column of the source -> what was done to it, in a few words.
+    """
+
+    columns: list[Array] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    done: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, values: Array) -> None:
+        """Append one column."""
+        self.names.append(name)
+        self.columns.append(values)
 
 
 def holds(column: pd.Series) -> Holds:
@@ -36,7 +63,7 @@ def holds(column: pd.Series) -> Holds:
     return "classes"
 
 
-def as_numbers(column: pd.Series) -> NDArray[np.float64]:
+def as_numbers(column: pd.Series) -> Array:
     """(n,) float64; missing values and booleans become NaN and 0 or 1.
 
     Of whole numbers beyond 2**53 the smallest is subtracted first, exactly: a linear model does not see a shift, and
@@ -54,12 +81,12 @@ def as_numbers(column: pd.Series) -> NDArray[np.float64]:
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def as_texts(column: pd.Series) -> list[str | None]:
-    """One text a row, None where missing."""
-    return [None if gone else str(value) for value, gone in zip(column, column.isna(), strict=True)]
+def as_texts(column: pd.Series) -> list[str]:
+    """One text a row of a column without gaps."""
+    return [str(value) for value in column]
 
 
-def constant(values: NDArray[np.float64]) -> bool:
+def constant(values: Array) -> bool:
     """Whether finite numbers differ by no more than the rounding of float64 at their size.
 
     Example:
@@ -70,25 +97,29 @@ def constant(values: NDArray[np.float64]) -> bool:
     return bool(spread <= 8 * np.finfo(np.float64).eps * float(np.abs(values).max()))
 
 
-def extreme(values: NDArray[np.float64]) -> str:
-    """Why squares of these numbers would leave float64, or ""; values that are not finite are passed over.
+def unfit(values: Array) -> str:
+    """Why a linear model cannot use these numbers, and what to do about it; "" if it can. NaN is ignored.
 
     Example:
-        >>> extreme(np.array([1.0, 1e200]))
-        'holds numbers as large as 1e+200, and their squares leave double precision'
-        >>> extreme(np.array([1e-200, 3e-200]))
-        'varies by no more than 2e-200, and its square leaves double precision'
+        >>> unfit(np.array([1.0, np.inf]))
+        'must be finite, found 1 infinite value. Leave such cells empty (they then count as missing)'
+        >>> unfit(np.array([1.0, 1e200]))
+        'holds numbers as large as 1e+200, and their squares leave double precision. Give it in another unit'
+        >>> unfit(np.array([1e-200, 3e-200]))
+        'varies by no more than 2e-200, and its square leaves double precision. Give it in another unit'
     """
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return ""
-    largest = float(np.abs(finite).max())
+    if infinite := int(np.isinf(values).sum()):
+        found = f"{infinite} infinite value{'s' if infinite > 1 else ''}"
+        return f"must be finite, found {found}. Leave such cells empty (they then count as missing)"
+    present = values[~np.isnan(values)]
+    largest, spread = float(np.abs(present).max(initial=0)), float(np.ptp(present)) if len(present) else 0.0
     if largest > _LARGEST:
-        return f"holds numbers as large as {largest:.0e}, and their squares leave double precision"
-    spread = float(np.ptp(finite))
-    if 0 < spread < 1 / _LARGEST:
-        return f"varies by no more than {spread:.0e}, and its square leaves double precision"
-    return ""
+        reason = f"holds numbers as large as {largest:.0e}, and their squares leave double precision"
+    elif 0 < spread < 1 / _LARGEST:
+        reason = f"varies by no more than {spread:.0e}, and its square leaves double precision"
+    else:
+        return ""
+    return f"{reason}. Give it in another unit"
 
 
 def beyond_double(column: pd.Series) -> bool:
@@ -101,24 +132,21 @@ def beyond_double(column: pd.Series) -> bool:
     return len(values) > 0 and max(abs(int(values.min())), abs(int(values.max()))) > _EXACT
 
 
-def stand_in(name: str, values: NDArray[np.float64]) -> list[str]:
+def stand_in(name: str, values: Array) -> list[str]:
     """A doubt where a number such as -999 seems to stand for missing values: nines, or alone below 0, and repeated."""
     present = values[np.isfinite(values)]
     if len(present) < _ROWS:
         return []
-    for extreme_value in (float(present.min()), float(present.max())):
-        others = present[present != extreme_value]
+    for extreme in (float(present.min()), float(present.max())):
+        others = present[present != extreme]
         count = len(present) - len(others)
-        if count < 2 or not len(others) or extreme_value != round(extreme_value):
+        if count < 2 or not len(others) or not extreme.is_integer():
             continue
-        digits = str(abs(int(extreme_value)))
-        gap = float(np.abs(others - extreme_value).min())
-        nines = len(digits) > 1 and set(digits) == {"9"} and gap > float(np.ptp(others)) / 2
-        alone = extreme_value <= -_ALONE and float(others.min()) >= 0
-        if nines or alone:
+        gap = float(np.abs(others - extreme).min())
+        nines = re.fullmatch("-?99+", f"{extreme:.0f}") and gap > float(np.ptp(others)) / 2
+        if nines or (extreme <= -_ALONE and others.min() >= 0):
             return [
-                f"Column {name!r} holds {extreme_value:.15g} in {count} rows, far from its other values "
-                f"({others.min():.4g} to {others.max():.4g}): if that stands for a missing value, "
-                f"type --na={extreme_value:.15g}."
+                f"Column {name!r} holds {extreme:.15g} in {count} rows, far from its other values ({others.min():.4g} "
+                f"to {others.max():.4g}): if that stands for a missing value, type --na={extreme:.15g}."
             ]
     return []

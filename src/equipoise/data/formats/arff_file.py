@@ -6,16 +6,16 @@ texts.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ...core.names import doubled
-from ...errors import DataError, listed
-from ..columns import clean_name, some
-from ..raw import RawTable, refuse
+from ...errors import DataError
+from ..columns import clean_name, column_names, some
+from ..raw import RawTable
+from ..reading import Reading
 from .source import LIMIT, Source
 from .text import as_text
 
@@ -41,25 +41,20 @@ class _Attribute:
         return self.levels[0] if self.levels else "0"
 
 
-def read_arff(source: Source, encoding: str | None = None) -> RawTable:
+def read_arff(source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
     """Read an ARFF file; "?" is missing, nominal attributes become categories with the levels declared.
 
-    Args:
-        source: The file.
-        encoding: Where the caller knows it.
-
-    Returns:
-        One column an attribute. Cost: O(cells), plain Python.
+    Cost: O(cells), plain Python.
 
     Raises:
         DataError: The file breaks the format; the message names the line.
     """
-    file = as_text(source, encoding)
+    if not header or names is not None:
+        raise DataError(f"{source.name!r} names its own columns: --no-header and --names are for files that do not.")
+    file = as_text(source, reading["encoding"])
     lines = enumerate(file.text.split("\n"), start=1)
     relation, attributes = _read_head(lines, source.name)
-    names = [attribute.name for attribute in attributes]
-    if twice := doubled(names):
-        refuse(f"{source.name!r}", [f"Attribute names must differ, found more than once: {listed(twice)}."])
+    column_names(source.name, [attribute.name for attribute in attributes])
     filled = list(_filled(lines))
     _refuse_wide(filled, attributes, source.name)
     rows = [_read_row(line, attributes, number, source.name) for number, line in filled]
@@ -67,14 +62,8 @@ def read_arff(source: Source, encoding: str | None = None) -> RawTable:
         attribute.name: _column([row[position] for row in rows], attribute, source.name)
         for position, attribute in enumerate(attributes)
     }
-    return RawTable(
-        pd.DataFrame(columns, index=range(len(rows))),
-        name=source.name,
-        source=f"file {source.name} (relation {relation!r}); licence: not stated in the file",
-        steps=(*source.steps, *file.steps),
-        warnings=file.warnings,
-        sha256=source.sha256,
-    )
+    frame = pd.DataFrame(columns, index=range(len(rows)))
+    return source.table(frame, file.steps, about=f" (relation {relation!r})", warnings=file.warnings)
 
 
 def _refuse_wide(lines: list[tuple[int, str]], attributes: list[_Attribute], name: str) -> None:
@@ -119,24 +108,20 @@ def _read_head(lines: Iterator[tuple[int, str]], name: str) -> tuple[str, list[_
 
 def _read_attribute(line: str, number: int, name: str) -> _Attribute:
     match = _ATTRIBUTE.match(line)
-    if match is None or not match[4].strip():
+    kind = match[4].strip() if match else ""
+    if match is None or not kind:
         raise DataError(f"{name!r}, line {number}: '@attribute name type' was expected, found {line[:60]!r}.")
     title = clean_name(_unescape(next(group for group in match.groups()[:3] if group is not None)))
     while len(title) > 2 and title[0] == title[-1] and title[0] in "'\"":
         title = title[1:-1].strip()
-    kind = match[4].strip()
     if kind.startswith("{"):
-        closing = kind.rfind("}")
-        inside = kind[1:closing] if closing > 0 else kind[1:]
-        levels = tuple(value or "" for value in _values(inside, number, name))
-        return _Attribute(title, levels, numeric=False)
+        inside = kind[1:].rpartition("}")[0] or kind[1:]
+        return _Attribute(title, tuple(value or "" for value in _values(inside, number, name)), numeric=False)
     word = kind.split(None, 1)[0].lower()
-    if word == "relational":
-        raise DataError(f"{name!r}, line {number}: relational attribute {title!r} cannot be a column.")
     if word not in (*_NUMERIC, "string", "date"):
         raise DataError(
-            f"{name!r}, line {number}: attribute {title!r} must be numeric, real, integer, string, date or "
-            f"{{levels}}, found {kind[:40]!r}."
+            f"{name!r}, line {number}: attribute {title!r} must be numeric, real, integer, string, date or {{levels}}, "
+            f"found {kind[:40]!r}."
         )
     return _Attribute(title, None, numeric=word in _NUMERIC)
 
@@ -174,18 +159,12 @@ def _read_row(line: str, attributes: list[_Attribute], number: int, name: str) -
 
 def _read_sparse(line: str, attributes: list[_Attribute], number: int, name: str) -> list[str | None]:
     row: list[str | None] = [attribute.zero for attribute in attributes]
-    inside = line[1 : line.rfind("}")].strip() if "}" in line else line[1:].strip()
-    if not inside:
-        return row
+    inside = line[1:].rpartition("}")[0] if "}" in line else line[1:]
     seen: set[str] = set()
-    for entry in re.findall(r"""(?:[^,'"]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")+""", inside):
-        index, value = (entry.strip().split(None, 1) + [""] * 2)[:2]
-        if (
-            not (index.isascii() and index.isdigit())
-            or len(index) > 9
-            or int(index) >= len(attributes)
-            or not value.strip()
-        ):
+    for entry in re.findall(r"""(?:[^,'"]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")+""", inside.strip()):
+        index, value = (*entry.strip().split(None, 1), "", "")[:2]
+        known = index.isascii() and index.isdigit() and len(index) < 10 and int(index) < len(attributes)
+        if not known or not value:
             raise DataError(
                 f"{name!r}, line {number}: a sparse row must hold 'index value' with an index from 0 to "
                 f"{len(attributes) - 1}, found {entry.strip()!r}."
@@ -193,7 +172,7 @@ def _read_sparse(line: str, attributes: list[_Attribute], number: int, name: str
         if index in seen:
             raise DataError(f"{name!r}, line {number}: a sparse row must name each index once, found {index} twice.")
         seen.add(index)
-        row[int(index)] = _values(value.strip(), number, name)[0]
+        row[int(index)] = _values(value, number, name)[0]
     return row
 
 

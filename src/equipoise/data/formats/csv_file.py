@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...core.names import doubled
-from ...errors import DataError, listed
-from ..columns import clean_name, some
+from ...errors import DataError
+from ..columns import column_names, some
 from ..encoding.prepare import MARKS, MISSING
 from ..raw import RawTable, refuse
 from ..reading import Reading
@@ -81,30 +80,24 @@ class _Column:
 
 
 def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
-    """Read a text table; the separator is found, everything else that was not plain is said in `steps`.
-
-    Args:
-        source: The file.
-        reading: What the caller said about it.
-        header: Whether the first row holds the column names.
-        names: Column names to use: instead of the first row's (`header`), or for a file that has none.
+    """Read a text table; the separator is detected, and `steps` tell whatever was unusual.
 
     Returns:
         Columns of numbers, and columns of texts (`texts`). Cost: O(cells) time; memory for the numbers of the table
         once, and for one block of its texts.
 
     Raises:
-        DataError: Not a table: see `as_text` and `lay_out`; rows of different length; names that are doubled, too
-            few or too many; a first row that holds data though `header` says names.
+        DataError: Not a table: see `as_text` and `lay_out`; rows of different length; doubled names, too few or too
+            many names; a first row that holds data though `header` says names.
     """
     file = as_text(source, reading["encoding"])
     layout = lay_out(file, reading, header)
-    steps = [*source.steps, *file.steps, *layout.steps]
+    steps = [*file.steps, *layout.steps]
     usual = "\t" if source.suffix == ".tsv" else ","
     if layout.separator != usual and reading["sep"] is None:
         steps.append(f"Columns are separated by {SEPARATORS.get(layout.separator, repr(layout.separator))}.")
     decimal = reading["decimal"] or layout.decimal
-    columns = _named(layout, names, source.name, file, steps)
+    columns = _named(layout, names, file, steps)
     said = {*reading["categorical"], *reading["date"]}
     found = [_Column(text=name in said) for name in columns]
     rows, short = 0, False
@@ -124,63 +117,44 @@ def read_csv(source: Source, reading: Reading, *, header: bool = True, names: Se
     again = [position for position, values in enumerate(numbers) if values is None]
     texts = _texts(file, layout, again) if again and rows else {}
 
-    frame: dict[str, object] = {}
-    read: dict[str, _Column] = {}
+    frame: dict[str, pd.Series | NDArray[np.generic]] = {}
+    marks: dict[str, Counter[str]] = {}
     for position, given in enumerate(columns):
-        values: pd.Series | NDArray[np.generic] | None = texts.get(position, numbers[position])
-        empty = values is None or bool(pd.isna(values).all())
-        if not given and empty:
+        values = texts.get(position, numbers[position])
+        numbers[position] = None
+        if not given and (values is None or bool(pd.isna(values).all())):
             continue
         name = given or f"column{position + 1}"
         if not given:
             steps.append(f"Column {position + 1} has no name: called {name!r}.")
         if name in frame:
             refuse(f"{source.name!r}", [f"Two columns would be called {name!r}. Give all names with --names."])
-        frame[name] = values if values is not None else np.empty(rows)
-        if isinstance(frame[name], np.ndarray):
-            read[name] = found[position]
-        numbers[position] = None
-    pointed = [
-        name
-        for name, values in frame.items()
-        if isinstance(values, np.ndarray) and decimal == "," and values.dtype.kind == "f"
-    ]
+        frame[name] = np.empty(rows) if values is None else values
+        if found[position].marks and position not in texts:
+            marks[name] = found[position].marks
+    plain = {name: values for name, values in frame.items() if isinstance(values, np.ndarray)}
+    pointed = [name for name, values in plain.items() if decimal == "," and values.dtype.kind == "f"]
     if pointed:
         steps.append(f"Read with a decimal comma (1,5 is 1.5): {some(pointed)}.")
-    return RawTable(
+    return source.table(
         pd.DataFrame(frame, index=range(rows), copy=False),
-        name=source.name,
-        source=f"file {source.name}; licence: not stated in the file",
-        steps=tuple(steps),
+        steps,
         warnings=file.warnings,
-        sha256=source.sha256,
-        texts=frozenset(name for name, values in frame.items() if not isinstance(values, np.ndarray)),
+        texts=frozenset(frame.keys() - plain.keys()),
         decimal_comma=decimal == ",",
-        marks={name: column.marks for name, column in read.items() if column.marks},
+        marks=marks,
     )
 
 
-def _named(layout: Layout, names: Sequence[str] | None, file_name: str, file: FileText, steps: list[str]) -> list[str]:
+def _named(layout: Layout, names: Sequence[str] | None, file: FileText, steps: list[str]) -> list[str]:
     """The names of the columns; "" for one that has none."""
-    problem = ""
-    if names is not None:
-        columns = [clean_name(name) for name in names]
-        if len(columns) != layout.width:
-            problem = f"--names must name all {layout.width} columns, found {len(columns)}: {some(columns)}."
-    elif layout.names is not None:
-        _refuse_data_as_header(file_name, layout, file)
-        columns = [clean_name(name) for name in layout.names]
-    else:
-        columns = [f"column{number}" for number in range(1, layout.width + 1)]
+    counted = [f"column{number}" for number in range(1, layout.width + 1)]
+    if names is None and layout.names is not None:
+        _refuse_data_as_header(file.source.name, layout, file)
+        return column_names(file.source.name, layout.names)
+    if names is None:
         steps.append(f"Columns have no names in the file: called 'column1' to 'column{layout.width}'.")
-    if twice := doubled(filter(None, columns)):
-        problem = problem or (
-            f"Column names must differ, found more than once: {listed(twice)}. Rename them in the "
-            "file, or give all names "
-            "with --names."
-        )
-    refuse(f"{file_name!r}", [problem] if problem else [])
-    return columns
+    return column_names(file.source.name, counted, names)
 
 
 def _blocks(file: FileText, layout: Layout, decimal: str) -> Iterator[pd.DataFrame]:
@@ -188,7 +162,7 @@ def _blocks(file: FileText, layout: Layout, decimal: str) -> Iterator[pd.DataFra
 
 
 def _texts(file: FileText, layout: Layout, positions: list[int]) -> dict[int, pd.Series]:
-    """Some columns as categories of texts, just as they stand in the file."""
+    """Some columns as categories of the file's own texts."""
     size = max(1, _CELLS // 4 // len(positions))
     blocks: dict[int, list[pd.Series]] = {position: [] for position in positions}
     for block in _parsed(file, layout, chunksize=size, dtype=str, usecols=positions):
@@ -263,9 +237,7 @@ def _refuse_data_as_header(name: str, layout: Layout, file: FileText) -> None:
     ]
     if all(repeated):
         raise DataError(
-            f"{name!r}: the first row must hold the column names, found what looks like data: "
-            f"{some(first, 6)}. If it is "
-            f"data, add --no-header (and --names a,b,... to name the {len(first)} columns); if these "
-            "are the names, give "
-            f"others with --names."
+            f"{name!r}: the first row must hold the column names, found what looks like data: {some(first, 6)}. If it "
+            f"is data, add --no-header (and --names a,b,... to name the {len(first)} columns); if these are the names, "
+            "give others with --names."
         )

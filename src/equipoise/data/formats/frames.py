@@ -7,72 +7,42 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from ...core.names import doubled
-from ...errors import DataError, listed
-from ..columns import clean_name, some
-from ..raw import RawTable, refuse
+from ...errors import DataError
+from ..columns import column_names, some
+from ..raw import RawTable
 from ..reading import Reading
 from .source import Source
 
-__all__ = ["FRAME_ENDINGS", "read_frame"]
+__all__ = ["read_frame"]
 
 _READERS: dict[str, Callable[..., Any]] = {
-    ".parquet": pd.read_parquet,
-    ".feather": pd.read_feather,
-    ".dta": pd.read_stata,
-}
-_SHEETS = (".xlsx", ".xls", ".ods")
-FRAME_ENDINGS = (*_READERS, *_SHEETS)
+    ".parquet": pd.read_parquet, ".feather": pd.read_feather, ".dta": pd.read_stata,
+}  # fmt: skip
 
 
 def read_frame(
     source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None
 ) -> RawTable:
-    """Read a file whose columns have types; of a workbook, the first sheet.
-
-    Args:
-        source: The file.
-        reading: Only ``skip_rows`` matters here, for sheets.
-        header: Of a sheet: whether its first row holds the names.
-        names: Column names to use instead of the file's.
+    """Read a file whose columns have types; any ending other than those of `_READERS` is a workbook: its first sheet.
 
     Raises:
         DataError: A package is missing (named, with what to install), the file is damaged, or its names are doubled.
     """
-    steps = list(source.steps)
-    kind = source.suffix
+    kind, steps = source.suffix, list[str]()
+    if kind in _READERS and (reading["skip_rows"] or not header):
+        raise DataError(f"{source.name!r}: --skip-rows and --no-header are for text tables and sheets.")
     try:
         with source.open() as file, np.errstate(all="ignore"):  # damaged sizes overflow
-            if kind in _SHEETS:
-                frame = _sheet(file, reading, header, steps)
-            elif reading["skip_rows"] or not header:
-                raise DataError(f"{source.name!r}: --skip-rows and --no-header are for text tables and sheets.")
-            else:
-                frame = _READERS[kind](file)
+            frame = _sheet(file, reading, header, steps) if kind not in _READERS else _READERS[kind](file)
     except ImportError as error:
         raise DataError(
-            f"{source.name!r}: reading {kind} needs a package that is not installed "
-            f"({str(error).splitlines()[0]}). Type pip install "
-            f"'equipoise[tables]', or export the table as CSV."
+            f"{source.name!r}: reading {kind} needs a package that is not installed ({str(error).splitlines()[0]}). "
+            "Type pip install 'equipoise[tables]', or export the table as CSV."
         ) from error
     except (ValueError, OSError, KeyError, IndexError, TypeError, EOFError, BadZipFile, SyntaxError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{source.name!r} is not a {kind} file, or is damaged: {error}") from error
-    columns = [clean_name(name) for name in (frame.columns if names is None else names)]
-    problems = []
-    if len(columns) != frame.shape[1]:
-        problems.append(f"--names must name all {frame.shape[1]} columns, found {len(columns)}: {some(columns)}.")
-    elif twice := doubled(columns):
-        problems.append(f"Column names must differ, found more than once: {listed(twice)}. Give all with --names.")
-    refuse(f"{source.name!r}", problems)
-    return RawTable(
-        frame.set_axis(columns, axis=1).reset_index(drop=True),
-        name=source.name,
-        source=f"file {source.name}; licence: not stated in the file",
-        steps=tuple(steps),
-        sha256=source.sha256,
-    )
+    columns = column_names(source.name, frame.columns, names)
+    return source.table(frame.set_axis(columns, axis=1).reset_index(drop=True), steps)
 
 
 def _sheet(file: Any, reading: Reading, header: bool, steps: list[str]) -> pd.DataFrame:

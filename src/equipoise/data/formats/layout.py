@@ -28,7 +28,7 @@ class Layout:
         names: One a column, as in the header; None where there is no header.
         width: Columns.
         decimal: Mark of decimals that some number of the first rows can only have.
-        steps: What was passed over or added.
+        steps: What was skipped or added.
     """
 
     separator: str
@@ -53,13 +53,8 @@ class _Record:
 def lay_out(file: FileText, reading: Reading, header: bool) -> Layout:
     """Look at the first lines of a text table.
 
-    Passed over and said: a line ``sep=;`` (Excel), lines above the table that begin with ``#``, a separator at the end
+    Skipped, with a note: a line ``sep=;`` (Excel), lines above the table that begin with ``#``, a separator at the end
     of each row. A header that is one cell shorter than all rows names no row names (R); these become a column.
-
-    Args:
-        file: The table.
-        reading: What the caller said.
-        header: Whether the first row holds the names.
 
     Raises:
         DataError: Title lines, a row of units, or no separator; the message says what to type.
@@ -67,14 +62,14 @@ def lay_out(file: FileText, reading: Reading, header: bool) -> Layout:
     lines = file.lines(reading["skip_rows"] + _LOOKED_AT)
     name, steps, skip = file.source.name, [], reading["skip_rows"]
     if skip:
-        steps.append(f"The first {skip} lines were passed over, as asked.")
+        steps.append(f"The first {skip} lines were skipped, as asked.")
     if skip >= len(lines):
         raise DataError(f"{name!r} has {len(lines)} lines: --skip-rows {skip} leaves no table.")
     separator = reading["sep"]
     first = lines[skip].rstrip("\r\n")
     if len(first) == 5 and first.lower().startswith("sep="):
         separator = separator or first[-1]
-        steps.append(f"The line {first!r} names the separator and was passed over.")
+        steps.append(f"The line {first!r} names the separator and was skipped.")
         skip += 1
     before = skip
     while skip < len(lines) and (not lines[skip].strip() or lines[skip].lstrip().startswith("#")):
@@ -93,7 +88,7 @@ def lay_out(file: FileText, reading: Reading, header: bool) -> Layout:
             records.insert(0, marked)
             comments.pop()
     if comments:
-        steps.append(f"Comment lines above the table were passed over: {len(comments)}.")
+        steps.append(f"Comment lines above the table were skipped: {len(comments)}.")
     layout = Layout(separator, records[0].last if header else skip, None, len(records[0].cells), ".", steps)
     body = records[1:] if header else records
     _refuse_above(name, records, body, header)
@@ -122,25 +117,22 @@ def _refuse_above(name: str, records: list[_Record], body: list[_Record], header
     if named and len(top.cells) < width - 1:
         line = records[table].first
         raise DataError(
-            f"{name!r}: the table seems to begin in line {line}, with {width} columns; what stands "
-            "above it looks like a "
-            f"title: {top.cells[0][:60]!r}. Pass over it: --skip-rows {line - 1}."
+            f"{name!r}: the table seems to begin in line {line}, with {width} columns; what stands above it looks like "
+            f"a title: {top.cells[0][:60]!r}. Pass over it: --skip-rows {line - 1}."
         )
     filled = [cell for cell in top.cells if cell.strip()]
     if len(filled) == 1 < len(top.cells) - 1 and all(cell.strip() for cell in second.cells) and not second.numbers:
         raise DataError(
-            f"{name!r}: its first line holds one cell, {filled[0][:60]!r}, and looks like a title; "
-            "the names seem to stand "
-            f"in line {second.first}. Pass over it: --skip-rows {second.first - 1}."
+            f"{name!r}: its first line holds one cell, {filled[0][:60]!r}, and looks like a title; the names seem to "
+            f"stand in line {second.first}. Pass over it: --skip-rows {second.first - 1}."
         )
-    rest = body[1:]
-    shares = [record.numbers / len(record.cells) for record in rest]
     marks = sum(cell.strip() not in _ABSENT for cell in second.cells)
-    if len(rest) > 2 and not second.numbers and 2 * marks >= len(second.cells) and min(shares) >= 0.5:
+    rest = body[1:]
+    numeric = len(rest) > 2 and all(2 * record.numbers >= len(record.cells) for record in rest)
+    if numeric and not second.numbers and 2 * marks >= len(second.cells):
         raise DataError(
-            f"{name!r}: line {second.last} holds no number, while every line below it does; it looks "
-            "like units or a second "
-            f"header: {some(second.cells, 4)}. Delete it, or type --skip-rows {second.last} --no-header "
+            f"{name!r}: line {second.last} holds no number, while every line below it does; it looks like units or a "
+            f"second header: {some(second.cells, 4)}. Delete it, or type --skip-rows {second.last} --no-header "
             f"--names {','.join(cell.strip() for cell in top.cells[:4])}{',...' if len(top.cells) > 4 else ''}."
         )
 
@@ -169,7 +161,7 @@ def _only_decimal_comma(cell: str) -> bool:
 
 
 def _records(lines: Iterable[str], separator: str, before: int) -> Iterator[_Record]:
-    """Records of some lines; blank ones are passed over."""
+    """Records of some lines; blank ones are skipped."""
     if separator == " ":
         lines = (line.replace("\t", " ").strip() + "\n" for line in lines)
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
@@ -185,7 +177,7 @@ def _records(lines: Iterable[str], separator: str, before: int) -> Iterator[_Rec
 
 
 def ragged(file: FileText, layout: Layout) -> str:
-    """Why the rows of a table have different numbers of cells, in words; "" where they have not."""
+    """Why the rows of a table have different numbers of cells, as a clause; "" if they do not."""
     width, separator = layout.width, layout.separator
     wrong: list[tuple[int, int, int]] = []
     with file.open(layout.skip) as text:
@@ -208,8 +200,7 @@ def ragged(file: FileText, layout: Layout) -> str:
     commas = "; numbers with decimal commas need another separator, such as a semicolon" if comma else ""
     foot = "; if the table ends there, delete what stands below it" if found < width else ""
     return (
-        f"every row must have {width} cells as the first has {between}, found {found} in line {first} "
-        "(rows of another "
+        f"every row must have {width} cells as the first has {between}, found {found} in line {first} (rows of another "
         f"length: {len(wrong)}); a text that holds the separator or a line break must stand in double "
         f"quotes{commas}{foot}"
     )

@@ -1,8 +1,7 @@
 """MATLAB files (.mat, up to version 7.2): numeric matrices, one or several with the same number of rows.
 
-SARCOS (a variable whose name begins with "sarcos" and has 28 columns; Vijayakumar and Schaal, 2000) is
-recognised: 21 inputs (positions, velocities, accelerations of 7 joints) and 7 torques, called joint0 to
-    joint6.
+SARCOS (a variable whose name begins with "sarcos" and has 28 columns; Vijayakumar and Schaal, 2000) is recognised: 21
+inputs (positions, velocities, accelerations of 7 joints) and 7 torques, called joint0 to joint6.
 """
 
 import math
@@ -13,59 +12,42 @@ from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ...core.names import doubled
-from ...errors import DataError, listed
-from ..columns import clean_name, some
-from ..raw import RawTable, refuse
+from ...core.numbers import Array
+from ...errors import DataError
+from ..columns import column_names
+from ..raw import RawTable
+from ..reading import Reading
 from .source import LIMIT, Source
 
-__all__ = ["JOINT_INPUTS", "JOINT_TORQUES", "read_mat"]
+__all__ = ["read_mat"]
 
-JOINT_TORQUES = tuple(f"joint{joint}" for joint in range(7))
-_MOTION = ("position", "velocity", "acceleration")
-JOINT_INPUTS = tuple(f"{kind}{joint}" for kind in _MOTION for joint in range(7))
+_SARCOS = [f"{kind}{joint}" for kind in ("position", "velocity", "acceleration", "joint") for joint in range(7)]
 _OVERLAP = "The official test split of SARCOS overlaps its training split: no figure on it is an official result."
 
-_NUMERIC = (
-    "double",
-    "single",
-    "int8",
-    "uint8",
-    "int16",
-    "uint16",
-    "int32",
-    "uint32",
-    "int64",
-    "uint64",
-    "logical",
-    "sparse",
-)
+_INTEGERS = (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+_NUMERIC = {"double", "single", "logical", "sparse", *_INTEGERS}
 _KINDS = {"cell": "object"}
 _COMPRESSED = 15  # type of a packed element in files of version 5 to 7.2
 _STEP = 2**24
+_DAMAGE = (ValueError, TypeError, OSError, EOFError, LookupError, MemoryError, zlib.error)
 
 
-def read_mat(source: Source, *, names: Sequence[str] | None = None) -> RawTable:
+def read_mat(source: Source, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None) -> RawTable:
     """Read the matrices of a MATLAB file side by side.
 
-    Columns are called after their variable and counted from 0 ("X0", "X1", ...); a variable with one column
-    keeps its own name. Variables with another number of rows than the longest are left out and said so.
-
-    Args:
-        source: The file.
-        names: Names for all columns, instead of these.
-
-    Returns:
-        Numeric columns.
+    Columns are called after their variable and counted from 0 ("X0", "X1", ...), unless the caller names them all; a
+    variable with one column keeps its own name. Variables with fewer rows than the longest are left out, with a note.
 
     Raises:
         DataError: Not a MATLAB file, version 7.3 (HDF5), no numeric matrix, or cells (one table a task).
     """
     from scipy.io import loadmat, matlab, whosmat  # noqa: PLC0415 - slow to import, and only needed here
 
+    del reading
     about = f"{source.name!r}"
+    if not header:
+        raise DataError(f"{about}: --no-header is for text tables; a .mat file has no header row.")
     try:
         with source.open() as file:
             _refuse_large(file, about)
@@ -79,16 +61,7 @@ def read_mat(source: Source, *, names: Sequence[str] | None = None) -> RawTable:
         raise DataError(f"{about} is of MATLAB version 7.3 (HDF5). Save it with save(..., '-v7').") from error
     except DataError:
         raise
-    except (
-        ValueError,
-        TypeError,
-        OSError,
-        EOFError,
-        LookupError,
-        MemoryError,
-        zlib.error,
-        matlab.MatReadError,
-    ) as error:
+    except (*_DAMAGE, matlab.MatReadError) as error:
         raise DataError(f"{about} is not a MATLAB file, or is damaged: {error}") from error
     try:
         matrices, others = _matrices(variables)
@@ -96,40 +69,38 @@ def read_mat(source: Source, *, names: Sequence[str] | None = None) -> RawTable:
         raise DataError(f"{about} is damaged: a sparse matrix {error}") from error
     others += [f"{name} {shape} {_KINDS.get(kind, kind)}" for name, shape, kind in listing if kind not in _NUMERIC]
     if not matrices:
-        cells = [text for text in others if "object" in text]
-        hint = (
-            "Cell arrays with one table a task have no shared rows, which an audit needs."
-            if cells
-            else "Save one matrix with a row for each observation."
-        )
+        hint = "Save one matrix with a row for each observation."
+        if any("object" in text for text in others):
+            hint = "Cell arrays with one table a task have no shared rows, which an audit needs."
         raise DataError(
             f"{about} must hold a numeric matrix with two rows or more, found {', '.join(others) or 'nothing'}. {hint}"
         )
     rows = max(len(matrix) for matrix in matrices.values())
     left_out = [f"{name} {matrix.shape}" for name, matrix in matrices.items() if len(matrix) != rows]
     used = {name: matrix for name, matrix in matrices.items() if len(matrix) == rows}
-    steps = [*source.steps, f"Variables used: {', '.join(f'{name} {matrix.shape}' for name, matrix in used.items())}."]
+    steps = [f"Variables used: {', '.join(f'{name} {matrix.shape}' for name, matrix in used.items())}."]
     if left_out or others:
         steps.append(f"Variables left out: {', '.join([*left_out, *others])}.")
 
     values = np.hstack(list(used.values()))
     variable = next(iter(used))
     sarcos = len(used) == 1 and variable.lower().startswith("sarcos") and values.shape[1] == 28
-    columns = _names(used, names, sarcos, about)
-    if sarcos:
-        steps.append("Recognised as SARCOS: 21 inputs (position, velocity, acceleration), 7 torques.")
-    return RawTable(
-        pd.DataFrame(values, columns=columns),
-        name=source.name,
-        source=(
-            f"file {source.name}, SARCOS arm inverse dynamics (Vijayakumar and Schaal, 2000); licence: none stated"
-            if sarcos
-            else f"file {source.name}; licence: not stated in the file"
-        ),
-        declared=tuple(columns[21:]) if sarcos else (),
-        steps=tuple(steps),
-        warnings=((_OVERLAP,) if sarcos and "test" in variable.lower() else ()),
-        sha256=source.sha256,
+    own = [
+        name if matrix.shape[1] == 1 else f"{name}{position}"
+        for name, matrix in used.items()
+        for position in range(matrix.shape[1])
+    ]
+    columns = column_names(source.name, _SARCOS if sarcos else own, names)
+    frame = pd.DataFrame(values, columns=columns)
+    if not sarcos:
+        return source.table(frame, steps)
+    return source.table(
+        frame,
+        [*steps, "Recognised as SARCOS: 21 inputs (position, velocity, acceleration), 7 torques."],
+        about=", SARCOS arm inverse dynamics (Vijayakumar and Schaal, 2000)",
+        licence="none stated",
+        declared=tuple(columns[21:]),
+        warnings=(_OVERLAP,) if "test" in variable.lower() else (),
     )
 
 
@@ -158,17 +129,16 @@ def _refuse_wide(listing: Sequence[tuple[str, tuple[int, ...], str]], limit: int
     wide = [f"{name} {shape}" for name, shape, kind in listing if kind in _NUMERIC and 8 * math.prod(shape) > limit]
     if wide:
         raise DataError(
-            f"{about}: every matrix must fit into {limit:,} bytes as numbers in double precision, "
-            f"found {', '.join(wide)}. "
-            "Save fewer columns or rows."
+            f"{about}: every matrix must fit into {limit:,} bytes as numbers in double precision, found "
+            f"{', '.join(wide)}. Save fewer columns or rows."
         )
 
 
-def _matrices(variables: dict[str, object]) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
-    """Numeric matrices with at least two rows, and the other variables in words."""
+def _matrices(variables: dict[str, object]) -> tuple[dict[str, Array], list[str]]:
+    """Numeric matrices with at least two rows, and a description of the other variables."""
     from scipy.sparse import csc_array, issparse  # noqa: PLC0415 - slow to import, and only needed here
 
-    matrices: dict[str, NDArray[np.float64]] = {}
+    matrices: dict[str, Array] = {}
     others: list[str] = []
     for name, value in variables.items():
         if name.startswith("__"):
@@ -184,21 +154,3 @@ def _matrices(variables: dict[str, object]) -> tuple[dict[str, NDArray[np.float6
         else:
             others.append(f"{name} {array.shape} {array.dtype}")
     return matrices, others
-
-
-def _names(used: dict[str, NDArray[np.float64]], names: Sequence[str] | None, sarcos: bool, about: str) -> list[str]:
-    if names is None and sarcos:
-        return [*JOINT_INPUTS, *JOINT_TORQUES]
-    own = [
-        name if matrix.shape[1] == 1 else f"{name}{position}"
-        for name, matrix in used.items()
-        for position in range(matrix.shape[1])
-    ]
-    columns = own if names is None else [clean_name(name) for name in names]
-    problems = []
-    if len(columns) != len(own):
-        problems.append(f"--names must name all {len(own)} columns, found {len(columns)}: {some(columns)}.")
-    if twice := doubled(columns):
-        problems.append(f"Column names must differ, found twice or more: {listed(twice)}. Use --names.")
-    refuse(about, problems)
-    return columns

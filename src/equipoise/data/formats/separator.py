@@ -28,17 +28,10 @@ def is_number(cell: str) -> bool:
 def sniff(text: str, name: str) -> str:
     r"""The separator under which the first records have the same number of columns, two or more.
 
-    Each candidate splits the first 100 records, quotes respected. Ranked by the share of records with the
-    commonest number of columns, then by the share of cells that are numbers (a decimal comma counts, where
-    comma does not separate), then by the number of columns. Blanks are considered where every line
-    has as many cells and all but the first line's are numbers.
-
-    Args:
-        text: Of the file.
-        name: Of the file, for the message.
-
-    Returns:
-        One of `SEPARATORS`.
+    Each candidate splits the first 100 records, quotes respected. Ranked by the share of records with the commonest
+    number of columns, then by the share of cells that are numbers (a decimal comma counts, where comma does not
+    separate), then by the number of columns. Blanks are considered where every line has as many cells and all but the
+    first line's are numbers. `name` is that of the file, for the message.
 
     Raises:
         DataError: No candidate gives two columns.

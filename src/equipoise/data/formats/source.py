@@ -11,14 +11,18 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from ...errors import DataError
 from ..columns import some
+from ..raw import RawTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["LIMIT", "PACKED", "TEXT_ENDINGS", "Source", "fetch", "is_stream"]
 
@@ -64,6 +68,25 @@ class Source:
         with self.open() as file:
             return file.read(size)
 
+    def table(
+        self,
+        frame: "pd.DataFrame",
+        steps: Sequence[str] = (),
+        *,
+        about: str = "",
+        licence: str = "not stated in the file",
+        **facts: Any,
+    ) -> RawTable:
+        """The columns read from this file, with its name, origin and checksum; `facts` are further attributes."""
+        return RawTable(
+            frame,
+            name=self.name,
+            source=f"file {self.name}{about}; licence: {licence}",
+            steps=(*self.steps, *steps),
+            sha256=self.sha256,
+            **facts,
+        )
+
 
 def is_stream(source: str) -> bool:
     """Whether a source is read from a pipe or the web rather than from a plain file."""
@@ -71,13 +94,7 @@ def is_stream(source: str) -> bool:
 
 
 def fetch(source: str | Path) -> Source:
-    """Open a source and unpack it where it is packed.
-
-    Args:
-        source: A path, ``-`` for standard input, or an address that begins with http:// or https://.
-
-    Returns:
-        Its bytes.
+    """Open a path, ``-`` for standard input, or an http(s) address, and unpack it where it is packed.
 
     Raises:
         DataError: It cannot be read, is empty, damaged, or unpacks to more than `LIMIT`.
@@ -128,7 +145,7 @@ def _held(name: str, file: IO[bytes]) -> Source:
 
 
 def _bounded(file: IO[bytes], name: str) -> bytes:
-    held = io.BytesIO()  # grows in place, and hands over its bytes without a copy
+    held = io.BytesIO()  # grows in place, and returns its bytes without a copy
     while held.tell() <= LIMIT and (block := file.read(_BLOCK)):
         held.write(block)
     if held.tell() > LIMIT:

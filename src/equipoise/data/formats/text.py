@@ -54,13 +54,9 @@ class FileText:
 
 
 def as_text(source: Source, encoding: str | None = None) -> FileText:
-    """Find the encoding: UTF-8, UTF-16 with its mark, or else Windows-1252 or Latin-1.
+    """Find the encoding, unless the caller names it: UTF-8, UTF-16 with its mark, or else Windows-1252 or Latin-1.
 
     Latin-1 gives every byte a letter, so it never fails; that it was taken is a warning, since names may look odd.
-
-    Args:
-        source: The bytes.
-        encoding: Where the caller knows it.
 
     Raises:
         DataError: Not text, or not in the encoding named.
@@ -83,9 +79,8 @@ def as_text(source: Source, encoding: str | None = None) -> FileText:
         ("cp1252", "Windows-1252") if 0x80 <= letter < 0xA0 and _fits(source, "cp1252") else ("latin-1", "Latin-1")
     )
     warning = (
-        f"The file is not UTF-8; it was read as {name} (byte {place} as "
-        f"{bytes([letter]).decode(found)!r}). Where names "
-        "look wrong, name the right one with --encoding, or save it as UTF-8."
+        f"The file is not UTF-8; it was read as {name} (byte {place} as {bytes([letter]).decode(found)!r}). Where "
+        "names look wrong, name the right one with --encoding, or save it as UTF-8."
     )
     return FileText(source, found, (), (warning,))
 

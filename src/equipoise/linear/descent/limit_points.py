@@ -25,18 +25,18 @@ class EndPoint:
     """The end of one run.
 
     Attributes:
-        seed: Of its start.
-        losses: (k,).
-        captured: (k,) energies.
+        seed: Seed of the run's start.
+        losses: (k,) losses at the end.
+        captured: (k,) captured energies at the end.
         stationary: Whether it is Pareto-stationary to the run's tolerance.
         pareto: ``optimal``, ``dominated`` by another single model, or ``undetermined``.
         dominated_by: By how much one model improves every task at once, in shares of diag(G).
-        lead: By how much a mixture does (delta of `reach`).
+        lead: By how much a mixture improves every task at once (delta of `reach`).
         reachable: Whether some weights have it among their optima; None where undetermined.
         saddle_index: Of the weighted sum with the run's final weights: 0 at its optimum. Above 0, training on with
             these weights fixed leaves the point.
         rises: Steps after which some loss was higher (0 for MGDA).
-        steps: Taken.
+        steps: Number of steps taken.
     """
 
     seed: int
@@ -112,9 +112,9 @@ def end_points(
     Args:
         gramian: (k, k) G. Runs depend on the tasks' units, judgements do not.
         unexplained: (k, k) second moments of the unexplained parts, or their diagonal (k,).
-        width: q.
-        method: Which.
-        seeds: Of the starts.
+        width: Shared width q >= 1.
+        method: Which method to run.
+        seeds: One start is drawn from each seed.
         dimensions: Of the space in which the starts are drawn, as for `mgda_ub`: the rank of the inputs starts as
             training does. Default: the rank of G; a random model there is Pareto-stationary more often than not.
         tolerance: In shares of diag(G): leads below it count as 0. The ends are found to about the root of the runs'
@@ -129,13 +129,13 @@ def end_points(
         (4, 2, 0)
     """
     matrix, width = checked_gramian(gramian), checked_width(width)
-    rest = np.array(unexplained, dtype=np.float64)
+    rest = checked_rest(unexplained, len(matrix))
     if method not in {"MGDA", "MGDA-UB"}:
         raise SettingError(f"method must be 'MGDA' or 'MGDA-UB'; found {method!r}")
     pool = SupportPool(matrix, width)
     # residuals projected on the inputs: the features' gradients and the weights' then have the same min-norm point
-    kept = np.zeros_like(matrix) if method == "MGDA" else checked_rest(rest, len(matrix))
-    base = np.diag(checked_rest(rest, len(matrix))) + np.diag(matrix)
+    kept = np.zeros_like(matrix) if method == "MGDA" else rest
+    base = np.diag(rest) + np.diag(matrix)
     ends = []
     for seed, path in zip(seeds, run_starts(matrix, kept, width, seeds=seeds, dimensions=dimensions), strict=True):
         judged = pareto_test(matrix, width, path.captured, tolerance=tolerance, random_starts=2)
@@ -149,7 +149,7 @@ def end_points(
                 pareto=judged.status,
                 dominated_by=max(judged.lead, 0.0),
                 lead=lead.lower,
-                reachable={"reachable": True, "unreachable": False}.get(lead.status),
+                reachable=lead.reachable,
                 saddle_index=path.saddle_index,
                 rises=path.rises,
                 steps=path.steps,

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...core.numbers import is_whole
+from ...core.numbers import Array, is_whole
 from ...errors import SettingError
 from ...solve.min_norm import min_norm_point
 from ...solve.solution import Status
-from ..minmax.problem import Array, checked_vector
-from ..problem.gramian import checked_gramian, checked_width, factor
+from ..minmax.grassmann import complement
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, factor
 
 __all__ = ["MGDAPath", "mgda", "saddle_index", "start_basis"]
 
@@ -35,7 +35,7 @@ class MGDAPath:
         saddle_index: For the weighted sum with these weights: how many eigenvalues outside the shared layer exceed the
             least one inside. 0: the end is an optimum of its own weighted sum. Above 0 it is a saddle point of it, and
             training on with these weights fixed leaves it.
-        steps: Steps taken.
+        steps: Number of steps taken.
         history: (steps + 1, k) losses along the way; every step lowers all of them.
     """
 
@@ -78,13 +78,13 @@ def mgda(
 
     Args:
         gramian: (k, k) G of the least-squares predictions.
-        unexplained: (k,) c.
+        unexplained: (k,) losses c that no linear model removes.
         width: Shared width q >= 1.
         start: (k, m) combinations of the predictions to start from, of rank min(q, rank G). Default: a random
             subspace.
-        seed: Of the random start.
-        steps: At most.
-        tolerance: On `stationarity`.
+        seed: Seed of the random start.
+        steps: Largest number of steps.
+        tolerance: The run ends where `stationarity` is at most this.
 
     Returns:
         `MGDAPath`.
@@ -157,12 +157,8 @@ def _captured(forward: Array, shared: Array) -> Array:
 def start_basis(forward: Array, width: int, start: ArrayLike | None, seed: int) -> Array:
     """Orthonormal basis (r, q) of the subspace at which a descent begins.
 
-    Args:
-        forward: R (r, k), G = R^T R.
-        width: q <= r.
-        start: (k, m) directions as combinations of the tasks' predictions, their first q dimensions taken; None for
-            a uniformly random subspace.
-        seed: Of that.
+    `start` (k, m) combines the tasks' predictions, R = `forward` (r, k); its first q dimensions are taken. None draws a
+    uniformly random subspace from `seed`.
 
     Raises:
         SettingError: Not finite, another shape, or fewer than q dimensions.
@@ -189,14 +185,9 @@ def start_basis(forward: Array, width: int, start: ArrayLike | None, seed: int) 
 
 
 def saddle_index(forward: Array, shared: Array, weights: Array) -> int:
-    """How many eigenvalues of the weighted energy R diag(w) R^T outside the shared layer exceed the least one inside.
+    """How many eigenvalues of R diag(w) R^T outside the shared layer (r, q) exceed the least one inside.
 
     0 where the layer is an optimum of this weighted sum; otherwise a stationary point of it is a saddle.
-
-    Args:
-        forward: R (r, k).
-        shared: (r, q) orthonormal.
-        weights: (k,) w >= 0.
 
     Example:
         >>> saddle_index(np.eye(2), np.array([[1.0], [0.0]]), np.array([1.0, 2.0]))
@@ -205,7 +196,7 @@ def saddle_index(forward: Array, shared: Array, weights: Array) -> int:
     energy = (forward * weights) @ forward.T
     if not shared.size or shared.shape[1] >= len(forward):
         return 0
-    rest = np.linalg.qr(shared, mode="complete")[0][:, shared.shape[1] :]
+    rest = complement(shared)
     inside = np.linalg.eigvalsh(shared.T @ energy @ shared)
     outside = np.linalg.eigvalsh(rest.T @ energy @ rest)
     return int(np.sum(outside > inside[0] + 1e-6 * float(inside[-1])))

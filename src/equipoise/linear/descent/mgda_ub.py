@@ -27,7 +27,7 @@ from ...errors import SettingError
 from ...solve.min_norm import min_norm_point
 from ...solve.solution import Status
 from ..minmax.problem import Array
-from ..problem.gramian import checked_gramian, checked_width, factor
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, factor
 from ..problem.linear_problem import LinearProblem
 from .mgda import MGDAPath, saddle_index, start_basis
 
@@ -53,9 +53,9 @@ def shared_gramians(problem: LinearProblem, shared: ArrayLike, heads: ArrayLike)
     """K_Z and K_W of a linear model from second moments; see the module.
 
     Args:
-        problem: The table.
-        shared: W (p, q).
-        heads: A (q, k).
+        problem: The table as a linear problem.
+        shared: Shared layer W (p, q).
+        heads: Heads A (q, k), one column a task.
 
     Raises:
         SettingError: Shapes that do not fit.
@@ -98,9 +98,7 @@ def ub_descent_margin(gramian: ArrayLike, weights: ArrayLike) -> float:
         True
     """
     matrix = checked_gramian(gramian)
-    shares = np.array(weights, dtype=np.float64)
-    if shares.shape != (len(matrix),) or not np.isfinite(shares).all():
-        raise SettingError(f"weights must be {len(matrix)} finite numbers; found {shares.tolist()}")
+    shares = checked_vector(weights, len(matrix), "weights")
     trace = float(np.trace(matrix))
     return float(np.min(matrix @ shares)) / trace if trace > 0 else 0.0
 
@@ -149,14 +147,14 @@ def mgda_ub(
         gramian: (k, k) G of the least-squares predictions.
         unexplained_moments: (k, k) U, or its diagonal (k,) where the residuals are uncorrelated.
         width: Shared width q >= 1.
-        start: As for `mgda`.
-        seed: Of a random start.
+        start: (k, m) combinations of the predictions to start from, as for `mgda`.
+        seed: Seed of a random start.
         dimensions: Of the space in which a random start is drawn: the rank of the inputs, for a shared layer that
             starts as training does. Default: the rank of G, the span of the predictions, which all ends lie in; but a
             start there may already be Pareto-stationary.
-        steps: At most.
-        step_size: In units of 1 / max_i G_ii, above 0.
-        tolerance: On `stationarity`.
+        steps: Largest number of steps.
+        step_size: Length of a step in units of 1 / max_i G_ii, above 0.
+        tolerance: The run ends where `stationarity` is at most this.
 
     Returns:
         The path; compare `rises` with 0.

@@ -47,14 +47,14 @@ class Crease:
 
     Attributes:
         flipped: Positions of these tasks, at most half of all.
-        kind: As in `Surfaces`.
-        captured: (n, k) energies.
-        points: (n, k) x.
+        kind: Which x the points are in, as in `Surfaces`.
+        captured: (n, k) captured energies of the points.
+        points: (n, k) coordinates x of the points.
         signs: (n, k) of one of the two surfaces; the other has the signs of `flipped` turned.
         disagreement: (n,) angle between the two surfaces' normals, in radians; 0 where they touch smoothly.
         optimal: (n,) whether no single model improves on the point in every task; filled by `judge_creases`, else None.
-        lead: (n,) delta of `reach`, in shares of diag(G), at the Pareto-optimal points, NaN elsewhere; None where it
-            was not asked for.
+        lead: (n,) delta of `reach`, in shares of diag(G), at the Pareto-optimal points, NaN elsewhere; None where
+            leads were not computed.
         tolerance: Below which a lead, or an angle, counts as 0.
     """
 
@@ -85,9 +85,7 @@ class Crease:
 def flips(tasks: int, most: int | None = None) -> tuple[tuple[int, ...], ...]:
     """The sets of tasks in whose signs two surfaces may differ, each without its complement, small ones first.
 
-    Args:
-        tasks: k.
-        most: Most tasks flipped at once; default all sets up to `ALL_FLIPS` tasks, single tasks beyond.
+    At most `most` tasks are flipped at once; by default any number up to `ALL_FLIPS` tasks, single tasks beyond.
 
     Example:
         >>> flips(3), len(flips(4)), len(flips(5)), len(flips(6))
@@ -113,7 +111,7 @@ def crease_points(
         width: 1 or k - 1.
         flipped: Position of the task whose sign differs, or positions; more than half are replaced by the others.
         count: Number of points.
-        seed: For k > 3.
+        seed: Seed of the samples, used for k > 3.
 
     Raises:
         GramianError: Not a Gramian.
@@ -190,12 +188,12 @@ def judge_creases(
     Args:
         gramian: (k, k) G of full rank, k >= 3.
         width: 1 or k - 1.
-        count: Points a crease.
-        most: As in `flips`.
+        count: Number of points on each crease.
+        most: Most tasks flipped at once, as in `flips`.
         leads: Whether to compute by how much a mixture is ahead at every Pareto-optimal point; that no weights reach it
             is known without.
-        tolerance: On the leads, in shares of diag(G), and on the angles, in radians.
-        seed: For k > 3.
+        tolerance: Leads below it, in shares of diag(G), and angles below it, in radians, count as 0.
+        seed: Seed of the samples, used for k > 3.
 
     Returns:
         One crease a flip whose tasks depend on the others.

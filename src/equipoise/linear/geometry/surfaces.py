@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import SettingError
-from ..minmax.problem import Array, checked_vector
-from ..problem.gramian import checked_gramian, checked_width, effective_rank, factor
+from ..minmax.problem import Array
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, effective_rank, factor
 
 __all__ = [
     "Signs",
@@ -43,8 +43,8 @@ class Surfaces:
 
     Attributes:
         kind: ``captured`` (width 1: x = e) or ``residual`` (width rank - 1: x = diag(G) - e).
-        captured: (n, k) energies e.
-        points: (n, k) x.
+        captured: (n, k) captured energies e.
+        points: (n, k) coordinates x.
         signs: (n, k) +1 or -1, the first entry +1; 0 where x is 0.
         pieces: (n,) number of the piece: positions of the tasks with sign -1 read as binary digits, task 1 the lowest.
     """
@@ -97,7 +97,7 @@ def surface_points(gramian: ArrayLike, width: int, count: int = 2000, *, seed: i
         gramian: (k, k) G of any rank of at least 2.
         width: 1 or rank - 1. Where both are the same (rank 2), the captured energies are used.
         count: Number of models.
-        seed: Of the directions beyond three dimensions.
+        seed: Seed of the directions, used beyond three dimensions.
 
     Raises:
         GramianError: Not a Gramian.

@@ -16,7 +16,7 @@ from .problem import Array, MinMax
 __all__ = ["anneal", "chart", "complement", "multipliers", "polish", "relax", "slsqp", "smooth_descent"]
 
 TEMPERATURES = (0.1, 0.01)
-"""Of the smooth worst level, in units of the levels, before the exact one takes over."""
+"""Temperatures of the smooth worst level, in units of the levels, tried before the exact one."""
 
 LARGEST_POLISH = 160
 """Unknowns up to which the exact descent is used: it solves a dense quadratic programme a step."""
@@ -126,16 +126,8 @@ def anneal(problem: MinMax, basis: Array) -> tuple[Array, int]:
 def polish(problem: MinMax, weights: Array, bases: Array) -> tuple[Array, Array]:
     """Local optimum of the worst level of a mixture of m projections, by sequential quadratic programming (SLSQP).
 
-    Minimise t over shares and projections, subject to level_i <= t for every task. One member (m = 1) is a single
-    model. Left as it came where nothing better is found, or where it has more than `LARGEST_POLISH` unknowns.
-
-    Args:
-        problem: Any.
-        weights: Shares (m,), sum 1.
-        bases: (m, r, q), orthonormal columns.
-
-    Returns:
-        Shares and bases in the same form.
+    Minimise t over shares (m,) and orthonormal bases (m, r, q), subject to level_i <= t for every task. One member is a
+    single model. Returned unchanged where nothing better is found, or above `LARGEST_POLISH` unknowns.
     """
     members, rank, width = bases.shape
     cell = (rank - width) * width
@@ -194,7 +186,7 @@ def relax(problem: MinMax, basis: Array) -> Array:
     """Lower the mean level as far as the worst level allows, by SLSQP from `basis`.
 
     Where the optimum of the worst level is not unique, this leaves the tasks that do not bind no worse than need be.
-    Returned as it came where nothing is gained.
+    Returned unchanged where nothing is gained.
     """
     rest = complement(basis)
     shape = (rest.shape[1], basis.shape[1])

@@ -40,7 +40,7 @@ class Vertex:
     """A basic optimum of the program.
 
     Attributes:
-        shares: (m,) probabilities.
+        shares: (m,) probabilities of the models.
         value: Optimum: cost . expected + t.
         level: t, 0 where the program has none.
         normal: (k,) w = cost + prices, non-negative: the weighted sum that proves the optimum.

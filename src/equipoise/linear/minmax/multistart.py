@@ -30,16 +30,9 @@ def search(
 
     Starts: the top eigenvectors of the mixture, its members, the optimum of its dual weights, of equal weights and of
     weights that equalise the demands, then `random_starts` seeded random projections. Each is annealed (smooth worst
-    level, L-BFGS) and polished (sequential quadratic programming).
-
-    Args:
-        problem: With width < rank.
-        mixture: From `best_mixture`.
-        random_starts: Number of random projections.
-        seed: Of these.
-        after: What an earlier call with the same seed found, and its `random_starts`: its starts are not tried again.
-        descend: Whether to descend at all: the best of the starts otherwise.
-        enough: Stop as soon as this level is reached; default the mixture's proven lower end plus `MEETING`.
+    level, L-BFGS) and polished (sequential quadratic programming), or, without `descend`, taken as it is. The search
+    stops at the level `enough`, by default the mixture's proven lower end plus `MEETING`. `after` is the basis that an
+    earlier call with the same seed found, and its `random_starts`: its starts are not tried again.
 
     Returns:
         Basis (r, q), a proven lower end (the mixture's, or a sharper one from the point's own multipliers), and the
@@ -47,8 +40,7 @@ def search(
     """
     goal = mixture.lower + MEETING if enough is None else enough
     generator = np.random.default_rng(seed)
-    average = np.einsum("m,mrq,msq->rs", mixture.weights, mixture.bases, mixture.bases)
-    starts = [np.linalg.eigh(average)[1][:, ::-1][:, : problem.width], *mixture.bases]
+    starts = mixture.models()
     starts += [problem.top(weights)[0] for weights in (mixture.dual, np.ones(problem.tasks), 1.0 / problem.pace)]
     shape = (problem.rank, problem.width)
     starts += [np.linalg.qr(generator.standard_normal(shape))[0] for _ in range(random_starts)]

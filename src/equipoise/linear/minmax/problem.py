@@ -12,13 +12,12 @@ the tasks' units. Projections are held as matrices U (r, q) with orthonormal col
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ...core.numbers import Array, real_numbers
-from ...errors import SettingError
+from ...core.numbers import Array
 from ..problem.gramian import factor
 
-__all__ = ["Array", "Index", "MinMax", "checked_vector", "unit_factor"]
+__all__ = ["Array", "Index", "MinMax", "spread", "unit_factor"]
 
 Index = NDArray[np.intp]
 
@@ -29,8 +28,8 @@ class MinMax:
 
     Attributes:
         factor: A, shape (r, k), unit columns.
-        need: Shape (k,), at least 1 where the ideal is attainable or beyond.
-        pace: Shape (k,), positive.
+        need: (k,) captured shares at which the levels are 0; at least 1 where the ideal is attainable or beyond.
+        pace: (k,) positive: how much captured share lowers the level by one.
         width: q, below r.
     """
 
@@ -84,7 +83,7 @@ class MinMax:
 
 
 def unit_factor(gramian: Array) -> tuple[Array, Array]:
-    """A (r, k) with unit columns and A^T A the correlations, and its map back (k, r): see `gramians.factor`.
+    """A (r, k) with unit columns and A^T A the correlations, and its map back (k, r): see `gramian.factor`.
 
     With U (r, q) orthonormal, directions = back @ U has directions^T G directions = identity. Every task must have
     energy.
@@ -97,25 +96,13 @@ def unit_factor(gramian: Array) -> tuple[Array, Array]:
     return np.asarray(forward / np.linalg.norm(forward, axis=0), dtype=np.float64), back
 
 
-def checked_vector(value: ArrayLike, tasks: int, name: str, *, positive: bool = False) -> Array:
-    """`value` as a finite float64 vector of one entry a task.
-
-    Raises:
-        SettingError: The shape is not (tasks,), an entry is not finite, or `positive` and one is not above zero.
+def spread(back: Array, basis: Array, index: Index, tasks: int) -> Array:
+    """(k, q) directions back @ basis of the tasks at `index`, with rows of 0 for the other tasks.
 
     Example:
-        >>> checked_vector([1, 2], 2, "scale").tolist()
-        [1.0, 2.0]
+        >>> spread(np.eye(1), np.ones((1, 1)), np.array([1]), 2).tolist()
+        [[0.0], [1.0]]
     """
-    vector = real_numbers(value, name, SettingError, f"pass {tasks} numbers, one a task")
-    if vector.shape != (tasks,):
-        raise SettingError(
-            f"{name} must have shape ({tasks},); found shape {vector.shape}. Pass {tasks} numbers, one a task"
-        )
-    if not np.all(np.isfinite(vector)):
-        raise SettingError(f"{name} must be finite; found {vector.tolist()}. Pass {tasks} finite numbers, one a task")
-    if positive and not np.all(vector > 0):
-        raise SettingError(
-            f"{name} must be above 0 for every task; found {vector.tolist()}. Leave tasks out that do not count"
-        )
-    return vector
+    directions = np.zeros((tasks, basis.shape[1]))
+    directions[index] = back @ basis
+    return directions

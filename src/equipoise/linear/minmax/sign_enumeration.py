@@ -74,19 +74,14 @@ def width_one(
 
         min { ||v||^2 : s_i a_i^T v >= sqrt(max(0, need_i - t pace_i)) for all i } <= 1,
 
-    one least-distance problem. A node of the search gives signs to some tasks only, which can but shorten v: where
-    it is already too long for a level below the best one known, all patterns below the node are cut. The next task
-    is the one that v fails most. Where v fails none, its own signs are a full pattern, whose best level is found by
-    root finding and becomes the one to beat.
-
-    Args:
-        problem: With width 1.
-        start: A basis (r, 1), the level to beat first.
-        signs: Where the sign condition holds, the signs: then no search is made.
-        limit: Nodes after which the search is given up.
+    one least-distance problem. A node of the search gives signs to some tasks only, which can only shorten v: where it
+    is already too long for a level below the best one known, all patterns below the node are cut. The next task is the
+    one that v fails most. Where v fails none, its own signs are a full pattern, whose best level is found by root
+    finding and becomes the one to beat; the first is that of `start` (r, 1). Where the sign condition holds, `signs`
+    make the search unnecessary.
 
     Returns:
-        Basis (r, 1), nodes visited, whether the search was complete.
+        Basis (r, 1), nodes visited (at most `limit`), whether the search was complete.
 
     Cost: One non-negative least squares (30 microseconds) a node; 2^(k-1) nodes at worst, typically below 50 at k = 7.
     """
@@ -138,17 +133,13 @@ def width_one(
 
 
 def complement_one(problem: MinMax, start: Array, *, signs: Sequence[int] | None = None) -> tuple[Array, int]:
-    """Exact optimum at width r - 1 for predictions that are linearly independent (r = k).
+    """Exact optimum at width r - 1 for linearly independent predictions (r = k) of up to `LARGEST_COMPLEMENT` tasks.
 
     P = I - u u^T leaves the residual shares (a_i^T u)^2. With C the correlations, residual shares up to z_i^2 are
     attainable exactly when the largest z^T D C^-1 D z over sign matrices D is at least 1 (a convex function on a box
-    is largest at a vertex), which rises with the level: bisection. The largest over all signs is taken over two
-    halves of the tasks, as a table of 2^(k/2) by 2^(k/2 - 1) entries.
-
-    Args:
-        problem: With width = rank - 1 = tasks - 1 and at most `LARGEST_COMPLEMENT` tasks unless `signs` are given.
-        start: A basis (r, q), whose level is attainable.
-        signs: Where the sign condition holds, the signs: then no others are compared.
+    is largest at a vertex), which rises with the level: bisection, from the level of `start` (r, q). The largest over
+    all signs is computed over two halves of the tasks, as a table of 2^(k/2) by 2^(k/2 - 1) entries. Where the sign
+    condition holds, `signs` replace the table, for any number of tasks.
 
     Returns:
         Basis (r, q) and the number of levels tried.

@@ -11,8 +11,8 @@ from ...core.numbers import is_whole
 from ...errors import SettingError
 from ..minmax.grassmann import LARGEST_POLISH, multipliers
 from ..minmax.multistart import MEETING
-from ..minmax.problem import Array, MinMax, checked_vector, unit_factor
-from ..problem.gramian import checked_gramian, checked_width, correlations, effective_rank
+from ..minmax.problem import Array, MinMax, spread, unit_factor
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, correlations, effective_rank, energies
 from .scalarized_descent import LEAST, Pair, descend, settled
 from .tchebycheff import TchebycheffPoint, tchebycheff
 from .written_weights import optima, written_weights
@@ -36,7 +36,7 @@ class BestWeights:
         directions: (k, q') its shared layer as combinations of the tasks' predictions, as in `Scalarized`.
         tied: Whether these weights have a set of optima, of which this model is one (two eigenvalues tie). A single
             training run then ends at an arbitrary member, and weights near by at very different ones.
-        written: (k,) weights to hand out: positive, sum 1 as written, with at most 10 decimals, and an optimum of
+        written: (k,) weights to use: positive, sum 1 as written, with at most 10 decimals, and an optimum of
             their own, not one of several. Its worst loss is within 0.0005 of `worst` where that many decimals allow
             it, else as near as was found, within 0.01; None where none were found.
         digits: The least number of decimals with which weights come within 0.01 of `worst`, or None. A weight that
@@ -80,7 +80,7 @@ def best_weights(
         width: Shared width q >= 1.
         scale: (k,) positive units of the losses, such as the variances. Default ones.
         starts: Number of descents at most; ended early where the lower end is met.
-        seed: Of the samples.
+        seed: Seed of the samples.
         first: (k,) weights to descend from before all others, such as those of a similar problem.
         single: The best single model, ``tchebycheff(gramian, 1 / scale, width, -unexplained)``, where it is known.
 
@@ -149,14 +149,13 @@ def best_weights(
     near[1:, index] = good / shares
     near[1:] /= near[1:].sum(axis=1, keepdims=True)
     written, digits, more = written_weights(problem, near, index, shares, level, worst, seed)
-    directions = np.zeros((tasks, width))
-    directions[index] = back @ best.basis
+    directions = spread(back, best.basis, index, tasks)
     return BestWeights(
         worst=worst,
         lower=min(known.lower, worst),
         exactness="exact" if best.level <= goal or worst <= known.lower else "found by search",
         weights=weights,
-        captured=np.asarray(np.sum((matrix @ directions) ** 2, axis=1), dtype=np.float64),
+        captured=energies(matrix, directions),
         directions=directions,
         tied=best.tied,
         written=written,

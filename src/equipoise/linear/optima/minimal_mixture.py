@@ -9,8 +9,8 @@ from ...errors import SettingError
 from ..minmax.fantope import Mixture, best_mixture
 from ..minmax.mixture_lp import Program
 from ..minmax.multistart import search
-from ..minmax.problem import Array, Index, MinMax, checked_vector, unit_factor
-from ..problem.gramian import checked_gramian, checked_width, correlations, effective_rank
+from ..minmax.problem import Array, Index, MinMax, spread, unit_factor
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, correlations, effective_rank, energies
 
 __all__ = ["Ahead", "MinimalMixture", "ahead_of", "minimal_mixture", "mixture_ahead"]
 
@@ -34,7 +34,7 @@ class MinimalMixture:
             and as few as a search found otherwise.
         captured: (m, k) energies of the members.
         directions: (m, k, q') their shared layers as combinations of the predictions, as in `Scalarized`.
-        iterations: Newton steps.
+        iterations: Number of Newton steps.
     """
 
     lead: float
@@ -51,7 +51,7 @@ class Ahead:
     """The question "how far ahead of this point?" as a `MinMax`: its worst level is minus the lead.
 
     Attributes:
-        problem: Over the tasks of `index`.
+        problem: The `MinMax` over the tasks of `index`.
         index: Tasks that count.
         energy: (len(index),) G_ii of these.
         back: Map from bases to directions, as `unit_factor` returns it.
@@ -64,19 +64,13 @@ class Ahead:
 
     def spread(self, basis: Array, tasks: int) -> Array:
         """(k, q) directions of a basis (r, q), zero rows for tasks that do not count."""
-        directions = np.zeros((tasks, basis.shape[1]))
-        directions[self.index] = self.back @ basis
-        return directions
+        return spread(self.back, basis, self.index, tasks)
 
 
 def ahead_of(gramian: Array, width: int, captured: Array, direction: Array) -> Ahead | None:
-    """The `MinMax` whose worst level is minus the lead over `captured`; None where width >= rank of the tasks counted.
+    """The `MinMax` whose worst level is minus the lead over `captured` (k,); None where width >= rank of what counts.
 
-    Args:
-        gramian: (k, k), checked.
-        width: q.
-        captured: (k,).
-        direction: (k,), not negative; tasks of 0 do not count.
+    `gramian` is checked already; `direction` (k,) is not negative, and tasks of 0 do not count.
     """
     index = np.flatnonzero((direction > 0) & (np.diag(correlations(gramian)) > 0))
     part = gramian[np.ix_(index, index)]
@@ -98,7 +92,7 @@ def minimal_mixture(
     sums combined as `reach` combines them may need more, and Caratheodory's bound is k.
 
     Args:
-        gramian: (k, k) G.
+        gramian: (k, k) Gramian G of the least-squares predictions.
         width: q >= 1, below the rank of G.
         captured: (k,) energies of the point, c_i + G_ii - L_i.
         direction: (k,) positive; default diag(G), so that the lead is in shares of each task's predictable part.
@@ -125,14 +119,14 @@ def minimal_mixture(
     ahead = ahead_of(matrix, width, target, scale)
     if ahead is None:
         raise SettingError(
-            f"width must be below the rank of the predictions, {effective_rank(matrix)}, for a mixture to be of use; "
+            f"width must be below the rank of the predictions, {effective_rank(matrix)}, for a mixture to help; "
             f"found {width}. One model is best at every task"
         )
     return mixture_ahead(matrix, ahead, scale)
 
 
 def mixture_ahead(gramian: Array, ahead: Ahead, direction: Array) -> MinimalMixture:
-    """`minimal_mixture` of a question that was put already."""
+    """`minimal_mixture` of a prepared question."""
     tasks = len(gramian)
     mixed = _fewer(ahead.problem, best_mixture(ahead.problem))
     directions = np.array([ahead.spread(basis, tasks) for basis in mixed.bases])
@@ -143,7 +137,7 @@ def mixture_ahead(gramian: Array, ahead: Ahead, direction: Array) -> MinimalMixt
         upper=-mixed.lower,
         weights=weights / float(weights @ direction),
         probabilities=mixed.weights,
-        captured=np.sum((gramian @ directions) ** 2, axis=-1),
+        captured=energies(gramian, directions),
         directions=directions,
         iterations=mixed.iterations,
     )

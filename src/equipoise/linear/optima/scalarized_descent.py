@@ -26,11 +26,11 @@ LEAST = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Weights and one optimum of theirs.
+    """Weights and one of their optima.
 
     Attributes:
-        weights: (k,) of the captured shares, sum 1.
-        basis: (r, q).
+        weights: (k,) weights of the captured shares, sum 1.
+        basis: (r, q) orthonormal basis of the optimum.
         level: Worst level of `basis`.
         tied: Whether `basis` is one of a set of optima.
     """
@@ -60,15 +60,11 @@ def settled(problem: MinMax, weights: Array, near: Array | None = None) -> Pair:
 def descend(problem: MinMax, weights: Array, basis: Array) -> tuple[Pair, int]:
     """A local optimum over pairs, by sequential quadratic programming (SLSQP) with exact derivatives.
 
-    Args:
-        problem: With width < rank.
-        weights: Start (k,), non-negative.
-        basis: Start (r, q), not necessarily an optimum of `weights`.
+    The start `basis` (r, q) need not be an optimum of the start `weights` (k,), which are not negative.
 
     Returns:
-        The pair, settled (so that it is an optimum of its weights to 1e-8 of the largest eigenvalue, whatever
-        became of the descent), and the number of eigen-decompositions made. Above `LARGEST_POLISH` unknowns the
-        start is settled and returned.
+        The pair, settled (so that it is an optimum of its weights to 1e-8 of the largest eigenvalue, however the
+        descent ended), and the number of eigen-decompositions. Above `LARGEST_POLISH` unknowns the start is settled.
     """
     width, rest = problem.width, complement(basis)
     shape = (problem.rank - width, width)

@@ -7,19 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...errors import SettingError
-from ..minmax.fantope import Mixture, best_mixture
+from ..minmax.best_single import best_single
+from ..minmax.fantope import best_mixture
 from ..minmax.grassmann import relax
-from ..minmax.multistart import MEETING, search
-from ..minmax.problem import Array, Index, MinMax, checked_vector, unit_factor
-from ..minmax.sign_enumeration import LARGEST_COMPLEMENT, complement_one, width_one
-from ..problem.gramian import checked_gramian, checked_width, correlations, effective_rank
-from ..sign_test.condition import condition
+from ..minmax.multistart import MEETING
+from ..minmax.problem import Array, Index, MinMax, spread, unit_factor
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, correlations, effective_rank, energies
 
 __all__ = ["TchebycheffPoint", "tchebycheff"]
-
-
-QUICK = 7
-"""Tasks up to which the exact search at width 1 goes first, without descents."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +70,7 @@ def tchebycheff(
     .. math:: \min_P \max_i \; w_i (\rho_i(P) - z_i), \qquad \rho_i(P) = G_{ii} - r_i^\top P r_i
 
     over projections P of rank at most q, with :math:`G = R^\top R`, rho the excess over a task's own best loss and z
-    `ideal` in the same coordinates. The raw losses c + rho are asked for with ``ideal=-unexplained``.
+    `ideal` in the same coordinates. Pass ``ideal=-unexplained`` for the raw losses c + rho.
 
     * q >= rank: one model is best at every task.
     * q = 1: exact, by branch and bound over sign patterns with one least-distance problem a node.
@@ -90,8 +85,8 @@ def tchebycheff(
             the others leave.
         width: Shared width q >= 1.
         ideal: (k,) z, at most 0 (0 is each task's own best loss, which is attainable). Default zeros.
-        random_starts: Of the descents, where needed.
-        seed: Of these.
+        random_starts: Number of random starts, where descents are needed.
+        seed: Seed of the random starts.
         limit: Nodes of the sign search at q = 1 before it is replaced by a bracket.
 
     Returns:
@@ -142,74 +137,31 @@ def tchebycheff(
     unit = float(np.max(scale[index] * (own - aim[index])))
     problem = MinMax(factor, 1.0 - aim[index] / own, unit / (scale[index] * own), width)
     mixture = best_mixture(problem)
-    basis, lower, exactness, method, steps = _single(problem, part, mixture, random_starts, seed, limit)
-    basis = relax(problem, basis)
+    single = best_single(problem, mixture, random_starts=random_starts, seed=seed, limit=limit)
+    basis = relax(problem, single.basis)
     if problem.worst(basis) - mixture.lower <= MEETING:
         # where the optimum is not unique the mixture may have come out as several models: one is as good
         mixture = replace(mixture, value=problem.worst(basis), weights=np.ones(1), bases=basis[None])
-
-    def spread(at: Array) -> Array:
-        directions = np.zeros((tasks, width))
-        directions[index] = back @ at
-        return directions
-
-    def energies(directions: Array) -> Array:
-        return np.asarray(np.sum((matrix @ directions) ** 2, axis=1), dtype=np.float64)
-
-    directions = spread(basis)
-    members = np.array([spread(at) for at in mixture.bases])
+    directions = spread(back, basis, index, tasks)
+    members = np.array([spread(back, member, index, tasks) for member in mixture.bases])
     value = max(floor, unit * problem.worst(basis))
     dual = np.zeros(tasks)
     dual[index] = mixture.dual / own
     return TchebycheffPoint(
         value=value,
-        lower=value if exactness == "exact" else max(floor, unit * lower),
-        captured=energies(directions),
-        exactness=exactness,
-        method=method,
-        iterations=steps + mixture.iterations,
+        lower=value if single.exact else max(floor, unit * single.lower),
+        captured=energies(matrix, directions),
+        exactness="exact" if single.exact else "bracket",
+        method=single.method,
+        iterations=single.steps + mixture.iterations,
         directions=directions,
         mixture_value=min(value, max(floor, unit * mixture.value)),
         mixture_lower=max(floor, unit * mixture.lower),
         mixture_weights=mixture.weights,
-        mixture_captured=np.array([energies(member) for member in members]),
+        mixture_captured=energies(matrix, members),
         mixture_directions=members,
         dual=dual / dual.sum(),
     )
-
-
-def _single(
-    problem: MinMax, part: Array, mixture: Mixture, random_starts: int, seed: int, limit: int
-) -> tuple[Array, float, Literal["exact", "bracket"], str, int]:
-    """Basis, lower end, exactness, method and steps of the best single model."""
-    # at width 1 the sign patterns of few tasks are compared faster than one descent is made
-    quick = problem.width == 1 and problem.tasks <= QUICK
-    basis, lower, steps = search(problem, mixture, random_starts=1, seed=seed, descend=not quick)
-    level = problem.worst(basis)
-    if level - lower <= MEETING:
-        return basis, level, "exact", "the best mixture is a single model", steps
-    held = condition(part, problem.width)
-    independent = problem.rank == problem.tasks and held.status != "undetermined"
-    codimension_one = independent and problem.width == problem.rank - 1
-    signs = held.signs if held.status == "holds" else None
-    if problem.width == 1:
-        basis, nodes, complete = width_one(problem, basis, signs=signs, limit=limit)
-        steps += nodes
-        if complete:
-            words = "the sign pattern of the theorem" if signs else f"all sign patterns, in {nodes} nodes"
-            return basis, problem.worst(basis), "exact", f"least-distance problems over {words}", steps
-    elif codimension_one and (signs is not None or problem.tasks <= LARGEST_COMPLEMENT):
-        basis, levels = complement_one(problem, basis, signs=signs)
-        words = "the sign pattern of the theorem" if signs else f"2^{problem.tasks - 1} sign patterns"
-        return basis, problem.worst(basis), "exact", f"bisection on the level over {words}", steps + levels
-    tried = None if quick else (basis, 1)
-    found, lower, more = search(problem, mixture, random_starts=random_starts, seed=seed, after=tried)
-    basis, more = (found if problem.worst(found) < problem.worst(basis) else basis), more + steps
-    level = problem.worst(basis)
-    if level - lower <= MEETING:
-        return basis, level, "exact", "the ends of a bracket meet", more
-    words = f"between the best mixture and the best of {more} descents"
-    return basis, lower, "bracket", words, more
 
 
 def _same_for_all(matrix: Array, value: float, words: str, index: Index) -> TchebycheffPoint:
@@ -220,7 +172,7 @@ def _same_for_all(matrix: Array, value: float, words: str, index: Index) -> Tche
         _, back = unit_factor(matrix[np.ix_(index, index)])
         directions = np.zeros((tasks, back.shape[1]))
         directions[index] = back
-    captured = np.minimum(np.sum((matrix @ directions) ** 2, axis=1), np.diag(matrix))
+    captured = np.minimum(energies(matrix, directions), np.diag(matrix))
     dual = np.zeros(tasks)
     dual[index if len(index) else slice(None)] = 1.0 / (len(index) or tasks)
     return TchebycheffPoint(

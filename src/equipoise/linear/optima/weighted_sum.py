@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...core.numbers import Array, real_numbers
+from ...core.numbers import Array
 from ...errors import SettingError
-from ..problem.gramian import checked_gramian, checked_width, effective_rank, factor
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, effective_rank, energies, factor
 from ..problem.linear_problem import LinearProblem
 
 __all__ = ["Scalarized", "scalarized", "scalarized_model"]
@@ -50,22 +50,6 @@ class Scalarized:
     unused: int
 
 
-def checked_weights(weights: ArrayLike, tasks: int) -> Array:
-    """Weights as a finite (k,) float64 array, not all 0.
-
-    Raises:
-        SettingError: Not real numbers, another shape, NaN or inf, all zero.
-    """
-    array = real_numbers(weights, "weights", SettingError, f"pass {tasks} numbers, one a task")
-    if array.shape != (tasks,):
-        raise SettingError(
-            f"weights must have shape ({tasks},); found shape {array.shape}. Pass {tasks} numbers, one a task"
-        )
-    if not np.all(np.isfinite(array)) or not np.any(array):
-        raise SettingError(f"weights must be finite and not all 0; found {array.tolist()}. Pass ones for equal weights")
-    return array
-
-
 def scalarized(gramian: ArrayLike, weights: ArrayLike, width: int) -> Scalarized:
     """The model of shared width q that minimises sum_i w_i L_i, exactly.
 
@@ -99,7 +83,10 @@ def scalarized(gramian: ArrayLike, weights: ArrayLike, width: int) -> Scalarized
         True
     """
     matrix = checked_gramian(gramian)
-    return optimum(matrix, checked_weights(weights, len(matrix)), checked_width(width))
+    factors = checked_vector(weights, len(matrix), "weights")
+    if not factors.any():
+        raise SettingError("weights must not all be 0. Pass ones for equal weights")
+    return optimum(matrix, factors, checked_width(width))
 
 
 def optimum(gramian: Array, weights: Array, width: int) -> Scalarized:
@@ -132,7 +119,7 @@ def optimum(gramian: Array, weights: Array, width: int) -> Scalarized:
     # weights of 0, or so far apart that what some ask for is rounding beside the rest, leave dimensions to nobody
     rest = max(min(width, effective_rank(gramian)) - used, 0) if used < width else 0
     return Scalarized(
-        captured=np.sum((gramian @ directions) ** 2, axis=1),
+        captured=energies(gramian, directions),
         value=float(values[:used].sum()),
         eigengap=gap,
         directions=directions,
@@ -149,7 +136,7 @@ def scalarized_model(problem: LinearProblem, weights: ArrayLike, width: int | No
     W = C^+ B @ directions, so the q shared features have second moments = identity, and heads A = W^T B.
 
     Args:
-        problem: The table.
+        problem: The table as a linear problem.
         weights: (k,), as in `scalarized`.
         width: Shared width; default that of the problem.
 

@@ -1,7 +1,7 @@
-"""Weights as they are handed out: written with few decimals, and checked as they are written.
+"""Weights for the user: few decimals, and checked exactly as they are written.
 
-The best weights found often lie where two eigenvalues meet: there the optimum is a set, and whoever trains with them
-gets an arbitrary member of it. So what is handed out is another vector near by, whose optimum is unique, and the losses
+The best weights found often lie where two eigenvalues meet: there the optimum is a set, and a training run
+ends at an arbitrary member of it. So the user gets another vector near by, whose optimum is unique, and the losses
 that are shown with it are its own.
 """
 
@@ -16,16 +16,15 @@ WITHIN = 0.01
 """Rounded weights must keep the worst loss this close, in units of `scale`."""
 
 SAME = 5e-4
-"""Weights that are handed out come this close to the best ones found, where up to `MOST_DIGITS` decimals allow it."""
+"""Written weights come this close to the best ones found, where up to `MOST_DIGITS` decimals allow it."""
 
 MOST_DIGITS = 9
 
 APART = 1e-6
-"""Least relative eigengap of weights that are handed out: with it their optimum can be recomputed to 6 digits."""
+"""Least relative eigengap of written weights: with it their optimum can be recomputed to 6 digits."""
 
 STEPS, REACH = 120, (1.0, 3.0, 10.0)
-"""Neighbours of rounded weights that are tried: so many of each length, in units of the last decimal; with more than
-ten tasks fewer."""
+"""Neighbours of rounded weights tried at each length (in units of the last decimal); fewer above ten tasks."""
 
 MOST_WORK = 2e8
 """Eigen-decompositions times tasks^3 after which weights within `WITHIN` are good enough."""
@@ -44,20 +43,20 @@ def optima(problem: MinMax, weights: Array, apart: float = TIE) -> Array:
 def written_weights(
     problem: MinMax, near: Array, index: Index, shares: Array, level: float, best: float, seed: int
 ) -> tuple[Array | None, int | None, int]:
-    """Weights to hand out: few decimals, sum 1 as written, and a worst loss of their own that is near the best.
+    """Weights for the user: few decimals, sum 1 as written, and a worst loss near the best.
 
     Args:
-        problem: Over the tasks that count.
-        near: (n, k) weights of all tasks, rows of sum 1; around the first neighbours are tried.
-        index: The tasks that count.
-        shares: What turns weights of their losses into weights of the captured shares.
+        problem: The `MinMax` over the tasks that count.
+        near: (n, k) weights of all tasks, rows of sum 1; neighbours of the first are tried.
+        index: Positions of the tasks that count.
+        shares: Factors that turn weights of these losses into weights of the captured shares.
         level: The unit of `problem`'s levels.
-        best: The worst loss to come near to.
-        seed: Of the neighbours.
+        best: The worst loss to aim at.
+        seed: Seed of the neighbours.
 
     Returns:
         The weights, or None; the least number of decimals that come within `WITHIN`, or None; the number of
-        eigen-decompositions made.
+        eigen-decompositions.
     """
     steps, solves = _steps(near.shape[1], seed), 0
     nearest, weights, needed = np.inf, None, None

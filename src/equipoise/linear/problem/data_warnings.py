@@ -1,4 +1,4 @@
-"""What a reader of a linear problem should doubt, one sentence each."""
+"""Warnings about the data of a linear problem, one sentence each."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,14 +37,9 @@ def fit_doubts(inputs: int, rows: int, names: tuple[str, ...], shares: NDArray[n
 def notes(
     inputs: int, rows: int, related: NDArray[np.float64], names: tuple[str, ...], shares: NDArray[np.float64]
 ) -> list[str]:
-    """Warnings on a problem.
+    """Warnings for a problem with these input columns and rows.
 
-    Args:
-        inputs: Input columns.
-        rows: Rows.
-        related: (k, k) correlations of the targets.
-        names: Of the k tasks.
-        shares: (k,) of each target that least squares explains.
+    `related` (k, k) are the correlations of the targets, `shares` (k,) the part of each that least squares explains.
 
     Example:
         >>> notes(1, 9, np.eye(2), ("a", "b"), np.array([0.5, 0.0]))

@@ -1,44 +1,52 @@
-"""What every linear problem records, whichever way its moments were computed."""
+"""The fields of a linear problem, shared by both ways to build one: from rows and from moments."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...core.names import doubled
 from ...core.numbers import Array
-from ...errors import TaskError, listed
+from ...errors import DataError, TaskError, listed
 from .data_warnings import notes
 from .gramian import effective_rank
 
-__all__ = ["fields_of", "task_names"]
+__all__ = ["fields_of", "refuse_targets", "task_names"]
 
 
 _ABSENT = 1e-20
 """Share of a target below which what is explained of it is rounding."""
 
 
-def task_names(tasks: Any, Y: Array) -> tuple[str, ...]:
-    """Names of the k columns of Y, checked; ``task0``, ``task1``, ... where `tasks` is None.
+def task_names(tasks: Any, count: int, where: str = "Y has {} columns", least: int = 2) -> tuple[str, ...]:
+    """The names of `count` tasks, checked; ``task0``, ``task1``, ... where `tasks` is None.
 
     Raises:
-        TaskError: A single string, another number of names, doubled names, or fewer than two.
+        TaskError: A single string or no sequence, another number of names, doubled names, or fewer than `least`.
 
     Example:
-        >>> task_names(None, np.empty((0, 2)))
+        >>> task_names(None, 2)
         ('task0', 'task1')
     """
-    count = Y.shape[1]
-    if isinstance(tasks, str):
+    if isinstance(tasks, str) or not (tasks is None or isinstance(tasks, Iterable)):
         raise TaskError(f"tasks must be a sequence of names; found {tasks!r}. Pass a list of {count} names")
     names = tuple(str(task) for task in tasks) if tasks is not None else tuple(f"task{i}" for i in range(count))
     if len(names) != count:
-        raise TaskError(f"Y has {count} columns, tasks names {len(names)}: {listed(names)}")
+        raise TaskError(f"{where.format(count)}, tasks names {len(names)}: {listed(names)}. Name each once")
     twice = doubled(names)
     if twice:
-        raise TaskError(f"task names must differ; doubled: {listed(twice)}")
-    if count < 2:
+        raise TaskError(f"task names must differ; doubled: {listed(twice)}. Name each task once")
+    if count < least:
         raise TaskError(f"a trade-off needs at least two tasks; found one: {listed(names)}")
     return names
+
+
+def refuse_targets(constant: Sequence[str], equal: Sequence[str]) -> None:
+    """Raises `DataError` for targets that do not vary, or pairs ``'a' = 'b'`` of targets that are the same."""
+    if constant:
+        raise DataError(f"a target must vary; constant: {listed(constant)}. Leave it out")
+    if equal:
+        raise DataError(f"targets must differ; identical in every row: {listed(equal, '')}. Keep one of each")
 
 
 def fields_of(
@@ -52,17 +60,10 @@ def fields_of(
     warnings: list[str],
     **others: Any,
 ) -> dict[str, Any]:
-    """The fields of a `LinearProblem`.
+    """The fields of a `LinearProblem`, from G (k, k), coefficients (p, k), and moments C (p, p), B (p, k), S (k, k).
 
-    Args:
-        gramian: (k, k) G; rows of tasks that the inputs explain to rounding only are set to 0.
-        coefficients: (p, k) least-squares coefficients.
-        moments: C (p, p), B (p, k) and S (k, k).
-        rows: Number of rows.
-        tasks: k names.
-        correlations: (k, k) of the targets, for the warnings.
-        warnings: Doubts so far; those that the numbers give are added.
-        others: Fields that are recorded as they are.
+    Rows of G that the inputs explain to rounding only are set to 0. `correlations` (k, k) of the targets decide which
+    doubts join `warnings`; `others` are recorded as they are.
     """
     inputs, total = len(moments[0]), moments[2].diagonal().copy()
     absent = gramian.diagonal() <= _ABSENT * total

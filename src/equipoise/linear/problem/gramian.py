@@ -1,19 +1,28 @@
-"""What every function here asks of a Gramian: a checked copy, its correlations, its rank, a thin factor.
+"""The Gramian of a linear problem: a checked copy, its correlations, its rank, a thin factor.
 
 The Gramian of a linear problem is G = Ŷ^T Ŷ / n, the second moments of the tasks' best linear predictions.
-Tasks may come in any unit, so rank and factor are taken of the correlations and do not change when one task
+Tasks may come in any unit, so rank and factor are those of the correlations and do not change when one task
 is rescaled.
 """
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ...core.numbers import is_whole, real_numbers
+from ...core.numbers import Array, is_whole, real_numbers
 from ...errors import GramianError, SettingError
 
-__all__ = ["RANK_TOLERANCE", "checked_gramian", "checked_width", "correlations", "effective_rank", "factor"]
+__all__ = [
+    "RANK_TOLERANCE",
+    "checked_gramian",
+    "checked_vector",
+    "checked_width",
+    "correlations",
+    "effective_rank",
+    "energies",
+    "factor",
+]
 
 RANK_TOLERANCE = 1e-12
 """Eigenvalues of the correlations below this share of the largest are rounding, not a dimension."""
@@ -25,7 +34,7 @@ _SYMMETRY = 1e-9
 _NEGATIVE = 1e-9
 
 
-def checked_gramian(gramian: ArrayLike) -> NDArray[np.float64]:
+def checked_gramian(gramian: ArrayLike) -> Array:
     """A symmetric float64 copy of a Gramian, or an error that says what is wrong with it.
 
     Args:
@@ -80,13 +89,38 @@ def checked_width(width: Any) -> int:
     return int(width)
 
 
-def _roots(gramian: NDArray[np.float64]) -> NDArray[np.float64]:
+def checked_vector(value: ArrayLike, tasks: int, name: str, *, positive: bool = False) -> Array:
+    """`value` as a finite float64 vector of one entry a task.
+
+    Raises:
+        SettingError: The shape is not (tasks,), an entry is not finite, or `positive` and one is not above zero.
+
+    Example:
+        >>> checked_vector([1, 2], 2, "scale").tolist()
+        [1.0, 2.0]
+    """
+    vector = real_numbers(value, name, SettingError, f"pass {tasks} numbers, one a task")
+    if vector.shape != (tasks,):
+        raise SettingError(
+            f"{name} must have shape ({tasks},); found shape {vector.shape}. Pass {tasks} numbers, one a task"
+        )
+    if not np.all(np.isfinite(vector)):
+        raise SettingError(f"{name} must be finite; found {vector.tolist()}. Pass {tasks} finite numbers, one a task")
+    if positive and not np.all(vector > 0):
+        raise SettingError(
+            f"{name} must be above 0 for every task; found {vector.tolist()}. Leave it out for the default, or "
+            "drop tasks that do not count"
+        )
+    return vector
+
+
+def _roots(gramian: Array) -> Array:
     """Square roots of the diagonal, exactly 0 for tasks without energy."""
     energy = gramian.diagonal()
     return np.sqrt(np.where(energy > _ABSENT * max(float(energy.max()), 0.0), energy, 0.0))
 
 
-def correlations(gramian: NDArray[np.float64]) -> NDArray[np.float64]:
+def correlations(gramian: Array) -> Array:
     """G_ij / sqrt(G_ii G_jj), with 0 for tasks without energy, the diagonal included.
 
     Example:
@@ -95,12 +129,12 @@ def correlations(gramian: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     roots = _roots(gramian)
     inverse = np.divide(1.0, roots, out=np.zeros_like(roots), where=roots > 0)
-    matrix: NDArray[np.float64] = inverse[:, None] * gramian * inverse[None, :]
+    matrix: Array = inverse[:, None] * gramian * inverse[None, :]
     np.fill_diagonal(matrix, (roots > 0).astype(np.float64))
     return matrix
 
 
-def effective_rank(gramian: NDArray[np.float64]) -> int:
+def effective_rank(gramian: Array) -> int:
     """Number of eigenvalues of the correlations above `RANK_TOLERANCE` of the largest: the effective tasks.
 
     Example:
@@ -111,7 +145,17 @@ def effective_rank(gramian: NDArray[np.float64]) -> int:
     return int((values > RANK_TOLERANCE * values[-1]).sum()) if values[-1] > 0 else 0
 
 
-def factor(gramian: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def energies(gramian: Array, directions: Array) -> Array:
+    """Captured energies (..., k) of shared layers (..., k, q), combinations of the predictions as in `Scalarized`.
+
+    Example:
+        >>> energies(np.eye(2), np.array([[1.0], [0.0]])).tolist()
+        [1.0, 0.0]
+    """
+    return np.asarray(np.sum((gramian @ directions) ** 2, axis=-1), dtype=np.float64)
+
+
+def factor(gramian: Array) -> tuple[Array, Array]:
     """R (r, k) with G = R^T R and r the effective rank, and its right inverse (k, r): R @ inverse = identity.
 
     Column i of R is task i in an orthonormal basis of the span of the predictions, so a projection P there

@@ -37,15 +37,16 @@ class LinearProblem:
             `warnings` says so.
         Y: (n, k) targets, finite, k >= 2, k <= n.
         width: Shared width q >= 1, or None where functions are told it later. It may exceed `rank`.
-        tasks: k names. Default: the columns of `Y` where it is a data frame, else ``task0``, ``task1``, ...
+        tasks: Names of the k tasks. Default: the columns of `Y` where it is a data frame, else ``task0``, ``task1``,
+            ...
         center: Subtract column means from X and Y (the same as an intercept in every head).
         scale: Divide targets by their standard deviations (ddof = 0): losses are then shares of each task's
             variance. Inputs are divided by theirs in any case where `scale` holds; predictions do not depend
             on that.
 
     Attributes:
-        gramian: (k, k) G.
-        unexplained: (k,) c.
+        gramian: (k, k) Gramian G of the least-squares predictions.
+        unexplained: (k,) losses c that no linear model removes.
         total: (k,) S_ii: mean squares of the targets after centring and scaling (1 with both).
         variance: (k,) variance of the raw targets, in their units squared.
         R2: (k,) share of `total` that least squares explains.
@@ -56,8 +57,8 @@ class LinearProblem:
         coefficients: (p, k) least-squares coefficients: Ŷ = X @ coefficients (of least norm where C is
             singular).
         method: How the predictions were computed.
-        rows, inputs, tasks, width, center, scale: What was given.
-        warnings: What a reader should doubt, one sentence each.
+        rows, inputs, tasks, width, center, scale: Numbers of rows and inputs, and the settings as given.
+        warnings: Doubts about the data, one sentence each.
 
     Raises:
         DataError: X or Y not numeric, not finite, of other shapes, one row, a constant target, identical
@@ -122,7 +123,7 @@ class LinearProblem:
             second_moments: (p, p) mean of (x - mean)(x - mean)^T.
             cross_moments: (p, k) mean of (x - mean)(y - mean)^T.
             target_moments: (k, k) mean of (y - mean)(y - mean)^T.
-            width: As for the class.
+            width: Shared width, as for the class.
             settings: Further arguments of `linear.problem.moments.fields_of_moments`: rows, input_means, target_means,
                 tasks, center, scale. What differs from ``LinearProblem(X, Y)`` is said there.
 

@@ -1,4 +1,4 @@
-"""A linear problem from second moments alone: what a stream of rows leaves behind."""
+"""A linear problem from second moments alone, as a stream of rows gives them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...core.numbers import Array
-from ...errors import DataError, listed
-from .fields import fields_of, task_names
+from ...errors import DataError
+from .fields import fields_of, refuse_targets, task_names
 
 __all__ = ["fields_of_moments"]
 
@@ -19,7 +19,7 @@ CONSTANT = 1e-24
 """Variance below this share of the squared mean is the rounding of a constant."""
 
 CUT = 1e-11
-"""Directions of the inputs below this share of the largest (of their correlations) are not told from rounding."""
+"""Directions of the inputs below this share of the largest (of their correlations) count as rounding."""
 
 
 def fields_of_moments(
@@ -45,11 +45,11 @@ def fields_of_moments(
         cross_moments: (p, k) mean of (x - mean)(y - mean)^T.
         target_moments: (k, k) mean of (y - mean)(y - mean)^T.
         rows: Number of rows, at least 2 and k.
-        input_means: (p,).
-        target_means: (k,).
-        tasks: k names.
-        center: As for `LinearProblem`: False puts the means back in.
-        scale: As there.
+        input_means: (p,) means of the inputs.
+        target_means: (k,) means of the targets.
+        tasks: Names of the k tasks.
+        center: Whether means are subtracted; False puts them back in.
+        scale: Whether targets are divided by their standard deviations.
 
     Raises:
         DataError: Shapes, values that are not finite, a constant target, identical targets, too few rows.
@@ -64,7 +64,7 @@ def fields_of_moments(
             "moments of p inputs and k targets must have shapes (p, p), (p, k), (k, k), means (p,) and (k,); found "
             f"{C.shape}, {B.shape}, {S.shape}, {x.shape}, {y.shape}"
         )
-    names = task_names(tasks, np.empty((0, len(y))))
+    names = task_names(tasks, len(y))
     if not all(np.isfinite(part).all() for part in (C, B, S, x, y)):
         raise DataError("moments must be finite; found NaN or inf: some row held one, or the sums overflowed")
     if rows < 2 or rows < len(y):
@@ -102,13 +102,10 @@ def fields_of_moments(
 
 def _check_targets(S: Array, variance: Array, means: Array, names: tuple[str, ...]) -> None:
     constant = [name for name, held in zip(names, variance <= CONSTANT * means**2, strict=True) if held]
-    if constant:
-        raise DataError(f"a target must vary; constant: {listed(constant)}. Leave it out")
     apart = variance[:, None] + variance - 2 * S
     same = (apart <= 1e-15 * (variance[:, None] + variance)) & np.isclose(means[:, None], means, rtol=1e-14, atol=0)
     pairs = [f"'{names[i]}' = '{names[j]}'" for i, j in np.argwhere(np.triu(same, 1)).tolist()]
-    if pairs:
-        raise DataError(f"targets must differ; identical in every row: {listed(pairs, '')}. Keep one of each")
+    refuse_targets(constant, pairs)
 
 
 def _predictions(C: Array, B: Array, warnings: list[str]) -> tuple[Array, Array]:
@@ -123,7 +120,7 @@ def _predictions(C: Array, B: Array, warnings: list[str]) -> tuple[Array, Array]
     if keep.sum() < live:
         spread = values[-1] / max(float(values[len(values) - live]), np.finfo(np.float64).tiny)
         warnings.append(
-            f"{live - int(keep.sum())} of {live} directions of the inputs are too weak to be told from rounding in "
+            f"{live - int(keep.sum())} of {live} directions of the inputs are too weak to tell from rounding in "
             f"their second moments (condition number {spread:.1e}) and were left out"
         )
     roots = (vectors[:, keep] / np.sqrt(values[keep])).T * inverse

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ...core.numbers import Array, real_numbers
 from ...errors import DataError, TaskError, listed
-from .fields import fields_of, task_names
+from .fields import fields_of, refuse_targets, task_names
 
 __all__ = ["fields_of_rows"]
 
@@ -27,7 +27,7 @@ def fields_of_rows(
 ) -> dict[str, Any]:
     """The fields of ``LinearProblem(X, Y)``; see there."""
     raw_inputs, raw_targets = _numeric(X, "X", "inputs"), _numeric(Y, "Y", "targets")
-    names = task_names(tasks if tasks is not None else getattr(Y, "columns", None), raw_targets)
+    names = task_names(tasks if tasks is not None else getattr(Y, "columns", None), raw_targets.shape[1])
     _check(raw_inputs, raw_targets, names, getattr(X, "columns", None), scale)
     warnings: list[str] = []
     inputs, targets = _prepared(raw_inputs, raw_targets, center, scale, warnings)
@@ -108,14 +108,11 @@ def _check(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any, scale: 
                 f"with scale=False inputs must be of size 1e-140 to 1e140; found {listed(shown, '')}. Pass scale=True, "
                 "or express them in another unit"
             )
-    if constant:
-        raise DataError(f"a target must vary; constant: {listed(constant)}. Leave it out")
     order = sorted(range(len(tasks)), key=lambda i: Y[:, i].tobytes())
     same = [
         f"'{tasks[min(i, j)]}' = '{tasks[max(i, j)]}'" for i, j in pairwise(order) if np.array_equal(Y[:, i], Y[:, j])
     ]
-    if same:
-        raise DataError(f"targets must differ; identical in every row: {listed(sorted(same), '')}. Keep one of each")
+    refuse_targets(constant, sorted(same))
 
 
 def _is_constant(column: Array) -> bool:

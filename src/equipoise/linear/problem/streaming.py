@@ -27,11 +27,11 @@ class SecondMoments:
     LeVeque, 1983).
 
     Args:
-        inputs: p, or None to take it from the first batch.
-        targets: k, or None.
+        inputs: Number of inputs p, or None to take it from the first batch.
+        targets: Number of targets k, or None to take it from the first batch.
 
     Attributes:
-        rows: Rows seen.
+        rows: Number of rows seen.
 
     Example:
         >>> X = np.random.default_rng(0).normal(size=(100, 3))
@@ -54,8 +54,8 @@ class SecondMoments:
         """Add a batch of rows.
 
         Args:
-            X: (n, p), any real dtype; sums are in float64.
-            Y: (n, k).
+            X: (n, p) inputs of any real dtype; sums are in float64.
+            Y: (n, k) targets.
 
         Raises:
             DataError: Shapes that do not fit, or values that are not finite. Nothing of the batch was then added.

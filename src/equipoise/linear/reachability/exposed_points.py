@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.linalg import null_space
 from scipy.optimize import linprog
 
+from ..minmax.grassmann import complement
 from ..minmax.problem import Array
 from ..optima.weighted_sum import TIE, optimum
 from ..problem.gramian import factor
@@ -37,15 +38,12 @@ _MATTERS = 0.01
 def exposing_weights(gramian: Array, width: int, captured: Array, found: Reach) -> tuple[bool | None, Array]:
     """Whether some weights have this point as their only optimum, and such weights.
 
-    Args:
-        gramian: (k, k) G, checked.
-        width: q >= 1.
-        captured: (k,) e of a point that `found` calls reachable.
-        found: The answer of `reach` for it.
+    `gramian` is checked already, and `found` is the answer of `reach` for energies `captured` (k,) that it calls
+    reachable.
 
     Returns:
         True and exposing weights; False and supporting weights; None where neither is proved: the cutting planes did
-        not come to an end, or beyond 10 tasks the one model of the point is not known.
+        not finish, or beyond 10 tasks the one model of the point is not known.
 
     Example:
         >>> from .reach import reach
@@ -92,8 +90,8 @@ def _gap(unit: Array, weights: Array, width: int) -> float:
 
 def _widest_gap(unit: Array, basis: Array) -> tuple[bool | None, Array | None]:
     """Whether weights on the simplex have `basis` as their only optimum, and weights that have."""
-    tasks, width = unit.shape[1], basis.shape[1]
-    rest = np.linalg.qr(basis, mode="complete")[0][:, width:]
+    tasks = unit.shape[1]
+    rest = complement(basis)
     inner, outer = basis.T @ unit, rest.T @ unit
     equations = np.einsum("ai,bi->abi", outer, inner).reshape(-1, tasks)
     free: NDArray[np.float64] = null_space(equations, rcond=_LINEAR / max(1.0, float(np.linalg.norm(equations, 2))))

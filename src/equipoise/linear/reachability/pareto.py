@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...errors import SettingError
+from ..minmax.best_single import best_single
 from ..minmax.fantope import best_mixture
 from ..minmax.grassmann import relax
-from ..minmax.multistart import search
-from ..minmax.problem import Array, MinMax, checked_vector
-from ..minmax.sign_enumeration import LARGEST_COMPLEMENT, complement_one, width_one
+from ..minmax.problem import Array
 from ..optima.minimal_mixture import ahead_of
 from ..optima.weighted_sum import optimum
-from ..problem.gramian import checked_gramian, checked_width, effective_rank
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, effective_rank, energies
 from .exposed_points import exposing_weights
 from .reach import Reach, reach
 
@@ -40,7 +39,7 @@ class ParetoTest:
         better: (k,) energies of the model that attains `lead`.
         also: (k,) energies of a model that is nowhere worse and better at some task (the point is weakly optimal
             only), or None where none was found.
-        tolerance: That the status was decided with, in units of `direction`.
+        tolerance: Tolerance of the status, in units of `direction`.
     """
 
     status: ParetoStatus
@@ -79,14 +78,14 @@ def pareto_test(
       model is, so supported points are proved optimal at every width.
 
     Args:
-        gramian: (k, k) G.
-        width: q >= 1.
+        gramian: (k, k) Gramian G of the least-squares predictions.
+        width: Shared width q >= 1.
         captured: (k,) energies e of the point, c_i + G_ii - L_i for losses L.
         direction: (k,) d > 0, default diag(G): the lead is then in shares of each task's predictable part.
-        tolerance: On the lead.
-        random_starts: Of the descents, where needed.
-        seed: Of these.
-        limit: Nodes of the sign search at q = 1.
+        tolerance: Leads up to this count as 0, in units of `direction`.
+        random_starts: Number of random starts, where descents are needed.
+        seed: Seed of the random starts.
+        limit: Most nodes of the sign search at q = 1.
 
     Raises:
         GramianError: Not a Gramian.
@@ -119,22 +118,19 @@ def pareto_test(
         words = f"the shared layer has {width} dimensions, the predictions {rank}: one model is best at every task"
         return ParetoTest(status, lead, lead, True, words, energy.copy(), also, tolerance)
     problem = ahead.problem
-    basis, floor, words = _best(problem, tolerance, random_starts, seed, limit)
-    level = problem.worst(basis)
-    floor = min(floor, level)
-
-    def energies(at: Array) -> Array:
-        return np.asarray(np.sum((matrix @ ahead.spread(at, tasks)) ** 2, axis=1), dtype=np.float64)
-
-    better = energies(basis)
+    mixed = best_mixture(problem)
+    single = best_single(problem, mixed, random_starts=random_starts, seed=seed, limit=limit, descend=False)
+    level = problem.worst(single.basis)
+    floor = min(single.lower, level)
+    better = energies(matrix, ahead.spread(single.basis, tasks))
     also = None
     status = _status(-level, -floor, tolerance)
     if status == "optimal":
-        found = energies(relax(problem, basis))
+        found = energies(matrix, ahead.spread(relax(problem, single.basis), tasks))
         gained = (found - target)[ahead.index] / scale[ahead.index]
         if gained.min() >= -tolerance and gained.max() > 100 * tolerance:
             also = found
-    return ParetoTest(status, -level, -floor, level - floor <= 1e-9, words, better, also, tolerance)
+    return ParetoTest(status, -level, -floor, level - floor <= 1e-9, single.method, better, also, tolerance)
 
 
 def _status(lead: float, upper: float, tolerance: float) -> ParetoStatus:
@@ -145,31 +141,6 @@ def _status(lead: float, upper: float, tolerance: float) -> ParetoStatus:
     return "optimal" if upper <= tolerance else "undetermined"
 
 
-def _best(problem: MinMax, tolerance: float, random_starts: int, seed: int, limit: int) -> tuple[Array, float, str]:
-    """Basis of least worst level, a proven lower end of it, and how it was found."""
-    mixed = best_mixture(problem)
-    average = np.einsum("m,mrq,msq->rs", mixed.weights, mixed.bases, mixed.bases)
-    tried = [np.linalg.eigh(average)[1][:, ::-1][:, : problem.width], *mixed.bases]
-    basis = min(tried, key=problem.worst)
-    if problem.worst(basis) - mixed.lower <= 1e-9:
-        return basis, problem.worst(basis), "no mixture does better than the model found"
-    if problem.width == 1:
-        basis, nodes, complete = width_one(problem, basis, limit=limit)
-        if complete:
-            return basis, problem.worst(basis), f"least-distance problems over all signs, in {nodes} nodes"
-        return basis, mixed.lower, f"the sign search was given up after {nodes} nodes; mixtures bound the rest"
-    if problem.width == problem.rank - 1 and problem.rank == problem.tasks <= LARGEST_COMPLEMENT:
-        basis, levels = complement_one(problem, basis)
-        return basis, problem.worst(basis), f"bisection on the level over all signs, in {levels} levels"
-    basis, floor, _ = search(problem, mixed, random_starts=random_starts, seed=seed)
-    level = problem.worst(basis)
-    if level - floor <= 1e-9:
-        return basis, level, "no mixture does better than the model found"
-    if level < -tolerance:
-        return basis, floor, "a better model was found by descent"
-    return basis, floor, "descents for the lead, mixtures for its bound"
-
-
 @dataclass(frozen=True, eq=False)
 class Support:
     """Three notions that pictures of weight sweeps confuse.
@@ -178,7 +149,7 @@ class Support:
         supported: Some weights have the point among their optima (``reachable`` in `reach`); None: undetermined.
         exposed: Some weights have no other optimum, so that training with them leads there. False: every supporting
             weights have others (an eigenvalue tie), and a single training run ends at an arbitrary one of them. Decided
-            over all supporting weights, by `exposure.exposing_weights`. None: not supported, or not decided.
+            over all supporting weights, by `exposed_points.exposing_weights`. None: not supported, or not decided.
         hit: Whether a weight of the sweep comes within `radius` of the point in every task; None without a sweep.
         nearest: Distance to the nearest optimum of the sweep: largest difference of a task, in units of diag(G).
         weights: (k,) exposing weights if exposed, otherwise supporting or separating ones.
@@ -210,12 +181,12 @@ def support(
     weight 1 / G_ii, with a full tie, and any other weight gives a vertex. Only `supported` is about reachability.
 
     Args:
-        gramian: (k, k) G.
-        width: q.
+        gramian: (k, k) Gramian G of the least-squares predictions.
+        width: Shared width q >= 1.
         captured: (k,) energies of the point.
         sweep: Weights that were tried, (s, k) or a sequence of (k,).
-        radius: How near is a hit, in shares of diag(G).
-        tolerance: Of `reach`.
+        radius: Distance up to which a sweep hits the point, in shares of diag(G).
+        tolerance: Tolerance of `reach`; None for its default.
 
     Raises:
         GramianError, SettingError: As `reach`.
@@ -229,12 +200,11 @@ def support(
     found = reach(matrix, width, captured, tolerance=tolerance)
     target = checked_vector(captured, len(matrix), "captured")
     energy = np.where(np.diag(matrix) > 0, np.diag(matrix), np.inf)
-    supported = {"reachable": True, "unreachable": False, "outside": False}.get(found.status)
-    exposed, weights = exposing_weights(matrix, width, target, found) if supported else (None, found.weights)
+    exposed, weights = exposing_weights(matrix, width, target, found) if found.reachable else (None, found.weights)
     point = optimum(matrix, weights, width)
     nearest, hit = np.inf, None
     if sweep is not None:
         tried = [optimum(matrix, checked_vector(row, len(matrix), "sweep"), width).captured for row in sweep]
         nearest = min((float(np.max(np.abs(row - target) / energy)) for row in tried), default=np.inf)
         hit = nearest <= radius
-    return Support(supported, exposed, hit, nearest, weights, point.eigengap, found)
+    return Support(found.reachable, exposed, hit, nearest, weights, point.eigengap, found)

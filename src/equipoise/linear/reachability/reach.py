@@ -6,12 +6,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...core.numbers import Array, real_numbers
+from ...core.numbers import Array
 from ...errors import SettingError
 from ..minmax.mixture_lp import Program
 from ..optima.minimal_mixture import ahead_of, mixture_ahead
 from ..optima.weighted_sum import optimum
-from ..problem.gramian import checked_gramian, checked_width, correlations
+from ..problem.gramian import checked_gramian, checked_vector, checked_width, correlations
 
 __all__ = ["Reach", "SupportPool", "reach", "reach_with"]
 
@@ -47,7 +47,7 @@ class Reach:
         member_weights: (m, k) the weights whose optimum each is; beyond 10 tasks all are optima, to the bounds'
             distance, of `weights`.
         iterations: Eigendecompositions made, or Newton steps beyond 10 tasks.
-        tolerance: That the status was decided with, in units of `direction`.
+        tolerance: Tolerance of the status, in units of `direction`.
     """
 
     lower: float
@@ -59,6 +59,11 @@ class Reach:
     member_weights: Array
     iterations: int
     tolerance: float
+
+    @property
+    def reachable(self) -> bool | None:
+        """Whether some weights have the point among their optima; None where undetermined."""
+        return None if self.status == "undetermined" else self.status == "reachable"
 
 
 @dataclass(eq=False)
@@ -107,13 +112,13 @@ def reach(
     Cost: 0.05 s at k = 3, 2 s at k = 10; 0.1 to 1 s at k = 12 to 60.
 
     Args:
-        gramian: (k, k) G.
-        width: q >= 1.
+        gramian: (k, k) Gramian G of the least-squares predictions.
+        width: Shared width q >= 1.
         captured: (k,) e >= 0 of the point: c_i + G_ii - L_i for losses L; 0 for a task that does worse than nothing.
         direction: (k,) d > 0. Default diag(G): delta is then in shares of each task's predictable variance.
             Tasks without energy take no part in the default.
-        tolerance: On delta. Default 1e-7 tr(G) / sum(d): 1e-7 for the default direction.
-        max_iterations: Limit on rounds.
+        tolerance: Values of delta up to this count as 0. Default 1e-7 tr(G) / sum(d): 1e-7 for the default direction.
+        max_iterations: Largest number of rounds.
 
     Raises:
         GramianError: Not a Gramian.
@@ -126,7 +131,7 @@ def reach(
         ('unreachable', 0.233333, 2)
     """
     matrix, width = checked_gramian(gramian), checked_width(width)
-    target = _vector(captured, len(matrix), "captured")
+    target = checked_vector(captured, len(matrix), "captured")
     if target.min() < -_ROUNDING * max(float(matrix.diagonal().max()), 0.0):
         raise SettingError(
             f"captured energies are squares and never negative; found {target.tolist()}. Pass c + diag(gramian) - "
@@ -145,14 +150,11 @@ def reach_with(
     """`reach` on a pool that other points have filled: optima found before are columns from the start."""
     energy = pool.gramian.diagonal()
     count = len(energy)
-    target = _vector(captured, count, "captured")
-    ahead = energy.copy() if direction is None else _vector(direction, count, "direction")
+    target = checked_vector(captured, count, "captured")
     if direction is None:
-        ahead[correlations(pool.gramian).diagonal() == 0] = 0.0
-    elif ahead.min() <= 0:
-        raise SettingError(
-            f"direction must be positive in every task; found {ahead.tolist()}. Leave it out for diag(gramian)"
-        )
+        ahead = np.where(correlations(pool.gramian).diagonal() == 0, 0.0, energy)
+    else:
+        ahead = checked_vector(direction, count, "direction", positive=True)
     if max_iterations < 1:
         raise SettingError(f"max_iterations must be at least 1; found {max_iterations}. Pass for example 1000")
     active = ahead > 0
@@ -244,15 +246,6 @@ def _status(lower: float, upper: float, tolerance: float) -> ReachStatus:
     if upper <= tolerance and lower >= -tolerance:
         return "reachable"
     return "undetermined"
-
-
-def _vector(values: ArrayLike, count: int, name: str) -> Array:
-    array = real_numbers(values, name, SettingError, f"pass {count} numbers, one a task")
-    if array.shape != (count,) or not np.all(np.isfinite(array)):
-        raise SettingError(
-            f"{name} must be {count} finite numbers, one a task; found {array.tolist()}. Pass one a task"
-        )
-    return array
 
 
 def _inverse(values: Array) -> Array:

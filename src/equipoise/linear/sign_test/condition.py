@@ -1,15 +1,15 @@
 """The theorem's test: can weighted sums of the losses reach every Pareto-optimal model of this width?"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...core.names import doubled
 from ...core.numbers import Array
 from ...core.records.audit import Condition
-from ...errors import SettingError, TaskError, listed
+from ...errors import SettingError
+from ..problem.fields import task_names
 from ..problem.gramian import RANK_TOLERANCE, checked_gramian, checked_width, correlations
 from .signed_graph import colouring, conflict_margin, shortest_conflict
 
@@ -42,9 +42,9 @@ def condition(gramian: ArrayLike, width: int, *, tasks: Sequence[str] | None = N
     count.
 
     Args:
-        gramian: (k, k) G.
-        width: q >= 1.
-        tasks: k names, for `cycle`. Default ``task0``, ``task1``, ...
+        gramian: (k, k) Gramian G of the least-squares predictions.
+        width: Shared width q >= 1.
+        tasks: Names of the k tasks, used in `cycle`. Default ``task0``, ``task1``, ...
         noise: Correlations up to this size may be noise: a conflict is called ``fails`` only if it remains
             without them, else ``undetermined``. In [0, 1).
 
@@ -69,7 +69,7 @@ def condition(gramian: ArrayLike, width: int, *, tasks: Sequence[str] | None = N
         ('fails', ('a', 'b', 'c'), 0.3)
     """
     matrix, width = checked_gramian(gramian), checked_width(width)
-    names = _names(tasks, len(matrix))
+    names = task_names(tasks, len(matrix), "the Gramian has {} tasks", least=1)
     if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 <= noise < 1:
         raise SettingError(
             f"noise is the size of a correlation, at least 0 and below 1; found {noise!r}. Pass 0.0 for none"
@@ -101,45 +101,14 @@ def condition(gramian: ArrayLike, width: int, *, tasks: Sequence[str] | None = N
     return _signed(scaled, names, zero=zero, noise=noise, test=_INVERSE_TEST, rank=rank, necessary=True)
 
 
-def _names(tasks: Sequence[str] | None, count: int) -> tuple[str, ...]:
-    if tasks is None:
-        return tuple(f"task{i}" for i in range(count))
-    if isinstance(tasks, str) or not isinstance(tasks, Iterable):
-        raise TaskError(f"tasks must be a sequence of names; found {tasks!r}. Pass a list of {count} names")
-    names = tuple(str(task) for task in tasks)
-    if len(names) != count:
-        raise TaskError(f"the Gramian has {count} tasks, tasks names {len(names)}: {listed(names)}. Name each once")
-    twice = doubled(names)
-    if twice:
-        raise TaskError(f"task names must differ; doubled: {listed(twice)}. Name each task once")
-    return names
-
-
 def _answer(status: str, test: str, *, rank: int, necessary: bool = False, note: str = "") -> Condition:
-    return Condition.model_validate(
-        {
-            "status": status,
-            "test": test,
-            "necessary": necessary,
-            "margin": 0.0,
-            "signs": (),
-            "cycle": (),
-            "cycle_correlations": (),
-            "rank": rank,
-            "note": note,
-        }
-    )
+    none = {"margin": 0.0, "signs": (), "cycle": (), "cycle_correlations": ()}
+    given = {"status": status, "test": test, "necessary": necessary, "rank": rank, "note": note}
+    return Condition.model_validate(given | none)
 
 
 def _signed(
-    matrix: Array,
-    names: tuple[str, ...],
-    *,
-    zero: float,
-    noise: float,
-    test: str,
-    rank: int,
-    necessary: bool,
+    matrix: Array, names: tuple[str, ...], *, zero: float, noise: float, test: str, rank: int, necessary: bool
 ) -> Condition:
     """The sign test of a matrix with unit diagonal."""
     signs = colouring(matrix, zero)

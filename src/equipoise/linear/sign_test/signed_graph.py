@@ -20,12 +20,8 @@ _ROUNDING = 1e-12
 def colouring(matrix: Array, threshold: float) -> Signs:
     """Signs (+1 or -1 a node) that agree with every edge of a maximum spanning forest.
 
-    The forest is grown by Prim's rule on |m_ij|, edges at or below the threshold left out; the first node of
-    every component gets +1. If any flips make all edges non-negative, these do.
-
-    Args:
-        matrix: (k, k) symmetric; the diagonal is not read.
-        threshold: Entries of at most this size count as 0.
+    The forest is grown by Prim's rule on |m_ij| of a symmetric matrix, without edges at or below the threshold; the
+    first node of every component gets +1. If any flips make all edges non-negative, these do.
 
     Example:
         >>> colouring(np.array([[1, -0.5, 0], [-0.5, 1, 0.2], [0, 0.2, 1]]), 0.0).tolist()

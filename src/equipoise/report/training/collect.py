@@ -74,6 +74,7 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title
         "counts": _counts(lines),
         "time": _time(lines),
         "settings": [
+            *([("method's class", clean(config.outside_class))] if config.outside_class else []),
             ("heads", config.heads),
             ("scale", config.scale),
             ("losses that are not finite", config.nonfinite),

@@ -1,4 +1,4 @@
-"""What a record says of the training as a whole, read off its Balancer."""
+"""The configuration of a recorded training, read from its Balancer."""
 
 from typing import Literal
 
@@ -21,14 +21,14 @@ def describe_training(
     """A training's configuration, and how often gradients are measured.
 
     Args:
-        balancer: Whose training.
-        tasks: Their names.
+        balancer: The Balancer of the training.
+        tasks: Task names.
         every: Steps between lines.
         gradients: As `equipoise.record` takes it.
 
     Returns:
         The configuration; steps between measurements, a multiple of `every`, or None for never. The configuration
-        names them for loss methods only, since the others have the gradients at hand.
+        names them for loss methods only, since the others compute the gradients anyway.
     """
     method = balancer.method
     kind: Kind = "loss method"
@@ -40,6 +40,7 @@ def describe_training(
     measured = None if wanted is None else -(-wanted // every) * every
     config = TrainingConfig(
         method=repr(method),
+        method_class=f"{type(method).__module__}.{type(method).__qualname__}",
         kind=kind,
         tasks=tasks,
         heads=balancer.settings.heads,

@@ -1,11 +1,10 @@
 """The folder of a recorded training: ``config.json``, ``records.jsonl`` and, once rendered, ``report.html``.
 
-The same training goes on in its folder; another one is refused with the keys that differ; a folder that we did not
+The same training continues in its folder; another is refused with the keys that differ; a folder that we did not
 write is never touched. A line is one write, so a crash tears at most the last. Nothing here reads pickle or imports
 torch.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ def open_training(folder: Path, config: TrainingConfig, *, overwrite: bool) -> t
 
     Args:
         folder: New, empty, or of the same training.
-        config: Whose training is to be recorded.
+        config: Configuration of the training to record.
         overwrite: Replace an earlier recording.
 
     Returns:
@@ -81,7 +80,7 @@ def open_training(folder: Path, config: TrainingConfig, *, overwrite: bool) -> t
 
 
 def _taken(folder: Path, config: TrainingConfig, overwrite: bool) -> TrainingConfig:
-    """The configuration that stands in a folder whose lock we hold, written there if it is new."""
+    """The configuration of a folder whose lock we hold, written there if it is new."""
     found = check_folder(folder)
     if found is None or overwrite:
         for name in (RECORDS, REPORT):
@@ -149,8 +148,8 @@ def read_neighbours(folder: Path, like: TrainingRecord) -> dict[str, TrainingRec
 
     Args:
         folder: At most `MOST_NEIGHBOURS` folders in the folder above it are looked at, in the order of their names.
-        like: What it holds. Others are read whole only if their tasks are the same, their method is another, and
-            their first lines agree; what cannot be read is left out.
+        like: The record of this folder. Others are read whole only if their tasks are the same, their method is
+            another, and their first lines agree; what cannot be read is left out.
 
     Returns:
         Folder name -> record.
@@ -205,7 +204,7 @@ def _read_config(folder: Path) -> TrainingConfig:
 
 def _valid(folder: Path, found: dict[str, Any]) -> TrainingConfig:
     try:
-        return TrainingConfig.model_validate_json(json.dumps(found))
+        return TrainingConfig.model_validate(found)
     except ValidationError as error:
         raise RunFolderError(
             f"{str(folder / CONFIG)!r} is of another version of equipoise, or was changed: {first_fault(error)}. "

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...core.numbers import Array
 from ...core.records.training import MOST_PAIRED, GradientLine, Place
 from ...engine.blocks.dense import Jacobian
 from ...engine.graph.autograd_graph import leaves_behind, tensor_hooks_off
@@ -68,9 +68,9 @@ def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) ->
 
 
 def describe_gradients(
-    gramian: Tensor, weights: NDArray[np.float64] | None, rows: Sequence[int], k: int, measured: bool, at: Place
+    gramian: Tensor, weights: Array | None, rows: Sequence[int], k: int, measured: bool, at: Place
 ) -> GradientLine:
-    """A Gramian in the words of a record.
+    """Describe a Gramian as a line of the record.
 
     Args:
         gramian: (m, m) of the present tasks.
@@ -107,8 +107,8 @@ def describe_gradients(
     )
 
 
-def numbers(values: NDArray[np.float64], rows: Sequence[int], k: int, digits: int = 6) -> tuple[float | None, ...]:
-    """Values at their positions among k; None elsewhere and where not finite; rounded to so many digits.
+def numbers(values: Array, rows: Sequence[int], k: int, digits: int = 6) -> tuple[float | None, ...]:
+    """Values at their positions among k; None elsewhere and where not finite; rounded to `digits` digits.
 
     Example:
         >>> numbers(np.array([0.5, np.nan]), [0, 2], 3)

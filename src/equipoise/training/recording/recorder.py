@@ -1,4 +1,4 @@
-"""Recording a training that is the user's own: one line before the loop, nothing inside it."""
+"""Record a user's own training loop: one line before the loop, nothing inside it."""
 
 import logging
 import math
@@ -42,14 +42,14 @@ def record(
     gradients: int | Literal["auto"] | None = "auto",
     overwrite: bool = False,
 ) -> "Recorder":
-    """Writes down what a Balancer does, for ``equipoise report FOLDER``.
+    """Record what a Balancer does, for ``equipoise report FOLDER``.
 
     Call it once, before the loop; the loop itself stays as it is. At step 1 and every `every` steps one line is
     added to ``records.jsonl``: losses raw and weighted, weights, status, counts, seconds, and the tasks' gradients
-    where they are known. What is wrong with a run (see `equipoise.runs.noop`) is said once, by the logger
+    where they are known. What is wrong with a run is logged once, by the logger
     ``equipoise``.
 
-    Methods on gradients have the gradients at hand. For loss methods they are measured, at step 1 and every
+    Gramian and Jacobian methods compute the gradients anyway. For loss methods they are measured, at step 1 and every
     `gradients` steps, by one backward pass a task over the losses' graph.
 
     A recording never ends a training. Whatever goes wrong after this call (a full disk, a folder that was deleted) is
@@ -57,15 +57,15 @@ def record(
     on; lines are written again as soon as that is possible. A forked process is not recorded.
 
     Args:
-        balancer: Whose steps.
-        folder: New, empty, or of the same training, which then goes on there.
+        balancer: The Balancer to record.
+        folder: New, empty, or of the same training, which then continues there.
         every: Steps between lines, at least 1.
         gradients: Steps between measurements for loss methods, rounded up to a multiple of `every`; ``"auto"`` for
             150 k steps with k tasks (about 0.5 % of the time), None for never.
         overwrite: Replace an earlier recording in the folder.
 
     Returns:
-        The recorder. It need not be kept; `Recorder.close` ends the recording and has the last word on notices.
+        The recorder. It need not be kept; `Recorder.close` ends the recording and logs its last notices.
 
     Raises:
         RunFolderError: The folder is not ours, holds another training, is being written, or cannot be written. Nothing
@@ -104,7 +104,7 @@ class Recorder:
 
     Attributes:
         folder: Where it writes.
-        notices: What has been said so far.
+        notices: Notices logged so far.
         lost: Lines that were due and could not be written.
     """
 
@@ -139,7 +139,7 @@ class Recorder:
         weakref.finalize(balancer, _close, weakref.ref(self))
 
     def __call__(self, balancer: Balancer, arguments: tuple[Any, ...], keywords: dict[str, Any], _: object) -> None:
-        """Looks at one call of the Balancer; writes a line where one is due."""
+        """Look at one call of the Balancer; write a line if one is due."""
         if balancer.steps == self._steps and balancer.last is self._seen:  # under eval() or no_grad: not a step
             return
         self._steps = balancer.steps
@@ -162,7 +162,7 @@ class Recorder:
         return _NotRecorded, ()
 
     def close(self) -> None:
-        """Ends the recording and says what is to be said of the run; a second call does nothing."""
+        """End the recording and log the last notices; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -245,7 +245,7 @@ class Recorder:
             )
 
     def _written(self) -> None:
-        """What follows a line that was written."""
+        """Note that a line was written; now and then look for notices."""
         if self._missing:
             _LOGGER.warning(
                 "%s: recorded again from step %d on; %d lines are lost.", self.folder, self._steps, self._missing
@@ -284,7 +284,7 @@ class Recorder:
         return gramian
 
     def _say(self, *, last: bool) -> None:
-        """Says what has not been said yet."""
+        """Log notices that are new."""
         try:
             record = read_training(self.folder)
             found = list(notices(record, running=not last))
@@ -302,7 +302,7 @@ class Recorder:
 
 
 class _NotRecorded:
-    """What stands in a copied Balancer where the original has its recorder."""
+    """Takes the recorder's place in a copied Balancer."""
 
     def __call__(self, *arguments: object) -> None:
         """Does nothing."""

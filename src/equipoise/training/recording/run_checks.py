@@ -1,10 +1,10 @@
-"""Finding what did nothing: weights that never moved, runs that are the same, tasks that take no part.
+"""Detect ineffective runs: constant weights, identical runs, inactive tasks.
 
-A run that trains and changes nothing looks like any other. These checks read a record and say so in words, with what to
-do; they never guess from one line, and they speak of the recorded steps only.
+A run whose method changes nothing looks like any other. These checks read a record and report such runs with a remedy;
+they never judge from one line, and they cover the recorded steps only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -14,9 +14,9 @@ from ...solve import Status
 __all__ = ["identical_runs", "notices"]
 
 LEAST_LINES = 3
-"""Fewer recorded steps are too few to say anything."""
+"""With fewer recorded steps nothing is reported."""
 LONG = 32
-"""From so many recorded steps on, weights that have not moved are worth a word while the run goes on."""
+"""Recorded steps after which constant weights are reported while the run continues."""
 UNIFORM = 1e-6
 """Weights that differ by less than this share of their mean are equal."""
 SMALL_SHARE = 1e-3
@@ -28,7 +28,7 @@ _MEANT_TO_BE_UNIFORM = ("LinearScalarization()", "LinearScalarization(weights=No
 
 
 def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, ...]:
-    """Everything to be said about one run.
+    """All notices about one run.
 
     Args:
         record: With at least three lines; below that nothing is said but of restarts and lost lines.
@@ -45,7 +45,7 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
         >>> notices(TrainingRecord(config=config, lines=(), torn=False, replaced=0))
         ()
     """
-    found = _restarted(record) + _lost(record)
+    found = [*_restarted(record), *_lost(record)]
     if len(record.lines) >= LEAST_LINES:
         found += _failed(record.lines)
         found += _nothing_to_balance(record.config, record.lines)
@@ -56,12 +56,12 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
 
 
 def identical_runs(name: str, record: TrainingRecord, others: Mapping[str, TrainingRecord]) -> tuple[Notice, ...]:
-    """Runs of other methods whose losses are the same.
+    """Runs of other methods with identical losses.
 
     Args:
-        name: Of this run.
+        name: Name of this run.
         record: This run.
-        others: Others by name. Runs of the same method are expected to agree and not mentioned, nor are runs of
+        others: Other runs by name. Runs of the same method are expected to agree and not mentioned, nor are runs of
             other tasks or with fewer than three common recorded steps.
 
     Returns:
@@ -89,64 +89,55 @@ def identical_runs(name: str, record: TrainingRecord, others: Mapping[str, Train
     return tuple(found)
 
 
-def _restarted(record: TrainingRecord) -> list[Notice]:
+def _restarted(record: TrainingRecord) -> Iterator[Notice]:
     if not record.replaced:
-        return []
-    return [
-        Notice(
-            kind="restarted",
-            subject="",
-            words=f"{record.replaced} recorded steps were trained again after a restart from an earlier step; the "
-            "later ones are shown.",
-            remedy="Nothing, if the run was resumed from a checkpoint. If it began anew without one, load the "
-            "balancer's state with the model's.",
-        )
-    ]
+        return
+    yield Notice(
+        kind="restarted",
+        words=f"{record.replaced} recorded steps were trained again after a restart from an earlier step; the "
+        "later ones are shown.",
+        remedy="Nothing, if the run was resumed from a checkpoint. If it began anew without one, load the "
+        "balancer's state with the model's.",
+    )
 
 
-def _lost(record: TrainingRecord) -> list[Notice]:
+def _lost(record: TrainingRecord) -> Iterator[Notice]:
     lost = sum(line.lost for line in record.lines)
     if not lost:
-        return []
+        return
     after = [line.step for line in record.lines if line.lost]
-    return [
-        Notice(
-            kind="lost lines",
-            subject="",
-            words=f"{lost} recorded steps could not be written and are missing, the last of them before step "
-            f"{after[-1]}. The training itself went on.",
-            remedy="Look at the disk of the run's folder: most often it was full for a while.",
-        )
-    ]
+    yield Notice(
+        kind="lost lines",
+        words=f"{lost} recorded steps could not be written and are missing, the last of them before step "
+        f"{after[-1]}. The training itself went on.",
+        remedy="Look at the disk of the run's folder: most often it was full for a while.",
+    )
 
 
-def _failed(lines: Sequence[StepLine]) -> list[Notice]:
+def _failed(lines: Sequence[StepLine]) -> Iterator[Notice]:
     counts = lines[-1].counts
     total = sum(number for status, number in counts.items() if not status.startswith("skipped "))
     bad = {status: number for status, number in counts.items() if status in _NOT_OK or status in _NOT_FINITE}
     if not total or sum(bad.values()) <= MOST_FAILED * total:
-        return []
+        return
     listing = ", ".join(f"{status} {number:,}" for status, number in sorted(bad.items()))
     lost = sum(bad.get(status, 0) for status in _NOT_FINITE)
-    return [
-        Notice(
-            kind="failed solves",
-            subject="",
-            words=f"{sum(bad.values()):,} of {total:,} steps had no proper solution ({listing}): this run is degraded.",
-            remedy="Do not compare it with others before this is understood. "
-            + (
-                "NaN or inf in losses or gradients is the most frequent cause: nothing was trained in those steps. "
-                "Lower the learning rate, or train in float32 or bfloat16."
-                if 2 * lost > sum(bad.values())
-                else "Losses of very different size are the most frequent cause: divide each by its first value."
-            ),
-        )
-    ]
+    yield Notice(
+        kind="failed solves",
+        words=f"{sum(bad.values()):,} of {total:,} steps had no proper solution ({listing}): this run is degraded.",
+        remedy="Do not compare it with others before this is understood. "
+        + (
+            "NaN or inf in losses or gradients is the most frequent cause: nothing was trained in those steps. "
+            "Lower the learning rate, or train in float32 or bfloat16."
+            if 2 * lost > sum(bad.values())
+            else "Losses of very different size are the most frequent cause: divide each by its first value."
+        ),
+    )
 
 
-def _nothing_to_balance(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
+def _nothing_to_balance(config: TrainingConfig, lines: Sequence[StepLine]) -> Iterator[Notice]:
     if len(config.tasks) < 2:
-        return []
+        return
     shown = [
         [name for name, loss in zip(config.tasks, line.raw_losses, strict=True) if loss is not None] for line in lines
     ]
@@ -156,57 +147,47 @@ def _nothing_to_balance(config: TrainingConfig, lines: Sequence[StepLine]) -> li
     plain = all(abs(weight - 1) <= UNIFORM for weight in given)  # a method may weigh a task that is alone
     if len(some) >= LEAST_LINES and not several and plain:
         seen = ", ".join(f"'{name}'" for name in config.tasks if [name] in some)
-        return [
-            Notice(
-                kind="one task",
-                subject="",
-                words=f"Each of the {len(some)} recorded steps up to step {lines[-1].step:,} had one task only "
-                f"({seen}), so there was nothing to balance, and {config.method} trained like the plain loss of each "
-                "batch.",
-                remedy="Give the balancer the losses of all tasks in one call. Where each batch carries one task, draw "
-                "one batch a task (equipoise.own_data.task_batches), or collect them: balancer.accumulate(number of "
-                "tasks).",
-            )
-        ]
+        yield Notice(
+            kind="one task",
+            words=f"Each of the {len(some)} recorded steps up to step {lines[-1].step:,} had one task only "
+            f"({seen}), so there was nothing to balance, and {config.method} trained like the plain loss of each "
+            "batch.",
+            remedy="Give the balancer the losses of all tasks in one call. Where each batch carries one task, draw "
+            "one batch a task (equipoise.task_batches), or collect them: balancer.accumulate(number of tasks).",
+        )
     counts = {status: n for status, n in lines[-1].counts.items() if status in Status.__members__}
     if several and counts and counts.keys() == {Status.NOTHING_SHARED.name}:
-        return [
-            Notice(
-                kind="nothing shared",
-                subject="",
-                words=f"No parameter was shared by two tasks in any of the {sum(counts.values()):,} steps: "
-                f"there was nothing to balance, and {config.method} trained each task on its own.",
-                remedy="Check that the shared part of the model is not frozen or detached, and that the tasks' losses "
-                "come from one model. If this is meant, a plain sum of the losses does the same for less.",
-            )
-        ]
-    return []
+        yield Notice(
+            kind="nothing shared",
+            words=f"No parameter was shared by two tasks in any of the {sum(counts.values()):,} steps: "
+            f"there was nothing to balance, and {config.method} trained each task on its own.",
+            remedy="Check that the shared part of the model is not frozen or detached, and that the tasks' losses "
+            "come from one model. If this is meant, a plain sum of the losses does the same for less.",
+        )
 
 
 _NOT_OK = frozenset(status.name for status in Status if not status.ok)
 _NOT_FINITE = ("propagated", "empty")
 
 
-def _uniform(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
+def _uniform(config: TrainingConfig, lines: Sequence[StepLine]) -> Iterator[Notice]:
     weighted = [[w for w in line.weights if w is not None] for line in lines if line.weights is not None]
     weighted = [weights for weights in weighted if len(weights) > 1]
     if len(weighted) < LEAST_LINES or config.method in _MEANT_TO_BE_UNIFORM:
-        return []
+        return
     largest = max(float(np.ptp(weights)) / max(abs(float(np.mean(weights))), 1e-300) for weights in weighted)
     if largest > UNIFORM:
-        return _unmoved(config, lines)
-    return [
-        Notice(
-            kind="uniform weights",
-            subject="",
-            words=f"All tasks had the same weight at each of the {len(weighted)} recorded steps up to step "
-            f"{lines[-1].step:,}: so far {config.method} trained like equal weights.",
-            remedy=_UNTRAINED
-            if _trains(config)
-            else "If the method moves per epoch, check that epochs are counted (balancer.end_epoch(), or "
-            "steps_per_epoch=). Otherwise raise its step size, or use eq.LinearScalarization() and spare the rest.",
-        )
-    ]
+        yield from _unmoved(config, lines)
+        return
+    yield Notice(
+        kind="uniform weights",
+        words=f"All tasks had the same weight at each of the {len(weighted)} recorded steps up to step "
+        f"{lines[-1].step:,}: so far {config.method} trained like equal weights.",
+        remedy=_UNTRAINED
+        if _trains(config)
+        else "If the method moves per epoch, check that epochs are counted (balancer.end_epoch(), or "
+        "steps_per_epoch=). Otherwise raise its step size, or use eq.LinearScalarization() and spare the rest.",
+    )
 
 
 _UNTRAINED = (
@@ -220,44 +201,37 @@ def _trains(config: TrainingConfig) -> bool:
     return any(f"{name}(" in config.method for name in ("UncertaintyWeighting", "IMTLL"))
 
 
-def _unmoved(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
+def _unmoved(config: TrainingConfig, lines: Sequence[StepLine]) -> Iterator[Notice]:
     """Trained weights that differ between the tasks, but not between the steps."""
     rows = [line.weights for line in lines if line.weights is not None]
     tracks = [[w for w in column if w is not None] for column in zip(*rows, strict=True)]
     moved = any(np.ptp(track) > UNIFORM * max(map(abs, track)) for track in tracks if track)
     if moved or not _trains(config):
-        return []
-    return [
-        Notice(
-            kind="uniform weights",
-            subject="",
-            words=f"No task's weight has moved in the {len(rows)} recorded steps up to step {lines[-1].step:,}: so far "
-            f"{config.method} trained like a weighted sum.",
-            remedy=_UNTRAINED,
-        )
-    ]
+        return
+    yield Notice(
+        kind="uniform weights",
+        words=f"No task's weight has moved in the {len(rows)} recorded steps up to step {lines[-1].step:,}: so far "
+        f"{config.method} trained like a weighted sum.",
+        remedy=_UNTRAINED,
+    )
 
 
-def _small(config: TrainingConfig, lines: Sequence[StepLine]) -> list[Notice]:
+def _small(config: TrainingConfig, lines: Sequence[StepLine]) -> Iterator[Notice]:
     measured = [line for line in lines if line.gradients is not None and line.gradients.shares is not None]
-    found = []
     norms = [_median_norm(measured, task) for task in range(len(config.tasks))]
     for task, name in enumerate(config.tasks):
         shares = [line.gradients.shares[task] for line in measured if line.gradients and line.gradients.shares]
         present = [share for share in shares if share is not None]
         if len(present) < LEAST_LINES or max(present) >= SMALL_SHARE:
             continue
-        found.append(
-            Notice(
-                kind="small share",
-                subject=name,
-                words=f"Task '{name}' made up less than 0.1 % of the update at each of the {len(present)} measured "
-                f"steps (median {100 * float(np.median(present)):.2g} %; its gradient's median size is "
-                f"{norms[task]:.2g}, the largest task's {max(norms):.2g}). Its loss hardly takes part in training.",
-                remedy=_remedy(config, norms, task),
-            )
+        yield Notice(
+            kind="small share",
+            subject=name,
+            words=f"Task '{name}' made up less than 0.1 % of the update at each of the {len(present)} measured "
+            f"steps (median {100 * float(np.median(present)):.2g} %; its gradient's median size is "
+            f"{norms[task]:.2g}, the largest task's {max(norms):.2g}). Its loss hardly takes part in training.",
+            remedy=_remedy(config, norms, task),
         )
-    return found
 
 
 def _median_norm(lines: Sequence[StepLine], task: int) -> float:

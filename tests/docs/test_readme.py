@@ -1,0 +1,67 @@
+"""What the README and the guides show is what the program prints. The README's Python is run as a doctest."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from typer.testing import CliRunner
+
+from equipoise.cli.app import app
+from equipoise.report.audit.captions import MEASURES, STATUS_WORDS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+ROWS = 300
+
+
+def _parts() -> pd.DataFrame:
+    """A table of a factory: three targets, three inputs, and columns that need care: texts, dates, classes, gaps."""
+    draw = np.random.default_rng(0)
+    temperature, speed, pressure = draw.normal(size=(3, ROWS))
+    night = draw.random(ROWS) < 0.4
+
+    def noise() -> np.ndarray:
+        return draw.normal(size=ROWS)
+
+    table = pd.DataFrame(
+        {
+            "batch": [f"B{1000 + i}" for i in range(ROWS)],
+            "date": pd.date_range("2024-01-01", periods=ROWS).strftime("%Y-%m-%d"),
+            "shift": np.where(night, "night", "day"),
+            "temperature": np.round(80 + 3 * temperature, 1),
+            "speed": np.round(12 + speed, 2),
+            "pressure": np.round(5 + 0.4 * pressure, 2),
+            "strength": np.round(40 + 4 * temperature - 2 * speed + noise(), 1),
+            "waste": np.round(3 + 0.5 * speed - 0.4 * pressure - 0.2 * temperature + 0.3 * noise(), 2),
+            "thickness": np.round(1 + 0.05 * pressure - 0.04 * temperature - 0.03 * speed + 0.02 * noise(), 3),
+        }
+    )
+    table.loc[draw.choice(ROWS, 12, replace=False), "pressure"] = np.nan
+    return table
+
+
+def _lines(text: str) -> list[str]:
+    """Lines without blanks at their ends and without counts of solves, which rounding may change."""
+    return [re.sub(r"[\d,]+ solves", "n solves", line.rstrip()) for line in text.splitlines()]
+
+
+def test_the_audit_prints_what_the_readme_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _parts().to_csv("parts.csv", index=False)
+    block = README.partition("$ equipoise audit parts.csv ")[2].partition("\n```")[0]
+    options, *shown = block.splitlines()
+    done = CliRunner().invoke(app, ["audit", "parts.csv", *options.split(), "-q"], env={"COLUMNS": "110"})
+    assert done.exit_code == 0, done.output
+    printed = _lines(done.stdout)
+    wanted = [line for line in _lines("\n".join(shown)) if line != "..."]
+    assert len(wanted) > 10
+    assert [line for line in wanted if line not in printed] == []
+
+
+def test_the_guide_to_audits_explains_every_verdict():
+    guide = (ROOT / "docs" / "reading-an-audit.md").read_text()
+    explained = set(re.findall(r"^\| ([A-Z][a-z ]+) \| [A-Z]", guide, re.MULTILINE)) - {"Verdict"}
+    assert explained == {*STATUS_WORDS.values(), "Enough in theory only", "Enough for this width"}
+    heads = {MEASURES["excess"]["decides"], MEASURES["excess"]["beside"], "Closes the gap", "What it takes", "How sure"}
+    assert heads == set(re.findall(r"^- \*\*([^*]+)\*\*: ", guide, re.MULTILINE))
