@@ -16,14 +16,15 @@ the built-in robot arm of the same shape: other numbers, the same questions.
 import os
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
+import plotly.graph_objects as go
 
 import equipoise as eq
-from equipoise.audits.pictures.records import feasible_record, gap_record
+from equipoise.audits.pictures.gap import Gap
+from equipoise.audits.pictures.region import Region
 from equipoise.audits.studies import reproduce_triples, triples_table
 from equipoise.audits.studies.tables import as_text
-from equipoise.report.pictures.linear_drawings import draw
+from equipoise.core.drawing.plot_parts import standalone
 
 try:
     root = Path(__file__).resolve().parents[2]
@@ -62,27 +63,34 @@ for triple in record.triples:
 
 # %%
 # The feasible region at width 1. Colours are the four sign patterns; grey lines are the creases where two surfaces
-# meet, and crosses the points of them that are Pareto-optimal and that no weights reach.
+# meet, and crosses the points of them that are Pareto-optimal and that no weights reach. First joint 0 against joint 4:
 columns = [0, 4, 6]
 problem = eq.linear.LinearProblem(table.inputs, table.targets[:, columns], tasks=[names[i] for i in columns])
 ends = {run.method: [point.losses for point in run.points] for run in record.triples[0].runs[:2]}
-draw(feasible_record(problem, 1, others=ends))
-plt.show()
+pairs = [go.Figure(standalone(panel["figure"])) for panel in Region.of(problem, 1, others=ends).panels()]
+pairs[0].update_layout(height=480)
+
+# %%
+# Joint 0 against joint 6:
+pairs[1].update_layout(height=480)
+
+# %%
+# Joint 4 against joint 6:
+pairs[2].update_layout(height=480)
 
 # %%
 # By how much a mixture of models improves every task at once, over the front of single models. It is zero where some
 # weights reach the model.
-gaps = gap_record(problem, 1, directions=66)
-draw(gaps)
-plt.show()
-print(f"largest gap over {len(gaps['gap'])} directions: {max(gaps['gap']):.4f} of variance")
+found = Gap.of(problem, 1, directions=66)
+print(f"largest gap over {len(found.gap)} directions: {max(found.gap):.4f} of variance")
+go.Figure(standalone(found.panels()[0]["figure"]))
 
 # %%
 # The best mixture at the point with the largest gap has few members, each of them one linear model of width 1.
-place = int(np.argmax(gaps["gap"]))
-captured = problem.total - np.array(gaps["losses"][place])
+place = int(np.argmax(found.gap))
+captured = problem.total - np.array(found.losses[place])
 best = eq.linear.minimal_mixture(problem.gramian, 1, captured, np.ones(3))
-print("one model:", gaps["losses"][place])
+print("one model:", found.losses[place])
 for share, energies in zip(best.probabilities, best.captured, strict=True):
     print(f"  {share:.3f} of requests get {(problem.total - energies).round(4).tolist()}")
 print("expected:", (problem.total - best.probabilities @ best.captured).round(4).tolist())

@@ -141,10 +141,11 @@ def test_report_on_a_foreign_folder_is_refused(run, table):
 
 def test_an_interrupted_audit_goes_on_and_ends_with_the_same_record(run, table, monkeypatch):
     from equipoise.audits import assemble as library
+    from equipoise.audits.widths import resampling
 
     asked = ("audit", "toy.csv", "-t", "a,b", "--bootstraps", "3", "-q")
     assert run(*asked, "-o", "whole").exit_code == 0
-    judge, resample, calls = library.verdict_at, library._resample, []
+    judge, resample, calls = library.verdict_at, resampling._resample, []
 
     def stopped(solutions, width, **named):
         calls.append(width)
@@ -164,7 +165,7 @@ def test_an_interrupted_audit_goes_on_and_ends_with_the_same_record(run, table, 
     assert "the same command goes on" in halted.stderr
     names = [json.loads(line)[0] for line in (table.parent / "out/parts.jsonl").read_text().splitlines()]
     assert names == ["resample 0", "resample 1", "resample 2", "width 1"]
-    monkeypatch.setattr(library, "_resample", counted)
+    monkeypatch.setattr(resampling, "_resample", counted)
     assert run(*asked, "-o", "out").exit_code == 0
     assert calls == [1, 2, 2]
     for name in ("record.json", "report.html"):

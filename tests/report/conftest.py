@@ -7,7 +7,8 @@ import zlib
 import numpy as np
 import pytest
 
-from equipoise.audits.pictures.arrange import audit_pictures
+from equipoise.audits.pictures.catalogue import arranged
+from equipoise.audits.widths.optima import Shares
 from equipoise.core.records.audit import (
     About,
     AuditRecord,
@@ -159,7 +160,8 @@ def make_record(
         smallest_width=k,
         versions={"equipoise": "0.1.0", "numpy": "2.4.0"},
     )  # fmt: skip
-    return record.model_copy(update={"pictures": audit_pictures(record)})
+    problem = Shares(0.9 * np.array(correlations), np.full(k, 0.1), names, k, 4449)
+    return record.model_copy(update={"pictures": arranged(problem, record.verdicts)})
 
 
 @pytest.fixture(scope="session")

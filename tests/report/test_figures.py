@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from equipoise.core.drawing.palette import MARKS, mark_of
 from equipoise.core.records.audit import FrontPoint
 from equipoise.report.pictures.figures import CLOUD_LIMIT, figures, marks_present
-from equipoise.report.pictures.palette import MARKS, mark_of
 
 NAMES = {2: ("price", "days"), 3: ("a", "b", "c"), 5: ("a", "b", "c", "d", "e")}
 

@@ -228,7 +228,7 @@ def test_the_largest_excess_names_the_task_that_bears_it(record_of):
     soup = BeautifulSoup(render_html(record.model_copy(update={"tasks": tasks, "verdicts": (changed,)})), "html.parser")
     row = soup.find("table", class_="ladder").tbody.tr
     assert row.find(attrs={"data-label": "Worst task"}).bdi.get_text() == "a"
-    excess = row.find(attrs={"data-label": "Largest excess"})
+    excess = row.find(attrs={"data-label": "Above its own best"})
     assert (excess.find(class_="number").get_text(), excess.bdi.get_text()) == ("0.600", "b")
 
 

@@ -1,4 +1,4 @@
-"""Pictures of linear problems: what the records hold is what is drawn, with plotly and with matplotlib."""
+"""Pictures of linear problems: what the records hold is what is drawn."""
 
 import json
 import re
@@ -7,11 +7,14 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from equipoise.audits.pictures.records import conflict_record, feasible_record, gap_record, spectrum_record
+from equipoise.audits.pictures.catalogue import PICTURES, read_picture
+from equipoise.audits.pictures.conflict import Conflict
+from equipoise.audits.pictures.gap import Gap
+from equipoise.audits.pictures.region import Region
+from equipoise.audits.pictures.spectrum import Spectrum
+from equipoise.core.drawing.plot_parts import PAGE_COLORS, standalone
 from equipoise.errors import TaskError
 from equipoise.linear import LinearProblem, condition, reach
-from equipoise.report.pictures.linear_drawings import draw
-from equipoise.report.pictures.linear_figures import PAGE_COLORS, linear_panels, standalone
 
 NEGATIVE = [[1.0, -0.3, -0.3], [-0.3, 1.0, -0.3], [-0.3, -0.3, 1.0]]
 
@@ -27,15 +30,22 @@ def problem():
 @pytest.fixture(scope="module")
 def records(problem):
     pair = LinearProblem(problem.raw_inputs, problem.raw_targets[:, :2], tasks=("a", "b"))
-    return {
-        "three": feasible_record(problem, 1, count=200, creases=20, sweep=40, others={"MGDA": [[0.7, 0.7, 0.7]]}),
-        "two": feasible_record(pair, 1, count=100, sweep=20),
-        "wide": feasible_record(problem, 2, count=100, creases=0, sweep=20),
-        "gap": gap_record(problem, 1, directions=28),
-        "gap of two": gap_record(pair, 1, directions=9),
-        "conflict": conflict_record(problem.gramian, 1, problem.tasks),
-        "spectrum": spectrum_record(problem),
+    pictures = {
+        "three": Region.of(problem, 1, count=200, creases=20, sweep=40, others={"MGDA": [[0.7, 0.7, 0.7]]}),
+        "two": Region.of(pair, 1, count=100, sweep=20),
+        "wide": Region.of(problem, 2, count=100, creases=0, sweep=20),
+        "gap": Gap.of(problem, 1, directions=28),
+        "gap of two": Gap.of(pair, 1, directions=9),
+        "conflict": Conflict.of(problem.gramian, 1, problem.tasks),
+        "spectrum": Spectrum.of(problem),
     }
+    return {kind: picture.record() for kind, picture in pictures.items()}
+
+
+def panels_of(record):
+    (key,) = [key for key, kind in PICTURES.items() if kind.model_fields["figure"].default == record["figure"]]
+    assert read_picture(key, record).misfit() == ""
+    return read_picture(key, record).panels()
 
 
 KINDS = ["three", "two", "wide", "gap", "gap of two", "conflict", "spectrum"]
@@ -45,7 +55,7 @@ KINDS = ["three", "two", "wide", "gap", "gap of two", "conflict", "spectrum"]
 def test_records_are_plain_json_and_figures_are_valid_plotly(records, kind):
     record = records[kind]
     assert json.loads(json.dumps(record)) == record
-    for panel in linear_panels(record):
+    for panel in panels_of(record):
         figure = standalone(panel["figure"])
         go.Figure(figure)
         assert not set(re.findall(r'"[a-z]*color": "([a-z]+)"', json.dumps(figure))) & set(PAGE_COLORS)
@@ -54,23 +64,10 @@ def test_records_are_plain_json_and_figures_are_valid_plotly(records, kind):
         assert panel["alt"].endswith(".")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_matplotlib_draws_the_same_panels(records, kind):
-    pytest.importorskip("matplotlib")
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # matplotlib's own deprecations
-        figure = draw(records[kind])
-        figure.canvas.draw()
-    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles == [panel["name"] for panel in linear_panels(records[kind])]
-
-
 def test_every_model_is_drawn_once_a_panel_in_the_colour_of_its_signs(records):
     record = records["three"]
     assert len(record["pieces"]) == 4
-    for panel in linear_panels(record):
+    for panel in panels_of(record):
         traces = [trace for trace in panel["figure"]["data"] if "signs" in trace.get("name", "")]
         assert sum(len(trace["x"]) for trace in traces) == len(record["models"]["losses"])
         assert len({trace["marker"]["color"] for trace in traces}) == 4
@@ -105,10 +102,10 @@ def test_the_conflict_graph_shows_the_cycle_of_the_condition(problem, records):
     found = condition(problem.gramian, 1, tasks=problem.tasks)
     assert tuple(record["cycle"]) == found.cycle
     assert sum(edge["on_cycle"] for edge in record["edges"]) == len(found.cycle)
-    (panel,) = linear_panels(record)
+    (panel,) = panels_of(record)
     dashed = [trace for trace in panel["figure"]["data"] if trace.get("line", {}).get("dash") == "dash"]
     assert len(dashed) == sum(edge["correlation"] < 0 for edge in record["edges"])
-    inverse = conflict_record(NEGATIVE, 2, "abc")
+    inverse = Conflict.of(NEGATIVE, 2, "abc").record()
     assert inverse["matrix"] == "correlations of the inverse"
     assert all(edge["correlation"] > 0 for edge in inverse["edges"])
 
@@ -122,13 +119,13 @@ def test_the_spectrum_rises_to_everything(records):
 
 
 def test_names_are_text_and_never_markup(records):
-    text = json.dumps([panel["figure"] for panel in linear_panels(records["three"])])
+    text = json.dumps([panel["figure"] for panel in panels_of(records["three"])])
     assert "<b>" not in text.replace("&lt;b&gt;", "")
     assert "a &lt;b&gt;" in text
 
 
 def test_other_records_and_numbers_of_tasks_are_refused(problem):
     with pytest.raises(ValueError, match="found 'pie'"):
-        linear_panels({"figure": "pie"})
+        read_picture("pie", {"figure": "pie"})
     with pytest.raises(TaskError, match="two or three"):
-        feasible_record(LinearProblem(np.eye(9)[:, :5], np.random.default_rng(0).normal(size=(9, 4))), 1)
+        Region.of(LinearProblem(np.eye(9)[:, :5], np.random.default_rng(0).normal(size=(9, 4))), 1)

@@ -5,9 +5,9 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
-from equipoise.audits.pictures.arrange import audit_pictures
+from equipoise.audits.pictures.catalogue import read_picture
+from equipoise.core.drawing.plot_parts import legend_of
 from equipoise.report import render_console, render_html, render_markdown
-from equipoise.report.pictures.linear_figures import legend_of, linear_panels
 
 CASES = {
     "two": (("price", "days"), ("enough",)),
@@ -91,15 +91,13 @@ def test_a_record_without_pictures_has_a_page_without_them(record_of):
     assert soup.find(class_="front")
 
 
-def test_a_record_that_was_changed_says_why_nothing_is_drawn(record_of):
+def test_a_reason_stands_where_a_picture_would(record_of):
     record = record_of(*CASES["three"])
-    wrong = record.tasks[0].model_copy(update={"correlations": (1.0, 0.99, -0.99)})
-    changed = record.model_copy(update={"tasks": (wrong, *record.tasks[1:])})
-    changed = changed.model_copy(update={"pictures": audit_pictures(changed)})
-    soup = BeautifulSoup(render_html(changed), "html.parser")
-    assert figures(soup) == set()
-    assert soup.get_text().count("Not drawn: a Gramian must") == 2  # with the verdict, and in place of the spectrum
-    assert soup.find(class_="front")
+    words = "Not drawn: no reason."
+    pictures = record.pictures | {"spectrum": words, "region": {1: words}}
+    soup = BeautifulSoup(render_html(record.model_copy(update={"pictures": pictures})), "html.parser")
+    assert figures(soup) == {"width-1-conflict", "width-1-gap"}
+    assert soup.get_text().count(words) == 2  # with the verdict, and in place of the spectrum
 
 
 def test_other_forms_of_the_report_have_no_pictures_and_do_not_miss_them(record_of):
@@ -123,7 +121,7 @@ def test_many_tasks_are_shown_by_the_two_that_get_most_and_least():
         "total": [0.5, 1.0],
         "captured": rows,
     }
-    (panel,) = linear_panels(record | {"separate": [0.5] * 10})
+    (panel,) = read_picture("spectrum", record | {"separate": [0.5] * 10}).panels()
     assert [trace["name"] for trace in panel["figure"]["data"]] == [
         "all tasks, at best", "the task that gets most", "the task that gets least",
     ]  # fmt: skip
@@ -132,5 +130,5 @@ def test_many_tasks_are_shown_by_the_two_that_get_most_and_least():
 
 def test_a_task_that_nothing_predicts_has_no_line():
     record = {"figure": "spectrum", "tasks": ["a", "b"], "widths": [1], "total": [1.0], "captured": [[1.0, 0.0]]}
-    (panel,) = linear_panels(record | {"separate": [0.2, 1.0]})
+    (panel,) = read_picture("spectrum", record | {"separate": [0.2, 1.0]}).panels()
     assert [trace["name"] for trace in panel["figure"]["data"]] == ["all tasks, at best", "a"]

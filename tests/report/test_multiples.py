@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 
+from equipoise.audits.pictures.catalogue import read_picture
 from equipoise.report import render_html
 from equipoise.report.audit.choosing import MOST_SECTIONS, MOST_TASKS, recommended
 from equipoise.report.audit.html import LARGEST
-from equipoise.report.pictures.conflict_figure import conflict_panels
 from equipoise.report.pictures.correlations import correlation_table
 from equipoise.report.pictures.multiples import MOST_ROWS, multiples
 from equipoise.report.pictures.names import short_names
@@ -130,11 +130,12 @@ def test_a_large_graph_shows_the_tasks_in_conflict_only():
         "figure": "conflict graph", "tasks": tasks, "width": 1, "edges": edges, "cycle": ["t1", "t4", "t9"],
         "margin": 0.4, "status": "fails", "matrix": "correlations", "least": 0.02,
     }  # fmt: skip
-    (panel,) = conflict_panels(record)
+    (panel,) = read_picture("conflict", record).panels()
     lines = [trace for trace in panel["figure"]["data"] if trace["mode"] == "lines"]
     assert len(lines) == 3
     assert "9 others left out" in panel["note"]
-    (calm,) = conflict_panels({**record, "cycle": [], "edges": [edge | {"on_cycle": False} for edge in edges]})
+    calm_record = {**record, "cycle": [], "edges": [edge | {"on_cycle": False} for edge in edges]}
+    (calm,) = read_picture("conflict", calm_record).panels()
     assert sum(trace["mode"] == "lines" for trace in calm["figure"]["data"]) == 12
     assert "12 strongest" in calm["note"]
 

@@ -1,27 +1,121 @@
-"""The audit of a linear problem: one verdict a width, with its range over resamples of the rows where asked."""
+"""The audit of a linear problem, wherever it comes from: a verdict a width, and the record around them.
+
+`audit_record` is the only place that makes an `AuditRecord`: the audits of tables and of networks differ in where the
+problem comes from, and in nothing else.
+"""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+import platform
+from collections.abc import Iterable, MutableMapping, Sequence
+from importlib.metadata import version
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ..core.numbers import is_whole
 from ..core.progress import Progress
-from ..core.records.audit import Bootstrap, Verdict
-from ..errors import DataError, SettingError
+from ..core.records.audit import AuditRecord, DataCard, TaskCard, Verdict
+from ..errors import SettingError
 from ..linear.problem.gramian import checked_width
 from ..linear.problem.linear_problem import LinearProblem
-from ..linear.sign_test.condition import condition
-from .widths.optima import RESAMPLED, Solutions, in_shares
-from .widths.verdict import judge, verdict_at
+from .pictures.catalogue import arranged
+from .widths.optima import Solutions, in_shares
+from .widths.resampling import resampled
+from .widths.verdict import verdict_at
+from .widths.width_story import width_summary
 
-__all__ = ["audit_problem", "resampled"]
+__all__ = ["audit_problem", "audit_record"]
 
-Kept = MutableMapping[str, Any]
+
+def audit_record(
+    problem: LinearProblem,
+    data: DataCard,
+    *,
+    title: str,
+    kinds: Sequence[str],
+    units: Sequence[str] | None = None,
+    columns: str = "Inputs",
+    doubts: Sequence[str] | None = None,
+    packages: Sequence[str] = (),
+    command: str = "",
+    width: int | None = None,
+    bootstraps: int = 0,
+    seed: int = 0,
+    kept: MutableMapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> AuditRecord:
+    """The record of a problem: verdicts, summary, tasks, pictures and doubts.
+
+    Args:
+        problem: The problem.
+        data: Where it comes from. How it was fitted, and what its fit makes a reader doubt, is added here.
+        title: Of the report.
+        kinds: ``regression`` or ``least squares on classes`` for each task.
+        units: Of each target; default none.
+        columns: What the columns of X are called at the start of a sentence.
+        doubts: What the fit makes a reader doubt; default the problem's warnings.
+        packages: Whose versions the record holds besides equipoise, NumPy and SciPy.
+        command: What to type to get this record again.
+        width: Of the shared layer; None for every width from 1 to the smallest at which nothing is left to trade.
+        bootstraps: Resamples of the rows.
+        seed: Of resamples and searches.
+        kept: Finished parts of the same audit; see `audit_problem`.
+        progress: As for `audit_problem`.
+    """
+    verdicts = audit_problem(
+        problem,
+        None if width is None else (width,),
+        bootstraps=bootstraps,
+        seed=seed,
+        kept=kept,
+        progress=progress,
+    )
+    smallest = max(1, problem.rank)
+    steps = (
+        f"{columns} and targets were centred and divided by their standard deviations, so losses are shares of each "
+        "task's variance.",
+        f"Least-squares predictions were computed from the {problem.method}, in float64.",
+    )
+    warnings = (*data.warnings, *map(_sentence, problem.warnings if doubts is None else doubts))
+    return AuditRecord(
+        title=title,
+        command=command,
+        data=data.model_copy(update={"steps": (*data.steps, *steps), "warnings": warnings}),
+        tasks=_task_cards(problem, units or [""] * len(problem.tasks), kinds),
+        verdicts=verdicts,
+        smallest_width=smallest,
+        summary=width_summary(verdicts, smallest) if width is None else "",
+        versions={
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("equipoise", "numpy", "scipy", *packages)},
+        },
+        pictures=arranged(in_shares(problem), verdicts),
+    )
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith('?') else '.'}"
+
+
+def _task_cards(problem: LinearProblem, units: Sequence[str], kinds: Sequence[str]) -> tuple[TaskCard, ...]:
+    size = np.sqrt(problem.gramian.diagonal())
+    # A task of which nothing can be predicted has no direction: its correlations are shown as 0.
+    scale = np.where(size > 0, size, np.inf)
+    correlations = np.clip(problem.gramian / np.outer(scale, scale), -1.0, 1.0)
+    np.fill_diagonal(correlations, 1.0)
+    return tuple(
+        TaskCard(
+            name=name,
+            unit=units[index],
+            kind=cast("Any", kinds[index]),
+            variance=float(problem.variance[index]),
+            separate_loss=float(problem.unexplained[index] / problem.total[index]),
+            correlations=tuple(map(float, correlations[index])),
+        )
+        for index, name in enumerate(problem.tasks)
+    )
 
 
 def audit_problem(
@@ -31,7 +125,7 @@ def audit_problem(
     bootstraps: int = 0,
     seed: int = 0,
     threshold: float = 0.01,
-    kept: Kept | None = None,
+    kept: MutableMapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> tuple[Verdict, ...]:
     """Which trade-offs a weighted sum can reach at each width, what it misses, and what to do instead.
@@ -73,7 +167,22 @@ def audit_problem(
         if not is_whole(count):
             raise SettingError(f"{name} must be a whole number of at least 0; found {count!r}. Pass {name}=0")
     chosen = _widths(problem, widths)
-    steps = [0, 2 * len(chosen) + bootstraps]
+    parts: MutableMapping[str, Any] = {} if kept is None else kept
+    # thousands of k x k problems: BLAS threads only wait for each other (5 times the CPU time on two cores)
+    with threadpool_limits(1, user_api="blas"):
+        return _verdicts(problem, chosen, bootstraps, seed, float(threshold), parts, progress)
+
+
+def _verdicts(
+    problem: LinearProblem,
+    chosen: Sequence[int],
+    bootstraps: int,
+    seed: int,
+    threshold: float,
+    parts: MutableMapping[str, Any],
+    progress: Progress | None,
+) -> tuple[Verdict, ...]:
+    steps = [2 * sum(_part(width) in parts for width in chosen), 2 * len(chosen) + bootstraps]
 
     def watch(words: str) -> None:
         if progress:
@@ -83,8 +192,6 @@ def audit_problem(
         steps[0] += 1
 
     solutions = Solutions(in_shares(problem), watch)
-    parts: Kept = {} if kept is None else kept
-    steps[0] = 2 * sum(_part(width) in parts for width in chosen)
     ranges = (
         resampled(problem, chosen, bootstraps, seed, threshold, watch, done, solutions, parts) if bootstraps else {}
     )
@@ -114,79 +221,3 @@ def _widths(problem: LinearProblem, widths: Sequence[int] | None) -> list[int]:
     if not chosen:
         raise SettingError("an audit needs at least one width; found none. Leave widths out for all of them")
     return chosen
-
-
-def resampled(
-    problem: LinearProblem,
-    widths: Sequence[int],
-    count: int,
-    seed: int,
-    threshold: float,
-    watch: Callable[[str], None],
-    done: Callable[[], None],
-    full: Solutions | None = None,
-    kept: Kept | None = None,
-) -> dict[int, Bootstrap]:
-    """Range of every width's verdict over resamples of the rows, with replacement.
-
-    The searches of a resample start from the weights that are best for all rows, and are shorter for it
-    (`RESAMPLED`). A resample that is no problem any more (a target became constant) counts as ``undetermined`` with
-    gap and margin 0.
-    """
-    statuses: dict[int, Counter[str]] = {width: Counter() for width in widths}
-    conditions: dict[int, Counter[str]] = {width: Counter() for width in widths}
-    gaps: dict[int, list[float]] = {width: [] for width in widths}
-    margins: dict[int, list[float]] = {width: [] for width in widths}
-    parts: Kept = {} if kept is None else kept
-    generator = np.random.default_rng(seed)
-    for number in range(count):
-        watch(f"resample {number + 1} of {count}")
-        rows = generator.integers(problem.rows, size=problem.rows)
-        part = f"resample {number}"
-        if part not in parts:
-            parts[part] = _resample(problem, rows, widths, threshold, full)
-        for width, (status, theorem, gap, margin) in zip(widths, parts[part], strict=True):
-            statuses[width][status] += 1
-            conditions[width][theorem] += 1
-            gaps[width].append(gap)
-            margins[width].append(margin)
-        done()
-    return {
-        width: Bootstrap(
-            resamples=count,
-            statuses=dict(sorted(statuses[width].items())),
-            conditions=dict(sorted(conditions[width].items())),
-            balanced_gap=_quantiles(gaps[width]),
-            margin=_quantiles(margins[width]),
-        )
-        for width in widths
-    }
-
-
-def _resample(
-    problem: LinearProblem, rows: NDArray[np.int64], widths: Sequence[int], threshold: float, full: Solutions | None
-) -> list[tuple[str, str, float, float]]:
-    """Verdict, condition, gap and margin of some rows at each width."""
-    try:
-        again = LinearProblem(
-            problem.raw_inputs[rows],
-            problem.raw_targets[rows],
-            tasks=problem.tasks,
-            center=problem.center,
-            scale=problem.scale,
-        )
-    except DataError:
-        return [("undetermined", "undetermined", 0.0, 0.0)] * len(widths)
-    solutions = Solutions(in_shares(again), None, RESAMPLED, full)
-    found: list[tuple[str, str, float, float]] = []
-    for width in widths:
-        here = solutions.at(width)
-        theorem = condition(solutions.shares.gramian, width, tasks=problem.tasks)
-        gap = max(here.excess_best - here.excess_point, 0.0)
-        found.append((judge(here, theorem, threshold), theorem.status, gap, float(theorem.margin)))
-    return found
-
-
-def _quantiles(values: list[float]) -> tuple[float, float, float]:
-    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
-    return float(low), float(middle), float(high)

@@ -19,8 +19,10 @@ from ..core.files import TEMPORARY, locked, read_file, replace_file
 from ..core.our_folder import CONFIG, REPORT, Found, found_for, what_is_in
 from ..core.records.as_json import records_from_json, records_to_json
 from ..core.records.audit import AuditRecord
+from ..core.records.json_text import first_fault
 from ..errors import RunFolderError
 from .parts import Parts
+from .pictures.catalogue import check_pictures
 from .run_config import RunConfig, differences
 
 __all__ = [
@@ -175,7 +177,9 @@ def read_records(path: Path) -> tuple[AuditRecord, ...]:
     """
     read_config(path)
     try:
-        return records_from_json(read_file(path / RECORD).decode())
+        records = records_from_json(read_file(path / RECORD).decode())
+        for record in records:
+            check_pictures(record)
     except FileNotFoundError as error:
         raise RunFolderError(
             f"The run in {str(path)!r} did not finish: it has no {RECORD}. Run its command again; it goes on there."
@@ -185,6 +189,7 @@ def read_records(path: Path) -> tuple[AuditRecord, ...]:
             f"{str(path / RECORD)!r} must be a record of this version of equipoise; it cannot be read: "
             f"{_first_line(error)}. Run its command again with --overwrite."
         ) from error
+    return records
 
 
 def read_config(path: Path) -> RunConfig:
@@ -235,7 +240,7 @@ def _valid(path: Path, found: dict[str, Any]) -> RunConfig:
         return RunConfig.model_validate_json(json.dumps(found))
     except ValidationError as error:
         raise RunFolderError(
-            f"{str(path / CONFIG)!r} is of another version of equipoise, or was changed: {_first_line(error)}. "
+            f"{str(path / CONFIG)!r} is of another version of equipoise, or was changed: {first_fault(error)}. "
             "Choose another folder with --out, or replace the run with --overwrite."
         ) from error
 
@@ -252,6 +257,5 @@ def _check_same(path: Path, found: dict[str, Any], config: RunConfig) -> None:
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+        return first_fault(error)
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -75,7 +75,7 @@ def _bar() -> Iterator[Progress]:
     from rich import progress as shown  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415 - not for --help
 
-    from ..report.text import clean  # noqa: PLC0415
+    from ..core.text import clean  # noqa: PLC0415
 
     columns = (
         shown.TextColumn("{task.description}", markup=False),

@@ -176,7 +176,7 @@ def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table  # noqa: PLC0415 - not for --help
     from rich.text import Text  # noqa: PLC0415 - not for --help
 
-    from ..report.text import clean  # noqa: PLC0415 - not for --help
+    from ..core.text import clean  # noqa: PLC0415 - not for --help
 
     # words go below: in a column of their own they would squeeze the numbers
     numbers = [place for place, column in enumerate(header) if column not in _WORDS]

@@ -59,7 +59,7 @@ def say_json(text: str) -> None:
 
 
 def _shown(text: str) -> str:
-    from ..report.text import clean  # noqa: PLC0415 - not for --help
+    from ..core.text import clean  # noqa: PLC0415 - not for --help
 
     return "\n".join(clean(line) for line in text.split("\n"))
 

@@ -17,6 +17,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from ..core.drawing.plot_parts import TEMPLATE
+
 __all__ = ["render_page", "template_environment"]
 
 
@@ -41,6 +43,7 @@ def render_page(template: str, page: Mapping[str, Any], *, drawn: bool, styles: 
         style=Markup("".join(loader.get_source(environment, name)[0] for name in styles)),  # noqa: S704 - our own files
         scripts=[Markup(text) for text in scripts],  # noqa: S704 - our own file
         packed=packed,
+        looks=TEMPLATE,
         policy=_policy([*map(_digest, scripts), *([digest] if digest else [])]),
     )
 

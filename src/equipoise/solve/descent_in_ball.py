@@ -150,7 +150,8 @@ class _Ball:
         """From the gradients themselves: z has a length with what rounding may hide, so that it stays in the ball."""
         found = nonnegative(columns.stacked(), -columns.target(self.mean), np.zeros(len(self.mean)))
         bound = math.sqrt(self.reach)
-        if not (self.stationary and float(np.linalg.norm(columns.vector(found.value))) <= bound):
+        inside = self.stationary and float(np.linalg.norm(columns.vector(found.value))) <= bound
+        if not inside:
             path = UnsquaredPath(columns.stacked(self.inverse[None, :]), _unit(columns), columns.target(self.mean, 0.0))
 
             def level(first: Array, second: Array) -> float | None:
@@ -159,11 +160,15 @@ class _Ball:
             low = float((columns.columns.T @ (columns.columns @ self.mean) / self.inverse).min())
             found = path.search(level, lambda z: float(np.linalg.norm(columns.vector(z))) - bound, low)
         value = found.value * min(bound / max(float(np.linalg.norm(columns.vector(found.value))), _EPS * bound), 1.0)
-        gap = self._gap(value, columns.columns.T @ (columns.columns @ value))
+        products = columns.columns.T @ (columns.columns @ value)
+        gap = self._gap(value, products)
         status = Status.STATIONARY if self.stationary else columns.status(value)
         answer = Solution(self.weights(value), status if found.solved else Status.ITERATION_LIMIT, gap)
         known = columns.ridge > 0 or (found.unique and found.solved and gap <= _PROVEN)
-        return Attempt(answer, float(np.linalg.norm(columns.columns @ value)) - bound if known else np.inf)
+        miss = float(np.linalg.norm(columns.columns @ value)) - bound
+        if inside:  # then d is the projection on the cone, and opposes no gradient
+            miss = max(miss, float((-(products + self.slopes)).max()))
+        return Attempt(answer, miss if known else np.inf)
 
     def _gap(self, value: Array, products: Array) -> float:
         """Dual value minus worst descent, over the size of the dual's two terms."""

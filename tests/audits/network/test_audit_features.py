@@ -6,6 +6,9 @@ import torch
 from torch import nn
 
 from equipoise.audits.network import audit_features
+from equipoise.audits.table_audit import audit
+from equipoise.data import encode_arrays
+from equipoise.data.encoding.scores import best_scores
 from equipoise.errors import DataError, InputError, SettingError, TaskError
 from equipoise.linear import LinearProblem, audit_problem
 
@@ -75,20 +78,61 @@ def test_heads_of_several_layers_need_a_name():
     assert audit_features(model, batches(x, y), features="trunk", width=1).data.inputs == 6
 
 
-def test_classes_are_one_hot_columns_and_the_record_says_so():
+def test_a_target_of_classes_is_one_task_scored_as_in_a_table():
     model, (x, y) = TwoHeads(), data()
     three = torch.bucketize(y[:, 0].contiguous(), torch.tensor([-0.5, 0.5]))
     targets = {"sign": (y[:, 1] > 0).long(), "level": three, "raw": y[:, 2]}
     loader = [(x[i : i + 100], {k: v[i : i + 100] for k, v in targets.items()}) for i in range(0, 300, 100)]
     record = audit_features(model, loader, classes={"sign": 2, "level": 3}, width=1)
-    assert [card.name for card in record.tasks] == ["sign", "level=0", "level=1", "level=2", "raw"]
-    assert [card.kind for card in record.tasks][-1] == "regression"
-    assert record.tasks[1].kind == "least squares on classes"
-    assert any("least squares on 3 one-hot columns" in step for step in record.data.steps)
-    # three columns that sum to one span two dimensions
-    assert record.smallest_width == 4
-    share = float((three == 0).double().mean())
-    assert record.tasks[1].variance == pytest.approx(share * (1 - share))
+    assert [card.name for card in record.tasks] == ["sign", "level", "raw"]
+    assert [card.kind for card in record.tasks] == ["least squares on classes"] * 2 + ["regression"]
+    assert record.smallest_width == 3
+    model.eval()
+    with torch.no_grad():
+        X = model.trunk(x).double().numpy()
+    scores = best_scores(three.numpy(), 3, X)
+    table = LinearProblem(X, np.c_[(y[:, 1] > 0).double(), scores[three.numpy()], y[:, 2].double()])
+    assert [card.separate_loss for card in record.tasks] == pytest.approx(table.unexplained.tolist(), abs=1e-9)
+    assert record.tasks[1].variance == pytest.approx(1)
+    told = ", ".join(f"{level} {score:.2f}" for level, score in enumerate(scores))
+    assert any("level: 3 classes, one task; they are scored" in step and told in step for step in record.data.steps)
+
+
+def test_classes_of_few_rows_have_no_say():
+    model, (x, y) = TwoHeads(), data()
+    rare = torch.bucketize(y[:, 0].contiguous(), torch.tensor([-0.5, 0.5]))
+    rare[:4] = 3
+    record = audit_features(model, [(x, {"level": rare, "raw": y[:, 2]})], classes={"level": 5}, width=1)
+    (doubt,) = record.data.warnings
+    assert doubt == "Classes of 'level' with fewer than 10 rows have no say and score the mean, 0: 3 (4), 4 (0)."
+    assert record.tasks[0].variance == pytest.approx(296 / 300)
+    with pytest.raises(DataError, match=r"two classes of 10 rows or more; found 0 \(0\), 1 \(300\), 2 \(0\)"):
+        audit_features(model, [(x, {"level": torch.ones(300).long(), "raw": y[:, 2]})], classes={"level": 3})
+
+
+def test_features_that_say_nothing_of_the_classes_score_them_in_order():
+    codes = torch.arange(300) % 3
+    z = torch.arange(300).double().div(3).floor()[:, None]  # the same in every class
+    targets = {"level": codes, "line": z[:, 0] + codes}
+    record = audit_features(nn.Identity(), [(z, targets)], features=lambda x: x, classes={"level": 3}, width=1)
+    assert "0 -1.00, 1 0.00, 2 1.00" in record.data.steps[0]
+
+
+def test_the_record_is_assembled_as_that_of_a_table():
+    model, (x, y) = TwoHeads(), data()
+    record = audit_features(model, batches(x, y), tasks=("u", "v", "w"), bootstraps=3)
+    assert record.summary.startswith("Nothing is left to trade from width 3 on.")
+    assert [verdict.bootstrap.resamples for verdict in record.verdicts] == [3] * len(record.verdicts)
+    model.eval()
+    with torch.no_grad():
+        table = encode_arrays(model.trunk(x).double().numpy(), y.double().numpy())
+    direct = audit(table, bootstraps=3)
+    for ours, theirs in zip(record.verdicts, direct.verdicts, strict=True):
+        assert ours.bootstrap.statuses == theirs.bootstrap.statuses
+        assert ours.bootstrap.balanced_gap == pytest.approx(theirs.bootstrap.balanced_gap, abs=1e-6)
+    assert record.pictures.keys() == direct.pictures.keys()
+    again = audit_features(model, [(x, torch.stack([y[:, 0], x[:, 0]], 1))], features=lambda x: x).data.warnings
+    assert again == ("The inputs determine 'task1' exactly: is a target among the inputs?",)
 
 
 def test_rows_with_missing_labels_are_left_out_and_counted():

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from ...core.numbers import Array
+from ...core.progress import Progress
 from ...core.records.audit import AuditRecord, DataCard, Verdict
 from ...errors import DataError, InputError
-from ..table_audit import task_cards
+from ..table_audit import check_settings
 from .features import Where, features_of
 from .targets import Columns, Targets
 
-if TYPE_CHECKING:
-    from ...linear import LinearProblem
-
 __all__ = ["audit_features"]
-
-_PACKAGES = ("equipoise", "numpy", "scipy", "torch")
 
 
 def audit_features(
@@ -36,19 +31,20 @@ def audit_features(
     unpack: Callable[[Any], tuple[Any, Targets]] | None = None,
     width: int | None = None,
     name: str = "",
+    bootstraps: int = 0,
     seed: int = 0,
-    progress: Callable[..., None] | None = None,
+    progress: Progress | None = None,
 ) -> AuditRecord:
     """Which trade-offs the tasks of a network have on its features: exact for linear heads on a shared linear layer.
 
     The features of the network are taken as inputs X of a linear problem, the targets as Y, and the audit is that of a
     table: which widths of a further shared linear layer would remove the trade-off, which tasks conflict, how much is
     at stake. It speaks of the features as they are now; training would move them. Only sums over the rows are kept
-    ((p, p), (p, k), (k, k)), so the loader may be of any length.
+    ((p, p), (p, k), (k, k)), so the loader may be of any length, unless the verdict is to be resampled.
 
-    Classification enters by least squares on one-hot columns: a task of two classes is one column of 0 and 1, of more
-    classes a column each, named ``task=class``, and each column is a task of the audit. That is not cross-entropy, and
-    the record says so.
+    Classification enters by least squares, one task a target, as in the audit of a table: two classes are 0 and 1, more
+    are scored so that the features predict the scores best (`equipoise.data.encoding.scores.best_scores`). That is not
+    cross-entropy, and the record says so.
 
     Args:
         model: Any module; put into eval mode for the pass and back. No gradients are taken.
@@ -62,7 +58,9 @@ def audit_features(
         unpack: A batch -> (inputs, targets), for batches of another form.
         width: Of the shared layer; None for every width from 1 to the smallest at which nothing is left to trade.
         name: Of the network, in the report. Default: its class.
-        seed: Of searches.
+        bootstraps: Resamples of the rows over which the range of each verdict is given. With any, the features of all
+            rows are kept: n (p + k) numbers.
+        seed: Of resamples and searches.
         progress: As for `audit`.
 
     Returns:
@@ -81,12 +79,14 @@ def audit_features(
         >>> record.data.inputs, record.verdicts[0].condition.status
         (8, 'holds')
     """
+    from ...linear.problem.linear_problem import LinearProblem  # noqa: PLC0415 - scipy
     from ...linear.problem.streaming import SecondMoments  # noqa: PLC0415 - scipy
-    from ..assemble import audit_problem  # noqa: PLC0415 - scipy
-    from ..pictures.arrange import audit_pictures  # noqa: PLC0415 - scipy
+    from ..assemble import audit_record  # noqa: PLC0415 - scipy
 
+    check_settings(width, bootstraps, seed)
     stream = SecondMoments()
     columns = Columns(dict(classes or {}), None if tasks is None else tuple(tasks))
+    rows: list[tuple[Array, Array]] = []
     with _evaluated(model), torch.no_grad():
         for number, batch in enumerate(loader):
             if progress:
@@ -98,20 +98,49 @@ def audit_features(
                 raise DataError(f"features and targets must have the same rows; found {len(found)} and {len(values)}")
             whole = ~np.isnan(values).any(axis=1)
             columns.rows += len(values)
-            stream.update(found.detach().to("cpu", torch.float64).numpy()[whole], values[whole])
-    problem = stream.problem(width, tasks=columns.names)
-    verdicts = audit_problem(problem, None if width is None else (width,), seed=seed, progress=progress)
+            batch_rows = found.detach().to("cpu", torch.float64).numpy()[whole], values[whole]
+            stream.update(*batch_rows)
+            if bootstraps:
+                rows.append(batch_rows)
+    second, cross, means = stream.second_moments, stream.cross_moments, stream.target_means
+    mixing = columns.scored(second, cross, means, stream.rows)
+    if bootstraps:
+        X, Y = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+        problem = LinearProblem(X, Y @ mixing, width, tasks=columns.names)
+    else:
+        problem = LinearProblem.from_moments(
+            second,
+            cross @ mixing,
+            mixing.T @ stream.target_moments @ mixing,
+            rows=stream.rows,
+            input_means=stream.input_means,
+            target_means=means @ mixing,
+            width=width,
+            tasks=columns.names,
+        )
     shown = name or type(model).__name__
-    record = AuditRecord(
+    place = "the input of the heads" if features is None else f"the output of {features!r}"
+    record = audit_record(
+        problem,
+        DataCard(
+            name=shown,
+            source=f"features of the network {shown}: {'given by a function' if callable(features) else place}",
+            rows=columns.rows,
+            rows_used=problem.rows,
+            inputs=problem.inputs,
+            steps=tuple(columns.steps),
+            warnings=tuple(columns.warnings),
+        ),
         title=f"Features of {shown}: {len(problem.tasks)} tasks",
-        command="",
-        data=_data_card(problem, columns, shown, features),
-        tasks=task_cards(problem, [""] * len(problem.tasks), columns.kinds),
-        verdicts=tuple(_about_features(verdict, shown) for verdict in verdicts),
-        smallest_width=max(1, problem.rank),
-        versions={"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}},
+        kinds=columns.kinds,
+        columns="Features",
+        packages=("torch",),
+        width=width,
+        bootstraps=bootstraps,
+        seed=seed,
+        progress=progress,
     )
-    return record.model_copy(update={"pictures": audit_pictures(record)})
+    return record.model_copy(update={"verdicts": tuple(_about_features(verdict, shown) for verdict in record.verdicts)})
 
 
 @contextmanager
@@ -146,22 +175,3 @@ def _about_features(verdict: Verdict, shown: str) -> Verdict:
         "training on would move the features."
     )
     return verdict.model_copy(update={"about": about, "caveat": caveat})
-
-
-def _data_card(problem: LinearProblem, columns: Columns, shown: str, where: Where) -> DataCard:
-    place = "the input of the heads" if where is None else f"the output of {where!r}"
-    place = "given by a function" if callable(where) else place
-    return DataCard(
-        name=shown,
-        source=f"features of the network {shown}: {place}",
-        rows=columns.rows,
-        rows_used=problem.rows,
-        inputs=problem.inputs,
-        steps=(
-            *columns.steps,
-            "Features and targets were centred and divided by their standard deviations, so losses are shares of each "
-            "task's variance.",
-            "Only second moments were kept, in float64, in one pass over the loader.",
-        ),
-        warnings=problem.warnings,
-    )

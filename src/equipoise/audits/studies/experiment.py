@@ -16,7 +16,7 @@ from ...linear import LinearProblem, condition, minimal_mixture, pareto_test, tc
 from ...linear.descent.limit_points import EndPoints, end_points
 from ...linear.reachability.pareto import ParetoStatus
 from ...linear.reachability.reach import SupportPool, reach_with
-from ..widths.front_sample import weight_sweep
+from ..widths.front_sample import lattice, weight_sweep
 from ..widths.optima import Shares, in_shares
 
 __all__ = ["reproduce_triples"]
@@ -186,22 +186,18 @@ def _tchebycheff_points(
     shares: Shares, width: int, directions: int, tolerance: float
 ) -> tuple[tuple[EndRecord, ...], list[Array]]:
     """Exact Tchebycheff points over a lattice of directions, each judged."""
-    size = 3
-    while (size - 1) * (size - 2) // 2 < directions:
-        size += 1
-    lattice = [(i, j, size - i - j) for i in range(1, size) for j in range(1, size - i)]
     pool = SupportPool(shares.gramian, width)
     points: list[EndRecord] = []
     captured: list[Array] = []
-    for cell in lattice:
+    for direction in lattice(len(shares.tasks), directions):
         # excess losses: the ideal is each task's own best
-        point = tchebycheff(shares.gramian, np.array(cell) / size, width)
+        point = tchebycheff(shares.gramian, direction, width)
         # an exact Tchebycheff point is Pareto-optimal by what it minimises; a bracket has to be tested
         exact = point.exactness == "exact"
         judged: ParetoStatus = (
             "optimal" if exact else pareto_test(shares.gramian, width, point.captured, tolerance=tolerance).status
         )
-        found = reach_with(pool, point.captured, np.ones(len(cell)), tolerance)
+        found = reach_with(pool, point.captured, np.ones(len(direction)), tolerance)
         captured.append(point.captured)
         points.append(
             EndRecord(

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from ...core.records.json_text import first_fault
 from ...core.records.studies import SurveyRecord, TriplesRecord
+from ...core.text import clean
 from ...errors import RunFolderError
-from ...report.text import clean
 
 __all__ = ["as_text", "record_from_json", "survey_table", "table_of", "triples_table"]
 
@@ -93,10 +94,9 @@ def record_from_json(text: str, where: str) -> TriplesRecord | SurveyRecord:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
         raise RunFolderError(
-            f"The record in {where!r} must be one of this version of equipoise; "
-            f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. Run its command again with --overwrite."
+            f"The record in {where!r} must be one of this version of equipoise; {first_fault(error)}. Run its command "
+            "again with --overwrite."
         ) from error
 
 

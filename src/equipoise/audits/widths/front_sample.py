@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ...linear.optima.weighted_sum import optimum
 from ...linear.problem.gramian import factor
 from .optima import Shares, WidthSolution
 
-__all__ = ["Budget", "budget_for", "front_points", "weight_sweep"]
+__all__ = ["Budget", "budget_for", "front_points", "lattice", "weight_sweep"]
 
 
 _DIGITS = 6
@@ -141,12 +142,22 @@ def _directions(tasks: int, count: int, seed: int) -> list[Array]:
     if tasks == 2:
         return [np.array([share, 1 - share]) for share in (np.arange(count) + 0.5) / count]
     if tasks == 3:
-        steps = 3
-        while (steps - 1) * (steps - 2) // 2 < count:
-            steps += 1
-        lattice = [(i, j, steps - i - j) for i in range(1, steps) for j in range(1, steps - i)]
-        return [np.array(cell) / steps for cell in lattice]
+        return lattice(tasks, count)
     return list(np.random.default_rng(seed + 1).dirichlet(np.ones(tasks), count))
+
+
+def lattice(tasks: int, count: int) -> list[Array]:
+    """Weights of two or three tasks on an even lattice inside the simplex, at least `count` of them.
+
+    Example:
+        >>> [weights.tolist() for weights in lattice(2, 2)]
+        [[0.3333333333333333, 0.6666666666666666], [0.6666666666666666, 0.3333333333333333]]
+    """
+    steps = 3
+    while comb(steps - 1, tasks - 1) < count:
+        steps += 1
+    cuts = combinations(range(1, steps), tasks - 1)
+    return [np.diff((0, *cut, steps)) / steps for cut in cuts]
 
 
 def _climb(draw: Callable[[Array], float], best: Array, largest: float, seed: int, steps: int) -> tuple[float, int]:

@@ -4,9 +4,9 @@ A record is plain data (pydantic, nothing extra allowed): it is written to ``rec
 without the library that made it. Same record, same report, byte for byte.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from .columns import ColumnCard
 
@@ -18,6 +18,7 @@ __all__ = [
     "ColumnCard",
     "Condition",
     "DataCard",
+    "Drawn",
     "Effect",
     "FrontPoint",
     "Rung",
@@ -287,20 +288,8 @@ class DataCard(_Record):
     columns: tuple[ColumnCard, ...] = ()
 
 
-class Pictures(_Record):
-    """The pictures of an audit: each a plain record to draw, or a sentence that says why there is none.
-
-    Attributes:
-        spectrum: What each width captures.
-        conflict: Width -> the graph of tasks that the theorem's test looks at.
-        region: Width -> the surfaces of all models, where they meet, what weights reach.
-        gap: Width -> by how much a mixture beats balanced models, over the front.
-    """
-
-    spectrum: dict[str, Any] | str
-    conflict: dict[int, dict[str, Any] | str]
-    region: dict[int, dict[str, Any] | str]
-    gap: dict[int, dict[str, Any] | str]
+Drawn = dict[str, Any] | str
+"""A picture to draw, or a sentence that says why there is none."""
 
 
 class AuditRecord(_Record):
@@ -316,7 +305,8 @@ class AuditRecord(_Record):
         smallest_width: Smallest width at which nothing is left to trade.
         summary: The widths at which things get easy, in sentences; "" where one width was asked for.
         versions: Package -> version.
-        pictures: What is drawn beside the front; None where nothing was arranged for drawing.
+        pictures: Key of a picture -> the picture, or width -> picture (see `equipoise.audits.pictures`); None where
+            nothing was arranged for drawing.
     """
 
     format: Literal[1] = 1
@@ -328,4 +318,4 @@ class AuditRecord(_Record):
     smallest_width: int
     summary: str = ""
     versions: dict[str, str]
-    pictures: Pictures | None = None
+    pictures: dict[str, Annotated[dict[int, Drawn] | Drawn, Field(union_mode="left_to_right")]] | None = None

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
-from .audit import AuditRecord, Pictures, Verdict
-from .picture_check import check_picture
+from .audit import AuditRecord, Verdict
 
 __all__ = ["check_record"]
 
 
 def check_record(record: AuditRecord) -> None:
-    """Refuses a record whose lengths or indices disagree; pydantic has looked at every value by itself.
+    """Refuse a record whose lengths or indices disagree; pydantic has looked at every value by itself.
+
+    Pictures know their own shape: `equipoise.audits.pictures.catalogue.check_pictures`.
 
     Raises:
         ValueError: All places at once.
@@ -23,7 +24,6 @@ def check_record(record: AuditRecord) -> None:
     ]
     for number, verdict in enumerate(record.verdicts):
         wrong += [f"verdicts.{number}.{words}" for words in _of_verdict(verdict, k)]
-    wrong += _of_pictures(record.pictures, k) if record.pictures else []
     if wrong:
         more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise ValueError("; ".join(wrong[:5]) + more)
@@ -44,10 +44,3 @@ def _of_verdict(verdict: Verdict, k: int) -> Iterator[str]:
     cycle, related = verdict.condition.cycle, verdict.condition.cycle_correlations
     if len(related) > len(cycle):
         yield f"condition.cycle_correlations: at most one a task of the cycle ({len(cycle)}), found {len(related)}"
-
-
-def _of_pictures(pictures: Pictures, k: int) -> list[str]:
-    found = [("spectrum", pictures.spectrum)]
-    for name in ("conflict", "region", "gap"):
-        found += [(f"{name}.{width}", picture) for width, picture in getattr(pictures, name).items()]
-    return [f"pictures.{place}.{wrong}" for place, picture in found if (wrong := check_picture(picture, k))]

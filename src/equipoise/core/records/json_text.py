@@ -4,7 +4,9 @@ import json
 import math
 from typing import Any, NoReturn
 
-__all__ = ["parsed_json"]
+from pydantic import ValidationError
+
+__all__ = ["first_fault", "parsed_json"]
 
 
 def parsed_json(text: str) -> Any:
@@ -32,3 +34,14 @@ def _finite(digits: str) -> float:
     if not math.isfinite(value):
         _refused(digits[:40])
     return value
+
+
+def first_fault(error: ValidationError, whole: str = "the file") -> str:
+    """The first thing that a record lacks or has wrongly, with its place.
+
+    Args:
+        error: Of pydantic.
+        whole: What the place is called where the fault is in no part.
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"

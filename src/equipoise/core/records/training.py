@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...errors import RunFolderError
+from .json_text import first_fault
 
 __all__ = ["GradientLine", "Notice", "StepLine", "TrainingConfig", "TrainingRecord", "read_lines"]
 
@@ -199,11 +200,9 @@ def read_lines(config: TrainingConfig, text: bytes) -> TrainingRecord:
         try:
             line = StepLine.model_validate_json(encoded)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the line"
             raise RunFolderError(
-                f"line {number} of records.jsonl must be one recorded step; {where}: {first['msg']}. Remove that line, "
-                "or record into a new folder."
+                f"line {number} of records.jsonl must be one recorded step; {first_fault(error, 'the line')}. Remove "
+                "that line, or record into a new folder."
             ) from error
         _check_lengths(number, line, len(config.tasks))
         while lines and lines[-1].step >= line.step:

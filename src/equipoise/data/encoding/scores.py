@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ...core.numbers import Array
 
-__all__ = ["FEW_ROWS", "best_scores"]
+__all__ = ["FEW_ROWS", "best_scores", "scores_of_sums"]
 
 FEW_ROWS = 10
 """A class of fewer rows does not count for the scores."""
@@ -42,14 +42,27 @@ def best_scores(codes: NDArray[np.intp], count: int, inputs: Array) -> Array:
     left = left[:, singular > singular[0] * max(inputs.shape) * np.finfo(np.float64).eps]
     sums = np.zeros((count, left.shape[1]))
     np.add.at(sums, codes[said], left[said])
+    return scores_of_sums(sums, sizes)
+
+
+def scores_of_sums(sums: Array, sizes: Array) -> Array:
+    """`best_scores` from what each class sums up to.
+
+    Args:
+        sums: (m, r) D^T U, with U an orthonormal basis of the centred inputs, in any rotation.
+        sizes: (m,) rows of each class.
+
+    Returns:
+        (m,).
+    """
     root = np.sqrt(sizes)
     # in t = sqrt(sizes) * s the variance is |t|^2; orthogonal to sqrt(sizes) means centred
     mean = np.outer(root, root) / sizes.sum()
     scaled = sums / root[:, None]
     scaled -= mean @ scaled
     vectors, captured, _ = np.linalg.svd(scaled, full_matrices=False)
-    if captured[0] < 1e-9:
-        scores = np.arange(count, dtype=np.float64)
+    if captured[0] < 1e-7:  # a canonical correlation; from second moments its rounding is the root of float64's
+        scores = np.arange(len(sizes), dtype=np.float64)
         return np.asarray(scores - (sizes @ scores) / sizes.sum())
     scores = vectors[:, 0] / root
     scores /= np.sqrt((sizes @ scores**2) / sizes.sum())

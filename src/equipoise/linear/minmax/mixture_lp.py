@@ -9,7 +9,9 @@ The dual prices p >= 0 of the rows prove the optimum: with w = cost + p, no mode
 the members of the optimal mixture, so w is the weighted sum that a further model would have to lower.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
 
@@ -61,6 +63,7 @@ class Program:
         cost: (k,) non-negative weights of the expected losses in the objective.
         pace: (k,) non-negative, or None for a program without t.
         ceiling: (k,), inf where a loss is not limited.
+        tolerance: Of the solver, in units of the losses; at least 1e-10.
         floor: A proven lower end of t. With losses over many powers of ten the solver may call the program unbounded
             without it.
     """
@@ -70,26 +73,31 @@ class Program:
     pace: Array | None
     ceiling: Array
     floor: float | None = None
+    tolerance: float = FEASIBLE
+
+    @classmethod
+    def least_level(cls, levels: Array, tolerance: float = FEASIBLE) -> Program:
+        """The program that minimises the largest coordinate of a mixture of `levels`, (m, k); it is always feasible."""
+        k = levels.shape[1]
+        return cls(levels, np.zeros(k), np.ones(k), np.zeros(k), tolerance=tolerance)
 
     def solve(self) -> Vertex | None:
         """A basic optimum whose support is as small as could be found; None where the program is infeasible."""
         found = self._over(np.arange(len(self.losses)))
         if found is None:
             return None
-        shares, value, level, prices = found
-        normal = self.cost + prices
-        shares, least = self._thinned(shares, value, normal)
-        return Vertex(shares, value, level, normal, least)
+        shares, least = self._thinned(found.shares, found.value, found.normal)
+        return replace(found, shares=shares, least_support=least)
 
-    def level(self) -> float:
-        """The least t alone, for programs that are feasible and have one: no search for a small support."""
+    def vertex(self) -> Vertex:
+        """A basic optimum of a program that is feasible, without the search for a smaller support."""
         found = self._over(np.arange(len(self.losses)))
         if found is None:
             raise EquipoiseError("a linear program without limits has no solution: this is our error")
-        return found[2]
+        return found
 
-    def _over(self, members: NDArray[np.intp]) -> tuple[Array, float, float, Array] | None:
-        """Shares, value, level and prices of the optimum over these members; None where infeasible."""
+    def _over(self, members: NDArray[np.intp]) -> Vertex | None:
+        """The optimum over these members; None where infeasible."""
         pool = self.losses[members]
         rows = np.isfinite(self.ceiling)
         system, costs = pool.T[rows], pool @ self.cost
@@ -108,7 +116,7 @@ class Program:
                 b_eq=[1.0],
                 bounds=bounds,
                 method=method,
-                options={"primal_feasibility_tolerance": FEASIBLE, "dual_feasibility_tolerance": FEASIBLE},
+                options={"primal_feasibility_tolerance": self.tolerance, "dual_feasibility_tolerance": self.tolerance},
             )
             if solved.status in (0, 2):
                 break
@@ -123,7 +131,8 @@ class Program:
         prices = np.zeros(len(self.ceiling))
         if rows.any():
             prices[rows] = np.clip(-np.asarray(solved.ineqlin.marginals), 0.0, None)
-        return shares, float(np.asarray(solved.fun)), float(solved.x[-1]) if self.pace is not None else 0.0, prices
+        level = float(solved.x[-1]) if self.pace is not None else 0.0
+        return Vertex(shares, float(np.asarray(solved.fun)), level, self.cost + prices, least_support=False)
 
     def _thinned(self, shares: Array, value: float, normal: Array) -> tuple[Array, bool]:
         """The same value with fewer members, where all subsets of those that may take part can be tried.
@@ -143,6 +152,6 @@ class Program:
             for subset in combinations(able.tolist(), size):
                 budget -= 1
                 smaller = self._over(np.array(subset))
-                if smaller is not None and smaller[1] <= value + 10 * FEASIBLE * scale:
-                    return smaller[0], True
+                if smaller is not None and smaller.value <= value + 10 * self.tolerance * scale:
+                    return smaller.shares, True
         return shares, True

@@ -152,8 +152,7 @@ def _fewer(problem: MinMax, mixed: Mixture) -> Mixture:
     if problem.worst(basis) <= mixed.value + SAME:
         return replace(mixed, value=max(problem.worst(basis), mixed.lower), weights=np.ones(1), bases=basis[None])
     levels = np.array([problem.levels(problem.captured(basis)) for basis in mixed.bases])
-    tasks = problem.tasks
-    found = Program(levels, np.zeros(tasks), np.ones(tasks), np.zeros(tasks)).solve()
+    found = Program.least_level(levels).solve()
     if found is None or found.level > mixed.value + SAME:
         return mixed
     kept = found.shares > 0

@@ -226,9 +226,7 @@ def _dominators(means: Array) -> list[int | None]:
 
 
 def _program(means: Array, scale: Array, place: int) -> Program:
-    """Minimise t with (mixture - setting) / scale <= t."""
-    tasks = means.shape[1]
-    return Program((means - means[place]) / scale, np.zeros(tasks), np.ones(tasks), np.zeros(tasks))
+    return Program.least_level((means - means[place]) / scale)
 
 
 def _gap(means: Array, scale: Array, place: int) -> tuple[float, Array, Array]:
@@ -246,7 +244,7 @@ def _intervals(cube: Array, scale: Array, resamples: int, seed: int) -> list[tup
     drawn = []
     for _ in range(resamples):
         means = cube[:, generator.integers(repeats, size=repeats)].mean(axis=1)
-        drawn.append([max(-_program(means, scale, place).level(), 0.0) for place in range(len(cube))])
+        drawn.append([max(-_program(means, scale, place).vertex().level, 0.0) for place in range(len(cube))])
     low, high = np.quantile(np.array(drawn), (0.05, 0.95), axis=0)
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ...core.numbers import Array
 from ...errors import DataError, TaskError, listed
 from .pool_optimum import Best, best_of
-from .preference_lp import MET, Demand, demand_of
+from .preference_lp import Demand, demand_of
 
 if TYPE_CHECKING:
     from ...core.tasks import Preference
@@ -125,7 +125,7 @@ def mixture(
     # how far the limits are missed at best, in units of each task's range
     misses = Demand(np.zeros(len(names)), demand.unit, demand.limits)
     least = best_of(pool, misses)
-    if least.value > MET:
+    if not demand.met((least.shares @ pool)[None])[0]:
         return _result(pool, names, labels, misses, least, miss=least.value)
     # limits met to rounding are met: without this slack the solver may call them infeasible
     met = replace(demand, ceiling=demand.ceiling + (max(least.value, 0.0) + 1e-10) * demand.unit)

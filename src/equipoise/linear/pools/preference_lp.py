@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core.numbers import Array
 from ...errors import PreferenceError, TaskError, listed
@@ -17,9 +18,8 @@ __all__ = ["Demand", "demand_of", "per_task", "spread"]
 
 
 MET = 1e-8
-"""A limit missed by less than this share of its task's range in the pool counts as met; and so does one that is missed
-by the rounding of the loss itself, which is more where the range is a tiny part of it."""
-_ROUNDING = 1e-15
+"""A limit missed by less than this share of its task's range in the pool counts as met; so does one that is missed by
+the rounding of the losses, which is more where they differ by 1e-8 of their size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +48,16 @@ class Demand:
         if self.pace is not None:
             return np.asarray(values + (over / self.pace[counted]).max(axis=1))
         if self.unit is not None and counted.any():
-            slack = MET * self.unit[counted] + _ROUNDING * np.abs(self.ceiling[counted])
-            values = np.where((over <= slack).all(axis=1), values, np.inf)
+            values = np.where(self.met(losses), values, np.inf)
         return np.asarray(values)
+
+    def met(self, losses: Array) -> NDArray[np.bool_]:
+        """(n,) whether losses (n, k) meet the limits, to `MET` of each unit or to the rounding of the losses."""
+        assert self.unit is not None
+        counted = np.isfinite(self.ceiling)
+        limits = self.ceiling[counted]
+        slack = MET * self.unit[counted] + 4 * np.spacing(np.abs(limits))
+        return np.asarray((losses[:, counted] - limits <= slack).all(axis=1))
 
 
 def spread(losses: Array, aims: Array | None = None) -> Array:

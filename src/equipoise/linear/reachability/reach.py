@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linprog
 
 from ...core.numbers import Array
-from ...errors import EquipoiseError, SettingError
+from ...errors import SettingError
+from ..minmax.mixture_lp import Program
 from ..optima.minimal_mixture import ahead_of, mixture_ahead
 from ..optima.weighted_sum import optimum
 from ..problem.gramian import checked_gramian, checked_vector, checked_width, correlations
@@ -20,7 +20,7 @@ ReachStatus = Literal["reachable", "unreachable", "undetermined", "outside"]
 _GAP = 0.1
 """The bounds are brought together to this share of the tolerance."""
 
-_LP_TOLERANCE = 1e-10
+_SOLVER = 1e-10
 
 _ROUNDING = 1e-9
 """Captured energies may be this much below 0, in units of the largest of the Gramian."""
@@ -186,7 +186,8 @@ def reach_with(
             upper, best = bound, weights / size
     while made < max_iterations:
         columns = (np.array(pool.captured)[:, active] - base) / scale
-        mixture, price = _mixture(columns)
+        mixed = Program.least_level(-columns, _SOLVER).vertex()
+        mixture, price = mixed.shares, mixed.normal / mixed.normal.sum()
         ahead_by = float((mixture @ columns).min())
         if ahead_by > lower:
             lower, used = ahead_by, np.flatnonzero(mixture).tolist()
@@ -249,27 +250,6 @@ def _status(lower: float, upper: float, tolerance: float) -> ReachStatus:
 
 def _inverse(values: Array) -> Array:
     return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
-
-
-def _mixture(columns: Array) -> tuple[Array, Array]:
-    """Probabilities that maximise the least coordinate of the mixture, and the prices of the coordinates."""
-    models, tasks = columns.shape
-    solved = linprog(
-        np.append(np.zeros(models), -1.0),
-        A_ub=np.hstack([-columns.T, np.ones((tasks, 1))]),
-        b_ub=np.zeros(tasks),
-        A_eq=np.append(np.ones(models), 0.0)[None, :],
-        b_eq=[1.0],
-        bounds=[(0, None)] * models + [(None, None)],
-        method="highs-ds",
-        options={"primal_feasibility_tolerance": _LP_TOLERANCE, "dual_feasibility_tolerance": _LP_TOLERANCE},
-    )
-    if solved.status != 0 or solved.x is None:
-        raise EquipoiseError(f"the linear program of a mixture ended with '{solved.message}': this is our error")
-    mixture = np.clip(solved.x[:-1], 0.0, None)
-    mixture[mixture < 1e-12] = 0.0
-    price = np.clip(-solved.ineqlin.marginals, 0.0, None)
-    return mixture / mixture.sum(), price / price.sum()
 
 
 def _nowhere(pool: SupportPool, active: NDArray[np.bool_], tolerance: float) -> Reach:

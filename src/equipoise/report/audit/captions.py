@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Sequence
 
+from ...core.drawing.palette import mark_of
 from ...core.records.audit import AuditRecord, Bootstrap, Condition, FrontPoint, Rung, Verdict
-from ..pictures.palette import mark_of
-from ..text import clean, count, joined, percent, plural, share, signed
+from ...core.text import clean, count, joined, percent, plural, share, signed
 
 __all__ = [
     "MEASURES",

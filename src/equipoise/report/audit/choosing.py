@@ -19,9 +19,9 @@ def recommended(record: AuditRecord) -> int:
         record: Of an audit; its verdicts rise in width.
 
     Returns:
-        An index into its verdicts: the narrowest width at which a weighted sum brings every task within the threshold
-        of a model of its own. Where there is none, the width that the narrowest width's remedy asks for if a weighted
-        sum is enough there, then the narrowest at which it is, then the narrowest.
+        An index into its verdicts: the narrowest width below the rank at which a weighted sum brings every task within
+        the threshold of a model of its own. Where there is none, the width that the narrowest width's remedy asks for
+        if a weighted sum is enough there, then the narrowest at which it is, then the narrowest.
     """
     first = record.verdicts[0]
     asked = None if first.remedied.kind == "separate" else first.remedied.width
@@ -32,8 +32,7 @@ def recommended(record: AuditRecord) -> int:
 
 
 def _near(verdict: Verdict) -> bool:
-    weighted = verdict.remedied.kind in {"equal_weights", "best_weights"}
-    return weighted and verdict.remedied.worst_excess <= verdict.effect.threshold
+    return verdict.status == "enough" and verdict.remedied.worst_excess <= verdict.effect.threshold
 
 
 def sections_shown(record: AuditRecord) -> list[int]:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.records.audit import AuditRecord, Rung, Verdict
+from ...core.text import clean, count, joined, plural, share, signed
 from ..pictures.correlations import correlation_table
 from ..pictures.figures import figures, legend_entries
 from ..pictures.names import said_shorter, short_names
-from ..text import clean, count, joined, plural, share, signed
 from .captions import (
     MEASURES,
     about_widths,

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ...core.records.audit import ColumnCard
-from ..text import clean, count, plural, shorten
+from ...core.text import clean, count, plural, shorten
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,7 +6,7 @@ from typing import Any
 from ...core.records.audit import AuditRecord
 from ..page import render_page
 from .collect import collect
-from .linear_section import add_pictures, blocks
+from .linear_section import NONE, add_pictures, blocks
 
 __all__ = ["LARGEST", "render_html"]
 
@@ -43,8 +43,6 @@ def _without_pictures(page: dict[str, Any]) -> dict[str, Any]:
     words = "Not drawn here, so that the page stays below 5 MB: run the audit with this --width for the pictures."
     for case in page["cases"]:
         for section in case["in_order"][1:]:
-            absent = {"panels": [], "legend": [], "absent": ""}
-            for name in ("gap", "conflict", "region"):
-                section[name] = {**section[name], **absent}
             section |= {"panels": [], "legend": [], "undrawn": words}
+            section["pictures"] = dict.fromkeys(section["pictures"], NONE)
     return page

@@ -1,74 +1,71 @@
 """The pictures of a linear audit for its page: each a block of panels, legend and sentences, or why there is none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...core.records.audit import AuditRecord, Pictures
-from ..pictures.linear_figures import legend_of, linear_panels
+from ...audits.pictures.catalogue import PICTURES, read_picture
+from ...core.records.audit import AuditRecord, Drawn
+from ...core.text import plural
 from ..pictures.names import said_shorter
-from .linear_captions import basis, caption
 
-__all__ = ["add_pictures", "blocks"]
+__all__ = ["NONE", "add_pictures", "blocks"]
 
-_NONE: dict[str, Any] = {"panels": [], "legend": [], "title": "", "caption": "", "basis": "", "absent": ""}
-_PARTS = ("gap", "conflict", "region")
-_NOTHING = Pictures(spectrum="", conflict={}, region={}, gap={})
+NONE: dict[str, Any] = {"panels": [], "legend": [], "title": "", "caption": "", "basis": "", "absent": "", "place": ""}
+"""No picture, and nothing said of it."""
 
 
 def add_pictures(page: dict[str, Any], records: Sequence[AuditRecord]) -> dict[str, Any]:
-    """The page with ``spectrum`` in every case, and ``gap``, ``conflict`` and ``region`` in every section.
+    """The page with ``pictures`` (key -> block) in every case and in every section.
 
     Args:
         page: As `collect` makes it of these records.
         records: One a case.
     """
+    of_case = [key for key, kind in PICTURES.items() if kind.place == "all widths"]
+    of_width = [key for key in PICTURES if key not in of_case]
     for case, record in zip(page["cases"], records, strict=True):
-        found = record.pictures or _NOTHING
+        found: dict[str, Any] = record.pictures or {}
+        names = [task.name for task in record.tasks]
         bare = not any(verdict.front for verdict in record.verdicts)
-        case["spectrum"] = _NONE if bare else _block(found.spectrum, record, f"{case['anchor']}-spectrum")
+        case["pictures"] = {
+            key: NONE if bare else _block(key, found.get(key, ""), record, f"{case['anchor']}-{key}") for key in of_case
+        }
         told: set[str] = set()
         for section in case["in_order"]:
-            for name, pictures in (("gap", found.gap), ("conflict", found.conflict), ("region", found.region)):
-                picture = pictures.get(section["width"], "")
-                again = isinstance(picture, str) and picture in told
-                section[name] = _NONE if again else _block(picture, record, f"{section['anchor']}-{name}")
-                told.add(section[name]["absent"])
+            width = section["width"]
+            drawn = {key: found.get(key, {}).get(width, "") for key in of_width}
             if section["status"] == "nothing_to_trade":  # one reason is enough
-                section["gap"] = section["conflict"] = _NONE
-        names = [task.name for task in record.tasks]
-        for part, key in [(case, "spectrum"), *((s, key) for s in case["in_order"] for key in _PARTS)]:
-            part[key] = said_shorter(part[key], names)
+                last = [key for key, picture in drawn.items() if picture and PICTURES[key].place == "test"][-1:]
+                drawn = {key: drawn[key] if key in last else "" for key in of_width}
+            section["pictures"] = {
+                key: NONE
+                if isinstance(picture, str) and picture in told
+                else _block(key, picture, record, f"{section['anchor']}-{key}")
+                for key, picture in drawn.items()
+            }
+            told |= {block["absent"] for block in section["pictures"].values()}
+        for part in (case, *case["in_order"]):
+            part["pictures"] = said_shorter(part["pictures"], names)
     return page
 
 
-def blocks(page: dict[str, Any]) -> list[dict[str, Any]]:
+def blocks(page: dict[str, Any]) -> Iterable[dict[str, Any]]:
     """All pictures of a page, drawn or not."""
-    sections = [section for case in page["cases"] for section in case["in_order"]]
-    inside = [section[name] for section in sections for name in _PARTS]
-    return [*(case["spectrum"] for case in page["cases"]), *inside]
+    for case in page["cases"]:
+        for part in (case, *case["in_order"]):
+            yield from part["pictures"].values()
 
 
-def _block(picture: dict[str, Any] | str, record: AuditRecord, anchor: str) -> dict[str, Any]:
-    if isinstance(picture, str):
-        return _NONE | {"absent": picture}
-    panels = linear_panels(picture)
-    for panel in panels:
-        panel["figure"]["layout"]["showlegend"] = False  # the legend stands beside all panels
+def _block(key: str, found: Drawn, record: AuditRecord, anchor: str) -> dict[str, Any]:
+    if isinstance(found, str):
+        return NONE | ({"absent": found, "place": PICTURES[key].place} if found else {})
+    picture, about = read_picture(key, found), record.verdicts[0].about
     return {
-        "panels": [panel | {"id": f"{anchor}-{number}"} for number, panel in enumerate(panels, start=1)],
-        "legend": [] if picture["figure"] == "gap over the front" else legend_of(panels[0]),
-        "title": _title(picture),
-        "caption": caption(picture, record),
-        "basis": basis(picture, record),
+        "panels": [panel | {"id": f"{anchor}-{number}"} for number, panel in enumerate(picture.panels(), start=1)],
+        "legend": picture.legend(),
+        "title": picture.title(),
+        "caption": picture.caption(),
+        "basis": f"{picture.unit()}; {plural(about.rows, 'row')}, {about.split}; {picture.known}.",
         "absent": "",
+        "place": picture.place,
     }
-
-
-def _title(picture: dict[str, Any]) -> str:
-    conflict = "Which tasks are in conflict" if picture.get("cycle") else "Why no tasks are in conflict"
-    return {
-        "spectrum": "",
-        "gap over the front": "Where a mixture of models helps every task",
-        "conflict graph": conflict,
-        "feasible region": "All models, and what weights reach of them",
-    }[str(picture["figure"])]

@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 from ...core.records.audit import AuditRecord
-from ..text import signed
+from ...core.text import signed
 from .names import short_names
 
 __all__ = ["MOST_SQUARE", "correlation_table"]

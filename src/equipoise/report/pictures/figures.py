@@ -6,22 +6,22 @@ Two tasks: one panel. Three: a panel a pair, and the triangle of weights. More: 
 import itertools
 from collections.abc import Sequence
 
-from ...core.records.audit import FrontPoint, Verdict
-from ..text import clean, share
-from .multiples import multiples, multiples_legend
-from .palette import MARKS, Mark, legend_mark, mark_of
-from .plot_parts import (
+from ...core.drawing.palette import MARKS, Mark, legend_mark, mark_of
+from ...core.drawing.plot_parts import (
     Figure,
     LegendEntry,
     Panel,
     color_bar,
     hover_text,
     make_axis,
-    make_layout,
+    make_panel,
     rounded,
     safe_name,
     triangle_axes,
 )
+from ...core.records.audit import FrontPoint, Verdict
+from ...core.text import clean, share
+from .multiples import multiples, multiples_legend
 
 __all__ = ["Point", "figures", "legend_entries", "marks_present"]
 
@@ -108,21 +108,15 @@ def _pair(points: Sequence[Point], tasks: Sequence[str], i: int, j: int) -> Pane
             }
         )
     first, second = clean(tasks[i]), clean(tasks[j])
-    layout = make_layout(
-        xaxis=make_axis(f"{safe_name(tasks[i])}, loss", range=_range(points, i)),
-        yaxis=make_axis(f"{safe_name(tasks[j])}, loss", range=_range(points, j)),
-    )
+    layout: Figure = {
+        "xaxis": make_axis(f"{safe_name(tasks[i])}, loss", range=_range(points, i)),
+        "yaxis": make_axis(f"{safe_name(tasks[j])}, loss", range=_range(points, j)),
+    }
     alt = (
         f"Scatter plot. Across: loss of {first}; upwards: loss of {second}; both in shares of variance, lower is "
         f"better. {_seen(points, tasks, (i, j))}"
     )
-    return {
-        "name": f"{first} against {second}",
-        "alt": alt,
-        "note": "",
-        "shape": "square",
-        "figure": {"data": traces, "layout": layout},
-    }
+    return make_panel(f"{first} against {second}", alt, traces, layout, shape="square")
 
 
 def _range(points: Sequence[Point], task: int) -> list[float]:
@@ -170,8 +164,7 @@ def _triangle(points: Sequence[Point], tasks: Sequence[str], aims: Sequence[floa
         f"worst at {share(max(map(decides, sums)))}."
     )
     note = "The weights tried: each corner gives all weight to one task, the middle is equal weights."
-    figure = {"data": traces, "layout": triangle_axes(tasks)}
-    return [{"name": "Weights", "alt": alt, "note": note, "shape": "square", "figure": figure}]
+    return [make_panel("Weights", alt, traces, triangle_axes(tasks), shape="square", note=note)]
 
 
 def _ternary(points: Sequence[FrontPoint], hover: list[str]) -> Figure:

@@ -2,11 +2,21 @@
 
 from collections.abc import Sequence
 
+from ...core.drawing.palette import MARKS, Mark, legend_mark, mark_of
+from ...core.drawing.plot_parts import (
+    Figure,
+    LegendEntry,
+    Panel,
+    hover_text,
+    make_axis,
+    make_marker,
+    make_panel,
+    rounded,
+    safe_name,
+)
 from ...core.records.audit import FrontPoint, Verdict
-from ..text import clean, share
+from ...core.text import clean, share
 from .names import short_names
-from .palette import MARKS, Mark, legend_mark, mark_of
-from .plot_parts import Figure, LegendEntry, Panel, hover_text, make_axis, make_layout, make_marker, rounded, safe_name
 
 __all__ = ["MOST_ROWS", "multiples", "multiples_legend"]
 
@@ -100,14 +110,14 @@ def _panel(
     found = [rounded(point.losses[task]) for task in rows]
     traces.append(_trace(found, places, mode="markers", marker=look, hoverinfo="text", hovertext=hover))
     few = len(rows) < len(tasks)
-    layout = make_layout(
-        xaxis=make_axis("loss, share of variance", range=[0, rounded(1.05 * far)], nticks=5),
-        yaxis=make_axis(
+    layout: Figure = {
+        "xaxis": make_axis("loss, share of variance", range=[0, rounded(1.05 * far)], nticks=5),
+        "yaxis": make_axis(
             "", tickvals=places, ticktext=[names[task] for task in rows], range=[len(rows) - 0.4, -0.6],
             tickfont={"size": 11},
         ),
-        margin={"l": 12, "r": 16, "t": 8, "b": 48},
-    )  # fmt: skip
+        "margin": {"l": 12, "r": 16, "t": 8, "b": 48},
+    }  # fmt: skip
     worst = sorted(range(len(tasks)), key=lambda task: -point.losses[task])[:_SPOKEN]
     told = ", ".join(f"{clean(tasks[task])} {share(point.losses[task])}" for task in worst)
     alt = (
@@ -115,14 +125,8 @@ def _panel(
         f"Largest losses: {told}."
     )
     note = f"The {len(rows)} of {len(tasks)} tasks furthest above their own best." if few else ""
-    return {
-        "name": mark.words,
-        "alt": alt,
-        "note": note,
-        "shape": "rows",
-        "height": _ROW * len(rows) + _AROUND,
-        "figure": {"data": traces, "layout": layout},
-    }
+    panel = make_panel(mark.words, alt, traces, layout, shape="rows", note=note)
+    return {**panel, "height": _ROW * len(rows) + _AROUND}
 
 
 def _own_words(own: tuple[float, ...] | None, task: int) -> list[tuple[str, str]]:

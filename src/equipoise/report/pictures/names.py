@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..text import clean, shorten
+from ...core.text import clean, shorten
 
 __all__ = ["LONGEST", "said_shorter", "short_names"]
 

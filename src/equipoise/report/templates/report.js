@@ -28,8 +28,10 @@
   }
 
   function draw(source) {
-    var figure = themed(JSON.parse(source.textContent), "", pageColors());
-    figure.layout.font.family = getComputedStyle(document.body).fontFamily;
+    var looks = document.getElementById("looks").textContent, colors = pageColors();
+    var figure = themed(JSON.parse(source.textContent), "", colors);
+    figure.layout.template = themed(JSON.parse(looks), "", colors);
+    figure.layout.template.layout.font.family = getComputedStyle(document.body).fontFamily;
     var target = document.getElementById(source.dataset.for);
     Plotly.react(target, figure.data, figure.layout, { displayModeBar: false, responsive: true });
     drawn.push(source);

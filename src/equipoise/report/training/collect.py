@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from ...core.drawing.plot_parts import legend_line, line_styles
 from ...core.records.training import Notice, StepLine, TrainingRecord
+from ...core.text import clean, count, joined, percent, plural, shorten
 from ...solve import Status
 from ...training.recording.run_checks import SMALL_SHARE, notices
-from ..pictures.plot_parts import legend_line, line_styles
-from ..text import clean, count, joined, percent, plural, shorten
 from .figures import training_panels
 
 __all__ = ["collect_training"]

@@ -1,6 +1,6 @@
 """Pictures of a recorded training: numbers over steps, one line a task; above eight tasks, one row of a map each.
 
-Plain plotly dicts, as in :mod:`equipoise.report.pictures.plot_parts`. Colours are the page's words where it has them; a
+Plain plotly dicts, as in :mod:`equipoise.core.drawing.plot_parts`. Colours are the page's words where it has them; a
 line's dashes tell tasks apart without colour.
 """
 
@@ -8,20 +8,20 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-from ...core.records.training import MOST_PAIRED, GradientLine, StepLine, TrainingRecord
-from ..pictures.plot_parts import (
+from ...core.drawing.plot_parts import (
     MOST_LINES,
     Figure,
     Panel,
     legend_line,
     line_styles,
     make_axis,
-    make_layout,
+    make_panel,
     pair_hover,
     rounded,
     safe_name,
 )
-from ..text import clean
+from ...core.records.training import MOST_PAIRED, GradientLine, StepLine, TrainingRecord
+from ...core.text import clean
 
 __all__ = ["training_panels"]
 
@@ -91,11 +91,12 @@ def _over_steps(
         for style, row in zip(line_styles(tasks), rows, strict=True)
     ]
     scale: dict[str, object] = {"type": "log", "dtick": _decades(present)} if wide else {}
-    layout = make_layout(
-        xaxis=_step_axis([step for step, _ in found], rangemode="tozero"),
-        yaxis=make_axis(f"{unit}, log scale" if wide else unit, **_POWERS, **scale, **axis, **(_ZERO if zero else {})),
-    )
-    return _panel(name, alt, "", {"data": traces, "layout": layout})
+    unit = f"{unit}, log scale" if wide else unit
+    layout: Figure = {
+        "xaxis": _step_axis([step for step, _ in found], rangemode="tozero"),
+        "yaxis": make_axis(unit, **_POWERS, **scale, **axis, **(_ZERO if zero else {})),
+    }
+    return make_panel(name, alt, traces, layout, shape="over")
 
 
 def _pairs(lines: Sequence[StepLine], tasks: Sequence[str]) -> Panel | None:
@@ -122,10 +123,14 @@ def _pairs(lines: Sequence[StepLine], tasks: Sequence[str]) -> Panel | None:
         for label, row, color, dash in zip(names, rows, _PAIRS, _PAIR_DASHES, strict=False)
     ]
     steps = [step for step, _ in found]
-    layout = make_layout(xaxis=_step_axis(steps, rangemode="tozero"), yaxis=make_axis(unit, **_POWERS, **axis))
+    layout: Figure = {
+        "xaxis": _step_axis(steps, rangemode="tozero"),
+        "yaxis": make_axis(unit, **_POWERS, **axis),
+    }
     spoken = [f"{label} {_first_and_last(row)}" for label, row in zip(names, rows, strict=True)]
     note = "Below zero: a step along one task's gradient raises the other's loss."
-    panel = _panel(name, f"{name} over steps. {'; '.join(spoken)}.", note, {"data": traces, "layout": layout})
+    alt = f"{name} over steps. {'; '.join(spoken)}."
+    panel = make_panel(name, alt, traces, layout, shape="over", note=note)
     if len(names) > 1:  # beside the plot: inside, it would take the plot's height and lie on its axis
         panel["legend"] = [
             legend_line(label, color, dash) for label, color, dash in zip(names, _PAIRS, _PAIR_DASHES, strict=False)
@@ -155,10 +160,11 @@ def _map(
             "title": {"text": f"{unit}, log10" if log else unit, "side": "right"},
         },
     }
-    layout = make_layout(
-        xaxis=make_axis("step"), yaxis=make_axis("", autorange="reversed", nticks=len(tasks), tickfont={"size": 11})
-    )
-    panel = _panel(name, alt, "One row a task; gaps are absent tasks.", {"data": [trace], "layout": layout}, "wide")
+    layout: Figure = {
+        "xaxis": make_axis("step"),
+        "yaxis": make_axis("", autorange="reversed", nticks=len(tasks), tickfont={"size": 11}),
+    }
+    panel = make_panel(name, alt, [trace], layout, shape="wide", note="One row a task; gaps are absent tasks.")
     return {**panel, "height": 15 * len(tasks) + 90}
 
 
@@ -180,10 +186,6 @@ def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) ->
         "connectgaps": True,
         "hovertemplate": pair_hover("step %{x}", "%{y:.4g}"),
     }
-
-
-def _panel(name: str, alt: str, note: str, figure: Figure, shape: str = "over") -> Panel:
-    return {"name": name, "alt": alt, "note": note, "shape": shape, "figure": figure}
 
 
 def _thinned(points: list[tuple[int, Value]]) -> list[tuple[int, Value]]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ...core.files import read_file, replace_file, take_lock
 from ...core.our_folder import CONFIG, REPORT, found_for, our_config
+from ...core.records.json_text import first_fault
 from ...core.records.training import TrainingConfig, TrainingRecord, read_lines
 from ...errors import RunFolderError, TaskError
 from .line_file import LineFile
@@ -205,10 +206,9 @@ def _valid(folder: Path, found: dict[str, Any]) -> TrainingConfig:
     try:
         return TrainingConfig.model_validate(found)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
         raise RunFolderError(
-            f"{str(folder / CONFIG)!r} is of another version of equipoise, or was changed: "
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}. Record into a new folder."
+            f"{str(folder / CONFIG)!r} is of another version of equipoise, or was changed: {first_fault(error)}. "
+            "Record into a new folder."
         ) from error
 
 

@@ -8,10 +8,10 @@ light the palette's own, in dark the same lightened.
 from dataclasses import dataclass
 from typing import Literal
 
-from ...core.records.audit import FrontPoint
+from ..records.audit import FrontPoint
 from .plot_parts import LegendEntry, css_color
 
-__all__ = ["MARKS", "Mark", "legend_mark", "mark_of"]
+__all__ = ["MARKS", "VISIBLE", "Mark", "legend_mark", "mark_of"]
 
 Symbol = Literal["circle", "circle-open", "x", "triangle-up", "diamond", "star", "cross", "square"]
 
@@ -60,14 +60,14 @@ _BY_KIND = {
     "mixture": "mixture",
     "separate": "separate",
 }
-_NUMERICAL_ZERO = 1e-6
-"""A gap below this share of variance is within the certificate's accuracy; such a point counts as reached."""
+VISIBLE = 1e-6
+"""A gap up to this share of variance is within the certificate's accuracy; such a point counts as reached."""
 
 
 def mark_of(point: FrontPoint) -> Mark:
     """The mark of a point; single models split by whether weights reach them."""
     if point.kind == "one model":
-        return _BY_NAME["hidden" if point.gap is not None and point.gap > _NUMERICAL_ZERO else "reachable"]
+        return _BY_NAME["hidden" if point.gap is not None and point.gap > VISIBLE else "reachable"]
     return _BY_NAME[_BY_KIND[point.kind]]
 
 

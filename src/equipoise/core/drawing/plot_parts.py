@@ -1,8 +1,9 @@
-"""What every picture of a report is made of: axes, layout, names that are text, hover words. Plain plotly dicts.
+"""What every picture of a report is made of: one template, names that are text, hover words. Plain plotly dicts.
 
-Colours are those of the page and are left as words (``ink``, ``blue``) that the page's script fills in, so that a
-figure follows light and dark. Everything is drawn by plotly's SVG traces: its WebGL ones compile code at run time,
-which the page's content security policy forbids.
+A figure holds only what is its own; `TEMPLATE` holds the rest, once a page. Colours are words (``ink``, ``blue``) that
+the page's script fills in, so that a figure follows light and dark; `standalone` fills them in for a figure that is
+shown by itself. Everything is drawn by plotly's SVG traces: its WebGL ones compile code at run time, which the page's
+content security policy forbids.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,8 @@ from ..text import clean, shorten
 
 __all__ = [
     "MOST_LINES",
+    "PAGE_COLORS",
+    "TEMPLATE",
     "Figure",
     "LegendEntry",
     "LineStyle",
@@ -20,17 +23,64 @@ __all__ = [
     "css_color",
     "hover_text",
     "legend_line",
+    "legend_of",
     "line_styles",
     "make_axis",
-    "make_layout",
     "make_marker",
+    "make_panel",
     "pair_hover",
     "rounded",
     "safe_name",
+    "standalone",
     "triangle_axes",
 ]
 
 Figure = dict[str, Any]
+
+PAGE_COLORS = {
+    "ink": "#1a1a1a",
+    "faint": "#9a9a9a",
+    "page": "#ffffff",
+    "grid": "#dddddd",
+    "blue": "#0072b2",
+    "sky": "#56b4e9",
+    "green": "#009e73",
+    "vermillion": "#d55e00",
+    "purple": "#b5609a",
+    "orange": "#d19000",
+    "bar": "#c5dceb",
+}
+"""Okabe and Ito (2008), on white."""
+
+_CLEAR = "rgba(0,0,0,0)"
+_AXIS: Figure = {
+    "title": {"standoff": 8},
+    "gridcolor": "grid",
+    "linecolor": "grid",
+    "zeroline": False,
+    "exponentformat": "none",
+    "nticks": 6,
+    "automargin": True,
+}
+_CORNER: Figure = {
+    "gridcolor": "grid", "linecolor": "grid", "nticks": 5, "showticklabels": False, "ticks": "", "min": 0
+}  # fmt: skip
+TEMPLATE: Figure = {
+    "layout": {
+        "font": {"color": "ink", "size": 13},
+        "paper_bgcolor": _CLEAR,
+        "plot_bgcolor": _CLEAR,
+        "margin": {"l": 56, "r": 16, "t": 12, "b": 52},
+        "showlegend": False,
+        "hovermode": "closest",
+        "dragmode": False,
+        "hoverlabel": {"align": "left", "bgcolor": "page", "bordercolor": "grid", "font": {"color": "ink"}},
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "ternary": {"sum": 1, "bgcolor": _CLEAR, "aaxis": _CORNER, "baxis": _CORNER, "caxis": _CORNER},
+    }
+}
+"""Plotly's template of every figure: no background, no legend, no dragging; faint grids."""
 
 MOST_LINES = 8
 """Most tasks drawn as lines."""
@@ -98,32 +148,35 @@ def rounded(value: float) -> float:
 
 
 def make_axis(title: str, **more: object) -> Figure:
-    """An axis with a faint grid and no zero line."""
-    return {
-        "title": {"text": title, "standoff": 8},
-        "gridcolor": "grid",
-        "linecolor": "grid",
-        "zeroline": False,
-        "exponentformat": "none",
-        "nticks": 6,
-        "automargin": True,
-        **more,
-    }
+    """An axis with its title; its looks are the template's."""
+    return {"title": {"text": title}, **more}
 
 
-def make_layout(**more: object) -> Figure:
-    """A layout without background, legend or dragging."""
-    return {
-        "font": {"color": "ink", "size": 13},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 56, "r": 16, "t": 12, "b": 52},
-        "showlegend": False,
-        "hovermode": "closest",
-        "dragmode": False,
-        "hoverlabel": {"align": "left", "bgcolor": "page", "bordercolor": "grid", "font": {"color": "ink"}},
-        **more,
-    }
+def make_panel(name: str, alt: str, traces: list[Figure], layout: Figure, *, shape: str, note: str = "") -> Panel:
+    """A panel of these traces."""
+    return {"name": name, "alt": alt, "note": note, "shape": shape, "figure": {"data": traces, "layout": layout}}
+
+
+def standalone(figure: Figure) -> Figure:
+    """A figure with template, colours and legend filled in, for ``plotly.graph_objects.Figure(...)``.
+
+    Example:
+        >>> found = standalone({"data": [{"marker": {"color": "blue"}}], "layout": {}})
+        >>> found["data"], found["layout"]["template"]["layout"]["font"]["color"]
+        ([{'marker': {'color': '#0072b2'}}], '#1a1a1a')
+    """
+    named = sum("name" in trace for trace in figure["data"]) > 1
+    layout = {"template": TEMPLATE, "showlegend": named} | figure["layout"]
+    done: Figure = _colored({"data": figure["data"], "layout": layout})
+    return done
+
+
+def _colored(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _colored(part, name) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_colored(part, key) for part in value]
+    return PAGE_COLORS.get(value, value) if isinstance(value, str) and key.endswith("color") else value
 
 
 def make_marker(color: str, symbol: str, size: float, opacity: float = 1.0) -> Figure:
@@ -182,11 +235,22 @@ def color_bar(title: str) -> Figure:
 
 def triangle_axes(tasks: Sequence[str]) -> Figure:
     """The layout of a triangle with a task at each corner and room for `color_bar` below."""
-    corner = {"gridcolor": "grid", "linecolor": "grid", "nticks": 5, "showticklabels": False, "ticks": "", "min": 0}
-    axes = {
-        side: corner | {"title": {"text": safe_name(name, 16)}}
-        for side, name in zip(("aaxis", "baxis", "caxis"), tasks, strict=True)
-    }
-    return make_layout(
-        ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}, margin={"l": 48, "r": 48, "t": 40, "b": 84}
-    )
+    corners = zip(("aaxis", "baxis", "caxis"), tasks, strict=True)
+    axes = {side: {"title": {"text": safe_name(name, 16)}} for side, name in corners}
+    return {"ternary": axes, "margin": {"l": 48, "r": 48, "t": 40, "b": 84}}
+
+
+def legend_of(panel: Panel) -> list[LegendEntry]:
+    """The legend of a panel's named traces, each name once, for a page that shows it beside the panels."""
+    entries: dict[str, LegendEntry] = {}
+    for trace in panel["figure"]["data"]:
+        if "name" not in trace or trace["name"] in entries:
+            continue
+        words = trace["name"].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        if "lines" in trace.get("mode", ""):
+            entry = legend_line(words, trace["line"]["color"], trace["line"].get("dash", "solid"))
+        else:
+            symbol = trace["marker"].get("symbol", "square")
+            entry = {"words": words, "symbol": symbol, "css": css_color(trace["marker"]["color"]), "dash": ""}
+        entries[trace["name"]] = entry
+    return list(entries.values())
