@@ -109,7 +109,7 @@ class Windows(Copyable):
 
         Example:
             >>> import torch, equipoise as eq
-            >>> model, balancer = nn.Linear(2, 2), eq.Balancer(eq.MGDA())
+            >>> model, balancer = torch.nn.Linear(2, 2), eq.Balancer(eq.MGDA())
             >>> _ = balancer.accumulate(4)
             >>> for number in range(3):
             ...     balancer(list(model(torch.ones(1, 2)).square().mean(0))).backward()
