@@ -115,7 +115,8 @@ class MGDA(GramianMethod):
             # the weights are put on other gradients than those they were found for, so that each one counts
             factor = None if step.root is None else step.root / divisors
         if self.solver == "exact":
-            solution = min_norm_point(matrix, factor=factor, checked=self.normalize == "none")
+            fine = self.normalize == "none" and bool(np.isfinite(matrix).all())  # what is not, is refused by name
+            solution = min_norm_point(matrix, factor=factor, checked=fine)
         else:
             solution = min_norm_by(self.solver, matrix)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
