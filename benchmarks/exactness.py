@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from equipoise.engine import Ownership, differentiate
 from equipoise.engine.blocks.ghost import LinearRows
-from equipoise.engine.passes.separable import SeparableRows
+from equipoise.engine.blocks.separable import SeparableRows
 
 
 def formed(part: LinearRows | SeparableRows, task: int, dtype: torch.dtype) -> Tensor:

@@ -8,9 +8,15 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from .balancing.clocks import Clocks, refuse_no_clock
+from .balancing.optimizers.line_search import Calls
+from .balancing.optimizers.optimizer_steps import BEGUN, OptimizerStep, running_step
+from .balancing.optimizers.unmoved import Unmoved
+from .balancing.optimizers.windows import Windows, refuse_flush
 from .balancing.saved_state import Saved
 from .balancing.settings_checks import check_settings, read_shared, refuse_place, refuse_second_batch
 from .balancing.step_record import StepRecord
+from .balancing.whole import Whole
 from .core.losses import (
     Losses,
     check_names,
@@ -23,29 +29,22 @@ from .core.losses import (
     stacked,
 )
 from .core.tasks import Preference, Tasks
-from .engine.clocks import Clocks
-from .engine.divided import followed
+from .engine.cost.plan import Plan
 from .engine.engine_state import Carried
-from .engine.graph.inspection import allow_several_backwards, autocast_off, explained, read_features, statistics_held
-from .engine.line_search import Calls
+from .engine.graph.inspection import Guard, allow_several_backwards, read_features
 from .engine.modes import Exact, LastLayer, Mode
-from .engine.optimizer_steps import BEGUN, OptimizerStep, running_step
-from .engine.passes.exact import Plan
-from .engine.sources.dispatch import Batch, Settings
-from .engine.step.accumulation import Accumulation, balance_waiting, take_in
-from .engine.step.context import refuse_no_clock
+from .engine.sources.dispatch import Settings
+from .engine.step.accumulation import Accumulation
+from .engine.step.context import Balanced, Context
 from .engine.step.inject import hand_over, inject
-from .engine.step.parameter_groups import by_group
-from .engine.step.step import Balanced, balance
-from .engine.tally import tally
-from .engine.unmoved import Unmoved
-from .engine.whole import Whole
-from .engine.windows import Windows, refuse_flush
-from .errors import EquipoiseError, LossError, SettingError
+from .engine.step.step import run_step
+from .errors import LossError, SettingError
 from .methods.base import JacobianMethod, LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 
 __all__ = ["Balancer"]
+
+_RANKS = torch.distributed.is_available()
 
 
 class Balancer(Whole, Windows, Clocks, Saved):
@@ -104,10 +103,9 @@ class Balancer(Whole, Windows, Clocks, Saved):
     Cost:
         A loss method adds a few operations on k numbers. A Gramian or Jacobian method takes at most (1 + 2k)/3 times
         the arithmetic of a plain step (``balancer.plan`` says what it was) and k times the shared parameters in
-        memory. The engine's own work comes on top and does not shrink with the model: one to a few milliseconds a step
-        on a CPU. Where a plain step takes less than that, it is most of the time: 5 to 10 plain steps for two tasks
-        and a network of a thousand parameters. `Every` spares it, and so do loss methods; `equipoise.profile`
-        measures it.
+        memory. The engine's own work comes on top and does not shrink with the model: about a millisecond a step on a
+        CPU, two for ten tasks. Where a plain step takes less than that, it is most of the time. `Every` spares it, and
+        so do loss methods; `equipoise.profile` measures it.
 
     Side effects:
         A call that raises, or is interrupted, leaves the Balancer as it was: it can be made again.
@@ -218,7 +216,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
         if losses is None:
             if not flush:
                 raise LossError("`losses` is None: pass the losses by task name, or in task order.")
-            return self._flushed(refuse_flush(self.accumulation, active), time.perf_counter(), None)
+            return self.flushed(refuse_flush(self.accumulation, active), time.perf_counter(), None)
         names = names_in(losses) if self.tasks is None else self.tasks
         present, values = read_losses(losses, names, differentiable=active)
         running = None if BEGUN.step is None else running_step()  # an optimizer's step with a closure
@@ -227,38 +225,45 @@ class Balancer(Whole, Windows, Clocks, Saved):
             return again
         if not active:
             return mean_of(values)
-        refuse_place(self.method)
-        refuse_no_clock(self.method, self.steps_per_epoch)
-        refuse_preference(self.method, preference)
+        if torch._C._functorch.maybe_current_level() is not None or (_RANKS and torch.distributed.is_initialized()):
+            refuse_place(self.method)
+        if self.steps_per_epoch is None and self.method.per_epoch:
+            refuse_no_clock(self.method)
+        if preference is not None:
+            refuse_preference(self.method, preference)
         accumulates = self.accumulation is not None
         weighted = self.calls.weighted if running is None else self.calls.must_fit(running, accumulates=accumulates)
-        held = read_features(features)
+        held = () if features is None else read_features(features)
+        others: tuple[list[Tensor] | None, list[Tensor] | None] = (None, None)
         if second is not None or third is not None:
             refuse_second_batch(self.method, self.settings, accumulates)
-        others = read_others(second, third, names, present)
+            others = read_others(second, third, names, present)
         if self.tasks is None:
             self.fix_tasks(names)
         began = time.perf_counter()
         stack = stacked(values) if self.method.needs == "losses" and self.accumulation is None else None
         numbers = numbers_of(values) if stack is None else stack.detach().double()
         tasks = self._everyone if len(present) == len(names) else Tasks(names, tuple(present))
-        batch, step = Batch(values, held, retain_graph, *others, stack), Step(tasks, numbers, preference)
+        now = Context(
+            self.method, values, Step(tasks, numbers, preference), self.current_state(values[0].device),
+            self._tools or self.tools,
+            self.settings, self.carried, held, retain_graph, *others, stack,
+        )  # fmt: skip
         if self.accumulation is None:
-            return self._finished(self._balance(batch, step), values, stack, tasks.present, began, running, weighted)
-        self._take_in(batch, step, self.accumulation)
+            return self.finished(self._balanced(now), values, stack, tasks.present, began, running, weighted)
+        self.take_in(now, self.accumulation)
         if flush or self.accumulation.done == self.accumulation.steps:
-            return self._flushed(self.accumulation, began, running, values, tasks.present)
+            return self.flushed(self.accumulation, began, running, values, tasks.present)
         return inject(mean_of(values), [], [])
 
-    def _current_state(self, device: torch.device) -> State:
+    def current_state(self, device: torch.device) -> State:
+        """The method's state, trained parameters among it, where the losses are."""
+        if not self.method.state_tensors:
+            return {}
         state = {name: tensor.to(device) for name, tensor in self.state.items()}
         if not self.method.trains:
             return state
         return {**state, **cast("dict[str, Tensor]", self.trained._parameters)}  # dict(self.trained), ten times faster
-
-    def _trained_targets(self, balanced: Balanced) -> list[tuple[Tensor, Tensor]]:
-        found = {} if balanced.weighed is None else balanced.weighed.trained
-        return [(self.trained[name], slope.to(self.trained[name]) * balanced.factor) for name, slope in found.items()]
 
     def extra_repr(self) -> str:
         """Shown by `print(model)`."""
@@ -266,45 +271,13 @@ class Balancer(Whole, Windows, Clocks, Saved):
 
     # ------------------------------------------------------------------------------------------------ one step
 
-    def _balance(self, batch: Batch, step: Step) -> Balanced:
-        rest = (step, self._current_state(batch.losses[0].device), self.tools, self.settings, self.carried)
+    def _balanced(self, now: Context) -> Balanced:
         if self.method.needs == "losses":
-            return balance(self.method, batch, *rest)
-        with explained(), statistics_held(self.tools.model), autocast_off(batch.losses):
-            return balance(self.method, batch, *rest)
+            return run_step(now)
+        with Guard(now.losses):
+            return run_step(now)
 
-    def _take_in(self, batch: Batch, step: Step, waiting: Accumulation) -> None:
-        self.watch()
-        model = None if self.method.needs == "losses" else self.tools.model
-        with explained(), statistics_held(model), autocast_off(batch.losses):
-            more = take_in(self.method, batch, step, self.tools, self.settings, self.carried, waiting)
-        vars(self)["accumulation"] = more
-
-    def _flushed(
-        self,
-        waiting: Accumulation,
-        began: float,
-        running: OptimizerStep | None,
-        values: Sequence[Tensor] = (),
-        present: Sequence[int] = (),
-    ) -> Tensor:
-        """The scalar of a window; its value is that of the last micro-batch, or else of all."""
-        means, names = waiting.losses(), self._everyone.names
-        rest = (self._current_state(means.device), self.tools, self.settings, self.carried, waiting)
-        try:
-            with explained(), autocast_off([means]):
-                balanced = balance_waiting(self.method, names, *rest)
-        except EquipoiseError as error:  # another micro-batch would not mend it; an interruption keeps them
-            self.lost = True
-            error.add_note(f"This window ({waiting.done} of {waiting.steps} micro-batches) was forgotten.")
-            raise
-        vars(self)["accumulation"] = waiting.emptied()
-        if not values:
-            values, present = means.to(waiting.dtype).unbind(), waiting.tasks(names).present
-        scalar = self._finished(balanced, values, None, present, began, running, self.calls.weighted)
-        return followed(scalar, waiting.steps, waiting.done, divided=waiting.divided)
-
-    def _finished(
+    def finished(
         self,
         balanced: Balanced,
         values: Sequence[Tensor],
@@ -315,28 +288,22 @@ class Balancer(Whole, Windows, Clocks, Saved):
         weighted: bool,
     ) -> Tensor:
         """The scalar, made before anything is taken over: a step that fails here has not happened."""
-        value = mean_of_some(values, present, () if balanced.empty else balanced.tasks.present, stack)
+        kept, skipped_all = balanced.tasks.present, balanced.weighed is None and bool(balanced.skipped)
+        if kept == present and not skipped_all:
+            value = mean_of(values, stack)
+        else:
+            value = mean_of_some(values, present, () if skipped_all else kept)
         if weighted:
             value = self.calls.first(running, balanced, values, value)
         elif running is not None:
             self.calls.notice(running)
-        scalar = hand_over(value, [*balanced.targets, *self._trained_targets(balanced)], stack, self.method)
-        self._take_over(balanced, time.perf_counter() - began)
+        handout = balanced.targets
+        if balanced.weighed is not None and balanced.weighed.trained:
+            slopes = balanced.weighed.trained.items()
+            mine = [(self.trained[name], slope.to(self.trained[name]) * balanced.factor) for name, slope in slopes]
+            handout = [*handout, *mine]
+        scalar = hand_over(value, handout, stack, self.method)
+        if self.method.needs != "losses" and scalar.grad_fn is not None:
+            (self._tools or self.tools).recipes.watch.note(scalar.grad_fn)
+        self.take_over(balanced, time.perf_counter() - began)
         return scalar
-
-    def _take_over(self, balanced: Balanced, seconds: float) -> None:
-        weighed, steps = balanced.weighed, self.steps + 1
-        # none of these is a module or a parameter, which nn.Module.__setattr__ would look for each time
-        now: dict[str, object] = {"plan": balanced.plan, "carried": balanced.carried, "steps": steps}
-        state = self.state
-        if weighed is not None:
-            state = {name: tensor.detach() for name, tensor in weighed.state.items() if name not in self.trained}
-            now["last"] = StepRecord(
-                balanced.tasks, balanced.losses, weighed, balanced.gramian, seconds, balanced.groups, balanced.reused
-            )
-        if self.method.per_epoch and isinstance(self.steps_per_epoch, int) and steps % self.steps_per_epoch == 0:
-            state = by_group(self.method.end_epoch, state, len(balanced.carried.groups))
-        vars(self).update(now, state=state)
-        tally(self.counts, balanced)
-        if self.method.trains:
-            self._unmoved.look(dict(self.trained), steps)

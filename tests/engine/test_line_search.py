@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import equipoise as eq
-from equipoise.engine.optimizer_steps import BEGUN, running_step
+from equipoise.balancing.optimizers.optimizer_steps import BEGUN, running_step
 from equipoise.errors import EquipoiseWarning, NonFiniteError, SettingError
 
 from .comparing import every_method

@@ -1,18 +1,21 @@
 """Copying and pickling: parameters are known by identity, so a copy must find the copied parameters."""
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from torch import Tensor, nn
 
+from ..engine.engine_state import Carried
 from ..engine.graph.ownership import Ownership
-from ..engine.modes import LastLayer, Sketch
-from ..engine.sources.dispatch import Settings, Tools
-from ..engine.sources.sketch import Signs
+from ..engine.modes import LastLayer
+from ..engine.sources.dispatch import Settings
+from ..engine.sources.mode import Tools
 from ..engine.step.accumulation import Accumulation
 from ..errors import StateError
+from ..methods.base import Method, State
 
 __all__ = ["Copyable"]
 
@@ -34,21 +37,34 @@ class Copyable(nn.Module):
     copy behaves as a fresh Balancer that has loaded the state; without ``model=`` its next step must show all tasks.
     """
 
+    method: Method
     settings: Settings
+    tasks: tuple[str, ...] | None
+    trained: nn.ParameterDict
+    state: State
+    carried: Carried
     accumulation: Accumulation | None
+    counts: Counter[str]
+    steps: int
+
+    def discard(self) -> None:
+        """Forgets the micro-batches that wait for their balance."""
+        raise NotImplementedError
+
+    def fix_tasks(self, names: tuple[str, ...]) -> None:
+        """Settles the task names."""
+        raise NotImplementedError
 
     def set_up(self, model: nn.Module | None, declared: Sequence[Tensor] | None) -> None:
         """Makes fresh tools."""
         object.__setattr__(self, "_model", model)  # not a submodule: its parameters are not ours
         self._declared = declared
-        mode = self.settings.gradients
-        signs = Signs(mode.seed if isinstance(mode, Sketch) else 0)
-        self._tools: Tools | None = Tools(Ownership(model, declared), model, signs)
+        self._tools: Tools | None = Tools(Ownership(model, declared), model)
         self._portable: _Portable | None = None
 
     @property
     def tools(self) -> Tools:
-        """Ownership, signs and the model; after a copy, made when first needed."""
+        """Ownership and the model; after a copy, made when first needed."""
         if self._tools is None:
             assert self._portable is not None
             portable = self._portable

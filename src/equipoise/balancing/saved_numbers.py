@@ -1,7 +1,7 @@
 """Validate a saved Balancer: the text beside its tensors, and the tensors."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,9 +10,7 @@ from torch import Tensor
 from ..engine.engine_state import Carried
 from ..errors import EquipoiseError
 from ..methods.base import JacobianMethod
-
-if TYPE_CHECKING:
-    from ..balancer import Balancer
+from .copies import Copyable
 
 __all__ = ["FORMAT", "STATE", "TRAINED", "About", "wrong_tensors"]
 
@@ -74,7 +72,7 @@ class About(BaseModel):
         return wrong
 
 
-def wrong_tensors(balancer: "Balancer", saved: Mapping[str, Any], prefix: str, k: int, carried: Carried) -> list[str]:
+def wrong_tensors(balancer: Copyable, saved: Mapping[str, Any], prefix: str, k: int, carried: Carried) -> list[str]:
     """All complaints about the tensors of a saved state.
 
     Args:

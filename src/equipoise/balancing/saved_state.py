@@ -7,26 +7,24 @@ does not fit.
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..engine.engine_state import Carried, as_data
 from ..errors import StateError, listed
 from ..methods.base import JacobianMethod
+from .copies import Copyable
 from .saved_numbers import FORMAT, STATE, TRAINED, About, wrong_tensors
-
-if TYPE_CHECKING:
-    from ..balancer import Balancer
 
 __all__ = ["Saved", "read_state", "state_keys", "write_state"]
 
 _ABOUT = "about"
 
 
-def write_state(balancer: "Balancer", destination: dict[str, Any], prefix: str) -> None:
+def write_state(balancer: Copyable, destination: dict[str, Any], prefix: str) -> None:
     """Add a Balancer's keys to a state dict.
 
     Args:
@@ -57,19 +55,19 @@ def write_state(balancer: "Balancer", destination: dict[str, Any], prefix: str) 
         destination[prefix + STATE + name] = tensor.detach().clone()
 
 
-def state_keys(balancer: "Balancer", prefix: str) -> set[str]:
+def state_keys(balancer: Copyable, prefix: str) -> set[str]:
     """The keys that a saved state of this Balancer may hold."""
     declared = balancer.method.state_tensors
     kept = {prefix + STATE + tensor.name for tensor in declared if not tensor.trained}
     return {prefix + _ABOUT, *kept, *(prefix + TRAINED + tensor.name for tensor in declared if tensor.trained)}
 
 
-def _leftovers(balancer: "Balancer", prefix: str) -> set[str]:
+def _leftovers(balancer: Copyable, prefix: str) -> set[str]:
     """Copies of trained parameters that earlier versions wrote beside them after a step with weights used again."""
     return {prefix + STATE + tensor.name for tensor in balancer.method.state_tensors if tensor.trained}
 
 
-def read_state(balancer: "Balancer", state_dict: Mapping[str, Any], prefix: str) -> None:
+def read_state(balancer: Copyable, state_dict: Mapping[str, Any], prefix: str) -> None:
     """Load a saved state, and discard micro-batches that wait for their balance.
 
     Args:
@@ -157,7 +155,7 @@ def _complaints(error: ValidationError) -> str:
     return "; ".join([*([f"missing: {listed(missing)}"] if missing else []), *others[:5]])
 
 
-def _wrong_for(balancer: "Balancer", carried: Carried) -> list[str]:
+def _wrong_for(balancer: Copyable, carried: Carried) -> list[str]:
     wrong = []
     if carried.groups and balancer.settings.granularity == "model":
         wrong.append("'carried.groups' names groups, and there are none with granularity='model'")
@@ -166,16 +164,12 @@ def _wrong_for(balancer: "Balancer", carried: Carried) -> list[str]:
     return wrong
 
 
-class Saved(nn.Module):
+class Saved(Copyable):
     """Writes and reads a Balancer's keys where PyTorch saves and loads a module."""
-
-    @property
-    def _whole(self) -> "Balancer":
-        return cast("Balancer", self)
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        write_state(self._whole, destination, prefix)
+        write_state(self, destination, prefix)
 
     def _load_from_state_dict(
         self,
@@ -190,9 +184,9 @@ class Saved(nn.Module):
         if prefix and not any(str(key).startswith(prefix) for key in state_dict):
             missing_keys.append(prefix + _ABOUT)  # the checkpoint is older than the Balancer: torch decides
             return
-        read_state(self._whole, state_dict, prefix)
+        read_state(self, state_dict, prefix)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
-        ours = state_keys(self._whole, prefix) | _leftovers(self._whole, prefix)
+        ours = state_keys(self, prefix) | _leftovers(self, prefix)
         unexpected_keys[:] = [key for key in unexpected_keys if key not in ours]

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..engine.line_search import refuse_value
-from ..engine.modes import Exact, Sketch, refuse_mode
+from ..engine.modes import Mode, refuse_mode
 from ..engine.sources.dispatch import Settings
 from ..errors import EquipoiseError, InputError, SettingError, listed
 from ..methods import LinearScalarization
 from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method
+from .optimizers.line_search import refuse_value
 
 __all__ = ["check_settings", "read_shared", "refuse_accumulation", "refuse_place", "refuse_second_batch"]
 
@@ -79,7 +79,7 @@ def _granular(method: Method, model: object, given: Mapping[str, Any]) -> list[s
         wrong.append(f"{name} trains one set of parameters, not one a {granularity}")
     if (given["heads"] or method.heads) == "weighted":
         wrong.append(f"heads='weighted' needs one weight a task, not one a {granularity}: use heads='own'")
-    if not isinstance(given["gradients"], Exact):
+    if not isinstance(given["gradients"], Mode) or given["gradients"].single:
         wrong.append(f"gradients={given['gradients']!r} gives one set of weights: use eq.Exact()")
     if given["mode"] == "recompute":
         wrong.append("mode='recompute' differentiates one weighted sum: use mode='inject'")
@@ -120,7 +120,7 @@ def refuse_accumulation(steps: object, method: Method, settings: Settings) -> No
             "value='weighted' cannot be accumulated over micro-batches: the value of one of them is not that of the "
             "window. Use one big batch, or value='mean'."
         )
-    if steps > 1 and (method.needs == "features" or not isinstance(settings.gradients, Exact | Sketch)):
+    if steps > 1 and (method.needs == "features" or not settings.gradients.accumulates):
         who = repr(method) if method.needs == "features" else f"gradients={settings.gradients!r}"
         raise SettingError(
             f"{who} cannot be accumulated over micro-batches: use gradients=eq.Exact() or eq.Sketch(s), or one big "
@@ -133,7 +133,7 @@ def refuse_second_batch(method: Method, settings: Settings, accumulates: bool) -
     why = ""
     if not isinstance(method, GramianMethod) or not method.samples_twice:
         why = f"{method!r} does not use a second batch"
-    elif not isinstance(settings.gradients, Exact):
+    elif settings.gradients.single:
         why = f"`second` needs gradients=eq.Exact(); got {settings.gradients!r}"
     elif settings.granularity != "model":
         why = f"`second` needs granularity='model'; got '{settings.granularity}'"

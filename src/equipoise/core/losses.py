@@ -161,9 +161,9 @@ def stacked(losses: Sequence[Tensor]) -> Tensor | None:
 
 def numbers_of(losses: Sequence[Tensor]) -> Tensor:
     """The values of some scalars, (k,), float64, on the first one's device; not differentiable."""
+    if are_alike(losses):
+        return torch.stack(list(losses)).detach().double()
     with torch.no_grad():
-        if are_alike(losses):
-            return torch.stack(list(losses)).double()
         return torch.stack([loss.reshape(()).to(losses[0].device).double() for loss in losses])
 
 
@@ -174,13 +174,13 @@ def mean_of(losses: Sequence[Tensor], stack: Tensor | None = None) -> Tensor:
         losses: The scalars.
         stack: The same as one tensor, if the caller has it.
     """
-    with torch.no_grad():
-        alike = stack is not None or are_alike(losses)
-        if len(losses) > _BY_HAND and alike:
-            return (torch.stack(list(losses)) if stack is None else stack).mean()
-        device = losses[0].device
-        total, *others = losses if alike else [loss.reshape(()).to(device) for loss in losses]
-        return torch.div(sum(others, total), len(losses))
+    if stack is not None or (len(losses) > _BY_HAND and are_alike(losses)):
+        return (torch.stack(list(losses)) if stack is None else stack).detach().mean()
+    device = losses[0].device
+    total, *others = [loss.detach() for loss in losses]
+    if not are_alike(losses):
+        total, *others = [loss.reshape(()).to(device) for loss in (total, *others)]
+    return torch.div(sum(others, total), len(losses))
 
 
 def mean_of_some(

@@ -1,5 +1,6 @@
 """Running a method on numbers: the one place where policies for absent tasks and zero gradients are kept."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -98,7 +99,7 @@ def run_loss_method(method: LossMethod, losses: Tensor, state: State, step: Step
     """
     present = step.tasks.present
     answer = method.implied_weights(losses.detach().double(), restrict(method, state, present), step)
-    return _put_back(method, state, present, answer, answer.value)
+    return _put_back(method, state, present, answer)
 
 
 def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, step: Step) -> Weighed:
@@ -115,30 +116,34 @@ def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, ste
         1/k and the status ``STATIONARY``.
     """
     gramian = gramian.cpu() if method.on_host else gramian
-    rows = list(range(len(gramian)))
-    kept = rows
-    if method.leaves_out_zero_gradients and method.on_host:
-        kept = torch.nonzero(gramian.diagonal()).ravel().tolist()
-        if not kept:
-            uniform = torch.full((len(rows),), 1 / len(rows), dtype=gramian.dtype)
-            return Weighed(uniform, state, Status.STATIONARY, left_out=tuple(rows), trained=_gradients(method, state))
-    inner, whole = step, len(kept) == len(rows)
-    if not whole:
-        inner = _step_without(step, kept)
-        gramian = gramian[kept][:, kept]
-    tasks = inner.tasks
-    answer = method.weights(gramian, restrict(method, state, tasks.present), inner)
-    found = answer.value
-    refuse_nonfinite(method, "weight", found, inner)
-    if not whole:
-        found = torch.zeros(len(rows), dtype=gramian.dtype, device=gramian.device)
-        found[kept] = answer.value
-    left_out = () if whole else tuple(i for i in rows if i not in kept)
-    return _put_back(method, state, tasks.present, answer, found)._replace(left_out=left_out)
+    squares = gramian.diagonal().tolist() if method.on_host and method.leaves_out_zero_gradients else (1.0,)
+    if all(squares):
+        return _put_back(method, state, step.tasks.present, _asked(method, gramian, state, step))
+    rows = range(len(gramian))
+    kept, left_out = [i for i in rows if squares[i]], tuple(i for i in rows if not squares[i])
+    if not kept:
+        uniform = torch.full((len(rows),), 1 / len(rows), dtype=gramian.dtype)
+        return Weighed(uniform, state, Status.STATIONARY, left_out=left_out, trained=_gradients(method, state))
+    inner = _step_without(step, kept)
+    answer = _asked(method, gramian[kept][:, kept], state, inner)
+    found = torch.zeros(len(rows), dtype=gramian.dtype, device=gramian.device)
+    found[kept] = answer.value
+    return _put_back(method, state, inner.tasks.present, answer._replace(value=found))._replace(left_out=left_out)
 
 
-def _put_back(method: Method, state: State, present: Sequence[int], answer: Answer, weights: Tensor) -> Weighed:
+def _asked(method: GramianMethod, gramian: Tensor, state: State, step: Step) -> Answer:
+    shown = restrict(method, state, step.tasks.present) if method.state_tensors else state
+    answer = method.weights(gramian, shown, step)
+    if method.on_host and not all(map(math.isfinite, answer.value.tolist())):
+        refuse_nonfinite(method, "weight", answer.value, step)
+    return answer
+
+
+def _put_back(method: Method, state: State, present: Sequence[int], answer: Answer) -> Weighed:
     """An answer to the tasks at `present` as one for all tasks; trained tensors are the optimizer's to change."""
+    weights = answer.value
+    if not method.state_tensors:
+        return Weighed(weights, answer.state, answer.status, answer.certificate)
     after = restore(method, state, answer.state, present)
     if not method.trains:
         return Weighed(weights, after, answer.status, answer.certificate)

@@ -54,5 +54,5 @@ class Solution:
     iterations: int = 0
 
     def __post_init__(self) -> None:
-        if self.status.ok and not np.isfinite(self.value).all():
+        if self.status in _OK and not np.isfinite(self.value).all():
             raise EquipoiseError(f"a solver returned {self.value} with status '{self.status}': this is our error")

@@ -9,7 +9,7 @@ from torch import nn
 import equipoise as eq
 from equipoise.engine import Ownership
 from equipoise.engine.blocks.ghost import LinearRows
-from equipoise.engine.blocks.rounding import can_be_trusted
+from equipoise.engine.blocks.products import can_be_trusted
 from equipoise.engine.passes.exact import differentiate
 
 

@@ -9,8 +9,8 @@ from torch import nn
 import equipoise as eq
 from equipoise.engine import Ownership
 from equipoise.engine.blocks.joint_rows import JointRows
+from equipoise.engine.blocks.separable import SeparableRows
 from equipoise.engine.passes.exact import differentiate
-from equipoise.engine.passes.separable import SeparableRows
 from tests.engine.problems import dense_gradients
 
 K, ROWS = 3, 13

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..reals import of_reals, real_count, reals
+from ..reals import real_count, reals
 from .products import Products
 
 __all__ = ["Jacobian"]
 
+_COLUMNS = 1 << 16  # of the products of two batches at a time
 _FEW = 1 << 18  # numbers that are copied together: for so few, every single operation would cost more than its copy
 
 
@@ -171,11 +172,41 @@ class Jacobian:
             ]
         )
 
-    def unflatten(self, direction: Tensor) -> list[Tensor | None]:
-        """A flat direction (n,) as one block a parameter."""
-        sizes = [real_count(parameter) for parameter in self.parameters]
-        pieces = torch.split(direction, sizes) if sizes else ()
-        return [of_reals(piece, parameter) for piece, parameter in zip(pieces, self.parameters, strict=True)]
+    def cross(self, other: "Jacobian") -> Tensor:
+        """J1 J2^T over the parameters that both show, for methods that sample twice.
+
+        Args:
+            other: k rows, of the same tasks on another batch.
+
+        Returns:
+            (k, k), float64; row i belongs to gradient i of this one. Products are made in float64. Not symmetric.
+
+        Example:
+            >>> w = torch.zeros(2, requires_grad=True)
+            >>> one, two = Jacobian([w], [[torch.tensor([1.0, 2.0])]]), Jacobian([w], [[torch.tensor([3.0, -1.0])]])
+            >>> one.cross(two)
+            tensor([[1.]], dtype=torch.float64)
+        """
+        k = len(self.rows)
+        device = self.parameters[0].device if self.parameters else torch.device("cpu")
+        total = torch.zeros(k, k, dtype=torch.float64, device=device)
+        place = {id(parameter): number for number, parameter in enumerate(other.parameters)}
+        for number, parameter in enumerate(self.parameters):
+            if id(parameter) in place:
+                left, right = self._flat(number), other._flat(place[id(parameter)])
+                for start in range(0, real_count(parameter), _COLUMNS):
+                    columns = slice(start, start + _COLUMNS)
+                    total += (_wide(left, columns) @ _wide(right, columns).T).to(device)
+        return total
+
+    def _flat(self, number: int) -> list[Tensor]:
+        """All rows' gradients of one parameter as real numbers; nothing is copied where they are dense."""
+        like = self.parameters[number]
+        return [reals(torch.zeros_like(like) if (block := row[number]) is None else block) for row in self.rows]
+
+
+def _wide(rows: Sequence[Tensor], columns: slice) -> Tensor:
+    return torch.stack([row[columns] for row in rows]).double()
 
 
 def _side_by_side(blocks: Sequence[Tensor | None]) -> list[Tensor | None]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..reals import real_count, reals
-from .task_gradients import Part
+from .part import Part
 
 __all__ = ["Dependence", "MixedRows", "find_dependence"]
 
@@ -57,7 +57,7 @@ class MixedRows:
         coefficients = self.coefficients.to(gramian.device)
         return coefficients @ gramian @ coefficients.T
 
-    def combine(self, weights: Tensor) -> list[Tensor | None]:
+    def combine(self, weights: Tensor) -> Sequence[Tensor | None]:
         """The basis, combined with C^T w."""
         return self.part.combine(self.coefficients.to(weights).T @ weights)
 
@@ -69,7 +69,7 @@ class MixedRows:
         """Some of the parameters."""
         return MixedRows(self.part.of(parameters), self.coefficients)
 
-    def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
+    def nonfinite(self, row: int) -> tuple[Tensor | str, int, int] | None:
         """Where a row of the basis that this one is made of holds NaN or inf."""
         used = torch.nonzero(self.coefficients[row]).ravel().tolist()
         return next((spot for number in used if (spot := self.part.nonfinite(number)) is not None), None)

@@ -1,9 +1,9 @@
-"""What the passes brought back: parts that each know their own products, whatever form they are kept in."""
+"""Per-task gradients of a step as blocks: each representation knows its inner products and its mixtures."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,51 +11,22 @@ from torch import Tensor
 from ...errors import EquipoiseError, NonFiniteError
 from ..cost.plan import Plan
 from ..graph.ownership import Ownership
-from ..passes.separable import SeparableRows
+from ..reals import reals
 from .dense import Jacobian
 from .ghost import LinearRows
-from .rounding import can_be_trusted
-
-__all__ = ["Gradients", "Own", "Part"]
+from .part import Handout, Own, Part
+from .products import can_be_trusted
+from .separable import SeparableRows
 
 _LARGE = 2.0**96  # weights above this are applied in two factors: the gradients' own type may not hold them
+_SMALL = 4096  # numbers: fewer are copied together sooner than looked at one by one
 
-Own = list[tuple[Tensor, list[tuple[int, Tensor]]]]
-"""Parameters that are not balanced, each with (row, gradient) of every task that has one."""
-
-
-class Part(Protocol):
-    """Per-task gradients of some parameters, in any form that can be multiplied and mixed."""
-
-    @property
-    def parameters(self) -> Sequence[Tensor]:
-        """The parameters; no two parts share one."""
-        ...
-
-    def gramian(self) -> Tensor:
-        """(k, k) inner products of the rows over these parameters, float64."""
-        ...
-
-    def combine(self, weights: Tensor) -> list[Tensor | None]:
-        """The weighted sum of the rows, one block a parameter; None where no task has a gradient."""
-        ...
-
-    def only(self, rows: Sequence[int]) -> "Part":
-        """Some of the rows."""
-        ...
-
-    def of(self, parameters: Sequence[Tensor]) -> "Part":
-        """Some of the parameters."""
-        ...
-
-    def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
-        """The first parameter at which a row holds NaN or inf, how many values do, and of how many."""
-        ...
+__all__ = ["Gradients", "Handout", "Own", "Part", "StackedRows", "head_gradients", "nonfinite_heads", "only_own"]
 
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """What came back.
+    """What the passes of a step brought back.
 
     Attributes:
         parts: Rows over the shared parameters, in as many parts as there are ways to keep them.
@@ -64,6 +35,14 @@ class Gradients:
         plan: How.
         count: k, the number of rows.
         certified: Whether linear layers may be multiplied in their own precision, see `products`.
+        power: Of two: what the losses were multiplied by for the passes.
+        mixed: Whether the parts can be mixed. If not, they serve for weights only, and the weighted losses' own graph
+            gives the direction.
+        by_pass: Whether mixing is a backward pass, which may overflow where the rows did not.
+        reached: Every leaf that some task reaches, where parts and `own` do not name them all.
+        at_inputs: Weights of some rows, and which -> gradients of inputs that were not kept, by a pass of its own; None
+            where there are none.
+        rows: Which rows of those that came back these are; None for all.
     """
 
     parts: Sequence[Part]
@@ -71,6 +50,17 @@ class Gradients:
     plan: Plan
     count: int
     certified: bool = True
+    power: int = 0
+    mixed: bool = True
+    by_pass: bool = False
+    reached: Sequence[Tensor] | None = None
+    at_inputs: Callable[[Tensor, Sequence[int]], Handout] | None = None
+    rows: Sequence[int] | None = None
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Which rows of those that came back these are."""
+        return range(self.count) if self.rows is None else self.rows
 
     @property
     def shared(self) -> Jacobian:
@@ -79,45 +69,44 @@ class Gradients:
         Raises:
             EquipoiseError: The gradients were not asked for with ``jacobian=True``, so it was never formed.
         """
-        if len(self.parts) == 1 and isinstance(self.parts[0], Jacobian):
-            return self.parts[0]
+        part = self.parts[0] if len(self.parts) == 1 else None
+        if isinstance(part, Jacobian):
+            return part
+        if isinstance(part, StackedRows):
+            return Jacobian(part.parameters, part.rows())
         if not self.parts:
             return Jacobian([], [[] for _ in range(self.count)])
         raise EquipoiseError("the Jacobian was never formed: ask for it with differentiate(..., jacobian=True).")
 
     def gramian(self) -> Tensor:
-        """(k, k) inner products over the shared parameters, float64."""
-        return self.products()[0]
+        """(k, k) inner products of the unscaled rows over the shared parameters, float64."""
+        return self.products[0]
 
+    @cached_property
     def products(self) -> tuple[Tensor, bool]:
-        """The Gramian, and whether linear layers were multiplied twice.
+        """The Gramian, and whether some products were made twice; computed once.
 
-        Where float64 would cost more than a twelfth of the passes (many rows), and `certified` allows it, linear layers
-        are first multiplied in their own precision, and once more in float64 where the result is too badly conditioned
-        for that (`can_be_trusted`); else in float64 at once.
+        Where float64 would cost more than a twelfth of the passes, and `certified` allows it, linear layers are first
+        multiplied in their own precision, and again in float64 where the result is too badly conditioned for that.
         """
-        spared = [part.spared() for part in self.parts if isinstance(part, LinearRows | SeparableRows)]
-        certified = self.certified and 12 * sum(extra for extra, _ in spared) > sum(passes for _, passes in spared)
-        rounded = [
-            part.rounded() if certified and isinstance(part, LinearRows | SeparableRows) else None
-            for part in self.parts
-        ]
-        terms = [part.gramian() if found is None else found[0] for part, found in zip(self.parts, rounded, strict=True)]
-        errors = [found[1] for found in rounded if found is not None]
-        total = self._sum(terms)
-        if not errors or can_be_trusted(total, errors):
-            return total, False
-        both = zip(self.parts, terms, rounded, strict=True)
-        return self._sum([term if found is None else part.gramian() for part, term, found in both]), True
+        if len(self.parts) == 1 and isinstance(self.parts[0], StackedRows):  # a small model: in float64 at once
+            return self.parts[0].gramian(), False
+        linear = [part for part in self.parts if isinstance(part, LinearRows | SeparableRows)] if self.certified else []
+        spared = [part.spared() for part in linear]
+        rounded: dict[int, tuple[Tensor, Tensor]] = {}
+        if spared and 12 * sum(extra for extra, _ in spared) > sum(passes for _, passes in spared):
+            rounded = {id(part): found for part in linear if (found := part.rounded()) is not None}
+        terms = [rounded[id(part)][0] if id(part) in rounded else part.gramian() for part in self.parts]
+        again = bool(rounded) and not can_be_trusted(_sum(terms, self.count), [error for _, error in rounded.values()])
+        if again:
+            pairs = zip(self.parts, terms, strict=True)
+            terms = [part.gramian() if id(part) in rounded else term for part, term in pairs]
+        total = _sum(terms, self.count)
+        again = again or any(getattr(part, "again", False) for part in self.parts)
+        return (total * 4.0**-self.power if self.power else total), again
 
-    def _sum(self, terms: Sequence[Tensor]) -> Tensor:
-        total = torch.zeros(self.count, self.count, dtype=torch.float64)
-        for number, term in enumerate(terms):
-            total = term if number == 0 else total + term.to(total.device)
-        return total
-
-    def combine(self, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Each shared parameter with the weighted sum of its gradients.
+    def combine(self, weights: Tensor) -> Handout:
+        """Each shared parameter with the weighted sum of its gradients, scaled as they are.
 
         A method that divides by lengths gives a nearly finished task a weight that the gradients' own type may not
         hold, though its product with them is of ordinary size: such weights are applied in two factors.
@@ -125,7 +114,7 @@ class Gradients:
         Raises:
             NonFiniteError: The sum itself leaves the gradients' type.
         """
-        largest = float(weights.abs().max()) if weights.device.type == "cpu" and len(weights) else 0.0
+        largest = max(map(abs, weights.tolist()), default=0.0) if weights.device.type == "cpu" else 0.0
         second = 2.0 ** (math.frexp(largest)[1] - 64) if largest > _LARGE else 1.0
         found = []
         for part in self.parts:
@@ -142,7 +131,9 @@ class Gradients:
         return found
 
     def parameters(self) -> list[Tensor]:
-        """Every parameter that some task reaches."""
+        """Every leaf that some task reaches."""
+        if self.reached is not None:
+            return list(self.reached)
         return [*self.shared_parameters(), *(parameter for parameter, _ in self.own)]
 
     def shared_parameters(self) -> list[Tensor]:
@@ -154,15 +145,23 @@ class Gradients:
         found = [spot for part in self.parts if (spot := part.nonfinite(row)) is not None]
         if not found:
             return "the products of gradients overflow float64"
-        parameter, count, size = min(found, key=lambda spot: ownership.order(spot[0]))
-        return f"{count} of {size} values, first in {ownership.name(parameter)}"
+        place, count, size = min(found, key=lambda spot: 0 if isinstance(spot[0], str) else ownership.order(spot[0]))
+        words = place if isinstance(place, str) else f"values, first in {ownership.name(place)}"
+        return f"{count} of {size} {words}"
 
     def only(self, rows: Sequence[int]) -> "Gradients":
-        """What some of the rows alone would have given."""
-        place = {row: number for number, row in enumerate(rows)}
-        own = [(leaf, [(place[n], gradient) for n, gradient in found if n in place]) for leaf, found in self.own]
-        kept = [(leaf, found) for leaf, found in own if found]
-        return replace(self, parts=[part.only(rows) for part in self.parts], own=kept, count=len(rows))
+        """What some of the rows alone would have given; products that are known are not made again."""
+        kept = replace(
+            self,
+            parts=[part.only(rows) for part in self.parts],
+            own=only_own(self.own, rows),
+            count=len(rows),
+            rows=[self.numbers[row] for row in rows],
+        )
+        if "products" in vars(self):
+            gramian, again = self.products
+            vars(kept)["products"] = (gramian[list(rows)][:, list(rows)], again)
+        return kept
 
     def of(self, parameters: Iterable[Tensor]) -> "Gradients":
         """The same rows over some of the shared parameters: for weights of their own by layer or tensor.
@@ -176,3 +175,129 @@ class Gradients:
             if inside:
                 parts.append(part if len(inside) == len(part.parameters) else part.of(inside))
         return replace(self, parts=parts)
+
+
+@dataclass(frozen=True, eq=False)
+class StackedRows:
+    """Rows over all shared parameters in one tensor.
+
+    Attributes:
+        parameters: All of one type, on one device.
+        values: (k, n), of their type; n counts the numbers of all parameters.
+    """
+
+    parameters: Sequence[Tensor]
+    values: Tensor
+
+    def gramian(self) -> Tensor:
+        """(k, k) inner products of the rows, float64, symmetric to the bit. Cost: k² n / 2 multiply-adds."""
+        wide = self.values.double()
+        if wide.device.type == "cpu":
+            rows = wide.numpy()
+            return torch.from_numpy(rows @ rows.T)  # NumPy sees that both factors are one, and computes half of it
+        lower = (wide @ wide.T).tril()
+        return lower + lower.tril(-1).T
+
+    def combine(self, weights: Tensor) -> list[Tensor | None]:
+        """The weighted sum of the rows, one block a parameter."""
+        mixed = weights.to(self.values) @ self.values
+        pieces = mixed.split_with_sizes([parameter.numel() for parameter in self.parameters])
+        return [piece.view(parameter.shape) for piece, parameter in zip(pieces, self.parameters, strict=True)]
+
+    def only(self, rows: Sequence[int]) -> "StackedRows":
+        """Some of the rows."""
+        return StackedRows(self.parameters, self.values[list(rows)])
+
+    def of(self, parameters: Sequence[Tensor]) -> "StackedRows":
+        """Some of the parameters."""
+        wanted = {id(parameter) for parameter in parameters}
+        kept = [(parameter, block) for parameter, block in self._blocks() if id(parameter) in wanted]
+        return StackedRows([parameter for parameter, _ in kept], torch.cat([block for _, block in kept], dim=1))
+
+    def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
+        """The first parameter at which a row holds NaN or inf, how many values do, and of how many."""
+        for parameter, block in self._blocks():
+            count = int((~torch.isfinite(block[row])).sum())
+            if count:
+                return parameter, count, parameter.numel()
+        return None
+
+    def rows(self) -> list[list[Tensor]]:
+        """For each task one gradient a parameter, of its shape: views."""
+        blocks = [block.view(-1, *parameter.shape).unbind() for parameter, block in self._blocks()]
+        return [[block[row] for block in blocks] for row in range(len(self.values))]
+
+    def _blocks(self) -> list[tuple[Tensor, Tensor]]:
+        pieces = self.values.split_with_sizes([parameter.numel() for parameter in self.parameters], dim=1)
+        return list(zip(self.parameters, pieces, strict=True))
+
+
+def only_own(own: Own, rows: Sequence[int]) -> Own:
+    """`Own` with only some of the rows, renumbered."""
+    place = {row: number for number, row in enumerate(rows)}
+    kept = [(leaf, [(place[n], gradient) for n, gradient in found if n in place]) for leaf, found in own]
+    return [(leaf, found) for leaf, found in kept if found]
+
+
+def _sum(terms: Sequence[Tensor], count: int) -> Tensor:
+    if len(terms) == 1:
+        return terms[0]
+    total = torch.zeros(count, count, dtype=torch.float64)
+    for number, term in enumerate(terms):
+        total = term if number == 0 else total + term.to(total.device)
+    return total
+
+
+def head_gradients(own: Own, weights: Tensor, factor: float) -> Handout:
+    """Parameters that are not balanced, with the weighted sum of their gradients (half types summed in float32)."""
+    factors = [weight * factor for weight in weights.tolist()]
+    alone = [(leaf, *rows[0]) for leaf, rows in own if len(rows) == 1]
+    if len(alone) == len(own) and own and not any([leaf.dtype != torch.float32 or g.is_sparse for leaf, _, g in alone]):  # noqa: C419
+        blocks = torch._foreach_mul([gradient for _, _, gradient in alone], [factors[row] for _, row, _ in alone])
+        return [(leaf, block) for (leaf, _, _), block in zip(alone, blocks, strict=True)]
+    handout = []
+    for leaf, rows in own:
+        wide = torch.promote_types(leaf.dtype, torch.float32)
+        total: Tensor | None = None
+        for number, gradient in rows:
+            block = gradient.to_dense() if gradient.is_sparse else gradient
+            block = (block if block.dtype == wide else block.to(wide)) * factors[number]
+            total = block if total is None else total.add_(block)
+        if total is not None:
+            handout.append((leaf, total if leaf.dtype == wide else total.to(leaf.dtype)))
+    return handout
+
+
+def nonfinite_heads(own: Own) -> dict[int, int]:
+    """Rows whose gradient on a parameter of their own holds NaN or inf, each with the place of the first in `own`."""
+    # NaN and inf make a sum NaN or inf, which reads each number once; one wait on the device for all of them
+    blocks = [block for _, rows in own for _, block in rows]
+    if _are_small(blocks):  # k heads: two operations, not k
+        together = torch.cat([block.reshape(-1) for block in blocks])
+        if math.isfinite(together.sum(dtype=torch.float64).item()):
+            return {}
+    entries = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
+    entries = [entry for entry in entries if entry[2].numel()]
+    if not entries:
+        return {}
+    device = entries[0][2].device
+    sums = [block.sum(dtype=torch.promote_types(block.dtype, torch.float32)) for _, _, block in entries]
+    flags = torch.isfinite(torch.stack([total.to(device, torch.float64) for total in sums])).tolist()
+    found: dict[int, int] = {}
+    for (row, place, block), fine in zip(entries, flags, strict=True):
+        if not fine and not bool(torch.isfinite(block).all()):  # a sum of finite numbers may overflow
+            found.setdefault(row, place)
+    return found
+
+
+def _are_small(blocks: Sequence[Tensor]) -> bool:
+    for block in blocks:
+        like = block.dtype == blocks[0].dtype and block.device == blocks[0].device and not block.is_complex()
+        if not like or block.is_sparse or block.numel() > _SMALL:
+            return False
+    return bool(blocks)
+
+
+def _values(block: Tensor) -> Tensor:
+    values = block.coalesce().values() if block.is_sparse else block
+    return reals(values) if values.is_complex() else values  # a sum in float64 would lose the imaginary parts

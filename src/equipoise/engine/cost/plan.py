@@ -20,6 +20,7 @@ __all__ = [
     "multiplications",
     "predict",
     "predict_sequential",
+    "reached_by",
     "visits",
 ]
 
@@ -224,7 +225,12 @@ def predict_sequential(
 
 
 def visits(graph: Graph, losses: Sequence[Tensor]) -> dict[Node, int]:
-    """From how many of the losses each node is reached. Cost: a few operations a node, on integers of k bits."""
+    """From how many of the losses each node is reached."""
+    return {node: found.bit_count() for node, found in reached_by(graph, losses).items()}
+
+
+def reached_by(graph: Graph, losses: Sequence[Tensor]) -> dict[Node, int]:
+    """By which of the losses each node is reached, as bits. Cost: a few operations a node, on integers of k bits."""
     reached: dict[Node, int] = dict.fromkeys(graph.nodes, 0)
     for number, loss in enumerate(losses):
         if loss.grad_fn is not None:
@@ -234,13 +240,13 @@ def visits(graph: Graph, losses: Sequence[Tensor]) -> dict[Node, int]:
     while ready:
         node = ready.pop()
         mine = reached[node]
-        for parent, _ in node.next_functions:
+        for parent, _ in graph.below[node]:
             if parent is not None:
                 reached[parent] |= mine
                 waiting[parent] -= 1
                 if not waiting[parent]:
                     ready.append(parent)
-    return {node: found.bit_count() for node, found in reached.items()}
+    return reached
 
 
 def _leading_to(graph: Graph, accumulators: Collection[Node]) -> set[Node]:

@@ -1,11 +1,13 @@
-"""Bytes: how many a device has free, and how a person reads them."""
+"""Bytes: how many tensors take and a device has free, and how a person reads them."""
 
 import math
 import os
+from collections.abc import Iterable
 
 import torch
+from torch import Tensor
 
-__all__ = ["free_bytes", "in_words"]
+__all__ = ["free_bytes", "in_words", "size_of"]
 
 
 def free_bytes(device: torch.device) -> float:
@@ -29,3 +31,8 @@ def in_words(size: float) -> str:
             return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def size_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of one gradient of each."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -1,16 +1,12 @@
 """What autograd's graph says: which parameters a loss reaches, and which node uses what."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from ..undo import taken_back
-
-__all__ = ["Graph", "has_hooks", "is_accumulator", "leaves_behind", "read_graph", "shape_at", "tensor_hooks_off"]
+__all__ = ["Graph", "is_accumulator", "leaves_behind", "read_graph", "shape_at"]
 
 
 Below = tuple[tuple[Node | None, int], ...]
@@ -144,46 +140,3 @@ def shape_at(edge: GradientEdge) -> tuple[int, ...]:
     """Shape of the tensor whose gradient passes an edge; () where torch does not tell."""
     known: Sequence[object] = getattr(edge.node, "_input_metadata", ())
     return tuple(getattr(known[edge.output_nr], "shape", ())) if edge.output_nr < len(known) else ()
-
-
-def has_hooks(node: Node, *, before: bool = True) -> bool:
-    """Whether a user's hook acts on what a node is given or gives: `Node.register_hook`, modules' backward hooks.
-
-    Args:
-        node: Any but a leaf's.
-        before: Whether hooks on what it is given count (`register_prehook`), or only those on what it gives.
-    """
-    for register in (node.register_hook, node.register_prehook) if before else (node.register_hook,):
-        handle = register(_nothing)  # torch shows the hooks of a node to a new hook only
-        known = handle.hooks_dict_ref()
-        count = 0 if known is None else len(known)
-        handle.remove()
-        if count > 1:
-            return True
-    return False
-
-
-def _nothing(*_: object) -> None:
-    """A hook that leaves everything as it is."""
-
-
-@contextmanager
-def tensor_hooks_off(parameters: Iterable[Tensor]) -> Iterator[None]:
-    """Keeps tensor hooks of parameters from firing in the per-task passes.
-
-    A hook sees a parameter's gradient once per backward of the user; without this it would fire once a task as well,
-    and act twice on the injected gradient. The per-task gradients are thus those before hooks.
-    """
-    stored: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
-
-    def put_back() -> None:
-        for hooks, kept in stored:
-            hooks.update(kept)
-
-    with taken_back(put_back):
-        for parameter in parameters:
-            hooks = parameter._backward_hooks  # torch offers no public way to pause a hook
-            if hooks:
-                stored.append((hooks, dict(hooks)))
-                hooks.clear()
-        yield

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from .autograd_graph import Graph, has_hooks
+from .autograd_graph import Graph
+from .hooks import has_hooks
 from .linear_layers import is_turn, obstacle_to_reading
 
 __all__ = ["Entrance", "Head", "find_entrances", "read_heads"]

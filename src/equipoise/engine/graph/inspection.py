@@ -9,18 +9,18 @@ import torch._functorch.config as functorch_config
 from torch import Tensor, nn
 
 from ...errors import InputError, LossError
-from ..undo import taken_back
 from .autograd_graph import Graph, is_accumulator, read_graph
+from .undo import CHANGES, end, until_end
 
 __all__ = [
     "Facts",
+    "Guard",
     "allow_several_backwards",
     "autocast_off",
-    "explained",
+    "hold_statistics",
     "inspect_graph",
     "read_features",
     "refuse_unreached",
-    "statistics_held",
 ]
 
 _CHECKPOINT = "CheckpointFunctionBackward"  # the node of torch.utils.checkpoint with use_reentrant=True
@@ -171,21 +171,37 @@ def autocast_off(tensors: Sequence[Tensor]) -> Iterator[None]:
             torch.set_autocast_enabled(kind, True)
 
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turns autograd's refusals into sentences that say what to type."""
-    try:
-        yield
-    except RuntimeError as error:
-        for sign, meaning in _MEANINGS:
-            if sign in str(error):
-                raise InputError(f"{meaning} PyTorch says: {str(error).splitlines()[0]}") from error
-        raise
+class Guard:
+    """Around a step's passes: autocast is off, and autograd's refusals become sentences that say what to type.
+
+    Args:
+        losses: Of the step.
+    """
+
+    def __init__(self, losses: Sequence[Tensor]) -> None:
+        kinds = {"cpu", "cuda", losses[0].device.type if losses else "cpu"}
+        self._active = list(filter(torch.is_autocast_enabled, kinds))
+
+    def __enter__(self) -> None:
+        for kind in self._active:
+            torch.set_autocast_enabled(kind, False)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        for device in self._active:
+            torch.set_autocast_enabled(device, True)
+        if CHANGES.open:
+            end()
+        if isinstance(error, RuntimeError):
+            for sign, meaning in _MEANINGS:
+                if sign in str(error):
+                    raise InputError(f"{meaning} PyTorch says: {str(error).splitlines()[0]}") from error
 
 
-@contextmanager
-def statistics_held(model: nn.Module | None) -> Iterator[None]:
-    """Keeps running statistics as they are: a checkpointed forward is run again in every pass and would move them."""
+def hold_statistics(model: nn.Module | None) -> None:
+    """Keeps running statistics as they are until the step's passes have ended.
+
+    A checkpointed forward is run again in every pass and would move them.
+    """
     layers = [] if model is None else [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     moving = [layer for layer in layers if layer.training and layer.track_running_stats]
     before = [{name: buffer.clone() for name, buffer in layer.named_buffers(recurse=False)} for layer in moving]
@@ -196,8 +212,8 @@ def statistics_held(model: nn.Module | None) -> Iterator[None]:
                 if not torch.equal(buffer, kept[name]):  # autograd counts every write, so none without need
                     buffer.copy_(kept[name])
 
-    with taken_back(put_back):
-        yield
+    if moving:
+        until_end(put_back)
 
 
 def allow_several_backwards() -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from .autograd_graph import Graph, has_hooks
+from .autograd_graph import Graph
+from .hooks import has_hooks
 
 __all__ = ["LinearSite", "find_linear_site", "is_turn", "obstacle_to_reading"]
 

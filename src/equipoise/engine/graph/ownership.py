@@ -1,8 +1,10 @@
 """Which parameters are shared, decided from gradients that came back."""
 
 import copy
+import itertools
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 from ...errors import StateError, listed
 
 __all__ = ["Ownership"]
+
+_VERSIONS = itertools.count()
 
 
 class Ownership:
@@ -38,6 +42,8 @@ class Ownership:
         self._has_model = model is not None
         self._reached: dict[str, frozenset[int]] = {}
         self._restored = False
+        self.version = next(_VERSIONS)  # changes with what is known of any parameter
+        self.before: dict[str, Any] | None = None
         for name, parameter in () if model is None else model.named_parameters():
             self._add(parameter, name, self._met)
 
@@ -64,10 +70,12 @@ class Ownership:
             StateError: A saved state speaks of parameters by order, and this first step does not show them all.
         """
         new = [leaf for leaf in leaves if id(leaf) not in self._names]
-        if new and self._functional:
-            self._functional = not any(isinstance(leaf, nn.Parameter) for leaf in leaves)
-        if not self._functional:
+        functional = self._functional and not (new and any(isinstance(leaf, nn.Parameter) for leaf in leaves))
+        if not functional:
             new = [leaf for leaf in new if isinstance(leaf, nn.Parameter) or id(leaf) in (self.fixed or ())]
+        if new or self._restored or functional != self._functional:
+            self._change()
+            self._functional = functional
         if self._restored and new and not complete and not self._has_model:
             raise StateError(
                 "the state was saved by a balancer without `model=`, so parameters are told apart by their order, but "
@@ -78,10 +86,10 @@ class Ownership:
             old = () if isinstance(parameter, nn.Parameter) else sorted(self._free)
             number = next((place for place in old if self._free[place].endswith(shape)), self._met)
             self._add(parameter, self._free.pop(number, f"parameter {number}{shape}"), number)
-        known = set(self._names.values())
-        unknown = [name for name in self._reached if name not in known]
-        if self._restored and unknown and complete:
-            raise StateError(f"the saved state belongs to another model: it knows {listed(unknown[:5])}.")
+        if self._restored and complete:
+            unknown = sorted(self._reached.keys() - set(self._names.values()), key=list(self._reached).index)
+            if unknown:
+                raise StateError(f"the saved state belongs to another model: it knows {listed(unknown[:5])}.")
         self._restored = False if complete else self._restored
 
     def is_parameter(self, leaf: Tensor) -> bool:
@@ -103,6 +111,10 @@ class Ownership:
         """Whether two tasks are known to reach it, so that its gradients need not be looked at again."""
         name = self._names.get(id(leaf))
         return name is not None and len(self._reached.get(name, ())) > 1
+
+    def is_of(self, leaf: Tensor, task: int) -> bool:
+        """Whether a task is known to have it for itself, or it was declared not to be shared."""
+        return self.fixed is not None or self._reached.get(self.name(leaf)) == frozenset((task,))
 
     def may_be_shared(self, leaf: Tensor) -> bool:
         """Whether it is shared, or nothing is known of it yet."""
@@ -134,21 +146,39 @@ class Ownership:
             return
         # the numbers are looked at (a wait on the device) only until a parameter's ownership is settled
         reached = [task for task, gradient in candidates if bool(torch.count_nonzero(_values(gradient)))]
-        self._reached[name] = known | frozenset(reached)
+        if reached or name not in self._reached:
+            self._change()
+            self._reached[name] = known | frozenset(reached)
 
     @property
     def reached(self) -> dict[str, list[int]]:
         """Parameter name -> task numbers, sorted: plain data for a saved state."""
         return {name: sorted(tasks) for name, tasks in self._reached.items()}
 
-    def remembered(self) -> dict[str, object]:
-        """A copy of all that is known, to go back to; it costs 0.1 microseconds a parameter."""
-        return {name: copy.copy(value) for name, value in vars(self).items()}
+    def _change(self) -> None:
+        """Something is about to be learned: keeps what was known when `before` was last set to None."""
+        if self.before is None:
+            self.before = {name: copy.copy(value) for name, value in vars(self).items()}
+        self.version = next(_VERSIONS)
+
+    def go_back(self) -> None:
+        """Forgets what was learned since `before` was last set to None; what is gone since stays gone."""
+        known, self.before = self.before, None
+        for name, value in (known or {}).items():
+            mine = vars(self)[name]
+            if isinstance(mine, dict):  # the very objects that weak references tidy up
+                mine.clear()
+                mine.update(value)
+            else:
+                setattr(self, name, value)
+        for key in [key for key, watched in self._watched.items() if watched() is None]:
+            del self._names[key], self._watched[key]
 
     def restore(self, reached: dict[str, list[int]]) -> None:
         """Takes over a saved state."""
         self._reached = {name: frozenset(tasks) for name, tasks in reached.items()}
         self._restored = True
+        self.version = next(_VERSIONS)
 
 
 def _values(gradient: Tensor) -> Tensor:

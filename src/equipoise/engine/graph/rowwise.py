@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from .autograd_graph import Graph, has_hooks, is_accumulator, shape_at
+from .autograd_graph import Graph, is_accumulator, shape_at
+from .hooks import has_hooks
 from .linear_layers import LinearSite, find_linear_site
 
 __all__ = ["NormSite", "RowwiseTrunk", "read_rowwise"]

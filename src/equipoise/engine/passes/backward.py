@@ -1,6 +1,6 @@
 """Backward passes, one a task or several at once, that bring back gradients of chosen parameters and layers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,37 +10,25 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
 from ..blocks.ghost import LinearRows
-from ..graph.autograd_graph import Graph, is_accumulator
+from ..graph.autograd_graph import is_accumulator
+from ..graph.hooks import ours
 from ..graph.linear_layers import LinearSite
 
-__all__ = ["Passes", "Source", "arriving", "run_passes", "takes_batches"]
+__all__ = ["Passes", "Start", "arriving", "run_passes", "takes_batches"]
 
-Source = list[tuple[Tensor | GradientEdge, Tensor]]
+Start = list[tuple[Tensor | GradientEdge, Tensor]]
 """Where a pass starts: outputs with their gradients."""
 
 _AT_ONCE = 1024  # rows in one matrix product; beyond it larger products are no faster
 _BATCHED = {
-    f"{name}Backward0"
+    f"{name}Backward{number}"
+    for number in (0, 1)
     for name in (
-        "Add",
-        "Addmm",
-        "Div",
-        "Elu",
-        "Gelu",
-        "Hardtanh",
-        "LeakyRelu",
-        "Mm",
-        "Mul",
-        "Neg",
-        "Relu",
-        "Sigmoid",
-        "Silu",
-        "Softplus",
-        "Sub",
-        "T",
-        "Tanh",
-        "UnsafeView",
-        "View",
+        *("Abs", "Add", "Addmm", "Bmm", "Cat", "Celu", "Clamp", "Clone", "Cos", "Div", "Elu", "Exp", "Expand", "Gelu"),
+        *("Hardswish", "Hardtanh", "Index", "LeakyRelu", "Log", "LogSigmoid", "LogSoftmax", "MaskedFill", "Max"),
+        *("Maximum", "Mean", "Minimum", "Mish", "Mm", "Mul", "NativeDropout", "NativeLayerNorm", "Neg", "Permute"),
+        *("Pow", "Relu", "Rsqrt", "Select", "Sigmoid", "Silu", "Sin", "Slice", "Softmax", "Softplus", "Split", "Sqrt"),
+        *("Squeeze", "Stack", "Sub", "Sum", "T", "Tanh", "Transpose", "UnsafeView", "Unsqueeze", "View", "Where"),
     )
 }
 
@@ -58,17 +46,17 @@ class Passes:
 
     rows: list[dict[int, Tensor | None]]
     parts: list[LinearRows]
-    below: list[Source]
+    below: list[Start]
     hooked: bool = False
 
 
-def takes_batches(graph: Graph) -> bool:
+def takes_batches(nodes: Iterable[Node]) -> bool:
     """Whether every node is known to take several gradients at once without loss."""
-    return all(is_accumulator(node) or node.name() in _BATCHED for node in graph.nodes)
+    return all(is_accumulator(node) or node.name() in _BATCHED for node in nodes)
 
 
 def run_passes(
-    sources: Sequence[Source],
+    sources: Sequence[Start],
     leaves: Sequence[Tensor],
     sites: Sequence[LinearSite],
     *,
@@ -155,7 +143,7 @@ def arriving(nodes: Sequence[Node]) -> Iterator[dict[int, Tensor]]:
             if gradients[0] is not None:
                 seen[number] = gradients[0]
 
-        handles.append(node.register_prehook(note))
+        handles.append(ours(node.register_prehook, note))
     try:
         yield seen
     finally:
@@ -164,7 +152,7 @@ def arriving(nodes: Sequence[Node]) -> Iterator[dict[int, Tensor]]:
 
 
 def _one(
-    source: Source, wanted: Sequence[Tensor | GradientEdge], first: int, seen: dict[int, Tensor], keep: bool
+    source: Start, wanted: Sequence[Tensor | GradientEdge], first: int, seen: dict[int, Tensor], keep: bool
 ) -> list[Tensor | None]:
     if not source or not wanted:
         return [None] * len(wanted)
@@ -178,7 +166,7 @@ def _one(
 
 
 def _several(
-    chunk: Sequence[Source], wanted: Sequence[Tensor | GradientEdge], first: int, seen: dict[int, Tensor], keep: bool
+    chunk: Sequence[Start], wanted: Sequence[Tensor | GradientEdge], first: int, seen: dict[int, Tensor], keep: bool
 ) -> list[list[Tensor | None]]:
     outputs = [output for output, _ in chunk[0]]
     stacked = [torch.stack([source[number][1] for source in chunk]) for number in range(len(outputs))]
@@ -198,7 +186,7 @@ def _several(
     return rows
 
 
-def _alike(sources: Sequence[Source]) -> bool:
+def _alike(sources: Sequence[Start]) -> bool:
     """Whether all passes start at the same outputs, so that their gradients can be stacked."""
     first = [id(output) for output, _ in sources[0]]
     return bool(first) and all([id(output) for output, _ in source] == first for source in sources)

@@ -11,13 +11,14 @@ from ..blocks.joint_rows import JointRows
 from ..blocks.low_rank import MixedRows, find_dependence
 from ..blocks.task_gradients import Gradients, Own, Part
 from ..cost.plan import LayerPlan, Plan, choose_sites, memory_limit, predict, predict_sequential
-from ..graph.autograd_graph import Graph, has_hooks, read_graph, tensor_hooks_off
+from ..graph.autograd_graph import Graph, read_graph
 from ..graph.head_inputs import Head
+from ..graph.hooks import has_hooks, tensor_hooks_off
 from ..graph.linear_layers import LinearSite
 from ..graph.ownership import Ownership
 from ..graph.rowwise import RowwiseTrunk, read_rowwise
 from ..graph.trunk_and_heads import split
-from .backward import Source, run_passes, takes_batches
+from .backward import Start, run_passes, takes_batches
 from .heads import differentiate_heads, feature_gradients
 from .partition import sort_rows
 from .separable import collect
@@ -108,7 +109,7 @@ def differentiate(
 
 def _sequential(step: _Step, reason: str) -> Gradients:
     leaves, sites, layers = _engines(step, list(step.graph.leaves.values()), len(step.losses))
-    sources: list[Source] = [[(loss, torch.ones_like(loss))] for loss in step.losses]
+    sources: list[Start] = [[(loss, torch.ones_like(loss))] for loss in step.losses]
     k = len(step.losses)
 
     def backward(weights: Tensor, parameters: Sequence[Tensor]) -> list[Tensor | None]:
@@ -172,7 +173,7 @@ def _through_trunk(
         at_features = [at_features[row] for row in dependence.basis]
         tasks = [tasks[row] for row in dependence.basis]
         reason += f"; {k - len(tasks)} of {k} tasks are linear combinations of others there (to rounding)"
-    sources: list[Source] = [
+    sources: list[Start] = [
         [(feature, gradient) for feature, gradient in zip(features, row, strict=True) if gradient is not None]
         for row in at_features
     ]
@@ -196,7 +197,7 @@ def _through_trunk(
         if dependence is None:
             for row in at_features:
                 row.clear()  # each pass frees its own gradients
-        keep, batched = step.retain_graph or dependence is not None, takes_batches(trunk)
+        keep, batched = step.retain_graph or dependence is not None, takes_batches(trunk.nodes)
         watch = [] if dependence is None else trunk.activations()
         cost = predict(step.graph, trunk.nodes, len(sources), sites)
         plan = step.announce(Plan("two-phase", reason, len(sources), cost, needed, layers))

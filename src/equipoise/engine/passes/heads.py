@@ -11,8 +11,9 @@ from ..blocks.factored import FactoredRows, Factors
 from ..blocks.joint_rows import JointRows
 from ..blocks.row_sparse import Chosen, ChosenRows
 from ..blocks.task_gradients import Own
-from ..graph.autograd_graph import Graph, read_graph, tensor_hooks_off
+from ..graph.autograd_graph import Graph, read_graph
 from ..graph.head_inputs import Entrance, Head, find_entrances
+from ..graph.hooks import tensor_hooks_off
 from ..graph.ownership import Ownership
 from ..graph.trunk_and_heads import split
 from .backward import arriving

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from ..blocks.dense import Jacobian
 from ..blocks.ghost import LinearRows
+from ..blocks.separable import SeparableRows
 from ..blocks.task_gradients import Own, Part
 from ..graph.ownership import Ownership
-from .separable import SeparableRows
 
 __all__ = ["sort_rows"]
 

@@ -1,148 +1,17 @@
-r"""Tasks that own their rows of the batch: exact products from a single pass.
-
-Where the trunk treats each row by itself and every row of the features gets a gradient from one task at most, the sum
-of the tasks' gradients goes back in one pass without their mixing. For a linear layer with inputs A and the pass's
-output gradients D (N rows each),
-
-.. math:: G_{st} = \sum_{i \in s,\, j \in t} (A A^\top)_{ij} (D D^\top)_{ij} ,
-
-and the weighted gradient is :math:`A^\top \mathrm{diag}(w_{\mathrm{owner}}) D`. Neither depends on the number of tasks.
-"""
+"""Tasks that own their rows of the batch: one pass with all of their gradients, see `blocks.separable`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
 from ..blocks.dense import Jacobian
 from ..blocks.joint_rows import JointRows
+from ..blocks.separable import SeparableRows, sums_by_task
 from ..graph.rowwise import NormSite, RowwiseTrunk
 from .backward import run_passes
 
-__all__ = ["SeparableRows", "collect"]
-
-_BAND = 64  # rows of the product matrices formed at a time; of narrower ones the processor makes less
-
-
-@dataclass(frozen=True, eq=False)
-class SeparableRows:
-    """Per-task gradients of one linear layer's weight, each from rows of its own.
-
-    Attributes:
-        parameter: The weight.
-        inputs: (N, d_in).
-        delta: (N, d_out), of all tasks at once.
-        owner: (N,), the task of each row; -1 for rows of none.
-        count: k.
-        transposed: The weight is kept as (d_out, d_in).
-    """
-
-    parameter: Tensor
-    inputs: Tensor
-    delta: Tensor
-    owner: Tensor
-    count: int
-    transposed: bool
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        """The weight alone."""
-        return [self.parameter]
-
-    def gramian(self) -> Tensor:
-        """(k, k) inner products of the weight gradients, float64 throughout.
-
-        Cost: .6 N² (d_in + d_out) multiply-adds where rows are few, else one weight gradient and k² d_in d_out; the
-        cheaper is taken.
-        """
-        by_rows, by_task = self._ways()
-        if by_rows <= by_task:
-            return self._products(torch.float64)
-        return Jacobian([self.parameter], [[self.row(task)] for task in range(self.count)]).gramian()
-
-    def rounded(self) -> tuple[Tensor, Tensor] | None:
-        r"""The products by way of the rows' products in the layer's precision (float32 at least), in half the time.
-
-        Returns:
-            (k, k), float64, and an estimate of each row's relative error, (k,): :math:`\epsilon c_t^2 / G_{tt}` with
-            :math:`c_t = \sum_{i \in t} \|a_i\| \|d_i\|`, one rounding of each product of two rows of the inputs or the
-            gradients. None where float64 is the layer's own, where rows are many, or where products are set to less
-            than float32.
-        """
-        wide = torch.promote_types(self.delta.dtype, torch.float32)
-        by_rows, by_task = self._ways()
-        if wide == torch.float64 or by_rows > by_task or torch.get_float32_matmul_precision() != "highest":
-            return None
-        gramian = self._products(wide)
-        sizes = [torch.linalg.vector_norm(rows, dim=1, dtype=wide) for rows in (self.inputs, self.delta)]
-        held = _by_task((sizes[0] * sizes[1]).double()[:, None], self.owner, self.count).ravel()
-        before = held.square() * torch.finfo(wide).eps
-        return gramian, torch.where(before == 0, 0.0, before / gramian.diagonal())
-
-    def _products(self, dtype: torch.dtype) -> Tensor:
-        """Sums over pairs of rows, added up in float64; each pair is looked at once."""
-        inputs, delta, rows = self.inputs.to(dtype), self.delta.to(dtype), len(self.inputs)
-        owner = torch.where(self.owner < 0, self.count, self.owner)
-        halves = torch.zeros(self.count + 1, rows, dtype=torch.float64, device=inputs.device)
-        for start in range(0, rows, _BAND):
-            stop = min(start + _BAND, rows)
-            pairs = (inputs[start:stop] @ inputs[:stop].T).double()
-            pairs *= delta[start:stop] @ delta[:stop].T
-            square = pairs[:, start:].tril_()
-            square.diagonal().mul_(0.5)
-            # added and not multiplied by zeros and ones, NaN and inf stay with the tasks that they belong to
-            halves[:, :stop].index_add_(0, owner[start:stop], pairs)
-        half = halves.new_zeros(self.count + 1, self.count + 1).index_add_(1, owner, halves)[: self.count, : self.count]
-        return half + half.T
-
-    def spared(self) -> tuple[float, float]:
-        """Multiply-adds that `rounded` spares (a float64 product counted twice), and those of a plain step's passes."""
-        return self._ways()[0], 3.0 * len(self.inputs) * self.inputs.shape[1] * self.delta.shape[1]
-
-    def multiplications(self) -> float:
-        """Of `gramian`, a float64 product counted twice."""
-        return min(self._ways())
-
-    def _ways(self) -> tuple[float, float]:
-        rows, fan_in, fan_out = len(self.inputs), self.inputs.shape[1], self.delta.shape[1]
-        by_rows = 0.6 * rows**2 * (fan_in + fan_out)
-        return by_rows, (rows + 2 * self.count**2) * float(fan_in * fan_out)
-
-    def combine(self, weights: Tensor) -> list[Tensor | None]:
-        """The weighted weight gradient, from one product."""
-        wide = torch.promote_types(self.delta.dtype, torch.float32)
-        scaled = self.delta.to(wide) * _by_row(weights, self.owner).to(wide)
-        return [self._product(self.inputs.to(wide), scaled).to(self.parameter.dtype)]
-
-    def row(self, task: int) -> Tensor:
-        """One task's weight gradient, formed."""
-        mine = torch.nonzero(self.owner == task).ravel()
-        return self._product(self.inputs[mine], self.delta[mine])
-
-    def only(self, rows: Sequence[int]) -> "SeparableRows":
-        """Some of the tasks; what the others' rows hold, NaN perhaps, is not looked at again."""
-        place = torch.full((self.count + 1,), -1, dtype=torch.int64, device=self.owner.device)
-        place[torch.tensor(list(rows), device=place.device)] = torch.arange(len(rows), device=place.device)
-        owner = place[self.owner]  # owner -1 looks at the last place, which stays -1
-        mine = torch.nonzero(owner >= 0).ravel()
-        return SeparableRows(
-            self.parameter, self.inputs[mine], self.delta[mine], owner[mine], len(rows), self.transposed
-        )
-
-    def of(self, parameters: Sequence[Tensor]) -> "SeparableRows":
-        """The same: there is but one parameter."""
-        assert len(parameters) == 1
-        return self
-
-    def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
-        """Where a task's gradient holds NaN or inf."""
-        count = int((~torch.isfinite(self.row(row))).sum())
-        return (self.parameter, count, self.parameter.numel()) if count else None
-
-    def _product(self, inputs: Tensor, delta: Tensor) -> Tensor:
-        return delta.T @ inputs if self.transposed else inputs.T @ delta
+__all__ = ["collect"]
 
 
 def collect(
@@ -179,7 +48,7 @@ def collect(
             weights.append(SeparableRows(site.parameter, inputs[site], delta, spread, k, site.transposed))
     for bias, site in trunk.biases:
         if (delta := deltas[site]) is not None:
-            small.append((bias, _by_task(delta, owner, k)))
+            small.append((bias, sums_by_task(delta, owner, k)))
     for norm, edge in zip(trunk.norms, edges, strict=True):
         if (delta := at_norms.get(id(edge))) is not None:
             small += _of_norm(norm, delta, normalised.get(norm), owner, k)
@@ -196,21 +65,6 @@ def _of_norm(
     for leaf, factor in ((norm.scale, normalised), (norm.shift, None)):
         if leaf is not None:
             flat = delta.reshape(-1, leaf.numel())
-            rows = _by_task(flat if factor is None else flat * factor, owner, k)
+            rows = sums_by_task(flat if factor is None else flat * factor, owner, k)
             found.append((leaf, rows.reshape(k, *leaf.shape)))
     return found
-
-
-def _by_task(delta: Tensor, owner: Tensor, k: int) -> Tensor:
-    """(k, d): the sum of each task's rows."""
-    spread = owner.repeat_interleave(len(delta) // len(owner)) if len(delta) != len(owner) else owner
-    wide = delta.to(torch.promote_types(delta.dtype, torch.float32))
-    # added and not multiplied by zeros and ones, NaN and inf stay with the tasks that they belong to
-    found = torch.zeros(k + 1, wide.shape[1], dtype=wide.dtype, device=wide.device)
-    return found.index_add_(0, torch.where(spread < 0, k, spread), wide)[:k].to(delta.dtype)
-
-
-def _by_row(weights: Tensor, owner: Tensor) -> Tensor:
-    """(N, 1): the weight of each row's task, 0 for rows of none."""
-    padded = torch.cat([weights.to(owner.device), torch.zeros(1, dtype=weights.dtype, device=owner.device)])
-    return padded[owner][:, None]

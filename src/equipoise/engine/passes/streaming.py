@@ -17,10 +17,11 @@ from torch.autograd.graph import GradientEdge
 from ...errors import SettingError
 from ..blocks.task_gradients import Own
 from ..graph.autograd_graph import Graph
+from ..graph.hooks import ours
 from ..graph.linear_layers import LinearSite
 from ..graph.ownership import Ownership
 from ..graph.segments import Stretch, cut_into_stretches
-from .backward import Source, run_passes
+from .backward import Start, run_passes
 from .partition import sort_rows
 
 __all__ = ["Streamed", "StreamedRows", "stream"]
@@ -44,7 +45,7 @@ class StreamedRows:
     parameters: Sequence[Tensor]
     gramians: Sequence[Tensor]
     backward: Weighted
-    spoilt: dict[int, tuple[Tensor, int, int]]
+    spoilt: dict[int, tuple[Tensor | str, int, int]]
     rows: Sequence[int]
     count: int
 
@@ -81,7 +82,7 @@ class StreamedRows:
             self.count,
         )
 
-    def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
+    def nonfinite(self, row: int) -> tuple[Tensor | str, int, int] | None:
         """As it was seen when the row passed by."""
         return self.spoilt.get(self.rows[row])
 
@@ -107,7 +108,7 @@ class Streamed:
 
 def stream(
     graph: Graph,
-    sources: Sequence[Source],
+    sources: Sequence[Start],
     leaves: Sequence[Tensor],
     sites: Sequence[LinearSite],
     tasks: Sequence[int],
@@ -160,15 +161,15 @@ def stream(
 def _products(
     stretches: Sequence[Stretch],
     in_cuts: bool,
-    sources: Sequence[Source],
+    sources: Sequence[Start],
     sites: Sequence[LinearSite],
     tasks: Sequence[int],
     ownership: Ownership,
-) -> tuple[list[Tensor], list[Tensor], dict[int, tuple[Tensor, int, int]], Own] | None:
+) -> tuple[list[Tensor], list[Tensor], dict[int, tuple[Tensor | str, int, int]], Own] | None:
     """Goes through the stretches; None where a hook would act twice, at the end of one and the start of the next."""
     parameters: list[Tensor] = []
     gramians: list[Tensor] = []
-    spoilt: dict[int, tuple[Tensor, int, int]] = {}
+    spoilt: dict[int, tuple[Tensor | str, int, int]] = {}
     own: Own = []
     entering = list(sources)
     for number, stretch in enumerate(stretches):
@@ -199,7 +200,7 @@ def _products(
 
 
 @contextmanager
-def _hooks_at(sources: Sequence[Source]) -> Iterator[list[str]]:
+def _hooks_at(sources: Sequence[Start]) -> Iterator[list[str]]:
     """Watches whether a gradient arrives at the start of a pass as another tensor than was sent there."""
     changed: list[str] = []
     sent = {value.data_ptr() for source in sources for _, value in source}
@@ -208,7 +209,7 @@ def _hooks_at(sources: Sequence[Source]) -> Iterator[list[str]]:
     def note(gradients: tuple[Tensor | None, ...]) -> None:
         changed.extend("hook" for gradient in gradients if gradient is not None and gradient.data_ptr() not in sent)
 
-    handles = [node.register_prehook(note) for node in nodes]
+    handles = [ours(node.register_prehook, note) for node in nodes]
     try:
         yield changed
     finally:

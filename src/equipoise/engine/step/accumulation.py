@@ -8,18 +8,16 @@ from torch import Tensor
 
 from ...core.tasks import Preference, Tasks
 from ...errors import ClockError
-from ...methods.base import LossMethod, Method, State, Step
+from ...methods.base import LossMethod, Step
 from ..blocks.dense import Jacobian
-from ..blocks.task_gradients import Gradients
-from ..engine_state import Carried
+from ..blocks.task_gradients import Gradients, Own
+from ..cost.plan import Plan
 from ..graph.autograd_graph import leaves_behind
-from ..graph.ownership import Ownership
-from ..modes import Sketch
-from ..passes.exact import Own, Plan
-from ..sources.dispatch import Batch, Found, Held, Settings, Tools, find
-from ..sources.sketch import Signs, Sketched, fold, name_bucket
-from .context import Now, finite_only, refuse_nonfinite_losses
-from .step import Balanced, balance
+from ..sources.dispatch import gradients_of
+from ..sources.mode import Tools
+from ..sources.sketch import Sketch, SketchRows
+from .context import Balanced, Context, Held, refuse_nonfinite_losses
+from .step import finite_only, run_step
 
 __all__ = ["WAY_OUT", "Accumulation", "balance_waiting", "take_in"]
 
@@ -81,11 +79,11 @@ class Accumulation:
         known = self._leaves.keys() | {id(leaf) for leaf in leaves_behind([loss for _, loss in self._held])}
         return bool(self.done) and not known.isdisjoint(parameters)
 
-    def with_batch(self, batch: Batch, step: Step, found: list[Found], hold: bool) -> "Accumulation":
+    def with_batch(self, losses: Sequence[Tensor], step: Step, found: list[Gradients], hold: bool) -> "Accumulation":
         """One micro-batch more.
 
         Args:
-            batch: Losses with their graph.
+            losses: With their graph.
             step: Names and numbers of the same.
             found: Their gradients, taken out of the list so that they go as they are summed; empty where the method
                 looks at losses alone.
@@ -93,12 +91,12 @@ class Accumulation:
         """
         assert step.losses is not None
         present = step.tasks.present
-        pairs = list(zip(present, batch.losses, strict=True))
+        pairs = list(zip(present, losses, strict=True))
         more = replace(
             self,
             done=self.done + 1,
             preference=step.preference,
-            dtype=batch.losses[0].dtype,
+            dtype=losses[0].dtype,
             _losses=self._losses
             | {task: self._losses.get(task, 0.0) + step.losses[i] for i, task in enumerate(present)},
             _counts=self._counts | {task: self._counts.get(task, 0) + 1 for task in present},
@@ -106,20 +104,19 @@ class Accumulation:
         )
         if found:
             return more._with_gradients(present, found.pop())
-        return more._watching({} if self._leaves else {id(leaf): leaf for leaf in leaves_behind(batch.losses)})
+        return more._watching({} if self._leaves else {id(leaf): leaf for leaf in leaves_behind(losses)})
 
     def _watching(self, leaves: dict[int, Tensor]) -> "Accumulation":
         new = {key: leaf._version for key, leaf in leaves.items() if key not in self._leaves}
         return replace(self, _leaves=self._leaves | leaves, _versions=self._versions | new)
 
-    def _with_gradients(self, present: Sequence[int], found: Found) -> "Accumulation":
-        source, unscale = found.source, 2.0**-found.power
+    def _with_gradients(self, present: Sequence[int], source: Gradients) -> "Accumulation":
+        unscale, part = 2.0**-source.power, source.parts[0] if source.parts else None
         sketches, blocks = dict(self._sketches), []
-        if isinstance(source, Sketched):
+        if isinstance(part, SketchRows):
             for row, task in enumerate(present):
-                sketches[task] = sketches.get(task, 0.0) + source.rows[row] * unscale
+                sketches[task] = sketches.get(task, 0.0) + part.values[row] * unscale
         else:
-            assert isinstance(source, Gradients)
             rows = source.shared.rows
             blocks = [
                 (leaf, task, rows[row][number])
@@ -129,7 +126,7 @@ class Accumulation:
             del rows
         blocks += [(leaf, present[row], block) for leaf, found_rows in source.own for row, block in found_rows]
         plan = source.plan
-        del found, source
+        del source, part
         blocks.reverse()
         sums: dict[tuple[int, int], Tensor] = {}
         leaves: dict[int, Tensor] = {}
@@ -159,8 +156,9 @@ class Accumulation:
         place = {task: row for row, task in enumerate(sorted(self._counts))}
         return [(place[task], loss, 1 / self._counts[task]) for task, loss in self._held]
 
-    def found(self, ownership: Ownership, signs: Signs, s: int) -> Found | None:
+    def gradients(self, tools: Tools, sketch: Sketch | None) -> Gradients | None:
         """Mean gradients, or mean sketches; None where the method looks at losses alone."""
+        ownership = tools.ownership
         if self._plan is None:
             return None
         tasks = sorted(self._counts)
@@ -180,17 +178,18 @@ class Accumulation:
         shared = [(key, leaf) for key, leaf in self._leaves.items() if ownership.is_shared(leaf)]
         if not self._sketches:
             rows = [[means[key].get(task) for key, _ in shared] for task in tasks]
-            gradients = Gradients([Jacobian([leaf for _, leaf in shared], rows)], own, plan, len(tasks))
-            return Found(gradients, 0, gradients.gramian())
+            parts = [Jacobian([leaf for _, leaf in shared], rows)] if shared else []
+            return Gradients(parts, own, plan, len(tasks))
+        assert sketch is not None
         sketches = torch.stack([self._sketches[task] / self._counts[task] for task in tasks])
         for key, leaf in shared:  # what was one task's own in an early micro-batch and shared in a later one
             name = ownership.name(leaf)
             for row, task in enumerate(tasks):
                 if task in means[key]:
-                    dense = means[key][task].to_dense() if means[key][task].is_sparse else means[key][task]
-                    sketches[row] += fold(dense, signs.of(name, leaf), s, name_bucket(name)).to(sketches.device)
-        source = Sketched(sketches, own, list(self._leaves.values()), plan)
-        return Found(source, 0, source.gramian())
+                    folded = sketch.signs(tools.kept).folded(means[key][task], name, leaf, sketch.s)
+                    sketches[row] += folded.to(sketches.device)
+        rows_of = SketchRows(sketches, [leaf for _, leaf in shared])
+        return Gradients([rows_of], own, plan, len(tasks), mixed=False, reached=list(self._leaves.values()))
 
 
 def _add(total: Tensor | None, block: Tensor, unscale: float) -> Tensor:
@@ -198,18 +197,11 @@ def _add(total: Tensor | None, block: Tensor, unscale: float) -> Tensor:
     return wide if total is None else total + wide
 
 
-def take_in(
-    method: Method, batch: Batch, step: Step, tools: Tools, settings: Settings, carried: Carried, waiting: Accumulation
-) -> Accumulation:
+def take_in(now: Context, waiting: Accumulation) -> Accumulation:
     """Takes a micro-batch in.
 
     Args:
-        method: Any.
-        batch: Losses of the micro-batch, with their graph.
-        step: Names and numbers of the same.
-        tools: Of the Balancer.
-        settings: Of the Balancer.
-        carried: From the last balance.
+        now: The micro-batch, as a step of its own.
         waiting: The micro-batches before.
 
     Returns:
@@ -220,43 +212,34 @@ def take_in(
         ClockError: Parameters were changed since the first of them.
     """
     waiting.refuse_changed()
-    looks, mode = isinstance(method, LossMethod), settings.gradients
-    hold = looks or settings.mode == "recompute" or isinstance(mode, Sketch)
+    looks, settings = isinstance(now.method, LossMethod), now.settings
+    hold = looks or settings.mode == "recompute" or settings.gradients.accumulates == "sketches"
     strict = settings.nonfinite == "raise"
     if strict:
-        refuse_nonfinite_losses(step, settings)
+        refuse_nonfinite_losses(now.step, settings)
     found = []
     if not looks:
-        found.append(find(method, batch.losses, batch, step, tools, settings, carried.power, jacobian=True))
+        found.append(
+            gradients_of(
+                now.method, now.losses, now.step.tasks, now.tools, settings, now.carried.power, features=now.features,
+                keep=now.retain_graph, jacobian=True,
+            )
+        )  # fmt: skip
         if strict:
-            finite_only(Now(method, batch, step, {}, tools, settings, carried), found[0])
-    return waiting.with_batch(batch, step, found, hold)
+            finite_only(now, found[0])
+    return waiting.with_batch(now.losses, now.step, found, hold)
 
 
-def balance_waiting(
-    method: Method,
-    names: tuple[str, ...],
-    state: State,
-    tools: Tools,
-    settings: Settings,
-    carried: Carried,
-    waiting: Accumulation,
-) -> Balanced:
+def balance_waiting(now: Context, waiting: Accumulation) -> Balanced:
     """Balances the micro-batches that were taken in, however many there are.
 
     Args:
-        method: Any.
-        names: Of all tasks.
-        state: Of all tasks.
-        tools: Of the Balancer.
-        settings: Of the Balancer.
-        carried: From the last balance.
+        now: The step: all tasks that were present in some micro-batch, with their mean losses, and no graph.
         waiting: At least one micro-batch.
 
     Returns:
         What is to be injected.
     """
-    mode = settings.gradients
-    step = Step(waiting.tasks(names), waiting.losses(), waiting.preference)
-    mean = waiting.found(tools.ownership, tools.signs, mode.s if isinstance(mode, Sketch) else 0)
-    return balance(method, Batch([]), step, state, tools, settings, carried, held=waiting.held(), found=mean)
+    mode = now.settings.gradients
+    mean = waiting.gradients(now.tools, mode if isinstance(mode, Sketch) else None)
+    return run_step(replace(now, accumulated=waiting.held()), mean)

@@ -1,6 +1,7 @@
 """What a step looks at, what comes of it, and the checks and ways common to all kinds of methods."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -8,38 +9,27 @@ import torch
 from torch import Tensor
 
 from ...core.tasks import Tasks
-from ...errors import ClockError, NonFiniteError, listed
+from ...errors import NonFiniteError, listed
 from ...methods.base import Method, State, Step
 from ...methods.run import Directed, Weighed
-from ..blocks.targets import (
-    Targets,
-    factor_of,
-    head_gradients,
-    mixture_at,
-    nonfinite_heads,
-    nothing_finite,
-    through_losses,
-)
+from ..blocks.task_gradients import Handout
+from ..cost.plan import Plan
 from ..engine_state import Carried
-from ..graph.autograd_graph import leaves_behind
-from ..graph.inspection import inspect_graph
-from ..passes.exact import Gradients, Plan
-from ..sources.dispatch import Batch, Found, Held, Settings, Tools
-from ..sources.features import FeatureSource
-from ..sources.last_layer import LayerSource
+from ..sources.dispatch import Settings
+from ..sources.mode import Tools
 
 __all__ = [
     "Balanced",
-    "Now",
-    "finite_only",
-    "hand_out",
-    "own_targets",
-    "refuse_no_clock",
+    "Context",
+    "Held",
     "refuse_nonfinite_losses",
     "skip_or_raise",
     "weights_overflow",
-    "without",
 ]
+
+
+Held = list[tuple[int, Tensor, float]]
+"""Losses with their graph: row, loss, and its share of the row's mean."""
 
 
 class Balanced(NamedTuple):
@@ -60,7 +50,7 @@ class Balanced(NamedTuple):
         again: Whether products of gradients were made again in float64.
     """
 
-    targets: Targets
+    targets: Handout
     plan: Plan
     tasks: Tasks
     losses: Tensor | None
@@ -73,51 +63,60 @@ class Balanced(NamedTuple):
     reused: bool = False
     again: bool = False
 
-    @property
-    def empty(self) -> bool:
-        """Whether every task was skipped."""
-        return self.weighed is None and bool(self.skipped)
-
 
 @dataclass(frozen=True, eq=False)
-class Now:
-    """What every part of a step looks at.
+class Context:
+    """Everything that a step looks at.
 
     Attributes:
+        method: Whose step it is.
+        losses: Scalars of the present tasks, with their graph; none where micro-batches were accumulated.
+        step: Names and numbers of the same.
+        state: Of all tasks, on the losses' device; trained tensors among them.
+        tools: Of the Balancer.
+        settings: Of the Balancer.
+        carried: From the step before.
+        features: Tensors between trunk and heads, or none.
+        retain_graph: Whether the graph is needed after the step.
+        second: The same tasks' losses on another batch, for methods that sample twice.
+        third: On one more.
+        stack: The losses as one tensor (k,) with their graph, where that is at hand.
+        skipped: Names of tasks that were left out.
         accumulated: The losses of all micro-batches, where several make a step.
     """
 
     method: Method
-    batch: Batch
+    losses: Sequence[Tensor]
     step: Step
     state: State
     tools: Tools
     settings: Settings
     carried: Carried
+    features: Sequence[Tensor] = ()
+    retain_graph: bool = False
+    second: Sequence[Tensor] | None = None
+    third: Sequence[Tensor] | None = None
+    stack: Tensor | None = None
     skipped: tuple[str, ...] = ()
     accumulated: Held | None = None
 
     @property
     def held(self) -> Held:
         """The losses that weights go through: those of the batch, or of all micro-batches."""
-        return self.batch.held if self.accumulated is None else self.accumulated
+        return (
+            [(row, loss, 1.0) for row, loss in enumerate(self.losses)] if self.accumulated is None else self.accumulated
+        )
 
-    @property
-    def factor(self) -> float:
-        """What ``scale=`` multiplies every gradient by."""
-        return factor_of(len(self.step.tasks.present), self.settings.scale)
-
-    def only(self, rows: list[int], names: tuple[str, ...]) -> "Now":
+    def only(self, rows: list[int], names: tuple[str, ...]) -> "Context":
         """The same without some tasks."""
         place = {row: number for number, row in enumerate(rows)}
-        losses, step, batch = self.step.losses, self.step, self.batch
-        chosen = [
-            None if part is None else [part[i] for i in rows]
-            for part in (batch.losses or None, batch.second, batch.third)
-        ]
+        losses, step = self.step.losses, self.step
         return replace(
             self,
-            batch=replace(batch, losses=chosen[0] or [], second=chosen[1], third=chosen[2], stack=None),
+            losses=[self.losses[row] for row in rows] if self.losses else [],
+            second=None if self.second is None else [self.second[row] for row in rows],
+            third=None if self.third is None else [self.third[row] for row in rows],
+            stack=None,
             step=replace(
                 step, tasks=step.tasks.only(rows), losses=None if losses is None else losses[rows], count=len(rows)
             ),
@@ -127,149 +126,6 @@ class Now:
             else [(place[row], loss, share) for row, loss, share in self.accumulated if row in place],
         )
 
-    def outcome(self, targets: Targets, plan: Plan, carried: Carried, **more: object) -> Balanced:
-        """A `Balanced` of this step; `more` are its other fields."""
-        return Balanced(
-            targets,
-            plan,
-            self.step.tasks,
-            self.step.losses,
-            carried,
-            skipped=self.skipped,
-            factor=self.factor,
-            **more,  # type: ignore[arg-type]
-        )
-
-
-def refuse_no_clock(method: Method, steps_per_epoch: int | str | None) -> None:
-    """Raises `ClockError` where a method that moves per epoch would never be told of one."""
-    if method.per_epoch and steps_per_epoch is None:
-        raise ClockError(
-            f"{method!r} moves per epoch and needs to know when one ends. Build it with "
-            "eq.Balancer(..., steps_per_epoch=len(loader)), or steps_per_epoch='manual' and call "
-            "balancer.end_epoch() after each epoch."
-        )
-
-
-def hand_out(now: Now, found: Found, weights: Tensor, heads: Tensor) -> Targets:
-    """The weighted sum on shared parameters, and each head's gradient at its own weight.
-
-    Args:
-        now: The step.
-        found: Its gradients, scaled.
-        weights: (k,), of the shared parameters.
-        heads: (k,), of each task's own parameters.
-    """
-    source = found.source
-    if now.settings.mode == "inject":
-        others = _not_shared(now, found, heads, None)  # a pass to inputs comes before the one that frees the graph
-        if isinstance(source, FeatureSource):
-            return _through_the_trunk(now, source, found.power, weights * now.factor) + others
-        shared = source.combine(weights * (now.factor * 2.0**-found.power))
-        if shared is not None:
-            return shared + others
-    # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
-    refuse = now.settings.nonfinite != "propagate"
-    shared = through_losses(now.held, weights, now.factor, refuse=refuse)
-    return shared + _not_shared(now, found, heads, weights.cpu())
-
-
-def _not_shared(now: Now, found: Found, heads: Tensor, given: Tensor | None) -> Targets:
-    """On leaves that are not balanced: each head's gradient at its weight, that of an input at the mean's.
-
-    Args:
-        now: The step.
-        found: Its gradients, scaled.
-        heads: (k,), of each task's own parameters.
-        given: (k,), weights that these leaves have from the losses' own graph; None where that is not used.
-    """
-    source, unscale = found.source, 2.0**-found.power
-    if given is None and now.settings.heads == "own" and isinstance(source, Gradients):
-        return head_gradients(source.own, heads * (now.factor * unscale))  # all alike
-    inputs = _weights_of_inputs(now, heads)
-    if given is not None:
-        heads, inputs = heads - given, inputs - given
-    targets: Targets = []
-    own = source.own
-    if not torch.equal(heads, inputs):
-        at_inputs = [entry for entry in own if not now.tools.ownership.is_parameter(entry[0])]
-        own = [entry for entry in own if now.tools.ownership.is_parameter(entry[0])]
-        targets += head_gradients(at_inputs, inputs * (now.factor * unscale))
-    if given is None or bool(heads.any()):  # nothing is missing: no target, and the losses' graph is all there is
-        targets += head_gradients(own, heads * (now.factor * unscale))
-    if isinstance(source, FeatureSource | LayerSource):
-        targets += [(leaf, block * unscale) for leaf, block in source.at_inputs(inputs * now.factor)]
-    return targets
-
-
-def _weights_of_inputs(now: Now, heads: Tensor) -> Tensor:
-    """(k,): the mean's, unless everything is to receive the gradient of the value that is returned."""
-    return heads if now.settings.value == "weighted" else torch.full_like(heads, 1 / len(heads))
-
-
-def _through_the_trunk(now: Now, source: FeatureSource, power: int, weights: Tensor) -> Targets:
-    """The mixture's own pass through the trunk, scaled as the others were, and by less as long as it overflows."""
-    kept = power
-    while True:
-        mixed = source.combine(weights * 2.0 ** (kept - power))
-        fine = not nonfinite_heads([(leaf, [(0, gradient)]) for leaf, gradient in mixed])
-        if fine or not kept:
-            break
-        kept = max(kept - 4, 0)
-    if not fine and now.settings.nonfinite != "propagate":
-        raise NonFiniteError(
-            "the gradients at the features are finite, but their mixture is not once it has gone through the trunk; "
-            "weights were not changed. With gradients=eq.Exact() the message names the task and the parameter."
-        )
-    return [(leaf, gradient * 2.0**-kept) for leaf, gradient in mixed] if kept else mixed
-
-
-def own_targets(now: Now, heads: Tensor, given: Tensor) -> Targets:
-    """What is missing on leaves that are not shared, by a pass that does not enter the trunk (but to inputs).
-
-    Args:
-        now: The step.
-        heads: (k,), wanted weights of each task's own parameters; those of inputs are the mean's.
-        given: (k,), weights that these leaves have from the losses' own graph.
-    """
-    losses, ownership = now.batch.losses, now.tools.ownership
-    leaves = [leaf for leaf in leaves_behind(losses) if not ownership.is_shared(leaf)]
-    inputs = _weights_of_inputs(now, heads)
-    parts = [(leaves, heads)]
-    if not torch.equal(heads, inputs):
-        parts = [
-            ([leaf for leaf in leaves if ownership.is_parameter(leaf) is own], wanted)
-            for own, wanted in ((True, heads), (False, inputs))
-        ]
-    scale = 2.0**now.carried.power if inspect_graph(losses).half else 1.0
-    targets: Targets = []
-    for chosen, wanted in parts:
-        missing = (wanted - given) * now.factor
-        if bool(missing.any()):
-            targets += [(leaf, block / scale) for leaf, block in mixture_at(chosen, losses, missing * scale)]
-    return targets
-
-
-def finite_only(now: Now, found: Found) -> "Balanced | tuple[Now, Found]":
-    """The step without tasks whose gradient is not finite, or the end of it."""
-    in_trunk = torch.nonzero(~torch.isfinite(found.gramian.diagonal())).ravel().tolist()
-    in_heads = nonfinite_heads(found.source.own)
-    bad = sorted({*in_trunk, *in_heads})
-    if not bad:
-        return now, found
-    nothing = now.outcome([], found.source.plan, now.carried, gramian=found.gramian)
-    if now.settings.nonfinite == "propagate":
-        return nothing._replace(targets=nothing_finite(found.source.parameters()))
-    here, ownership = now.step.tasks.here, now.tools.ownership
-    spots = {row: f"first in {ownership.name(found.source.own[place][0])}" for row, place in in_heads.items()}
-    spots |= {row: found.source.first_nonfinite(row, ownership) for row in in_trunk}
-    shown = [f"'{here[row]}': {spots[row]}" for row in bad]
-    names = skip_or_raise("gradient", [here[i] for i in bad], shown, now.settings)
-    kept = without(len(here), bad)
-    if not kept:
-        return nothing._replace(skipped=now.skipped + names)
-    return now.only(kept, names), found.only(kept)
-
 
 def refuse_nonfinite_losses(step: Step, settings: Settings) -> tuple[str, ...]:
     """Names of the tasks to skip, or `NonFiniteError`, for losses that are NaN or inf."""
@@ -278,12 +134,6 @@ def refuse_nonfinite_losses(step: Step, settings: Settings) -> tuple[str, ...]:
     if not shown:
         return ()
     return skip_or_raise("loss", list(shown), [f"'{name}': {value}" for name, value in shown.items()], settings)
-
-
-def without(count: int, bad: list[int]) -> list[int]:
-    """The rows that are left."""
-    gone = set(bad)
-    return [i for i in range(count) if i not in gone]
 
 
 def skip_or_raise(what: str, names: list[str], shown: list[str], settings: Settings) -> tuple[str, ...]:
@@ -300,11 +150,12 @@ def skip_or_raise(what: str, names: list[str], shown: list[str], settings: Setti
     )
 
 
-def weights_overflow(method: Method, now: Now, weighed: Weighed) -> NonFiniteError:
+def weights_overflow(method: Method, now: Context, weighed: Weighed) -> NonFiniteError:
     """The error for finite losses whose weights are not, or are too large for the losses' type."""
     assert now.step.losses is not None
     types = {row: loss.dtype for row, loss, _ in now.held}
-    given = [(weight * now.factor).to(types[row]).item() for row, weight in enumerate(weighed.weights)]
+    factor = len(types) if now.settings.scale == "sum" else 1
+    given = [(weight * factor).to(types[row]).item() for row, weight in enumerate(weighed.weights)]
     shown = [
         f"'{name}' (loss {value:.6g}): weight {weight} in {types[row]}"
         for row, (name, value, weight) in enumerate(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...errors import EquipoiseError
 from ...methods.base import JacobianMethod, LossMethod, Method, WeightedSum
+from ..graph.hooks import ours
 
 __all__ = ["hand_over", "inject", "inject_weights"]
 
@@ -124,7 +125,7 @@ def inject_weights(value: Tensor, losses: Tensor, weights: Tensor, *, constant: 
     scalar = torch.dot(losses, weights)
     scalar.detach().copy_(value)  # its backward does not look at it
     if not constant:
-        scalar.register_hook(_refuse_second_derivative)  # type: ignore[no-untyped-call]
+        ours(scalar.register_hook, _refuse_second_derivative)
     return scalar
 
 

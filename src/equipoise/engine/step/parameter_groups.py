@@ -9,8 +9,7 @@ from torch import Tensor
 from ...methods.base import GramianMethod, State, Step
 from ...methods.run import Weighed, run_gramian_method
 from ...solve import Status
-from ..blocks.targets import Targets
-from ..blocks.task_gradients import Gradients
+from ..blocks.task_gradients import Gradients, Handout
 from ..graph.ownership import Ownership
 
 __all__ = ["Grouped", "by_group", "group_of", "run_by_group", "stacked"]
@@ -27,7 +26,7 @@ class Grouped(NamedTuple):
         known: Names of all groups so far, in the order of the state's first axis.
     """
 
-    targets: Targets
+    targets: Handout
     weighed: Weighed
     here: tuple[str, ...]
     known: tuple[str, ...]
@@ -93,13 +92,13 @@ def run_by_group(
     grown = known + tuple(name for name in members if name not in known)
     state = stacked(method, state, len(step.tasks.names), len(known), len(grown))
     after = {name: tensor.clone() for name, tensor in state.items()}
-    targets: Targets = []
+    targets: Handout = []
     outcomes = []
     for name, chosen in members.items():
         block = gradients.of(chosen)
         place = grown.index(name)
         inner = {key: tensor[place] for key, tensor in state.items()}
-        weighed = run_gramian_method(method, block.gramian() * unscale**2, inner, step)
+        weighed = run_gramian_method(method, block.gramian(), inner, step)
         for key, tensor in weighed.state.items():
             after[key][place] = tensor
         outcomes.append(weighed)

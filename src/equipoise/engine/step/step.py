@@ -1,67 +1,39 @@
 """One step: losses in, what each parameter is to receive out."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...errors import NonFiniteError
-from ...methods.base import GramianMethod, JacobianMethod, LossMethod, Method, State, Step
+from ...methods.base import GramianMethod, JacobianMethod, LossMethod, Method
 from ...methods.run import Directed, Weighed, run_gramian_method, run_loss_method, run_method
 from ...solve import Status
+from ..blocks.handout import all_finite, nothing_finite, through_losses
 from ..blocks.layout import extended, grown, laid_out, taken_apart
-from ..blocks.sampling import cross_gramian
-from ..blocks.targets import Targets, all_finite, head_gradients, head_weights, nothing_finite, through_losses
+from ..blocks.task_gradients import Gradients, Handout, head_gradients, nonfinite_heads
+from ..cost.plan import Plan
 from ..engine_state import Carried, Reused
 from ..graph.autograd_graph import leaves_behind
-from ..graph.ownership import Ownership
-from ..modes import Every, Features
-from ..passes.exact import Gradients, Plan
-from ..sources.dispatch import Batch, Found, Held, Settings, Tools, find
-from ..sources.features import warn_of_no_common_sample
-from ..sources.reuse import remembered, reusable, weights_again
-from ..sources.sketch import Sketched
-from ..sources.source import Source
-from .context import (
-    Balanced,
-    Now,
-    finite_only,
-    hand_out,
-    own_targets,
-    refuse_nonfinite_losses,
-    weights_overflow,
-    without,
-)
+from ..sources.dispatch import gradients_of
+from ..sources.reuse import weights_again
+from .context import Balanced, Context, refuse_nonfinite_losses, skip_or_raise, weights_overflow
+from .hand_out import factor_of, hand_out, head_weights, on_own
 from .parameter_groups import run_by_group
 
-__all__ = ["Balanced", "balance"]
+__all__ = ["finite_only", "run_step"]
 
 
-def balance(
-    method: Method,
-    batch: Batch,
-    step: Step,
-    state: State,
-    tools: Tools,
-    settings: Settings,
-    carried: Carried,
-    *,
-    held: Held | None = None,
-    found: Found | None = None,
-) -> Balanced:
+def run_step(now: Context, source: Gradients | None = None) -> Balanced:
     """Runs a method on one step of training.
 
     Args:
-        method: Any.
-        batch: Losses of the present tasks, with their graph; features.
-        step: Names and numbers of the same.
-        state: Of all tasks, on the losses' device; trained tensors among them.
-        tools: Decides what is shared; learns from this step.
-        settings: Of the Balancer.
-        carried: From the step before.
-        held: The losses that the weights go through, where they are not those of `batch` (accumulation).
-        found: Gradients, where they are known already (accumulation).
+        now: The step.
+        source: Gradients, where they are known already (accumulation).
 
     Returns:
         What is to be injected.
@@ -69,69 +41,87 @@ def balance(
     Raises:
         NonFiniteError: With ``nonfinite="raise"``.
     """
-    assert step.losses is not None
-    now = Now(method, batch, step, state, tools, settings, carried, accumulated=held)
-    values = step.losses.tolist()
-    if all(map(math.isfinite, values)):
-        bad = []
-        if isinstance(method, LossMethod):
-            return _by_losses(method, now)
-    else:
-        bad = [row for row, value in enumerate(values) if not math.isfinite(value)]
-    nothing = now.outcome([], Plan("none", "no task is finite", 0), carried)
-    if bad and settings.nonfinite == "propagate":
-        leaves = leaves_behind([loss for _, loss, _ in now.held] or batch.losses)
-        return nothing._replace(targets=nothing_finite(leaves or (found.source.parameters() if found else [])))
-    if bad:
-        names = refuse_nonfinite_losses(step, settings)
-        kept = without(len(step.losses), bad)
+    assert now.step.losses is not None
+    method, settings, values = now.method, now.settings, now.step.losses.tolist()
+    if not all(map(math.isfinite, values)):
+        nothing = _ended(now, [], Plan("none", "no task is finite", 0), now.carried)
+        if settings.nonfinite == "propagate":
+            leaves = leaves_behind([loss for _, loss, _ in now.held] or now.losses)
+            return nothing._replace(targets=nothing_finite(leaves or (source.parameters() if source else [])))
+        names = refuse_nonfinite_losses(now.step, settings)
+        kept = [row for row, value in enumerate(values) if math.isfinite(value)]
         if not kept:
             return nothing._replace(skipped=names)
-        now, found = now.only(kept, names), None if found is None else found.only(kept)
+        now, source = now.only(kept, names), None if source is None else source.only(kept)
     if isinstance(method, LossMethod):
         return _by_losses(method, now)
-    assert isinstance(method, GramianMethod | JacobianMethod), f"{method!r} is of no known kind"
-    if isinstance(settings.gradients, Every) and found is None:
-        old = reusable(now.batch.losses, now.step, tools.ownership, settings.gradients.n, carried.reused)
-        if old is not None:
-            return _with_old_weights(old, now)
-    if now.batch.second is not None:
-        return _by_second_batch(method, now)
-    if found is None:
-        found = find(method, now.batch.losses, now.batch, now.step, tools, settings, carried.power)
-    balanced = _by_gradients(method, now, found)
-    return balanced._replace(
-        again=found.again, weighed=_nothing_shared(balanced.weighed, found.source, tools.ownership)
-    )
+    if source is None:
+        mode, reused = settings.gradients, now.carried.reused
+        if mode.remembers and reused is not None:
+            old = mode.recall(now.losses, now.step.tasks, now.tools.ownership, reused)
+            if old is not None:
+                return _with_old_weights(old, now)
+        if now.second is not None:
+            return _by_second_batch(method, now, now.second)
+        source = gradients_of(
+            method, now.losses, now.step.tasks, now.tools, settings, now.carried.power, features=now.features,
+            keep=now.retain_graph,
+        )  # fmt: skip
+    return _by_gradients(method, now, source)
 
 
-def _nothing_shared(
-    weighed: Weighed | Directed | None, source: Source, ownership: Ownership
-) -> Weighed | Directed | None:
+def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, Gradients]":
+    """The step without tasks whose gradient is not finite, or the end of it."""
+    squares = source.gramian().diagonal().tolist()
+    in_trunk = [] if all(map(math.isfinite, squares)) else [i for i, v in enumerate(squares) if not math.isfinite(v)]
+    in_heads = nonfinite_heads(source.own)
+    if not in_trunk and not in_heads:
+        return now, source
+    bad = sorted({*in_trunk, *in_heads})
+    nothing = _ended(now, [], source.plan, now.carried, gramian=source.gramian())
+    if now.settings.nonfinite == "propagate":
+        return nothing._replace(targets=nothing_finite(source.parameters()))
+    here, ownership = now.step.tasks.here, now.tools.ownership
+    spots = {row: f"first in {ownership.name(source.own[place][0])}" for row, place in in_heads.items()}
+    spots |= {row: source.first_nonfinite(row, ownership) for row in in_trunk}
+    shown = [f"'{here[row]}': {spots[row]}" for row in bad]
+    names = skip_or_raise("gradient", [here[i] for i in bad], shown, now.settings)
+    kept = [row for row in range(len(here)) if row not in bad]
+    if not kept:
+        return nothing._replace(skipped=now.skipped + names)
+    return now.only(kept, names), source.only(kept)
+
+
+def _ended(now: Context, handout: Handout, plan: Plan, carried: Carried, **more: object) -> Balanced:
+    """The outcome of a step; `more` are its other fields."""
+    tasks, losses, factor = now.step.tasks, now.step.losses, factor_of(now)
+    return Balanced(handout, plan, tasks, losses, carried, skipped=now.skipped, factor=factor, **more)  # type: ignore[arg-type]
+
+
+def _named(outcome: Weighed | Directed, source: Gradients) -> Any:
     """The outcome under its right name where there was nothing to balance: no gradients are not gradients of zero."""
-    if weighed is None or not isinstance(source, Gradients | Sketched):
-        return weighed
-    if any(ownership.is_shared(parameter) for parameter in source.parameters()):
-        return weighed
-    return weighed._replace(status=Status.NOTHING_SHARED)
+    for part in source.parts:
+        if part.parameters:
+            return outcome
+    return outcome._replace(status=Status.NOTHING_SHARED)
 
 
-def _by_losses(method: LossMethod, now: Now) -> Balanced:
+def _by_losses(method: LossMethod, now: Context) -> Balanced:
     assert now.step.losses is not None
     weighed = run_loss_method(method, now.step.losses, now.state, now.step)
-    stack = now.batch.stack
+    stack = now.stack
     if stack is None:
-        targets = through_losses(now.held, weighed.weights, now.factor)
+        handout = through_losses(now.held, weighed.weights, factor_of(now))
     else:
-        weights = weighed.weights if now.factor == 1 else weighed.weights * now.factor
-        targets = [(stack, weights.to(stack))]
+        weights = weighed.weights if factor_of(now) == 1 else weighed.weights * factor_of(now)
+        handout = [(stack, weights.to(stack))]
     plan = _plan_of_losses(type(method))
-    if not all_finite([gradient for _, gradient in targets], weighed.trained.values()):
+    if not all_finite([gradient for _, gradient in handout], weighed.trained.values()):
         if now.settings.nonfinite == "propagate":
             leaves = leaves_behind([loss for _, loss, _ in now.held])
-            return now.outcome(nothing_finite(leaves), plan, now.carried)
+            return _ended(now, nothing_finite(leaves), plan, now.carried)
         raise weights_overflow(method, now, weighed)
-    return now.outcome(targets, plan, now.carried, weighed=weighed)
+    return _ended(now, handout, plan, now.carried, weighed=weighed)
 
 
 @lru_cache(maxsize=64)
@@ -139,62 +129,62 @@ def _plan_of_losses(kind: type) -> Plan:
     return Plan("losses", f"{kind.__name__} looks at losses alone", 0, 1.0, 0)
 
 
-def _by_gradients(method: GramianMethod | JacobianMethod, now: Now, found: Found) -> Balanced:
-    checked = finite_only(now, found)
+def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
+    checked = finite_only(now, source)
     if isinstance(checked, Balanced):
         return checked
-    now, found = checked
-    settings, source = now.settings, found.source
-    carried = replace(now.carried, power=found.power) if found.power else now.carried
-    unscale = 2.0**-found.power
-    if isinstance(settings.gradients, Features):
-        warn_of_no_common_sample(found.gramian)
+    now, source = checked
+    settings, carried, gramian = now.settings, now.carried, source.gramian()
+    unscale = 2.0**-source.power
+    groups: tuple[str, ...] = ()
+    if source.power:
+        carried = replace(carried, power=source.power)
+    outcome: Weighed | Directed
     if isinstance(method, JacobianMethod):
-        assert isinstance(source, Gradients)
-        shared, directed, carried = _by_jacobian(method, now, source, carried, unscale)
+        shared, outcome, carried = _by_jacobian(method, now, source, carried, unscale)
         k = len(now.step.tasks.present)
-        heads = torch.full((k,), now.factor * unscale / k, dtype=torch.float64)  # their own gradients, as heads="own"
-        targets = shared + head_gradients(source.own, heads)
-        return now.outcome(targets, source.plan, carried, weighed=directed, gramian=found.gramian)
-    if settings.granularity != "model":
-        assert isinstance(source, Gradients)
+        heads = torch.full((k,), 1 / k, dtype=torch.float64)  # their own gradients, as with heads="own"
+        handout = shared + head_gradients(source.own, heads, factor_of(now) * unscale)
+    elif settings.granularity != "model":
+        assert isinstance(method, GramianMethod)
         grouped = run_by_group(
             method, source, now.tools.ownership, now.state, now.step, carried.groups, settings.granularity,
-            unscale, now.factor,
+            unscale, factor_of(now),
         )  # fmt: skip
-        targets = grouped.targets + head_gradients(
-            source.own, head_weights(grouped.weighed, settings.heads) * (now.factor * unscale)
-        )
-        carried = replace(carried, groups=grouped.known)
-        return now.outcome(
-            targets, source.plan, carried, weighed=grouped.weighed, gramian=found.gramian, groups=grouped.here
-        )
-    weighed = run_gramian_method(method, found.gramian, now.state, now.step)
-    heads = head_weights(weighed, settings.heads)
-    if isinstance(settings.gradients, Every):
-        carried = replace(carried, reused=remembered(weighed, heads, now.step))
-    targets = hand_out(now, found, weighed.weights, heads)
-    return now.outcome(targets, source.plan, carried, weighed=weighed, gramian=found.gramian)
+        outcome, groups, carried = grouped.weighed, grouped.here, replace(carried, groups=grouped.known)
+        heads = head_weights(outcome, settings.heads)
+        handout = grouped.targets + head_gradients(source.own, heads, factor_of(now) * unscale)
+    else:
+        assert isinstance(method, GramianMethod), f"{method!r} is of no known kind"
+        outcome = run_gramian_method(method, gramian, now.state, now.step)
+        heads = head_weights(outcome, settings.heads)
+        if settings.gradients.remembers:
+            carried = replace(carried, reused=settings.gradients.remember(outcome.weights, heads, now.step))
+        handout = hand_out(now, source, outcome.weights, heads)
+    return _ended(now,
+        handout, source.plan, carried, weighed=_named(outcome, source), gramian=gramian, groups=groups,
+        again=source.products[1],
+    )  # fmt: skip
 
 
 def _by_jacobian(
-    method: JacobianMethod, now: Now, source: Gradients, carried: Carried, unscale: float
-) -> tuple[Targets, Directed, Carried]:
+    method: JacobianMethod, now: Context, source: Gradients, carried: Carried, unscale: float
+) -> tuple[Handout, Directed, Carried]:
     ownership, parameters = now.tools.ownership, source.shared.parameters
     layout = extended(carried.layout, parameters, ownership)
     flat = laid_out(source.shared, layout, ownership) * unscale
     state = grown(method, now.state, len(now.step.tasks.names), flat.shape[1])
     outcome = run_method(method, flat, state, now.step)
     directed = Directed(outcome.state, outcome.status, outcome.certificate)
-    targets = taken_apart(outcome.direction * now.factor, parameters, layout, ownership)
-    return targets, directed, replace(carried, layout=layout)
+    handout = taken_apart(outcome.direction * factor_of(now), parameters, layout, ownership)
+    return handout, directed, replace(carried, layout=layout)
 
 
-def _with_old_weights(old: Reused, now: Now) -> Balanced:
+def _with_old_weights(old: Reused, now: Context) -> Balanced:
     weights, heads, plan, weighed = weights_again(old, now.state)
-    targets = through_losses(now.held, weights, now.factor, refuse=now.settings.nonfinite != "propagate")
-    targets += own_targets(now, heads, weights)
-    return now.outcome(targets, plan, replace(now.carried, reused=old), weighed=weighed, reused=True)
+    handout = through_losses(now.held, weights, factor_of(now), refuse=now.settings.nonfinite != "propagate")
+    handout += on_own(now, heads, weights)
+    return _ended(now, handout, plan, replace(now.carried, reused=old), weighed=weighed, reused=True)
 
 
 def _of_two(one: Plan, two: Plan, more: float) -> Plan:
@@ -208,34 +198,27 @@ def _of_two(one: Plan, two: Plan, more: float) -> Plan:
     )
 
 
-def _by_second_batch(method: GramianMethod | JacobianMethod, now: Now) -> Balanced:
-    batch, third = now.batch, now.batch.third
-    assert batch.second is not None
+def _by_second_batch(method: Method, now: Context, second: Sequence[Tensor]) -> Balanced:
     assert isinstance(method, GramianMethod)
-    plain = replace(batch, features=())
-    pairs = (batch.losses, batch.second) if third is None else (batch.second, third)
-    one, two = (
-        find(method, losses, plain, now.step, now.tools, now.settings, now.carried.power, jacobian=True)
-        for losses in pairs
-    )
+    third = now.third
+    pairs = (now.losses, second) if third is None else (second, third)
+    rest = (now.step.tasks, now.tools, now.settings, now.carried.power)
+    one, two = (gradients_of(method, losses, *rest, keep=now.retain_graph, jacobian=True) for losses in pairs)
     for found, which in ((one, "first"), (two, "second")):
         checked = finite_only(now, found)
         if isinstance(checked, Balanced):
             return checked
-        if len(checked[1].gramian) != len(found.gramian):
+        if checked[1].count != found.count:
             raise NonFiniteError(
                 f"a gradient of the {which} of two batches holds NaN or inf; a task cannot be skipped."
             )
-    assert isinstance(one.source, Gradients)
-    assert isinstance(two.source, Gradients)
-    cross = cross_gramian(one.source.shared, two.source.shared) * 2.0 ** -(one.power + two.power)
-    weighed = run_gramian_method(method, one.gramian, now.state, replace(now.step, cross_gramian=cross.cpu()))
-    named = _nothing_shared(weighed, one.source, now.tools.ownership)
+    cross = one.shared.cross(two.shared) * 2.0 ** -(one.power + two.power)
+    weighed = run_gramian_method(method, one.gramian(), now.state, replace(now.step, cross_gramian=cross.cpu()))
     heads = head_weights(weighed, now.settings.heads)
-    plan = _of_two(one.source.plan, two.source.plan, 0.0 if third is None else 1.0)
     if third is None:
-        targets = hand_out(now, one, weighed.weights, heads)
+        handout = hand_out(now, one, weighed.weights, heads)
     else:
-        targets = through_losses(now.held, weighed.weights, now.factor)
-        targets += own_targets(now, heads, weighed.weights.cpu())
-    return now.outcome(targets, plan, now.carried, weighed=named, gramian=one.gramian)
+        handout = through_losses(now.held, weighed.weights, factor_of(now))
+        handout += on_own(now, heads, weighed.weights.cpu())
+    plan = _of_two(one.plan, two.plan, 0.0 if third is None else 1.0)
+    return _ended(now, handout, plan, now.carried, weighed=_named(weighed, one), gramian=one.gramian())

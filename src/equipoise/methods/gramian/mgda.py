@@ -108,12 +108,17 @@ class MGDA(GramianMethod):
 
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
         matrix = gramian.numpy()
-        divisors = self._divisors(matrix, step)
-        scaled = matrix / divisors[:, None] / divisors[None, :]
-        # normalised: the weights are put on other gradients than those they were found for, so that each one counts
-        factor = None if self.normalize == "none" or step.root is None else step.root / divisors
-        exact = self.solver == "exact"
-        solution = min_norm_point(scaled, factor=factor) if exact else min_norm_by(self.solver, scaled)
+        factor = None
+        if self.normalize != "none":
+            divisors = self._divisors(matrix, step)
+            matrix = matrix / divisors[:, None] / divisors[None, :]
+            # the weights are put on other gradients than those they were found for, so that each one counts
+            factor = None if step.root is None else step.root / divisors
+        if self.solver == "exact":
+            fine = self.normalize == "none" and bool(np.isfinite(matrix).all())  # what is not, is refused by name
+            solution = min_norm_point(matrix, factor=factor, checked=fine)
+        else:
+            solution = min_norm_by(self.solver, matrix)
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
 
     def _divisors(self, matrix: NDArray[np.float64], step: Step) -> NDArray[np.float64]:
@@ -122,7 +127,7 @@ class MGDA(GramianMethod):
         if self.normalize in ("l2", "loss+"):
             norms = np.sqrt(np.diagonal(matrix))
             divisors = np.where(norms > 0, norms, 1.0)  # a zero gradient stays zero
-        if self.normalize in ("l2", "none"):
+        if self.normalize == "l2":
             return divisors
         asked = f"{type(self).__name__}(normalize={self.normalize!r})"
         if step.losses is None:

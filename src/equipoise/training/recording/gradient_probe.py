@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ...core.numbers import Array
 from ...core.records.training import MOST_PAIRED, GradientLine, Place
 from ...engine.blocks.dense import Jacobian
-from ...engine.graph.autograd_graph import leaves_behind, tensor_hooks_off
+from ...engine.graph.autograd_graph import leaves_behind
+from ...engine.graph.hooks import tensor_hooks_off
 from ...engine.graph.inspection import autocast_off
 
 __all__ = ["MOST_BYTES", "describe_gradients", "measure_gramian", "numbers"]

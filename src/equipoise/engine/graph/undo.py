@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["begin", "take_back_all", "taken_back"]
+__all__ = ["CHANGES", "Modes", "end", "take_back_all", "taken_back", "until_end"]
 
 
 class _Changes(threading.local):
@@ -16,7 +16,8 @@ class _Changes(threading.local):
         self.open: list[Callable[[], None]] = []
 
 
-_CHANGES = _Changes()
+CHANGES = _Changes()
+"""`CHANGES.open` is emptied when a step begins: what was left over by others is not its business."""
 
 
 _AUTOCAST = ("cpu", "cuda")
@@ -25,23 +26,30 @@ Modes = tuple[bool, ...]
 """Whether gradients are recorded, and autocast by device."""
 
 
-def begin() -> Modes:
-    """A step begins; what was left over by others is not its business."""
-    _CHANGES.open = []
-    return torch.is_grad_enabled(), *(torch.is_autocast_enabled(device) for device in _AUTOCAST)
-
-
 def take_back_all(modes: Modes) -> None:
     """After a step that failed: takes back what an interruption kept a block from taking back.
 
     Args:
-        modes: As `begin` found them; torch's own contexts leave them wrong when they are interrupted on their way out.
+        modes: As they were when it began; torch's own contexts leave them wrong where they are interrupted at their
+            end.
     """
     torch.set_grad_enabled(modes[0])
     for device, enabled in zip(_AUTOCAST, modes[1:], strict=True):
         torch.set_autocast_enabled(device, enabled)
-    for undo in reversed(_CHANGES.open):
+    for undo in reversed(CHANGES.open):
         undo()
+
+
+def until_end(undo: Callable[[], None]) -> None:
+    """Takes a change back when the step's passes have ended."""
+    CHANGES.open.append(undo)
+
+
+def end() -> None:
+    """The passes of a step have ended."""
+    while CHANGES.open:
+        CHANGES.open[-1]()
+        CHANGES.open.pop()
 
 
 @contextmanager
@@ -51,9 +59,9 @@ def taken_back(undo: Callable[[], None]) -> Iterator[None]:
     Args:
         undo: Leaves everything as it was; may be called twice.
     """
-    _CHANGES.open.append(undo)
+    CHANGES.open.append(undo)
     try:
         yield
     finally:
         undo()
-        _CHANGES.open.remove(undo)
+        CHANGES.open.remove(undo)

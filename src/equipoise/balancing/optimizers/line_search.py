@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import EquipoiseError, EquipoiseWarning
-from ..methods import LinearScalarization
-from ..methods.base import JacobianMethod, LossMethod, Method
-from ..methods.run import Weighed
-from .blocks.targets import head_weights, through_losses
+from ...engine.blocks.handout import through_losses
+from ...engine.sources.dispatch import Settings
+from ...engine.step.context import Balanced, skip_or_raise
+from ...engine.step.hand_out import head_weights
+from ...engine.step.inject import hand_over
+from ...errors import EquipoiseError, EquipoiseWarning
+from ...methods import LinearScalarization
+from ...methods.base import JacobianMethod, LossMethod, Method
+from ...methods.run import Weighed
 from .optimizer_steps import OptimizerStep, watch_optimizers
-from .sources.dispatch import Settings
-from .step.context import Balanced, skip_or_raise
-from .step.inject import hand_over
 
 __all__ = ["Calls", "refuse_value", "weighted_value"]
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..errors import EquipoiseWarning
+from ...engine.graph.hooks import ours
+from ...errors import EquipoiseWarning
 
 __all__ = ["divisor", "followed"]
 
@@ -26,7 +27,7 @@ def followed(scalar: Tensor, steps: int, done: int, *, divided: bool) -> Tensor:
     if divided:
         found: Tensor = _Undivided.apply(scalar, steps, done)  # type: ignore[no-untyped-call]
         return found
-    scalar.register_hook(lambda upstream: _warn_if_divided(upstream, steps, done))  # type: ignore[no-untyped-call]
+    ours(scalar.register_hook, lambda upstream: _warn_if_divided(upstream, steps, done))
     return scalar
 
 

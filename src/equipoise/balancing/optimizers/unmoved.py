@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..errors import EquipoiseWarning
+from ...errors import EquipoiseWarning
 
 __all__ = ["Unmoved"]
 

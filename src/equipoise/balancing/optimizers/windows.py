@@ -1,20 +1,27 @@
 """Windows of micro-batches: when one opens and ends, and what may not happen in between."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from types import TracebackType
 from typing import Any
 from weakref import WeakSet
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from ..balancing.settings_checks import refuse_accumulation
-from ..errors import ClockError
-from ..methods.base import Method
-from .sources.dispatch import Settings
-from .step.accumulation import WAY_OUT, Accumulation
+from ...engine.graph.inspection import Guard
+from ...engine.step.accumulation import WAY_OUT, Accumulation, balance_waiting, take_in
+from ...engine.step.context import Balanced, Context
+from ...errors import ClockError, EquipoiseError
+from ...methods.base import State, Step
+from ..copies import Copyable
+from ..settings_checks import refuse_accumulation
+from .divided import followed
+from .line_search import Calls
+from .optimizer_steps import OptimizerStep
 
 __all__ = ["Windows", "refuse_flush"]
 
@@ -22,12 +29,28 @@ _OPEN: "WeakSet[Windows]" = WeakSet()
 """Balancers that were given a micro-batch."""
 
 
-class Windows(nn.Module):
+class Windows(Copyable):
     """The part of a Balancer that counts micro-batches."""
 
-    method: Method
-    settings: Settings
-    accumulation: Accumulation | None
+    calls: Calls
+    lost: bool
+
+    def current_state(self, device: torch.device) -> State:
+        """The method's state, trained parameters among it."""
+        raise NotImplementedError
+
+    def finished(
+        self,
+        balanced: Balanced,
+        values: Sequence[Tensor],
+        stack: Tensor | None,
+        present: Sequence[int],
+        began: float,
+        running: OptimizerStep | None,
+        weighted: bool,
+    ) -> Tensor:
+        """The scalar of a step; see `Balancer`."""
+        raise NotImplementedError
 
     def accumulate(self, steps: int, *, divided: bool = False) -> AbstractContextManager[None]:
         """From now on, one balance for several micro-batches: their gradients are averaged, then balanced.
@@ -86,7 +109,7 @@ class Windows(nn.Module):
 
         Example:
             >>> import torch, equipoise as eq
-            >>> model, balancer = nn.Linear(2, 2), eq.Balancer(eq.MGDA())
+            >>> model, balancer = torch.nn.Linear(2, 2), eq.Balancer(eq.MGDA())
             >>> _ = balancer.accumulate(4)
             >>> for number in range(3):
             ...     balancer(list(model(torch.ones(1, 2)).square().mean(0))).backward()
@@ -104,9 +127,38 @@ class Windows(nn.Module):
         if self.accumulation is not None:
             vars(self)["accumulation"] = self.accumulation.emptied()
 
-    def watch(self) -> None:
-        """Has optimizers looked at while micro-batches wait."""
-        _OPEN.add(self)
+    def take_in(self, now: Context, waiting: Accumulation) -> None:
+        """Takes a micro-batch in."""
+        _OPEN.add(self)  # optimizers are looked at while micro-batches wait
+        with Guard(now.losses):
+            more = take_in(now, waiting)
+        vars(self)["accumulation"] = more
+
+    def flushed(
+        self,
+        waiting: Accumulation,
+        began: float,
+        running: OptimizerStep | None,
+        values: Sequence[Tensor] = (),
+        present: Sequence[int] = (),
+    ) -> Tensor:
+        """The scalar of a window; its value is that of the last micro-batch, or else of all."""
+        means, names = waiting.losses(), self.tasks or ()
+        step = Step(waiting.tasks(names), means, waiting.preference)
+        state = self.current_state(means.device)
+        now = Context(self.method, [], step, state, self.tools, self.settings, self.carried)
+        try:
+            with Guard([means]):
+                balanced = balance_waiting(now, waiting)
+        except EquipoiseError as error:  # another micro-batch would not mend it; an interruption keeps them
+            self.lost = True
+            error.add_note(f"This window ({waiting.done} of {waiting.steps} micro-batches) was forgotten.")
+            raise
+        vars(self)["accumulation"] = waiting.emptied()
+        if not values:
+            values, present = means.to(waiting.dtype).unbind(), waiting.tasks(names).present
+        scalar = self.finished(balanced, values, None, present, began, running, self.calls.weighted)
+        return followed(scalar, waiting.steps, waiting.done, divided=waiting.divided)
 
 
 def refuse_flush(waiting: Accumulation | None, active: bool) -> Accumulation:

@@ -1,16 +1,17 @@
 """What a Balancer is told between steps: that an epoch has ended, and what the losses are now."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 from torch import Tensor, nn
 
 from ..core.losses import numbers_of, read_losses
+from ..engine.engine_state import Carried
+from ..engine.step.parameter_groups import by_group
 from ..errors import ClockError, SettingError, listed
 from ..methods.base import Method, State
-from .engine_state import Carried
-from .step.parameter_groups import by_group
 
-__all__ = ["Clocks"]
+__all__ = ["Clocks", "refuse_no_clock"]
 
 
 class Clocks(nn.Module):
@@ -41,3 +42,12 @@ class Clocks(nn.Module):
 
     def _move(self, move: Callable[[State], State]) -> None:
         vars(self)["state"] = by_group(move, self.state, len(self.carried.groups))
+
+
+def refuse_no_clock(method: Method) -> NoReturn:
+    """Raises `ClockError` for a method that moves per epoch and would never be told of one."""
+    raise ClockError(
+        f"{method!r} moves per epoch and needs to know when one ends. Build it with "
+        "eq.Balancer(..., steps_per_epoch=len(loader)), or steps_per_epoch='manual' and call "
+        "balancer.end_epoch() after each epoch."
+    )
