@@ -62,12 +62,12 @@ def test_an_audit_takes_two_arrays():
     X = rng.normal(size=(60, 3))
     Y = X @ rng.normal(size=(3, 3)) + rng.normal(size=(60, 3))
     frame = pd.DataFrame(np.hstack([X, Y]), columns=["x0", "x1", "x2", "y0", "y1", "y2"])
-    expected = eq.audit(frame, targets=["y0", "y1", "y2"], width=1)
+    expected = eq.audit(frame, targets=["y0", "y1", "y2"], width=3)
     named = pd.DataFrame(Y, columns=["y0", "y1", "y2"])
     for record in (
-        eq.audit(X, Y, width=1),
-        eq.audit(torch.tensor(X), named, width=1),
-        eq.audit(X.tolist(), Y, width=1),
+        eq.audit(X, Y, width=3),
+        eq.audit(torch.tensor(X), named, width=3),
+        eq.audit(X.tolist(), Y, width=3),
     ):
         assert record.tasks == expected.tasks
         assert record.verdicts == expected.verdicts
