@@ -11,7 +11,7 @@ from ..diagnostics import GradientDiagnosis, diagnose_gradients
 from ..solve import Status
 
 if TYPE_CHECKING:
-    from ..methods.run import Directed, Weighed
+    from ..methods.run import Outcome, Weighed
 
 __all__ = ["StepRecord"]
 
@@ -52,7 +52,7 @@ class StepRecord:
 
     present: Tasks
     raw_losses: Tensor | None
-    outcome: "Weighed | Directed"
+    outcome: "Weighed | Outcome"
     gramian: Tensor | None
     seconds: float
     groups: tuple[str, ...] = ()

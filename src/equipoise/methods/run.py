@@ -16,7 +16,6 @@ from .state import restore, restrict
 from .units import common_unit, in_unit, refuse_nonfinite
 
 __all__ = [
-    "Directed",
     "Outcome",
     "Weighed",
     "refuse_preference",
@@ -47,26 +46,6 @@ class Weighed(NamedTuple):
     trained: Mapping[str, Tensor] = {}
 
 
-class Directed(NamedTuple):
-    """What a Jacobian method made of one step, beside the direction: in the place of `Weighed`.
-
-    Attributes:
-        state: After the step, all tasks.
-        status: What became of the solve.
-        certificate: Of the solve.
-        weights: None: the direction is not made of one weight a task.
-        left_out: Of no row.
-        trained: Nothing.
-    """
-
-    state: State
-    status: Status
-    certificate: float
-    weights: None = None
-    left_out: tuple[int, ...] = ()
-    trained: Mapping[str, Tensor] = {}
-
-
 class Outcome(NamedTuple):
     """What a method made of a Jacobian.
 
@@ -76,6 +55,8 @@ class Outcome(NamedTuple):
         state: After the step, all tasks.
         status: What became of the solve.
         certificate: Of the solve.
+        left_out: Rows that were taken out of the problem; none for a Jacobian method.
+        trained: Gradients of trained state tensors; none for a Jacobian method.
     """
 
     direction: Tensor
@@ -83,6 +64,8 @@ class Outcome(NamedTuple):
     state: State
     status: Status
     certificate: float
+    left_out: tuple[int, ...] = ()
+    trained: Mapping[str, Tensor] = {}
 
 
 def run_loss_method(method: LossMethod, losses: Tensor, state: State, step: Step) -> Weighed:

@@ -301,3 +301,96 @@ def test_weights_from_the_features_go_straight_for_any_trunk(kinds, method):
     balancer(model.losses(hooked, y), features=hooked).backward()
     assert balancer.tools.recipes.used == 1
     torch.testing.assert_close(balancer.last.gramian, found[1][0] / 4, rtol=1e-6, atol=1e-6 * size)
+
+
+class Branched(nn.Module):
+    """Tasks 0 and 1 have a second trunk for themselves; tasks 2 and 3 take the first as it is."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(2)
+            self.first, self.second = nn.Linear(5, 6).double(), nn.Linear(6, 6).double()
+            self.heads = nn.ModuleList([nn.Linear(6, 1) for _ in range(4)]).double()
+
+    def losses(self, x, y):
+        z = torch.tanh(self.first(x))
+        taken = [torch.tanh(self.second(z))] * 2 + [z] * 2
+        pairs = zip(self.heads, taken, strict=True)
+        return {f"t{i}": (head(h)[:, 0] - y[:, i]).square().mean() for i, (head, h) in enumerate(pairs)}
+
+
+def test_a_shared_branch_that_one_present_task_uses_keeps_its_gradient():
+    model, balancer = Branched(), eq.Balancer(eq.CAGrad())
+    x, y = batch(4)
+    for absent in [(), (), ("t1",), ("t1",), ("t0", "t1"), ("t0", "t1"), ()]:
+        model.zero_grad()
+        present = lambda absent=absent: {n: v for n, v in model.losses(x, y).items() if n not in absent}  # noqa: E731
+        balancer({**present(), **dict.fromkeys(absent)}).backward()
+        agrees(model, balancer.method, present, lambda name: name.startswith(("first", "second")))
+    assert used(balancer)[0] >= 2
+
+
+def agrees(model, method, losses, is_shared):
+    """Whether the shared parameters have received the method's direction."""
+    found = gradients(model)
+    rows = dense_gradients(model, losses)
+    chosen = [(name, parameter) for name, parameter in model.named_parameters() if is_shared(name)]
+
+    def flat(row):
+        return torch.cat([(torch.zeros_like(p) if row[n] is None else row[n]).flatten() for n, p in chosen])
+
+    direction = eq.direction(
+        method, torch.stack([flat(row) for row in rows]), [float(v.detach()) for v in losses().values()]
+    )
+    torch.testing.assert_close(flat(found), direction, rtol=1e-7, atol=1e-9)
+
+
+def test_a_loss_that_is_made_of_another_one():
+    model, balancer = TwoPart(3), eq.Balancer(eq.UPGrad())
+    x, y = batch(3)
+
+    def losses():
+        found = model.losses(model.features(x), y)
+        return found | {"t3": 2.0 * found["t0"] + found["t1"].sqrt()}
+
+    for _ in range(4):
+        model.zero_grad()
+        balancer(losses()).backward()
+        agrees(model, balancer.method, losses, lambda name: name.startswith(("trunk", "heads.0", "heads.1")))
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_embeddings(sparse):
+    table = nn.Embedding(7, 5, sparse=sparse).double()
+    model = TwoPart(3)
+    balancer = eq.Balancer(eq.MGDA())
+    codes, (_, y) = torch.arange(16) % 5, batch(3)
+    whole = nn.ModuleList([table, model])
+    for _ in range(4):
+        whole.zero_grad()
+        balancer(model.losses(model.features(table(codes)), y)).backward()
+        gradient = table.weight.grad
+        assert gradient.is_sparse is sparse
+    assert used(balancer)[0] == (0 if sparse else 2)
+    rows = dense_gradients(whole, lambda: model.losses(model.features(table(codes)), y))
+    expected = sum(w * r["0.weight"].to_dense() for w, r in zip(balancer.last.weights, rows, strict=True))
+    torch.testing.assert_close(gradient.to_dense(), expected, rtol=1e-7, atol=1e-12)
+
+
+def test_a_product_that_is_scaled_in_one_step_is_seen():
+    model, balancer = TwoPart(4), eq.Balancer(eq.MGDA())
+    x, y = batch(4)
+
+    def losses(alpha):
+        h = torch.tanh(torch.addmm(model.trunk[0].bias, x, model.trunk[0].weight.t()))
+        z = torch.tanh(torch.addmm(model.trunk[2].bias, h, model.trunk[2].weight.t(), alpha=alpha))
+        return model.losses(z, y)
+
+    for alpha in (1.0, 1.0, 1.0, 0.5, 1.0):
+        model.zero_grad()
+        balancer(losses(alpha)).backward()
+        found = gradients(model)
+        rows = dense_gradients(model, lambda alpha=alpha: losses(alpha))
+        close(found, wanted(model, rows, balancer.method, [float(v.detach()) for v in losses(alpha).values()]), 1e-7)
+    assert used(balancer)[0] == 2

@@ -64,9 +64,14 @@ def write_recipe(
         own.append((place[node], rows))
     size = sum(leaf.numel() for leaf in shared)
     kinds = {(leaf.dtype, leaf.device, leaf.layout) for leaf in graph.leaves.values()}
+    if any(getattr(node, "_saved_sparse", False) for node in graph.nodes):  # an embedding's sparse gradients
+        return None
     if not shared or k * size > _FEW or len(kinds) != 1 or shared[0].dtype not in (torch.float32, torch.float64):
         return None
-    cut = _cut(graph, masks, k) if all(len(rows) == 1 for _, rows in own) else None
+    # a parameter that is shared, but in this step behind one head alone, does not lie behind the cut
+    behind = all(masks[graph.accumulators[id(leaf)]].bit_count() > 1 for leaf in shared)
+    apart = all(masks[loss.grad_fn].bit_count() == 1 for loss in losses if loss.grad_fn is not None)
+    cut = _cut(graph, masks, k) if behind and apart and all(len(rows) == 1 for _, rows in own) else None
     entrances = [] if cut is None else _entrances(graph, masks, cut, k)
     order = [] if cut is None else _order(graph, masks)
     signature = Signature.of([*losses, *features], graph, () if cut is None else (cut.node,), inputs)

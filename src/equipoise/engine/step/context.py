@@ -11,7 +11,7 @@ from torch import Tensor
 from ...core.tasks import Tasks
 from ...errors import NonFiniteError, listed
 from ...methods.base import Method, State, Step
-from ...methods.run import Directed, Weighed
+from ...methods.run import Outcome, Weighed
 from ..blocks.task_gradients import Handout
 from ..cost.plan import Plan
 from ..engine_state import Carried
@@ -55,7 +55,7 @@ class Balanced(NamedTuple):
     tasks: Tasks
     losses: Tensor | None
     carried: Carried
-    weighed: Weighed | Directed | None = None
+    weighed: Weighed | Outcome | None = None
     gramian: Tensor | None = None
     skipped: tuple[str, ...] = ()
     factor: float = 1.0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...errors import NonFiniteError
 from ...methods.base import GramianMethod, JacobianMethod, LossMethod, Method
-from ...methods.run import Directed, Weighed, run_gramian_method, run_loss_method, run_method
+from ...methods.run import Outcome, Weighed, run_gramian_method, run_loss_method, run_method
 from ...solve import Status
 from ..blocks.handout import all_finite, nothing_finite, through_losses
 from ..blocks.layout import extended, grown, laid_out, taken_apart
@@ -98,7 +98,7 @@ def _ended(now: Context, handout: Handout, plan: Plan, carried: Carried, **more:
     return Balanced(handout, plan, tasks, losses, carried, skipped=now.skipped, factor=factor, **more)  # type: ignore[arg-type]
 
 
-def _named(outcome: Weighed | Directed, source: Gradients) -> Any:
+def _named(outcome: Weighed | Outcome, source: Gradients) -> Any:
     """The outcome under its right name where there was nothing to balance: no gradients are not gradients of zero."""
     for part in source.parts:
         if part.parameters:
@@ -139,7 +139,7 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
     groups: tuple[str, ...] = ()
     if source.power:
         carried = replace(carried, power=source.power)
-    outcome: Weighed | Directed
+    outcome: Weighed | Outcome
     if isinstance(method, JacobianMethod):
         shared, outcome, carried = _by_jacobian(method, now, source, carried, unscale)
         k = len(now.step.tasks.present)
@@ -169,15 +169,14 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
 
 def _by_jacobian(
     method: JacobianMethod, now: Context, source: Gradients, carried: Carried, unscale: float
-) -> tuple[Handout, Directed, Carried]:
+) -> tuple[Handout, Outcome, Carried]:
     ownership, parameters = now.tools.ownership, source.shared.parameters
     layout = extended(carried.layout, parameters, ownership)
     flat = laid_out(source.shared, layout, ownership) * unscale
     state = grown(method, now.state, len(now.step.tasks.names), flat.shape[1])
     outcome = run_method(method, flat, state, now.step)
-    directed = Directed(outcome.state, outcome.status, outcome.certificate)
     handout = taken_apart(outcome.direction * factor_of(now), parameters, layout, ownership)
-    return handout, directed, replace(carried, layout=layout)
+    return handout, outcome._replace(direction=flat.new_empty(0)), replace(carried, layout=layout)
 
 
 def _with_old_weights(old: Reused, now: Context) -> Balanced:
