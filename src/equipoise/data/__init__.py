@@ -8,7 +8,7 @@
 
 | file | what it becomes |
 |---|---|
-| ``.csv`` ``.tsv`` ``.txt`` ``.data`` ``.dat`` | separator, decimal marks, encoding, kinds of columns are found |
+| ``.csv`` ``.tsv`` ``.txt`` ``.tab`` ``.data`` ``.dat`` | separator, decimals, encoding, kinds of columns are found |
 | ``.arff`` | dense or sparse; numeric, nominal, text and date attributes |
 | ``.mat`` | numeric matrices side by side; SARCOS is recognised |
 | ``.dta``; with the extra ``tables``: ``.parquet`` ``.feather`` ``.xlsx`` | typed columns; the first sheet |

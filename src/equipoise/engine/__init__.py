@@ -19,7 +19,8 @@ The route of a step, top down; every line is one call, and the files are read in
 8. `hand_out` (step/hand_out) mixes the blocks with the weights, and gives each head its own gradient.
 9. `inject` (step/inject) makes the scalar whose `backward` hands all this to the parameters.
 
-A new way to get gradients is a file in sources/ and a line in modes; a new way to keep them a file in blocks/.
+A new way to get gradients is a file in sources/ and a line in modes (and one in `_public`); a new way to keep them is a
+file in blocks/.
 """
 
 from .blocks.dense import Jacobian

@@ -1,6 +1,8 @@
 """What a way to get gradients is: a value of ``gradients=`` that knows its cost, its plan, its passes and its state.
 
-A new way is one file here, with a subclass of `Mode`, and one line in `engine.modes`.
+A new way is one file here, with a subclass of `Mode`, a line in `engine.modes`, and one in `_public` for ``eq.NAME``.
+It must give gradients of the losses themselves: with ``mode="recompute"`` and for approximate weights the mixture is
+taken through the losses' own graph.
 """
 
 import math
@@ -122,7 +124,8 @@ class Mode(ABC):
     Attributes:
         accumulates: Whether gradients of micro-batches can be added up. ``"gradients"``: as they are; ``"sketches"``:
             for weights only, and the losses' graphs are kept; "" if not.
-        straight: Whether steps that are known may go straight, see `write`.
+        straight: Whether `compute` gives what `Exact` gives, so that a step whose graph is known may skip it (`write`).
+            Leave it False where the gradients differ.
         looks_for_room: Whether it finds a way that fits into the memory there is.
         remembers: Whether weights of one step serve in later ones (`remember`, `recall`).
         single: Whether one set of weights is all that it gives, so that groups of parameters cannot have their own.
