@@ -111,10 +111,11 @@ class Balancer(Whole, Windows, Clocks, Saved):
         A call that raises, or is interrupted, leaves the Balancer as it was: it can be made again.
 
         For a method that needs gradients, the passes of the tasks run through the losses' graph: it is freed
-        (``retain_graph=True`` keeps it), hooks on activations are called once a task, and ``retain_grad()`` on an
-        activation gives the sum over tasks, k times the mean's gradient, and not the direction. Hooks on parameters
-        fire once, in your `backward`. ``torch._functorch.config.donated_buffer`` is set to False, so that models
-        compiled afterwards can be differentiated more than once.
+        (``retain_graph=True`` keeps it), and hooks on activations are called once a task. ``retain_grad()`` on an
+        activation is not served: its ``grad`` is the sum over tasks where the passes go through it, and None in steps
+        of small models, whose graph is known; register a hook instead. Hooks on parameters fire once, in your
+        `backward`. ``torch._functorch.config.donated_buffer`` is set to False, so that models compiled afterwards can
+        be differentiated more than once.
 
     Example:
         >>> import equipoise as eq

@@ -124,8 +124,8 @@ class Mode(ABC):
     Attributes:
         accumulates: Whether gradients of micro-batches can be added up. ``"gradients"``: as they are; ``"sketches"``:
             for weights only, and the losses' graphs are kept; "" if not.
-        straight: Whether `compute` gives what `Exact` gives, so that a step whose graph is known may skip it (`write`).
-            Leave it False where the gradients differ.
+        straight: Whether a step whose graph is known may skip `compute`, by what `write` says of it. `write` gives what
+            `Exact` gives unless it is overridden: leave this False where the gradients differ.
         looks_for_room: Whether it finds a way that fits into the memory there is.
         remembers: Whether weights of one step serve in later ones (`remember`, `recall`).
         single: Whether one set of weights is all that it gives, so that groups of parameters cannot have their own.
