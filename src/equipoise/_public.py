@@ -1,9 +1,10 @@
 """The public names on one screen. `equipoise` loads this file when the first of them is asked for."""
 
-from . import data, errors, laws, linear, methods, solve
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import errors, methods, solve
 from ._version import __version__
-from .audits.network import audit_features
-from .audits.table_audit import audit
 from .balancer import Balancer
 from .balancing.masking import masked_mean
 from .balancing.profiling import profile
@@ -16,6 +17,11 @@ from .methods import *  # noqa: F403
 from .methods import direction, weights
 from .methods.loss import KeptIterates
 from .training.recording.recorder import record
+
+if TYPE_CHECKING:
+    from . import data, laws, linear
+    from .audits.network import audit_features
+    from .audits.table_audit import audit
 
 __all__ = [
     "Balancer",
@@ -49,3 +55,20 @@ __all__ = [
     "weights",
 ]
 __all__ += [name for name in methods.__all__ if name[0].isupper()]
+
+_ON_USE = {
+    "audit": ("equipoise.audits.table_audit", "audit"),
+    "audit_features": ("equipoise.audits.network", "audit_features"),
+    "data": ("equipoise.data", None),
+    "laws": ("equipoise.laws", None),
+    "linear": ("equipoise.linear", None),
+}
+"""Name -> module and attribute of what is imported when it is asked for: a training loop needs none of it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _ON_USE[name]
+    found = import_module(module)
+    return found if attribute is None else getattr(found, attribute)
