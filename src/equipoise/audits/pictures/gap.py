@@ -85,7 +85,7 @@ class Gap(Picture):
         Args:
             problem: Of two or three tasks.
             width: Below the rank.
-            directions: Tchebycheff weights on a lattice of the simplex, at least so many.
+            directions: Least number of Tchebycheff weights on a lattice of the simplex.
 
         Raises:
             TaskError: Another number of tasks.

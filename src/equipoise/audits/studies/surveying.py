@@ -25,7 +25,7 @@ Kept = MutableMapping[str, Any]
 Subset = tuple[int, ...]
 
 MOST_SUBSETS = 1000
-"""Most subsets of one size that are judged in one table; of more, so many are drawn at random."""
+"""Most subsets of one size that are judged in one table; where there are more, this number is drawn at random."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def survey(
         directions: Tchebycheff points judged in each subset that fails or is open; the first is the balanced one.
         threshold: Leads above this share of variance matter.
         seed: Of the directions, and of the subsets where not all are judged.
-        most: Subsets of one size judged in one table; of more, so many are drawn, and the note says so.
+        most: Most subsets of one size judged in one table; where there are more, this number is drawn and noted.
         kept: Finished parts: what is in it is not computed again, what is computed is put in. One entry a subset.
         progress: Called with (subsets done, all, words).
 

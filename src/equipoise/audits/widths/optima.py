@@ -189,7 +189,7 @@ class WidthSolution:
 
     @property
     def best_is_proven(self) -> bool:
-        """Whether no weights do better than `losses_best` by more than the rounding of the weights handed out."""
+        """Whether no weights do better than `losses_best` by more than the rounding of the written weights."""
         if self.best is None:
             return True
         met = self.best.worst - self.single_lower <= PROVEN

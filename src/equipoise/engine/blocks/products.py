@@ -14,7 +14,7 @@ from torch import Tensor
 __all__ = ["Products", "can_be_trusted"]
 
 _BUFFER = 1 << 19  # float64 numbers multiplied at a time: 4 MiB stays near the processor
-_NARROWEST = 4096  # but at least so many columns, or the products become too thin
+_NARROWEST = 4096  # the least number of columns: below it the products become too thin
 _STRETCH = 512  # products added up in less than float64: 5e-9 of the norms, where 4096 have 2e-8 at the same cost
 _LIMIT = 1e-4  # of the weights; the estimates are ten times too large or more, so weights are right to about 1e-5
 

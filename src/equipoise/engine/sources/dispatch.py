@@ -22,7 +22,7 @@ __all__ = ["Settings", "gradients_of"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How gradients are computed and handed out; see `Balancer`."""
+    """How gradients are computed and distributed; see `Balancer`."""
 
     heads: Literal["own", "weighted"]
     scale: Literal["mean", "sum"]

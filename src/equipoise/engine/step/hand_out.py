@@ -71,7 +71,7 @@ def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | 
         at_inputs = [entry for entry in own if not now.tools.ownership.is_parameter(entry[0])]
         own = [entry for entry in own if now.tools.ownership.is_parameter(entry[0])]
         handout += head_gradients(at_inputs, inputs, factor_of(now) * unscale)
-    if given is None or bool(heads.any()):  # nothing is missing: nothing is handed out, the losses' graph is all
+    if given is None or bool(heads.any()):  # nothing is missing: the losses' graph gives it all
         handout += head_gradients(own, heads, factor_of(now) * unscale)
     if later is not None:
         handout += [(leaf, block * unscale) for leaf, block in later(inputs * factor_of(now), source.numbers)]
