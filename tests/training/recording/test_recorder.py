@@ -319,6 +319,8 @@ def test_two_recordings_cannot_share_a_folder(folder):
 def test_the_folder_is_free_again_when_the_balancer_is_gone(folder):
     loop = Loop(tasks=NAMES)
     eq.record(loop.balancer, folder)
+    with pytest.raises(RunFolderError, match="being written"):
+        eq.record(Loop(tasks=NAMES).balancer, folder)
     del loop
     eq.record(Loop(tasks=NAMES).balancer, folder)
 

@@ -286,7 +286,7 @@ def caveat(shares: Shares, width: int) -> str:
     doubtful = [task for task, noise in zip(shares.tasks, shares.like_noise, strict=True) if noise]
     if doubtful:
         unsaid += (
-            f" {shares.inputs} inputs on so many rows explain as much of pure noise as they explain of "
+            f" {shares.inputs} inputs on this number of rows explain as much of pure noise as they explain of "
             f"{_joined(doubtful)}: what is traded there may not exist on new rows."
         )
     return unsaid

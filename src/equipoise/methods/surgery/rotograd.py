@@ -56,8 +56,8 @@ class RotoGrad(nn.Module):
     Source:
         Javaloy & Valera (2022), arXiv:2103.02631. Rotations start at the identity and stay in SO(dim) by
         PyTorch's orthogonal parametrization. We differ: the gradient of a rotation is the authors' divided by
-        2 |mean gradient|, so the unit of the losses enters it once and not squared; a learning rate of theirs has to be
-        multiplied by that number.
+        2 |mean gradient|, so the unit of the losses enters it once and not squared; multiply the
+        authors' learning rate by that number.
 
     Args:
         heads: Task name -> module that takes rotated features.
