@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from typer.testing import CliRunner
 
 import equipoise as eq
 from equipoise.cli.app import app
+from equipoise.core import our_folder
 from equipoise.core.files import LOCK, locked, read_file, replace_file, take_lock
-from equipoise.core.our_folder import found_for, what_is_in
+from equipoise.core.our_folder import CONFIG, found_for, what_is_in
 from equipoise.errors import RunFolderError
 
 COMMANDS = {
@@ -178,3 +180,29 @@ def test_the_lock_is_one_for_threads_and_processes(tmp_path):
     with locked(tmp_path), pytest.raises(RunFolderError, match="being written"):
         take_lock(tmp_path, wait=0.0)
     take_lock(tmp_path, wait=0.0).release()
+
+
+@pytest.mark.parametrize("moment", ["before the names", "between the two looks", "after both"])
+def test_a_run_that_begins_while_we_look_is_never_taken_for_files_of_others(tmp_path, monkeypatch, moment):
+    run = tmp_path / "run"
+    run.mkdir()
+    config = json.dumps({"written_by": "equipoise", "command": "audit"})
+    own_read, own_iterdir = our_folder.read_file, Path.iterdir
+
+    def iterdir(folder):
+        if moment == "before the names":
+            replace_file(run / CONFIG, config)
+        return own_iterdir(folder)
+
+    def read(path, most):
+        if moment == "between the two looks":
+            replace_file(run / CONFIG, config)
+        try:
+            return own_read(path, most)
+        finally:
+            replace_file(run / CONFIG, config)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(our_folder, "read_file", read)
+    assert what_is_in(run).kind == ("nothing" if moment == "after both" else "audit")
+    assert what_is_in(run).kind == "audit"

@@ -59,16 +59,19 @@ class Found:
 def what_is_in(folder: Path) -> Found:
     """Look into a folder and change nothing. Our lock and half-written files of ours count as nothing.
 
+    The names are listed before ``config.json`` is read: another process may write it between the two looks, and a run
+    of ours that has just begun must not be taken for files of others.
+
     Raises:
         RunFolderError: The folder cannot be read.
     """
     if not folder.is_dir():
         return Found("nothing")
     try:
+        names = sorted(entry.name for entry in folder.iterdir())
+        names = [name for name in names if name != LOCK and not name.endswith(TEMPORARY)]
         config = our_config(folder)
         if config is None:
-            names = sorted(entry.name for entry in folder.iterdir())
-            names = [name for name in names if name != LOCK and not name.endswith(TEMPORARY)]
             return Found("foreign", names=tuple(names)) if names else Found("nothing")
     except OSError as error:
         raise RunFolderError(f"The folder {str(folder)!r} cannot be read: {error.strerror or error}.") from error
