@@ -2,7 +2,7 @@
 
 from .curved import Curved
 from .dtlz import DTLZ1, DTLZ2, MaF1
-from .formula import FormulaProblem
+from .formula import BoxProblem, FormulaProblem, Function
 from .named import named, table
 from .paths import Path, descend
 from .two_bowls import Exponential, Quadratic
@@ -19,9 +19,11 @@ __all__ = [
     "ZDT3",
     "ZDT4",
     "ZDT6",
+    "BoxProblem",
     "Curved",
     "Exponential",
     "FormulaProblem",
+    "Function",
     "MaF1",
     "Path",
     "Quadratic",

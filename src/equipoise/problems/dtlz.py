@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.stats import qmc
 from torch import Tensor
 
 from ..core.numbers import Array
+from ..core.simplex_points import sobol_points
 from .formula import FormulaProblem, whole
 
 __all__ = ["DTLZ1", "DTLZ2", "MaF1"]
@@ -54,11 +54,8 @@ def _products(falling: Tensor, ends: Tensor) -> Tensor:
 
 
 def _simplex(size: int, k: int) -> Array:
-    """Points of the simplex, evenly distributed: spacings of sorted coordinates of a Sobol sequence, and the corners."""
-    exponent = int(np.ceil(np.log2(max(size, 2))))
-    inner = np.sort(qmc.Sobol(k - 1, scramble=False).random_base2(exponent)[:size], axis=1)
-    padded = np.concatenate([np.zeros((len(inner), 1)), inner, np.ones((len(inner), 1))], axis=1)
-    return np.unique(np.concatenate([np.diff(padded, axis=1), np.eye(k)]), axis=0)
+    """Points of the simplex: of low discrepancy, and its corners."""
+    return np.concatenate([sobol_points(k, size), np.eye(k)])
 
 
 @dataclass(frozen=True)
