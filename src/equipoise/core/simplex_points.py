@@ -81,7 +81,7 @@ def dirichlet_points(k: int, size: int, *, concentration: float = 1.0, seed: int
 
 
 def lattice_of(k: int, size: int) -> Array:
-    """`size` points spread over the simplex, its corners first: the finest lattice that fits, filled up by Sobol points.
+    """`size` points spread over the simplex: the finest lattice that fits, filled up by Sobol points.
 
     Args:
         k: Number of coordinates, at least 1.

@@ -60,7 +60,7 @@ class Curved(FormulaProblem):
 
     @cached_property
     def _numbers(self) -> tuple[Tensor, Tensor]:
-        """i of the parameters beyond the first, (n - 1,), and the means over J_1 and J_2 as a matrix (n - 1, 2)."""
+        """Index i of the parameters but the first, (n - 1,), and the means over J_1 and J_2 as a matrix (n - 1, 2)."""
         i = torch.arange(2, self.n + 1, dtype=torch.float64)
         members = torch.stack([i % 2 == 1, i % 2 == 0], dim=1).double()
         return i, members / members.sum(dim=0)

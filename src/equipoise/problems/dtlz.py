@@ -35,7 +35,7 @@ class _Scalable(FormulaProblem):
         return (1 + self._distance(others))[:, None] * self._shape(places)
 
     def _distance(self, others: Tensor) -> Tensor:
-        """g of the parameters minus 1/2; 0 on the front."""
+        """Distance g from the front, of the parameters minus 1/2."""
         return others.square().sum(dim=1)
 
     def _shape(self, places: Tensor) -> Tensor:

@@ -68,8 +68,10 @@ def subset_rows(points: Array, reference: Array, size: int) -> NDArray[np.int64]
     kept = inside[moocore.is_nondominated(points[inside], keep_weakly=False)]
     if len(kept) <= size:
         return kept
-    return _programmed(points, kept, reference, size) if points.shape[1] == 2 else _exchanged(
-        points, kept, reference, size
+    return (
+        _programmed(points, kept, reference, size)
+        if points.shape[1] == 2
+        else _exchanged(points, kept, reference, size)
     )
 
 

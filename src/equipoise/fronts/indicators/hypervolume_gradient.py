@@ -32,12 +32,12 @@ def hypervolume_gradient(
 ) -> HypervolumeGradient:
     r"""Derivatives of the hypervolume in the losses of each point.
 
-    .. math:: \frac{\partial H}{\partial y_{id}} = - \mathrm{vol}_{k-1} \big\{ z_{-d} :\; y_{i,-d} \le z_{-d} \le r_{-d},
-              \text{ not dominated by any } y_{j,-d} \text{ with } y_{jd} \le y_{id} \big\}
+    .. math:: \frac{\partial H}{\partial y_{id}} = - \mathrm{vol} \big\{ z_{-d} :\; y_{i,-d} \le z_{-d} \le r_{-d},
+              \text{ no } y_{j,-d} \le z_{-d} \text{ with } y_{jd} \le y_{id} \big\}
 
     the area of the face that only point i holds. One rule for ties: of equal points the first counts, the others are
-    dominated; where points share a coordinate, the derivative is the one towards higher loss. Points that are dominated,
-    or not below the reference in every loss, have derivative 0.
+    dominated; where points share a coordinate, the derivative is the one towards higher loss. Points that are
+    dominated, or not below the reference in every loss, have derivative 0.
 
     Args:
         points: (K, k) losses.

@@ -1,5 +1,7 @@
 """Points seen on the way: what a set is chosen from again while it is trained."""
 
+from itertools import pairwise
+
 import moocore
 import numpy as np
 import torch
@@ -28,14 +30,18 @@ class Archive:
         self._losses: list[Array] = []
         self._points: list[Tensor] = []
         self._draw = np.random.default_rng(seed)
+        self._always: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     def see(self, step: int, losses: Array, points: Tensor) -> None:
         """Keep a snapshot where it is time for one; what is handed in must not be changed afterwards."""
         if step % self._every == 0:
             self.add(losses, points)
 
-    def add(self, losses: Array, points: Tensor) -> None:
-        """Keep a snapshot."""
+    def add(self, losses: Array, points: Tensor, *, always: bool = False) -> None:
+        """Keep a snapshot; `always`: it is not thinned out until another takes its place."""
+        if always:
+            before = sum(map(len, self._losses))
+            self._always = np.arange(before, before + len(losses))
         self._losses.append(losses)
         self._points.append(points)
 
@@ -44,12 +50,13 @@ class Archive:
         losses = np.concatenate(self._losses)
         kept = np.flatnonzero(moocore.is_nondominated(losses, keep_weakly=False))
         if len(kept) > _KEPT:
-            kept = kept[self._spread(losses[kept])]
-        sizes = np.cumsum([0, *map(len, self._losses)])
+            kept = np.union1d(kept[self._spread(losses[kept])], np.intersect1d(kept, self._always))
+        ends = np.cumsum([0, *map(len, self._losses)])
         parts = [
-            self._points[number][torch.from_numpy(kept[(kept >= low) & (kept < high)] - low)]
-            for number, (low, high) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+            snapshot[torch.from_numpy(kept[(kept >= low) & (kept < high)] - low)]
+            for snapshot, (low, high) in zip(self._points, pairwise(ends), strict=True)
         ]
+        self._always = np.flatnonzero(np.isin(kept, self._always))
         self._losses, self._points = [losses[kept]], [torch.cat(parts)]
         return self._losses[0], self._points[0]
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from ...core.numbers import Array
 
-__all__ = ["Scale", "cover_weights", "unit_rows", "tchebycheff_weights"]
+__all__ = ["Scale", "cover_weights", "tchebycheff_weights", "unit_rows"]
 
 
 class Scale:

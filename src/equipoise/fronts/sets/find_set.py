@@ -1,21 +1,21 @@
 """A finite set of points on the front of a problem, trained together."""
 
 import time
-from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
-from ...core.numbers import Array, is_whole
+from ...core.numbers import is_whole
 from ...core.simplex_points import lattice_of
-from ...errors import LossError, SettingError, listed
-from ...problems import BoxProblem, named
+from ...errors import SettingError, listed
+from ...problems import BoxProblem
 from ..indicators.checks import checked_reference
 from .criteria import Scale
 from .found import FoundSet, describe_set
 from .search import Search
+from .starting import problem_of, random_starts, refuse_constant
 from .targets import Cover, Hypervolume, Rays, Target, Uniform
 
 __all__ = ["Goal", "find_set"]
@@ -37,12 +37,12 @@ def find_set(
 ) -> FoundSet:
     r"""K solutions that together show a front, trained jointly; one batched backward pass a step.
 
-    ``goal="hypervolume"`` (default up to five losses): two fifths of the steps by smooth Tchebycheff on K rays, in the second half of
-    which each solution wanders through its part of the front; then the gradient of the hypervolume. Three times, and at
-    the end, the best K are chosen from all points seen and from probes on the lines between the chosen ones, which
-    re-seeds solutions that are dominated or sit on the wrong piece of a front. ``"uniform"``: instead of the
-    hypervolume the smallest distance between neighbours. ``"rays"`` (default above five losses): one point on each of K
-    spread rays. ``"cover"``: each loss is served by the solution that is best at it, for few solutions and many losses.
+    ``goal="hypervolume"`` (default up to five losses): two fifths of the steps by smooth Tchebycheff on K rays, in the
+    second half of which each solution wanders through its part of the front; then the gradient of the hypervolume.
+    Three times, and at the end, the best K are chosen from all points seen and from probes on the lines through the
+    chosen ones, which re-seeds solutions that are dominated or sit on the wrong piece of a front. ``"uniform"``:
+    instead of the hypervolume the smallest distance between neighbours. ``"rays"`` (default above five losses): one
+    point on each of K spread rays. ``"cover"``: each loss is served by the solution that is best at it, for few solutions and many losses.
 
     Args:
         problem: A name (`equipoise.problems.table`) or a problem in a box (`equipoise.problems.Function` for your own).
@@ -73,9 +73,7 @@ def find_set(
         >>> found.status, found.losses.shape, round(found.hypervolume, 2)
         ('ok', (5, 2), 0.97)
     """
-    chosen = named(problem) if isinstance(problem, str) else problem
-    if not isinstance(chosen, BoxProblem):
-        raise SettingError(f"`problem` must be a name, or a problem in a box (eq.problems.Function); got {problem!r}.")
+    chosen = problem_of(problem)
     if not (is_whole(size, least=1) and is_whole(steps, least=10) and is_whole(seed)):
         raise SettingError(
             "`size` must be a whole number of at least 1, `steps` of at least 10, `seed` of at least 0; "
@@ -88,7 +86,7 @@ def find_set(
     began = time.perf_counter()
     given = chosen.reference if reference is None else checked_reference(reference, k)
     scale = Scale(k, given)
-    search = Search(chosen, _starts(chosen, size, seed), steps, scale, seed)
+    search = Search(chosen, random_starts(chosen, size, seed), steps, scale, seed)
     refuse_constant(search, chosen.tasks)
     rays = np.clip(lattice_of(k, size), 1e-3, None)
     warm = 0 if wanted == "cover" else int(_WARM * steps)
@@ -104,35 +102,18 @@ def find_set(
         "cover": lambda: Cover(scale),
     }[wanted]()
     left = steps - warm
-    for before, after in zip(_LEGS[:-1], _LEGS[1:], strict=True):
+    for before, after in pairwise(_LEGS):
         search.choose(target)
         search.polish(round(after * left) - round(before * left), target, before=before, after=after)
     search.choose(target)
     return describe_set(
-        chosen, search.descent.points, scale, fixed, given is not None, steps, time.perf_counter() - began, wanted,
-        search.archive.prune()[0],
+        chosen,
+        search.descent.points,
+        scale,
+        fixed,
+        given=given is not None,
+        steps=steps,
+        seconds=time.perf_counter() - began,
+        goal=wanted,
+        seen=search.archive.prune()[0],
     )
-
-
-def _starts(problem: BoxProblem, size: int, seed: int) -> torch.Tensor:
-    """Uniform in the box."""
-    draw = np.random.default_rng(seed).random((size, problem.parameters))
-    return torch.from_numpy(problem.lower + draw * (problem.upper - problem.lower))
-
-
-def refuse_constant(search: Search, tasks: Sequence[str]) -> None:
-    """Raise where a loss has no gradient at any of the starts."""
-    leaf = search.descent.points.detach().requires_grad_()
-    losses = search.problem.evaluate(leaf)
-    flat = []
-    for name, column in zip(tasks, losses.unbind(dim=1), strict=True):
-        slope = None
-        if column.requires_grad:
-            (slope,) = torch.autograd.grad(column.sum(), leaf, retain_graph=True, allow_unused=True)
-        if slope is None or not slope.any():
-            flat.append(name)
-    if flat:
-        raise LossError(
-            f"every loss must depend on the parameters; {listed(flat)} are constant at all {len(leaf)} starts. Leave "
-            "them out, or check that they are computed from the points."
-        )

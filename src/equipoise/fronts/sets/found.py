@@ -16,6 +16,8 @@ from .criteria import Scale
 
 __all__ = ["FoundSet", "describe_set"]
 
+_VOLUMES = 6
+
 
 @dataclass(frozen=True, eq=False)
 class FoundSet:
@@ -32,7 +34,7 @@ class FoundSet:
         ideal: (k,) lowest losses seen.
         reference: (k,) reference point of the hypervolume.
         reference_given: Whether it was given (by the caller or the problem); else found in the warm start.
-        hypervolume: Of the losses below the reference, exact.
+        hypervolume: Of the losses below the reference, exact; None above six losses, where it takes too long.
         goal: What the set was trained for.
         steps: Number of steps, each for all points.
         seconds: Wall time.
@@ -49,7 +51,7 @@ class FoundSet:
     ideal: Array
     reference: Array
     reference_given: bool
-    hypervolume: float
+    hypervolume: float | None
     goal: str
     steps: int
     seconds: float
@@ -69,6 +71,7 @@ def describe_set(
     points: Tensor,
     scale: Scale,
     reference: Array,
+    *,
     given: bool,
     steps: int,
     seconds: float,
@@ -82,7 +85,9 @@ def describe_set(
     losses = problem.losses(parameters)
     dominated = ~moocore.is_nondominated(losses, keep_weakly=False)
     inside = (losses < reference).all(axis=1)
-    volume = float(moocore.hypervolume(losses[inside], ref=reference)) if inside.any() else 0.0
+    volume = None
+    if losses.shape[1] <= _VOLUMES:
+        volume = float(moocore.hypervolume(losses[inside], ref=reference)) if inside.any() else 0.0
     notes = []
     if dominated.any():
         notes.append(f"{int(dominated.sum())} of {len(losses)} points are dominated or repeated by others of the set")

@@ -71,13 +71,15 @@ class Search:
         self._descend(steps, lambda losses, number: target.pull(losses, share(number)), rate)
 
     def choose(self, target: Target) -> int:
-        """Choose the solutions anew from all that was seen, and from probes on the lines between them.
+        """Choose the solutions anew from all that was seen, and from probes on the lines through pairs of them.
+
+        Half of the probes lie beyond the pair.
 
         Returns:
             Number of places for which there was a point; the others keep their solution.
         """
         points = self.descent.points
-        self.archive.add(self.losses(points).numpy(), points)
+        self.archive.add(self.losses(points).numpy(), points, always=True)
         losses, seen = self.archive.prune()
         found = seen[torch.from_numpy(target.choose(losses, len(points)))]
         pairs = list(combinations(range(len(found)), 2))
@@ -96,8 +98,9 @@ class Search:
 
     def _between(self, found: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
         left, right = (found[[pair[side] for pair in pairs]][:, None] for side in (0, 1))
-        shares = torch.rand((len(pairs), _BETWEEN, 1), generator=self._draw, dtype=found.dtype)
-        return (left + shares * (right - left)).flatten(0, 1)
+        shares = 2 * torch.rand((len(pairs), _BETWEEN, 1), generator=self._draw, dtype=found.dtype) - 0.5
+        lower, upper = torch.from_numpy(self.problem.lower), torch.from_numpy(self.problem.upper)
+        return (left + shares * (right - left)).flatten(0, 1).clamp_(lower, upper)
 
     def _descend(self, steps: int, pull: Callable[[Array, int], Array], rate: Callable[[float], float]) -> None:
         descent, problem, tasks = self.descent, self.problem, self.problem.tasks

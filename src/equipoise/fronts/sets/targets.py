@@ -129,8 +129,10 @@ class Cover:
 
 
 def farthest_rows(places: Array, size: int) -> NDArray[np.int64]:
-    """Rows whose smallest distance is large: the ends of the axes first, then always the point farthest from those
-    chosen (within a factor of 2 of the best smallest distance: Gonzalez, 1985)."""
+    """Rows whose smallest distance is large: the best of each loss, then always the point farthest from those chosen.
+
+    Within a factor of 2 of the best smallest distance (Gonzalez, 1985).
+    """
     chosen = list(dict.fromkeys(places.argmin(axis=0).tolist()))[:size]
     distance = np.sqrt(((places[:, None] - places[chosen]) ** 2).sum(axis=2)).min(axis=1)
     while len(chosen) < min(size, len(places)) and distance.max() > 0:
