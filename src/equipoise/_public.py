@@ -12,7 +12,6 @@ from .balancing.task_sampling import size_weights, task_batches
 from .core.tasks import Bounds, Ray, ReferencePoint
 from .diagnostics import diagnose_gradients, diagnose_step
 from .engine.modes import Every, Exact, Features, LastLayer, Sketch
-from .fronts import MixtureModel
 from .methods import *  # noqa: F403
 from .methods import direction, weights
 from .methods.loss import KeptIterates
@@ -20,8 +19,10 @@ from .training.recording.recorder import record
 
 if TYPE_CHECKING:
     from . import data, laws, linear
+    from . import fronts as front
     from .audits.network import audit_features
     from .audits.table_audit import audit
+    from .fronts import MixtureModel
 
 __all__ = [
     "Balancer",
@@ -43,6 +44,7 @@ __all__ = [
     "diagnose_step",
     "direction",
     "errors",
+    "front",
     "laws",
     "linear",
     "masked_mean",
@@ -57,9 +59,11 @@ __all__ = [
 __all__ += [name for name in methods.__all__ if name[0].isupper()]
 
 _ON_USE = {
+    "MixtureModel": ("equipoise.fronts", "MixtureModel"),
     "audit": ("equipoise.audits.table_audit", "audit"),
     "audit_features": ("equipoise.audits.network", "audit_features"),
     "data": ("equipoise.data", None),
+    "front": ("equipoise.fronts", None),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
 }

@@ -3,8 +3,8 @@
 from .curved import Curved
 from .dtlz import DTLZ1, DTLZ2, MaF1
 from .formula import BoxProblem, FormulaProblem, Function
-from .named import named, table
 from .paths import Path, descend
+from .problem_table import named, table
 from .two_bowls import Exponential, Quadratic
 from .two_task_toy import CAGRAD_STARTS, NASH_STARTS, TwoTaskToy
 from .zdt import ZDT1, ZDT2, ZDT3, ZDT4, ZDT6

@@ -1,5 +1,6 @@
 """Two bowls around opposite corners: a convex front, and a concave one."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,7 +31,7 @@ class _TwoBowls(FormulaProblem):
     def _distances(self, points: Tensor) -> Tensor:
         """(K, 2): squared distances from (1, ..., 1) / sqrt(n) and from its opposite, from three sums."""
         total, square = points.sum(dim=1, keepdim=True), points.square().sum(dim=1, keepdim=True)
-        step = total.new_tensor([[-2.0, 2.0]]) / self.n**0.5
+        step = total.new_tensor([[-2.0, 2.0]]) / math.sqrt(self.n)
         return square + step * total + 1.0
 
     @staticmethod

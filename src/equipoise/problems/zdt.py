@@ -142,11 +142,11 @@ class ZDT4(_ZDT):
 
     @property
     def lower(self) -> Array:
-        return np.r_[0.0, np.full(self.n - 1, -5.0)]
+        return np.concatenate([[0.0], np.full(self.n - 1, -5.0)])
 
     @property
     def upper(self) -> Array:
-        return np.r_[1.0, np.full(self.n - 1, 5.0)]
+        return np.concatenate([[1.0], np.full(self.n - 1, 5.0)])
 
     def _distance(self, others: Tensor) -> Tensor:
         return 1 + (10 + others.square() - 10 * torch.cos(4 * torch.pi * others)).sum(dim=1)

@@ -117,7 +117,7 @@ class Wishes:
     def miss(self, losses: Array, row: int) -> Array:
         """(rows,) by how many sizes of its loss the worst limit is missed; 0 where all are met or there are none."""
         over = (losses - self._limits[row]) / self._scale.size
-        return np.maximum(over.max(axis=1), 0.0)
+        return np.asarray(np.maximum(over.max(axis=1), 0.0))
 
     def limits(self, row: int) -> Array:
         """(k,) limits of a preference; inf where there is none."""
@@ -156,7 +156,7 @@ class Wishes:
     def _refuse_negative(self, losses: Array) -> None:
         below = (losses < 0) & self._rays[:, None]
         if below.any():
-            names = [name for name, bad in zip(self._tasks, below.any(axis=0), strict=True) if bad]
+            names = [name for i, name in enumerate(self._tasks) if below[:, i].any()]
             raise LossError(
                 f"a `Ray` needs losses of at least 0; those of {listed(names)} fall to {losses[below].min():.6g}. Use "
                 "eq.ReferencePoint, or add a constant to these losses."

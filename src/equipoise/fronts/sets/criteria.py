@@ -36,11 +36,11 @@ class Scale:
     def size(self) -> Array:
         """(k,) positive."""
         floor = 1e-3 * np.maximum(np.abs(self.ideal), np.abs(self.nadir)) + 1e-300
-        return np.maximum(self.nadir - self.ideal, floor)
+        return np.asarray(np.maximum(self.nadir - self.ideal, floor))
 
     def normalised(self, losses: Array) -> Array:
         """Losses above the ideal, in units of the size."""
-        return (losses - self.ideal) / self.size
+        return np.asarray((losses - self.ideal) / self.size)
 
 
 def tchebycheff_weights(losses: Array, rays: Array, scale: Scale, softness: float) -> Array:

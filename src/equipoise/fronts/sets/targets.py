@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.numbers import Array
-from ..indicators.best_subset import subset_rows
-from ..indicators.hypervolume_gradient import layered_gradient
+from ..indicators.subset_selection import subset_rows
+from ..indicators.volume_gradient import layered_gradient
 from .criteria import Scale, cover_weights, tchebycheff_weights
 
 __all__ = ["Cover", "Hypervolume", "Rays", "Target", "Uniform"]

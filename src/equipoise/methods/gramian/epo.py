@@ -27,8 +27,8 @@ class EPO(GramianMethod):
     :math:`u = \sum_i \hat l_i \log (k \hat l_i)`, and :math:`a_i = r_i (\log (k \hat l_i) - u)`, the weights b solve one
     linear program over the simplex:
 
-    .. math:: u > \epsilon: \quad \max_b\, b^\top G a \quad
-              \text{s.t. } (G b)_j \ge \begin{cases} 0 & j \text{ with the largest } r_j L_j \text{, or } G a \le 0 \\
+    .. math:: u > \epsilon: \quad \max_b\, b^\top G a \quad \text{s.t. } (G b)_j \ge \begin{cases}
+              0 & j \text{ with the largest } r_j L_j \text{, or } G a \le 0 \\
               (G a)_j & \text{another } j \text{ with } (G a)_j \le 0 \end{cases}
 
     .. math:: u \le \epsilon: \quad \max_b\, \textstyle\sum_j (G b)_j \quad \text{s.t. } G b \ge 0

@@ -94,8 +94,8 @@ class PMTL(GramianMethod):
             raise LossError(f"{self!r} looks at losses; give `losses`.")
         losses, k = step.losses.cpu().double().numpy(), len(gramian)
         apart = self._differences(step)
-        inside = apart @ losses
-        size = float(np.linalg.norm(losses))
+        losses = losses / (np.abs(losses).max() or 1.0)  # their unit does not matter, and squares stay finite
+        inside, size = apart @ losses, float(np.linalg.norm(losses))
         searching = int(state["step"]) < self.search_steps and bool((inside > 0).any())
         near = apart[inside >= -self.margin * size]
         rows = apart[inside > 0] if searching else np.concatenate([np.eye(k), near])

@@ -65,7 +65,7 @@ def subset_rows(points: Array, reference: Array, size: int) -> NDArray[np.int64]
     inside = np.flatnonzero((points < reference).all(axis=1))
     if not len(inside):
         return inside
-    kept = inside[moocore.is_nondominated(points[inside], keep_weakly=False)]
+    kept: NDArray[np.int64] = inside[moocore.is_nondominated(points[inside], keep_weakly=False)]
     if len(kept) <= size:
         return kept
     return (
@@ -90,7 +90,7 @@ def _programmed(points: Array, kept: NDArray[np.int64], reference: Array, size: 
     last = [int(value.argmax())]
     for chosen in reversed(before):
         last.append(int(chosen[last[-1]]))
-    return kept[last[::-1]]
+    return np.asarray(kept[last[::-1]])
 
 
 def _exchanged(points: Array, kept: NDArray[np.int64], reference: Array, size: int) -> NDArray[np.int64]:

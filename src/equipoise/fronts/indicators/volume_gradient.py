@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ...core.numbers import Array, is_whole
 from ...errors import SettingError
@@ -76,7 +76,7 @@ def layered_gradient(points: Array, reference: Array, *, layered: bool, draw: Ar
     """As `hypervolume_gradient`, unchecked, with the samples of the unit cube given."""
     value = np.zeros_like(points)
     error = None if draw is None else np.zeros_like(points)
-    rows = np.flatnonzero((points < reference).all(axis=1))
+    rows: NDArray[np.int64] = np.flatnonzero((points < reference).all(axis=1))
     while len(rows):
         front, rest = _first_layer(points, rows)
         chosen = points[front]
@@ -94,7 +94,7 @@ def layered_gradient(points: Array, reference: Array, *, layered: bool, draw: Ar
     return HypervolumeGradient(value, error)
 
 
-def _first_layer(points: Array, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> tuple[Array, Array]:
+def _first_layer(points: Array, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows that no other row dominates or repeats before it, and the others; two losses: the first are in order."""
     chosen = points[rows]
     if chosen.shape[1] == 2:

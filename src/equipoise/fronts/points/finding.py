@@ -79,7 +79,7 @@ def find_points(
 
     Example:
         >>> import equipoise as eq
-        >>> found = find_points("quad", [eq.Ray((1, 2)), eq.Bounds({"f1": 0.04})], steps=400)
+        >>> found = find_points("quad", [eq.Ray((1, 2)), eq.Bounds({"f1": 0.04})])
         >>> found.statuses, found.losses.round(3).tolist()
         (('ok', 'ok'), [[0.172, 0.343], [0.04, 0.64]])
     """

@@ -42,7 +42,8 @@ def find_set(
     Three times, and at the end, the best K are chosen from all points seen and from probes on the lines through the
     chosen ones, which re-seeds solutions that are dominated or sit on the wrong piece of a front. ``"uniform"``:
     instead of the hypervolume the smallest distance between neighbours. ``"rays"`` (default above five losses): one
-    point on each of K spread rays. ``"cover"``: each loss is served by the solution that is best at it, for few solutions and many losses.
+    point on each of K spread rays. ``"cover"``: each loss is served by the solution that is best at it, for few
+    solutions and many losses.
 
     Args:
         problem: A name (`equipoise.problems.table`) or a problem in a box (`equipoise.problems.Function` for your own).
@@ -95,12 +96,13 @@ def find_set(
     if fixed is None:
         seen = search.archive.prune()[0] if warm else search.losses(search.descent.points).numpy()
         fixed = seen.max(axis=0) + 0.1 * np.maximum(np.ptp(seen, axis=0), 1e-3 * np.abs(seen).max(axis=0))
-    target: Target = {
-        "hypervolume": lambda: Hypervolume(fixed, seed),
-        "uniform": lambda: Uniform(scale),
-        "rays": lambda: Rays(rays, scale),
-        "cover": lambda: Cover(scale),
-    }[wanted]()
+    target: Target
+    if wanted == "hypervolume":
+        target = Hypervolume(fixed, seed)
+    elif wanted == "rays":
+        target = Rays(rays, scale)
+    else:
+        target = Uniform(scale) if wanted == "uniform" else Cover(scale)
     left = steps - warm
     for before, after in pairwise(_LEGS):
         search.choose(target)
