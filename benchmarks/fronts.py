@@ -224,12 +224,12 @@ def markdown(found: dict[str, Any]) -> str:
             "## Fifteen points, three losses: hypervolume over the best known value",
             table(("problem", "best known", "mean", "worst", "CPU s per 1000 steps, median"), three),
             "## Rays, two losses\n\n"
-            f"Median angle {np.median(angles):.1e} degrees, largest {max(angles):.1e}; median time over weighted sums in "
-            f"the same loop {np.median(factors):.2f}.",
+            f"Median angle {np.median(angles):.1e} degrees, largest {max(angles):.1e}; time over weighted sums "
+            f"in the same loop, median {np.median(factors):.2f}.",
             table(("problem", "median angle, degrees", "largest", "time over weighted sums, median"), rays),
             "## Forty losses (DTLZ2)",
             table(
-                ("goal", "points", "share non-dominated", "CPU s", "largest loss at the model that serves it best"),
+                ("goal", "points", "share non-dominated", "CPU s", "largest loss at its best model"),
                 many,
             ),
             "## Bounds on the first loss",

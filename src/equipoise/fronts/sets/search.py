@@ -1,5 +1,6 @@
 """K solutions that descend together, one batched backward a step, and are chosen anew from what was seen."""
 
+import math
 from collections.abc import Callable
 from itertools import combinations
 
@@ -18,7 +19,7 @@ __all__ = ["Search"]
 
 _RATE, _LAST = 0.03, 1e-5
 _BETWEEN = 16
-_PROBED = 5e6  # numbers in the probes between solutions
+_PAIRS = 128  # at most this many pairs of solutions are probed
 
 
 class Search:
@@ -38,6 +39,9 @@ class Search:
         self.descent = Descent(points, lower, upper, upper - lower)
         self.archive = Archive(points.numel(), steps, seed)
         self.number = 0
+        start = self.losses(points)
+        refuse_nonfinite(start, problem.tasks, 0)
+        self.scale.see(start.numpy())
         self._draw = torch.Generator().manual_seed(seed)
 
     def warm(self, steps: int, rays: Array) -> None:
@@ -83,7 +87,9 @@ class Search:
         losses, seen = self.archive.prune()
         found = seen[torch.from_numpy(target.choose(losses, len(points)))]
         pairs = list(combinations(range(len(found)), 2))
-        if pairs and len(pairs) * _BETWEEN * found.shape[1] <= _PROBED:
+        if len(pairs) > _PAIRS:
+            pairs = [pairs[i] for i in torch.randperm(len(pairs), generator=self._draw)[:_PAIRS].tolist()]
+        if pairs:
             probes = self._between(found, pairs)
             self.archive.add(self.losses(probes).numpy(), probes)
             losses, seen = self.archive.prune()
@@ -109,9 +115,9 @@ class Search:
             leaf = points.detach().requires_grad_()
             losses = problem.evaluate(leaf)
             seen = losses.detach()
-            if not torch.isfinite(seen.sum()):
-                refuse_nonfinite(seen, tasks, self.number)
             values = seen.numpy()
+            if not math.isfinite(values.sum()):
+                refuse_nonfinite(seen, tasks, self.number)
             self.scale.see(values)
             self.archive.see(self.number, values, points)
             weights = torch.from_numpy(unit_rows(pull(values, number)))

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from ...core.numbers import Array
 from ..indicators.subset_selection import subset_rows
@@ -67,7 +68,8 @@ class Rays:
 
     def choose(self, losses: Array, size: int) -> NDArray[np.int64]:
         heights = (self._scale.normalised(losses)[None] / self.rays[:size, None]).max(axis=2)
-        return np.unique(heights.argmin(axis=1))
+        rays, rows = linear_sum_assignment(np.minimum(heights, 1e12))  # no point serves two rays
+        return np.asarray(rows) if len(rays) == size else np.zeros(0, dtype=np.int64)
 
     def pull(self, losses: Array, share: float) -> Array:
         return tchebycheff_weights(losses, self.rays, self._scale, 0.1 * (_SHARPEST / 0.1) ** share)

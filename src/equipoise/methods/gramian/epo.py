@@ -24,8 +24,8 @@ class EPO(GramianMethod):
 
     With the wanted proportions p of the losses (a `Ray`), :math:`r = 1/p`, shares
     :math:`\hat l_i = r_i L_i / \sum_j r_j L_j`, their distance from equal shares
-    :math:`u = \sum_i \hat l_i \log (k \hat l_i)`, and :math:`a_i = r_i (\log (k \hat l_i) - u)`, the weights b solve one
-    linear program over the simplex:
+    :math:`u = \sum_i \hat l_i \log (k \hat l_i)`, and :math:`a_i = r_i (\log (k \hat l_i) - u)`, the weights b
+    solve one linear program over the simplex:
 
     .. math:: u > \epsilon: \quad \max_b\, b^\top G a \quad \text{s.t. } (G b)_j \ge \begin{cases}
               0 & j \text{ with the largest } r_j L_j \text{, or } G a \le 0 \\
