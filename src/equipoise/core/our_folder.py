@@ -35,18 +35,14 @@ _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
 
 @dataclass(frozen=True)
 class Found:
-    """The content of a folder.
+    """The content of a folder."""
 
-    Attributes:
-        kind: ``nothing`` for an empty or absent folder, ``foreign`` for files that we did not write, ``unknown`` for a
-            run of ours that this version does not know.
-        config: What ``config.json`` holds, where it is ours; not yet checked against a model.
-        names: Its files, where they are not ours.
-    """
-
+    # ``nothing`` for an empty or absent folder, ``foreign`` for files that we did not write, ``unknown`` for a run of
+    # ours that this version does not know
     kind: Kind
+    # what ``config.json`` holds, where it is ours; not yet checked against a model
     config: dict[str, Any] | None = None
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # its files, where they are not ours
 
     @property
     def words(self) -> str:

@@ -28,15 +28,10 @@ _RECORD = 1 + _CHANNELS * _SIDE * _SIDE  # a label, then the planes
 
 
 class Photographs(NamedTuple):
-    """Images and what they show.
+    """Images and what they show."""
 
-    Attributes:
-        images: (rows, 3, 32, 32), 0 to 255.
-        labels: (rows,), positions in `CLASSES`.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    images: NDArray[np.uint8]  # (rows, 3, 32, 32), 0 to 255
+    labels: NDArray[np.int64]  # (rows,), positions in `CLASSES`
 
 
 def read_cifar10(

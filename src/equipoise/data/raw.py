@@ -57,38 +57,24 @@ class Card:
 
 @dataclass(frozen=True, eq=False)
 class RawTable:
-    """Columns as they were read.
+    """Columns as they were read."""
 
-    Attributes:
-        frame: One column a column of the file, names stripped, unique.
-        name: Of the set or file.
-        source: Origin and licence, as a phrase.
-        declared: Columns of a declared target set: never inputs, and the targets where none are named.
-        units: Column -> unit.
-        unclear: Column -> why its values cannot be read for certain; such a column is refused only where it
-            is used.
-        steps: What was done so far.
-        warnings: What the reader should doubt so far.
-        sha256: See `Table`.
-        texts: Columns that hold the file's own texts, not yet read as numbers.
-        decimal_comma: Whether some number of the table can only have a decimal comma.
-        marks: Column -> marks of missing values -> how often each was found.
-        notes: Column -> what was done to it, in a few words.
-    """
-
-    frame: "pd.DataFrame"
-    name: str
-    source: str
+    frame: "pd.DataFrame"  # one column a column of the file, names stripped, unique
+    name: str  # name of the set or file
+    source: str  # origin and licence, as a phrase
+    # columns of a declared target set: never inputs, and the targets where none are named
     declared: tuple[str, ...] = ()
-    units: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)  # column -> unit
+    # column -> why its values cannot be read for certain; such a column is refused only where it is used
     unclear: Mapping[str, str] = field(default_factory=dict)
-    steps: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()  # what was done so far
+    warnings: tuple[str, ...] = ()  # what the reader should doubt so far
     sha256: str = ""
-    texts: frozenset[str] = frozenset()
-    decimal_comma: bool = False
+    texts: frozenset[str] = frozenset()  # columns that hold the file's own texts, not yet read as numbers
+    decimal_comma: bool = False  # whether some number of the table can only have a decimal comma
+    # column -> marks of missing values -> how often each was found
     marks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)  # column -> what was done to it, in a few words
 
 
 def refuse(about: str, problems: Sequence[str]) -> None:

@@ -82,25 +82,15 @@ def descent_in_ball(gramian: Array, radius: float, *, factor: Array | None = Non
 
 @dataclass(frozen=True, eq=False)
 class _Ball:
-    """The problem in unit gradients: z >= 0 of length c |g_0|, in units of the longest gradient.
+    """The problem in unit gradients: z >= 0 of length c |g_0|, in units of the longest gradient."""
 
-    Attributes:
-        cosines: C, (k, k).
-        norms: (k,).
-        inverse: 1/|g_i| in units of the shortest, (k,): turns pulls into weights.
-        mean: g_0 in unit gradients, (k,).
-        slopes: <u_i, g_0>, (k,).
-        reach: c^2 |g_0|^2.
-        stationary: Whether the hull of the gradients holds zero.
-    """
-
-    cosines: Array
-    norms: Array
-    inverse: Array
-    mean: Array
-    slopes: Array
-    reach: float
-    stationary: bool
+    cosines: Array  # C, (k, k)
+    norms: Array  # (k,)
+    inverse: Array  # 1/|g_i| in units of the shortest, (k,): turns pulls into weights
+    mean: Array  # g_0 in unit gradients, (k,)
+    slopes: Array  # <u_i, g_0>, (k,)
+    reach: float  # c^2 |g_0|^2
+    stationary: bool  # whether the hull of the gradients holds zero
 
     def weights(self, value: Array) -> Array:
         """Of the direction g_0 + z."""

@@ -20,22 +20,14 @@ Mask = NDArray[np.bool_]
 
 
 class Pivoted(NamedTuple):
-    """A solved problem.
+    """A solved problem."""
 
-    Attributes:
-        value: z, (k,), non-negative.
-        basic: Which entries of z are free: the support.
-        solved: Whether the conditions hold to rounding.
-        unique: Whether z is the only solution: its support's block is far from singular and no condition outside is
-            tight.
-        exchanges: Linear systems that were solved.
-    """
-
-    value: Array
-    basic: Mask
-    solved: bool
+    value: Array  # z, (k,), non-negative
+    basic: Mask  # which entries of z are free: the support
+    solved: bool  # whether the conditions hold to rounding
+    # whether z is the only solution: its support's block is far from singular and no condition outside is tight
     unique: bool
-    exchanges: int
+    exchanges: int  # linear systems that were solved
 
 
 def solve_positive(block: Array, right: Array) -> tuple[Array, float] | None:

@@ -19,17 +19,11 @@ Level = Callable[[Array, Array], float | None]
 
 
 class LevelPath(NamedTuple):
-    """The solutions z(t) of z >= 0, M z + e - t s >= 0, complementary, with M = C + s s^T: piecewise linear in t.
+    """The solutions z(t) of z >= 0, M z + e - t s >= 0, complementary, with M = C + s s^T: piecewise linear in t."""
 
-    Attributes:
-        kernel: Of M, regular even where the gradients hold 0 in their hull.
-        inverse: s, (k,), positive: one over the gradients' norms, in units of the largest.
-        offset: e, (k,).
-    """
-
-    kernel: Complementarity
-    inverse: Array
-    offset: Array
+    kernel: Complementarity  # of M, regular even where the gradients hold 0 in their hull
+    inverse: Array  # s, (k,), positive: one over the gradients' norms, in units of the largest
+    offset: Array  # e, (k,)
 
     def line(self, basic: Mask) -> tuple[Array, Array] | None:
         """On a support: z(t) = t * first - second."""

@@ -23,15 +23,11 @@ _UNKNOWABLE = 1e-7  # and where nothing but products is: a ridge would move it m
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """A solution and by how much it misses what is promised.
+    """A solution and by how much it misses what is promised."""
 
-    Attributes:
-        solution: What the route found.
-        miss: How much the direction is too long or opposes a gradient, for unit gradients and pulls of size one; inf
-            where rounding hides it.
-    """
-
-    solution: Solution
+    solution: Solution  # what the route found
+    # how much the direction is too long or opposes a gradient, for unit gradients and pulls of size one; inf where
+    # rounding hides it
     miss: float
 
 

@@ -38,17 +38,12 @@ _SEARCH = 100
 
 
 class UnitColumns(NamedTuple):
-    """Vectors that stand for the unit gradients, and how far they are known.
+    """Vectors that stand for the unit gradients, and how far they are known."""
 
-    Attributes:
-        columns: F, (r, k), columns of length one, F^T F the cosines.
-        ridge: t: lengths below t of a combination's size are not told from zero.
-        rounds: How often `by_rounds` may solve; 1 where products alone are known, because more would repeat what
-            rounding left in the columns.
-    """
-
-    columns: Array
-    ridge: float
+    columns: Array  # F, (r, k), columns of length one, F^T F the cosines
+    ridge: float  # t: lengths below t of a combination's size are not told from zero
+    # how often `by_rounds` may solve; 1 where products alone are known, because more would repeat what rounding left
+    # in the columns
     rounds: int
 
     @classmethod
@@ -187,17 +182,11 @@ def null_space(vectors: Array) -> Array:
 
 
 class UnsquaredPath(NamedTuple):
-    """The x(t) of min |A x - (t e - f)| over x >= 0: piecewise linear in t.
+    """The x(t) of min |A x - (t e - f)| over x >= 0: piecewise linear in t."""
 
-    Attributes:
-        matrix: A, (m, k).
-        rising: e, (m,).
-        fixed: f, (m,).
-    """
-
-    matrix: Array
-    rising: Array
-    fixed: Array
+    matrix: Array  # A, (m, k)
+    rising: Array  # e, (m,)
+    fixed: Array  # f, (m,)
 
     def line(self, basic: Mask) -> tuple[Array, Array] | None:
         """On a support: x(t) = t * first - second."""

@@ -26,22 +26,16 @@ class Columns:
 
     The classes of a target are scored once all rows were seen (`scored`), so that each target is one task, as in the
     audit of a table.
-
-    Attributes:
-        classes: Task -> number of its classes, as the caller says.
-        given: Names for targets that come as a tensor, or None.
-        counts: Task -> number of its classes, 0 for regression; once a batch was seen.
-        rows: Of all batches, those left out included.
-        steps: What was done to targets of classes, in words; once they were scored.
-        warnings: What the reader should doubt of it.
     """
 
-    classes: dict[str, int]
-    given: tuple[str, ...] | None
+    classes: dict[str, int]  # task -> number of its classes, as the caller says
+    given: tuple[str, ...] | None  # names for targets that come as a tensor, or None
+    # task -> number of its classes, 0 for regression; once a batch was seen
     counts: dict[str, int] = field(default_factory=dict)
-    rows: int = 0
+    rows: int = 0  # of all batches, those left out included
+    # what was done to targets of classes, in words; once they were scored
     steps: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what the reader should doubt of it
 
     @property
     def names(self) -> tuple[str, ...]:

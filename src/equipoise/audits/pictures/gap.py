@@ -33,16 +33,7 @@ __all__ = ["Gap"]
 
 
 class Gap(Picture):
-    """One mark a model, coloured by its gap; of three tasks in a triangle.
-
-    Attributes:
-        width: Shared width.
-        losses: (n, k) of the models.
-        gap: (n,) by how much a mixture beats each on every task; 0 where some weights reach it.
-        division: (n, 3) how each model's excess over separate models is divided; or
-        weights: (n, k) the Tchebycheff weights that were asked for.
-        models: (n,) members of the smallest mixture, where that was computed.
-    """
+    """One mark a model, coloured by its gap; of three tasks in a triangle."""
 
     key = "gap"
     place = "stakes"
@@ -50,11 +41,12 @@ class Gap(Picture):
 
     figure: Literal["gap over the front"] = "gap over the front"
     width: int
-    division: Points | None = None
-    weights: Points | None = None
-    losses: Points = Field(min_length=1)
+    division: Points | None = None  # (n, 3) how each model's excess over separate models is divided
+    weights: Points | None = None  # (n, k) instead: the Tchebycheff weights that were asked for
+    losses: Points = Field(min_length=1)  # (n, k) of the models
+    # (n,) by how much a mixture beats each on every task; 0 where some weights reach it
     gap: list[float] = Field(min_length=1)
-    models: list[int] | None = None
+    models: list[int] | None = None  # (n,) members of the smallest mixture, where that was computed
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Gap | str:

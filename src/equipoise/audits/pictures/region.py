@@ -63,30 +63,20 @@ class Crease(BaseModel):
 
 
 class Region(Picture):
-    """One panel a pair of tasks.
-
-    Attributes:
-        width: 1, or the rank less one.
-        models: The sample.
-        pieces: Number of a surface -> its signs in words.
-        creases: Where surfaces meet, at full rank of three tasks.
-        weighted: Losses that weights reach.
-        others: Name -> losses of further models.
-        separate: (k,) losses of models of their own.
-    """
+    """One panel a pair of tasks."""
 
     key = "region"
     place = "test"
     known = "surfaces and what lies on the front are exact, at a sample of points; what weights reach is a sweep"
 
     figure: Literal["feasible region"] = "feasible region"
-    width: int
+    width: int  # 1, or the rank less one
     models: Models
-    pieces: dict[str, str]
-    creases: list[Crease]
-    weighted: Points
-    others: dict[str, Points]
-    separate: list[float] | None = None
+    pieces: dict[str, str]  # number of a surface -> its signs in words
+    creases: list[Crease]  # where surfaces meet, at full rank of three tasks
+    weighted: Points  # losses that weights reach
+    others: dict[str, Points]  # name -> losses of further models
+    separate: list[float] | None = None  # (k,) losses of models of their own
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Region | str:

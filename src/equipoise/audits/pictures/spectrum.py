@@ -31,23 +31,16 @@ __all__ = ["Spectrum"]
 
 
 class Spectrum(Picture):
-    """Bars: all tasks together. Lines: each task.
-
-    Attributes:
-        widths: 1 to the rank.
-        total: Share of the predictable variance of all tasks that the best layer of each width captures.
-        captured: (widths, k) share of each task's predictable variance, at equal weights per unit of variance.
-        separate: (k,) loss of a model of its own.
-    """
+    """Bars: all tasks together. Lines: each task."""
 
     key = "spectrum"
     place = "all widths"
 
     figure: Literal["spectrum"] = "spectrum"
-    widths: list[int] = Field(min_length=1)
-    total: list[float]
-    captured: Points
-    separate: list[float]
+    widths: list[int] = Field(min_length=1)  # 1 to the rank
+    total: list[float]  # share of the predictable variance of all tasks that the best layer of each width captures
+    captured: Points  # (widths, k) share of each task's predictable variance, at equal weights per unit of variance
+    separate: list[float]  # (k,) loss of a model of its own
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Spectrum | str:

@@ -32,19 +32,12 @@ HASHED = 256
 
 @dataclass(frozen=True)
 class SurveySet:
-    """One set.
+    """One set."""
 
-    Attributes:
-        name: In the table.
-        path: Of its file.
-        read: Path -> problem; None where there is nothing to survey, and
-        why: says why.
-    """
-
-    name: str
+    name: str  # as the table shows it
     path: Path
-    read: Callable[[Path], LinearProblem] | None
-    why: str = ""
+    read: Callable[[Path], LinearProblem] | None  # path -> problem; None where there is nothing to survey
+    why: str = ""  # why there is nothing
 
 
 def _table(targets: tuple[str, ...] | None) -> Callable[[Path], LinearProblem]:

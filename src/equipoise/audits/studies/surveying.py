@@ -30,21 +30,13 @@ MOST_SUBSETS = 1000
 
 @dataclass(frozen=True)
 class _Set:
-    """A table made small: what the judging of its subsets needs.
+    """A table made small: what the judging of its subsets needs."""
 
-    Attributes:
-        key: Of its parts.
-        name: In the table.
-        shares: Its linear problem.
-        inputs: Columns.
-        note: What to doubt.
-    """
-
-    key: str
+    key: str  # begins the names of its parts
     name: str
     shares: Shares
     inputs: int
-    note: str
+    note: str  # what to doubt
 
 
 @dataclass(frozen=True)

@@ -34,19 +34,12 @@ _SIMPLICES = 10
 
 @dataclass(frozen=True)
 class Budget:
-    """How many points of each kind are drawn.
+    """How many points of each kind are drawn."""
 
-    Attributes:
-        models: Random projections.
-        sweep: Weights of the adaptive sweep.
-        directions: Directions for single best models.
-        climb: Directions tried near the one of largest gap, where that can be seen.
-    """
-
-    models: int
-    sweep: int
-    directions: int
-    climb: int = 0
+    models: int  # random projections
+    sweep: int  # weights of the adaptive sweep
+    directions: int  # directions for single best models
+    climb: int = 0  # directions tried near the one of largest gap, where that can be seen
 
 
 def budget_for(tasks: int) -> Budget:
