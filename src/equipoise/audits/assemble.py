@@ -48,21 +48,11 @@ def audit_record(
 ) -> AuditRecord:
     """The record of a problem: verdicts, summary, tasks, pictures and doubts.
 
-    Args:
-        problem: The problem.
-        data: Where it comes from. How it was fitted, and what its fit makes a reader doubt, is added here.
-        title: Of the report.
-        kinds: ``regression`` or ``least squares on classes`` for each task.
-        units: Of each target; default none.
-        columns: What the columns of X are called at the start of a sentence.
-        doubts: What the fit makes a reader doubt; default the problem's warnings.
-        packages: Whose versions the record holds besides equipoise, NumPy and SciPy.
-        command: What to type to get this record again.
-        width: Of the shared layer; None for every width from 1 to the smallest at which nothing is left to trade.
-        bootstraps: Resamples of the rows.
-        seed: Of resamples and searches.
-        kept: Finished parts of the same audit; see `audit_problem`.
-        progress: As for `audit_problem`.
+    `data` says where the problem comes from; how it was fitted, and what its fit makes a reader doubt (`doubts`,
+    default the problem's warnings), is added to it. `columns` is what the columns of X are called at the start of a
+    sentence. `packages` are those whose versions are recorded besides equipoise, NumPy and SciPy. Without a `width`
+    every width is audited, from 1 to the smallest at which nothing is left to trade. `kept` and `progress` are those of
+    `audit_problem`.
     """
     verdicts = audit_problem(
         problem,

@@ -92,13 +92,7 @@ def our_config(folder: Path) -> dict[str, Any] | None:
 
 
 def found_for(folder: Path, wanted: Kind, *, overwrite: bool, instead: str) -> Found:
-    """Check a folder before a run of some kind is written into it.
-
-    Args:
-        folder: It need not exist, nor its parents.
-        wanted: The kind of run: ``audit``, ``reproduction`` or ``training``.
-        overwrite: Whether it may replace another run.
-        instead: What to do where it may not, as a sentence.
+    """Check a folder, which need not exist, before a run of the `wanted` kind is written into it.
 
     Returns:
         Nothing, a run of the wanted kind (whose configuration the caller compares), or with `overwrite` one that may be
@@ -106,7 +100,7 @@ def found_for(folder: Path, wanted: Kind, *, overwrite: bool, instead: str) -> F
 
     Raises:
         RunFolderError: The folder is not ours, or holds what must not be replaced, or cannot be written. Nothing was
-            changed.
+            changed; the message ends with `instead`, what to do as a sentence.
     """
     check_place(folder, instead)
     found = what_is_in(folder)

@@ -84,15 +84,10 @@ class Columns:
         return np.column_stack(parts)
 
     def scored(self, second: Array, cross: Array, shares: Array, rows: int) -> Array:
-        """(columns, k) what each column counts in each task: 1, or the score of its class.
+        """What each column counts in each task, (columns, k): 1, or the score of its class as `best_scores` gives it.
 
-        The scores are those of `equipoise.data.encoding.scores.best_scores`, from moments.
-
-        Args:
-            second: (p, p) second moments of the features about their means.
-            cross: (p, columns) of features and columns.
-            shares: (columns,) means of the columns.
-            rows: Rows used.
+        Computed from moments: `second` (p, p) of the features about their means, `cross` (p, columns) of features and
+        columns, `shares` (columns,) the means of the columns, and the number of rows used.
 
         Raises:
             DataError: A target of more than two classes without two of 10 rows or more.

@@ -29,13 +29,8 @@ def arranged(shares: Shares, verdicts: Sequence[Verdict]) -> dict[str, Drawn | d
     """All pictures of an audit, each a record to draw or a sentence that says why there is none.
 
     No search is made here: what was searched for (weighted sums, balanced models and by how much a mixture beats them)
-    is taken from the verdicts' points; the rest is exact geometry of the Gramian.
-
-    Args:
-        shares: The problem.
-        verdicts: One a width, at least one. Without points a verdict gets no pictures.
-
-    Cost: 10 ms a width up to 3 tasks, below 5 ms otherwise.
+    is taken from the verdicts' points; the rest is exact geometry of the Gramian. A verdict without points gets no
+    pictures. Cost: 10 ms a width up to 3 tasks, below 5 ms otherwise.
     """
     drawn = [verdict for verdict in verdicts if verdict.front]
     return {

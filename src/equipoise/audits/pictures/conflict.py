@@ -88,15 +88,10 @@ class Conflict(Picture):
         most: int = 60,
         known: Condition | None = None,
     ) -> Conflict:
-        """The graph of a Gramian.
+        """The graph of a Gramian (k, k): its correlations at width 1, otherwise their inverse where it exists.
 
-        Args:
-            gramian: (k, k).
-            width: 1 for the correlations, otherwise the inverse where it exists.
-            tasks: k names.
-            least: Weaker edges are left out, unless they are on the cycle.
-            most: Edges kept, the strongest; `least` rises to that.
-            known: The outcome of `condition`, where it is at hand.
+        Edges weaker than `least` are left out, unless they are on the cycle; `least` rises until at most `most` edges
+        are kept. `known` is the outcome of `condition`, where it is at hand.
         """
         from ...linear.problem.gramian import checked_gramian, checked_width, correlations  # noqa: PLC0415 - scipy
         from ...linear.sign_test.condition import condition  # noqa: PLC0415 - scipy

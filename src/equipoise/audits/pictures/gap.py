@@ -72,12 +72,7 @@ class Gap(Picture):
 
     @classmethod
     def of(cls, problem: LinearProblem | Shares, width: int, *, directions: int = 91) -> Gap:
-        """The gap of a problem over a lattice of directions.
-
-        Args:
-            problem: Of two or three tasks.
-            width: Below the rank.
-            directions: Least number of Tchebycheff weights on a lattice of the simplex.
+        """The gap of a problem of two or three tasks, over at least `directions` Tchebycheff weights on a lattice.
 
         Raises:
             TaskError: Another number of tasks.

@@ -42,11 +42,9 @@ class Picture(BaseModel, ABC):
     @classmethod
     @abstractmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Self | str:
-        """The picture, or a sentence that says why there is none.
+        """The picture of a width at which something is left to trade, or a sentence that says why there is none.
 
-        Args:
-            shares: The problem.
-            verdict: Of the width, at which something is left to trade; for a picture of all widths any of them.
+        A picture of all widths is given the verdict of any of them.
         """
 
     @abstractmethod

@@ -107,15 +107,10 @@ class Region(Picture):
         sweep: int = 200,
         others: Mapping[str, ArrayLike] | None = None,
     ) -> Region:
-        """The region of a problem.
+        """The region of two or three tasks at width 1 or rank - 1.
 
-        Args:
-            problem: Of two or three tasks.
-            width: 1 or rank - 1.
-            count: Models.
-            creases: Points a crease; 0 for none.
-            sweep: Weights of the refined sweep; 0 for none.
-            others: Name of a method -> (n, k) losses of its models, in shares of variance.
+        It holds `count` models, `creases` points on each crease and a refined `sweep` of so many weights. `others` maps
+        the names of methods to the (n, k) losses of their models, in shares of variance.
 
         Raises:
             TaskError: Another number of tasks.

@@ -99,10 +99,8 @@ KNOWN: dict[str, Known] = {
 def find_sets(folder: Path, targets: Mapping[str, Sequence[str]]) -> list[SurveySet]:
     """Every table in a folder and the folders in it, in the order of their paths.
 
-    Args:
-        folder: Hidden files and folders are left out.
-        targets: Path below the folder -> targets. A table that is neither named here nor a known public set is listed
-            with a note that says so.
+    Hidden files are left out. `targets` maps paths below the folder to target columns. A table that is neither named
+    there nor a known public set is listed with a note that says so.
 
     Raises:
         DataError: There is no table, or targets are named for a file that is not there.

@@ -81,11 +81,7 @@ def table_of(record: TriplesRecord | SurveyRecord) -> Rows:
 
 
 def record_from_json(text: str, where: str) -> TriplesRecord | SurveyRecord:
-    """A record of either kind.
-
-    Args:
-        text: As the record's own ``model_dump_json`` writes it.
-        where: Named in the error.
+    """A record of either kind, as its own ``model_dump_json`` writes it; `where` is named in the error.
 
     Raises:
         RunFolderError: It is neither.

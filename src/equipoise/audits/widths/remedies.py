@@ -21,9 +21,9 @@ def build_ladder(
 ) -> tuple[tuple[Rung, ...], int | None]:
     """The rungs at one width, and the index of the cheapest that closes the gap; None where equal weights do.
 
-    Rungs, in this order: equal weights; best weights found; one Tchebycheff model; a mixture of models; wider
-    shared layers with a weighted sum, up to the first that closes; separate models. At q >= rank only the
-    first and the last differ in cost, and in nothing else.
+    Rungs, in this order: equal weights; best weights found; one Tchebycheff model; a mixture of models; wider shared
+    layers with a weighted sum, up to the first that closes (`solve` is then asked for these widths too); separate
+    models. At q >= rank only the first and the last differ in cost, and in nothing else.
 
     A wider layer is shown with equal weights where these come within the threshold of the best weights found
     at that width, otherwise with the latter (the words then name both).
@@ -36,12 +36,6 @@ def build_ladder(
     needs such weights and no single model at this width closes, the narrowest one that closes with equal weights is
     shown as well. The cheapest rung lowers what equal weights give by more than the threshold: a smaller gain would not
     be worth what it costs other tasks.
-
-    Args:
-        shares: The problem in shares of variance.
-        width: q.
-        solve: Width -> its optima; called for q and, while nothing closes, for wider layers.
-        threshold: Of matter, in shares of variance.
     """
     here = solve(width)
     separate = _rung(

@@ -125,15 +125,10 @@ class TrainingRecord(_Record):
 
 
 def read_lines(config: TrainingConfig, text: bytes) -> TrainingRecord:
-    """The record in the bytes of a ``records.jsonl``.
+    """The record in the bytes of a ``records.jsonl``; the last line may be torn.
 
-    Args:
-        config: Of the same folder.
-        text: Whole lines; the last may be torn.
-
-    Returns:
-        Lines with rising steps. Where a step is not above the one before, a run went on from an earlier point: the
-        lines from there on are dropped in favour of the later ones.
+    Steps rise. Where a step is not above the one before, a run went on from an earlier point: the lines from there on
+    are dropped in favour of the later ones.
 
     Raises:
         RunFolderError: A line other than the last cannot be read, or has another number of tasks.

@@ -32,12 +32,7 @@ CLOUD_LIMIT = 600
 
 
 def figures(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
-    """The panels of one verdict; none where the record holds no points.
-
-    Args:
-        verdict: With its front.
-        tasks: Names, as in the record.
-    """
+    """The panels of one verdict; none where the record holds no points."""
     points = _thinned([(mark_of(point), point) for point in verdict.front])
     if not points or (verdict.status == "nothing_to_trade" and _one_place(verdict.front)):
         return []

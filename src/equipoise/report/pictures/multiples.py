@@ -31,12 +31,7 @@ _PART = 0.05
 
 
 def multiples(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
-    """One panel for each remedy that is a single point of the verdict.
-
-    Args:
-        verdict: With its front.
-        tasks: Names, as in the record.
-    """
+    """One panel for each remedy that is a single point of the verdict."""
     marked = [(mark_of(point), point) for point in verdict.front if not mark_of(point).cloud]
     marked.sort(key=lambda pair: MARKS.index(pair[0]))
     own = _separate(verdict)

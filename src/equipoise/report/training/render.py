@@ -15,13 +15,7 @@ __all__ = ["render_training_console", "render_training_html", "render_training_m
 
 
 def render_training_html(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> str:
-    """The page: it loads nothing and holds no date.
-
-    Args:
-        record: As read back.
-        found: Notices from comparisons with other runs.
-        title: Of the page.
-    """
+    """The page, with notices from comparisons with other runs: it loads nothing and holds no date."""
     page = collect_training(record, found, title)
     return render_page("training.html", page, drawn=bool(page["panels"]), styles=("report.css", "training.css"))
 
