@@ -37,15 +37,12 @@ class Photographs(NamedTuple):
 def read_cifar10(
     folder: str | Path, split: Literal["train", "test"] = "train", *, rows: int | None = None
 ) -> Photographs:
-    """Reads one split, or its first rows. Nothing is downloaded.
+    """Read one split, or its first rows. Nothing is downloaded.
 
     Args:
         folder: ``cifar-10-batches-bin``, as unpacked from the binary version of the set.
         split: ``"train"`` or ``"test"``.
-        rows: How many at most, in the order of the files; None for all. No more files are opened than these need.
-
-    Returns:
-        Images and labels.
+        rows: Most rows, in the order of the files; None for all. No more files are opened than these need.
 
     Raises:
         DataError: A file is missing, is no whole number of records long, or holds a label above 9.

@@ -180,9 +180,6 @@ def encode_frame(
         source: Origin and licence, as a phrase.
         **reading: How columns are read: ``na``, ``decimal``, ``thousands``, ``numeric``, ``categorical``, ``date``.
 
-    Returns:
-        The table.
-
     Raises:
         DataError: See `encode`; also where two columns have the same name.
 

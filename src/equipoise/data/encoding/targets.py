@@ -174,8 +174,7 @@ def _sized(labels: Sequence[str], sizes: NDArray[np.int64], most: float = np.inf
 def score_classes(out: EncodedTargets, inputs: Array) -> list[str]:
     """Give each target of classes without an order its `best_scores`, over classes of 10 rows or more.
 
-    Returns:
-        Problems: a target without two classes that are large enough.
+    What is returned are problems: targets without two classes that are large enough.
     """
     problems = []
     for task, (labels, codes) in out.unscored.items():
