@@ -125,11 +125,11 @@ def audit_problem(
     `problem.rank` on.
 
     Args:
-        problem: The table.
+        problem: The table as a linear problem.
         widths: Which widths; default the problem's own where it has one, otherwise 1 to its rank.
         bootstraps: Resamples of the rows over which the range of each verdict is taken; 0 for none. Each
             repeats the searches of every width.
-        seed: Of the resamples and of the picture.
+        seed: Seed of the resamples and of the picture.
         threshold: Differences below this share of variance are called too small to matter.
         kept: Finished parts of the same audit: what is in it is not computed again, what is computed is put in. One
             entry a width, one a resample.

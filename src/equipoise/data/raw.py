@@ -27,9 +27,9 @@ class Card:
         inputs: Number of input columns.
         tasks: Target names.
         units: One a task, "" where there is none.
-        source: Its origin.
-        licence: As stated by its owner.
-        sha256: Of the values as little-endian float64, inputs then targets, row by row; "" for generated
+        source: Where it comes from.
+        licence: Licence as stated by its owner.
+        sha256: Checksum of the values as little-endian float64, inputs then targets, row by row; "" for generated
             sets.
     """
 

@@ -23,7 +23,7 @@ class EqualProjection(Solution):
     r"""The solution, and how well it is known.
 
     Attributes:
-        length: Of the direction :math:`\sum_i b_i u_i`.
+        length: Length of the direction :math:`\sum_i b_i u_i`.
         projections: C b, (k,).
         total: :math:`\sum_i s_i b_i` for the scales that were given; 0 where rounding may be more than 1e-7 of it, so
             that one must not divide by it.

@@ -133,7 +133,7 @@ def min_norm_by(route: str, gramian: object, *, iterations: int = 1000, toleranc
     Args:
         route: ``"frank-wolfe"``, ``"averaging"``, ``"smooth"`` or ``"softmax"``.
         gramian: (k, k), in squared units of a gradient.
-        iterations: At most so many steps; for ``"smooth"`` so many values of lambda.
+        iterations: Most steps; for ``"smooth"`` so many values of lambda.
         tolerance: The relative duality gap at which to stop.
 
     Returns:

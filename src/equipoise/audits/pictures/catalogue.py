@@ -35,7 +35,7 @@ def arranged(shares: Shares, verdicts: Sequence[Verdict]) -> dict[str, Drawn | d
     drawn = [verdict for verdict in verdicts if verdict.front]
     return {
         key: _plain(kind.arrange(shares, verdicts[0]))
-        if kind.place == "all widths"
+        if kind.place == "beside the spectrum"
         else {
             verdict.about.width: _NOTHING
             if verdict.status == "nothing_to_trade"
@@ -78,7 +78,7 @@ def _misfits(pictures: dict[str, Any], k: int) -> Iterator[str]:
         if key not in PICTURES:
             yield f"{key}: no such picture; one of {', '.join(PICTURES)}"
             continue
-        whole = PICTURES[key].place == "all widths"
+        whole = PICTURES[key].place == "beside the spectrum"
         for place, picture in {key: found}.items() if whole else ((f"{key}.{q}", one) for q, one in found.items()):
             if wrong := "" if isinstance(picture, str) else _misfit(key, picture, k):
                 yield f"{place}.{wrong}"

@@ -32,8 +32,8 @@ class Picture(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     key: ClassVar[str]  # its name in ``record.json``, on the page and in this folder
-    # where it stands: with all widths, or for each width with what is at stake or with the test of theory
-    place: ClassVar[Literal["all widths", "stakes", "test"]]
+    # where it stands: one for all widths beside the spectrum, or one a width with what is at stake or with the test
+    place: ClassVar[Literal["beside the spectrum", "stakes", "test"]]
     known: ClassVar[str] = "exact, for linear models"  # how sure its numbers are
 
     figure: str  # what ``record.json`` calls it
@@ -44,7 +44,7 @@ class Picture(BaseModel, ABC):
     def arrange(cls, shares: Shares, verdict: Verdict) -> Self | str:
         """The picture of a width at which something is left to trade, or a sentence that says why there is none.
 
-        A picture of all widths is given the verdict of any of them.
+        A picture beside the spectrum is given the verdict of any of them.
         """
 
     @abstractmethod

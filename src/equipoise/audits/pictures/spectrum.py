@@ -34,7 +34,7 @@ class Spectrum(Picture):
     """Bars: all tasks together. Lines: each task."""
 
     key = "spectrum"
-    place = "all widths"
+    place = "beside the spectrum"
 
     figure: Literal["spectrum"] = "spectrum"
     widths: list[int] = Field(min_length=1)  # 1 to the rank
