@@ -22,7 +22,7 @@ class Single:
         basis: (r, q) orthonormal basis of the projection.
         lower: Proven lower end of the worst level; the level of `basis` where exact.
         exact: Whether no single projection does better, to 1e-9.
-        method: How it was found, in words.
+        method: Algorithm that found it, in words.
         steps: Sign patterns, levels and descents tried.
     """
 

@@ -63,7 +63,7 @@ class Program:
         cost: (k,) non-negative weights of the expected losses in the objective.
         pace: (k,) non-negative, or None for a program without t.
         ceiling: (k,), inf where a loss is not limited.
-        tolerance: Of the solver, in units of the losses; at least 1e-10.
+        tolerance: Tolerance of the solver, in units of the losses; at least 1e-10.
         floor: A proven lower end of t. With losses over many powers of ten the solver may call the program unbounded
             without it.
     """

@@ -30,7 +30,7 @@ class MinMax:
         factor: A, shape (r, k), unit columns.
         need: (k,) captured shares at which the levels are 0; at least 1 where the ideal is attainable or beyond.
         pace: (k,) positive: how much captured share lowers the level by one.
-        width: q, below r.
+        width: Width q, below r.
     """
 
     factor: Array

@@ -27,7 +27,8 @@ class MinimalMixture:
     """A mixture of few models that is ahead of a point in every task.
 
     Attributes:
-        lead: It captures at least `captured` + lead * direction; negative where the point is out of reach of mixtures.
+        lead: Distance from the point along the direction: the mixture captures at least `captured` + lead * direction;
+            negative where the point is out of reach of mixtures.
         upper: Proven: no mixture of this width has a larger lead.
         weights: (k,) which prove it, weights . direction = 1.
         probabilities: (m,) sum 1, m (m + 1) / 2 <= k where every task binds at the optimum (all `weights` positive),
@@ -52,8 +53,8 @@ class Ahead:
 
     Attributes:
         problem: The `MinMax` over the tasks of `index`.
-        index: Tasks that count.
-        energy: (len(index),) G_ii of these.
+        index: Positions of the tasks that count.
+        energy: Energies G_ii of these tasks, (len(index),).
         back: Map from bases to directions, as `unit_factor` returns it.
     """
 

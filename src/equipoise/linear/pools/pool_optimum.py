@@ -25,7 +25,7 @@ class Best:
     """The best mixture of a pool.
 
     Attributes:
-        shares: (m,) probabilities.
+        shares: Probabilities of the models, (m,).
         value: The demand's criterion at this mixture.
         normal: (k,) weights of the losses that prove it.
         least_support: Whether no optimal mixture of fewer models exists (proved).
@@ -43,8 +43,8 @@ def best_of(pool: Array, demand: Demand) -> Best:
     """The mixture of the pool that is best for a demand which some mixture meets.
 
     Args:
-        pool: (m, k) losses.
-        demand: From `demand_of`.
+        pool: Losses of the models, (m, k).
+        demand: Result of `demand_of`.
 
     Raises:
         EquipoiseError: The solver's answer is not the optimum, or none: our error.

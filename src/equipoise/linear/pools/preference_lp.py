@@ -1,4 +1,4 @@
-"""Preferences as linear programs over the mixtures of a pool: what is minimised, and under which limits."""
+"""Preferences as linear programs over the mixtures of a pool: the objective, and the limits."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Demand:
     """A preference in the form of `mixture_program`: minimise cost . losses + t with losses_i - pace_i t <= ceiling_i.
 
     Attributes:
-        cost, pace, ceiling: As there.
-        offset: Added to the program's value to get the preference's own criterion.
-        limits: (k,) upper limits asked for, inf where there are none; None unless the preference is `Bounds`.
-        unit: (k,) what misses of the limits are measured in; with `limits` only.
+        cost, pace, ceiling: The three of `mixture_program`, as there.
+        offset: Number added to the program's value to get the preference's own criterion.
+        limits: Upper limits of the losses, (k,), inf where there are none; None unless the preference is `Bounds`.
+        unit: Units in which misses of the limits are measured, (k,); with `limits` only.
     """
 
     cost: Array
@@ -41,7 +41,7 @@ class Demand:
     unit: Array | None = None
 
     def criterion(self, losses: Array) -> Array:
-        """(n,) what the preference minimises, for losses (n, k); inf where limits are missed."""
+        """Values of the preference's criterion, (n,), for losses (n, k); inf where limits are missed."""
         values = losses @ self.cost + self.offset
         counted = np.isfinite(self.ceiling)
         over = losses[:, counted] - self.ceiling[counted]
@@ -66,7 +66,7 @@ def spread(losses: Array, aims: Array | None = None) -> Array:
     Without an aim, or with one of 0, the size of the loss itself: no unit is absolute. 1 only where both are 0.
 
     Args:
-        losses: (m, k).
+        losses: Losses of the models, (m, k).
         aims: (k,) what losses are compared with: limits or a reference; inf where there is nothing.
 
     Example:

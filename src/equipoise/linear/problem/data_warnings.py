@@ -12,12 +12,12 @@ NOTHING = 1e-9
 
 
 def fit_doubts(inputs: int, rows: int, names: tuple[str, ...], shares: NDArray[np.float64]) -> list[str]:
-    """What only the fit shows: a target among the inputs, or one that they say nothing of.
+    """Doubts that only the fit shows: a target among the inputs, or one that they do not predict at all.
 
     Args:
-        inputs: Input columns.
-        rows: Rows. With as many inputs as rows every target is fitted, which says nothing of it.
-        names: Of the k tasks.
+        inputs: Number of input columns.
+        rows: Number of rows. With as many inputs as rows every target is fitted, and the fit then means nothing.
+        names: Names of the k tasks.
         shares: (k,) of each target that least squares explains.
 
     Example:
