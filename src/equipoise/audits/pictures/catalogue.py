@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ...core.records.as_json import refuse_places
 from ...core.records.audit import AuditRecord, Drawn, Verdict
 from ...core.records.json_text import first_fault
 from .conflict import Conflict
@@ -67,10 +68,7 @@ def check_pictures(record: AuditRecord) -> None:
     Raises:
         ValueError: The first five places at once.
     """
-    wrong = [f"pictures.{place}" for place in _misfits(record.pictures or {}, len(record.tasks))]
-    if wrong:
-        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise ValueError("; ".join(wrong[:5]) + more)
+    refuse_places([f"pictures.{place}" for place in _misfits(record.pictures or {}, len(record.tasks))])
 
 
 def _misfits(pictures: dict[str, Any], k: int) -> Iterator[str]:

@@ -24,19 +24,12 @@ def triples_table(record: TriplesRecord) -> Rows:
     rows: list[tuple[str, ...]] = []
     for triple in record.triples:
         cells = {run.method: f"{run.stationary} / {run.optimal} / {run.out_of_reach}" for run in triple.runs}
+        margin = f"{triple.margin:.4f}" if triple.condition == "fails" else ""
+        lead = f"{triple.largest_lead:.4f}" if triple.largest_lead > record.tolerance else "0"
         rows.append(
-            (
-                ", ".join(triple.tasks),
-                str(triple.width),
-                triple.condition,
-                f"{triple.margin:.4f}" if triple.condition == "fails" else "",
-                cells["MGDA"],
-                cells["MGDA-UB"],
-                cells["Tchebycheff"],
-                f"{triple.largest_lead:.4f}" if triple.largest_lead > record.tolerance else "0",
-                str(triple.members) if triple.members else "",
-            )
-        )
+            (", ".join(triple.tasks), str(triple.width), triple.condition, margin,
+             *(cells[method] for method in header[4:7]), lead, str(triple.members or ""))
+        )  # fmt: skip
     return header, rows
 
 
@@ -53,25 +46,10 @@ def survey_table(record: SurveyRecord) -> Rows:
             continue
         others = row.undetermined + row.single_point
         rest = f"{others} undetermined or single point" if others else ""
-        rows.append(
-            (
-                row.data,
-                str(row.rows),
-                str(row.inputs),
-                str(row.tasks),
-                str(row.size),
-                str(row.width),
-                str(row.subsets),
-                str(row.holds),
-                str(row.fails),
-                str(row.open),
-                _pair(row.margin),
-                _pair(row.stake),
-                str(row.matter),
-                ", ".join(row.worst),
-                "; ".join(part for part in (rest, row.note) if part),
-            )
-        )
+        counts = (row.rows, row.inputs, row.tasks, row.size, row.width, row.subsets, row.holds, row.fails, row.open)
+        note = "; ".join(part for part in (rest, row.note) if part)
+        stakes = (_pair(row.margin), _pair(row.stake), str(row.matter), ", ".join(row.worst))
+        rows.append((row.data, *map(str, counts), *stakes, note))
     return header, rows
 
 
