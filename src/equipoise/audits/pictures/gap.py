@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from ...core.drawing import plot_parts as plot
 from ...core.drawing.palette import VISIBLE
-from ...core.drawing.plot_parts import (
-    Figure,
-    LegendEntry,
-    Panel,
-    color_bar,
-    hover_text,
-    make_axis,
-    make_panel,
-    rounded,
-    safe_name,
-    triangle_axes,
-)
 from ...core.text import clean, share
 from ...errors import TaskError
 from .picture import Picture, Points, plain, shares_of
@@ -116,30 +105,30 @@ class Gap(Picture):
     def _places(self) -> Points:
         return self.division if self.division is not None else self.weights or []
 
-    def panels(self) -> list[Panel]:
+    def panels(self) -> list[plot.Panel]:
         largest = max(self.gap)
         alt = (
             "By how much a mixture of models improves every task at once over the single models of the front, shared "
             f"width {self.width}, {len(self.gap)} of them. Largest: {share(largest)} of variance, at {self._where()}."
         )
-        look: Figure = {
-            "color": [rounded(gap) for gap in self.gap],
+        look: plot.Figure = {
+            "color": [plot.rounded(gap) for gap in self.gap],
             "colorscale": "Cividis",
             "size": 9,
             "line": {"color": "faint", "width": 0.8},
-            "colorbar": color_bar("gap, share of variance"),
+            "colorbar": plot.color_bar("gap, share of variance"),
         }
         hover = [
-            hover_text(f"gap {share(gap)}", zip(self.tasks, map(share, point), strict=True))
+            plot.hover_text(f"gap {share(gap)}", zip(self.tasks, map(share, point), strict=True))
             for gap, point in zip(self.gap, self.losses, strict=True)
         ]
-        trace: Figure = {"mode": "markers", "marker": look, "hoverinfo": "text", "hovertext": hover}
+        trace: plot.Figure = {"mode": "markers", "marker": look, "hoverinfo": "text", "hovertext": hover}
         if len(self.tasks) == 2:
-            x, y = ([rounded(point[i]) for point in self.losses] for i in range(2))
+            x, y = ([plot.rounded(point[i]) for point in self.losses] for i in range(2))
             trace |= {"type": "scatter", "x": x, "y": y}
-            titles = [make_axis(f"{safe_name(task)}, loss") for task in self.tasks]
-            layout: Figure = {"xaxis": titles[0], "yaxis": titles[1]}
-            return [make_panel("Gap over the front", alt, [trace], layout, shape="square")]
+            titles = [plot.make_axis(f"{plot.safe_name(task)}, loss") for task in self.tasks]
+            layout: plot.Figure = {"xaxis": titles[0], "yaxis": titles[1]}
+            return [plot.make_panel("Gap over the front", alt, [trace], layout, shape="square")]
         sides = {side: [place[i] for place in self._places()] for i, side in enumerate("abc")}
         trace |= {"type": "scatterternary", **sides}
         note = (
@@ -148,8 +137,8 @@ class Gap(Picture):
             if self.division is not None
             else "Each corner asks most of one task; colour is the gap of the best single model for these demands."
         )
-        layout = triangle_axes(self.tasks)
-        return [make_panel("Gap over the front", alt, [trace], layout, shape="square", note=note)]
+        layout = plot.triangle_axes(self.tasks)
+        return [plot.make_panel("Gap over the front", alt, [trace], layout, shape="square", note=note)]
 
     def _where(self) -> str:
         place = self.gap.index(max(self.gap))
@@ -169,7 +158,7 @@ class Gap(Picture):
     def unit(self) -> str:
         return "Gaps and losses in shares of variance"
 
-    def legend(self) -> list[LegendEntry]:
+    def legend(self) -> list[plot.LegendEntry]:
         return []
 
 

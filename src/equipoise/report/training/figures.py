@@ -9,18 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ...core.drawing.plot_parts import (
-    MOST_LINES,
-    Figure,
-    Panel,
-    legend_line,
-    line_styles,
-    make_axis,
-    make_panel,
-    pair_hover,
-    rounded,
-    safe_name,
-)
+from ...core.drawing import plot_parts as plot
 from ...core.records.training import MOST_PAIRED, GradientLine, StepLine, TrainingRecord
 from ...core.text import clean
 
@@ -34,10 +23,10 @@ MOST_POINTS = 400
 _FEW_STEPS = 6
 _PAIRS = ("blue", "vermillion", "green", "purple", "orange", "sky")
 _PAIR_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid")
-_POWERS: Figure = {"exponentformat": "power"}
-_ANGLE: Figure = {"range": [-1.05, 1.05]}
-_SHARE: Figure = {"range": [-2, 102]}
-_ZERO: Figure = {"zeroline": True, "zerolinecolor": "faint", "zerolinewidth": 1}
+_POWERS: plot.Figure = {"exponentformat": "power"}
+_ANGLE: plot.Figure = {"range": [-1.05, 1.05]}
+_SHARE: plot.Figure = {"range": [-2, 102]}
+_ZERO: plot.Figure = {"zeroline": True, "zerolinecolor": "faint", "zerolinewidth": 1}
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ class Series:
     unit: str
     read: Callable[[StepLine], Values | None]  # one number a task of a step, or what `labels` names
     log: bool = False  # whether it may have a logarithmic axis
-    axis: Figure = field(default_factory=dict)
+    axis: plot.Figure = field(default_factory=dict)
     labels: Callable[[Sequence[str]], Sequence[str]] | None = None  # names of its lines, where they are not the tasks
 
 
@@ -73,7 +62,7 @@ def _pictures(k: int) -> tuple[Series, ...]:
         )  # fmt: skip
     return (
         Series("Losses, unweighted", "raw loss", lambda line: line.raw_losses, log=True),
-        Series("Weights", "weight", lambda line: line.weights, log=k > MOST_LINES),
+        Series("Weights", "weight", lambda line: line.weights, log=k > plot.MOST_LINES),
         Series("Losses, weighted", "weight x loss", lambda line: line.weighted_losses, log=True),
         Series("Size of the gradients", "norm", _of(lambda g: g.norms), log=True),
         Series("Share of the update", "percent", _of(lambda g: g.shares and _percent(g.shares)), axis=_SHARE),
@@ -86,13 +75,13 @@ def _pair_names(tasks: Sequence[str]) -> list[str]:
     return [f"{clean(a)} and {clean(b)}" for a, b in itertools.combinations(tasks, 2)]
 
 
-def training_panels(record: TrainingRecord) -> list[Panel]:
+def training_panels(record: TrainingRecord) -> list[plot.Panel]:
     """All panels that the record has numbers for."""
     drawn = (_drawn(series, record.lines, record.config.tasks) for series in _pictures(len(record.config.tasks)))
     return [panel for panel in drawn if panel is not None]
 
 
-def _drawn(series: Series, lines: Sequence[StepLine], tasks: Sequence[str]) -> Panel | None:
+def _drawn(series: Series, lines: Sequence[StepLine], tasks: Sequence[str]) -> plot.Panel | None:
     found = [(line.step, values) for line in lines if (values := series.read(line)) is not None]
     names = series.labels(tasks) if series.labels else tasks
     rows = [_thinned([(step, values[place]) for step, values in found]) for place in range(len(names))]
@@ -103,36 +92,36 @@ def _drawn(series: Series, lines: Sequence[StepLine], tasks: Sequence[str]) -> P
     spoken = [f"{clean(name)} {_first_and_last(row)}" for name, row in zip(names, rows, strict=True)]
     unit = "" if series.labels else f", {series.unit}"
     alt = f"{series.name} over steps{unit}. {'; '.join(spoken[:12])}."
-    if len(names) > MOST_LINES:
+    if len(names) > plot.MOST_LINES:
         return _map(series.name, series.unit, alt, tasks, rows, wide)
-    looks = [(style["name"], style["color"], style["dash"]) for style in line_styles(tasks)]
+    looks = [(style["name"], style["color"], style["dash"]) for style in plot.line_styles(tasks)]
     if series.labels:
         looks = list(zip(names, _PAIRS, _PAIR_DASHES, strict=False))
     traces = [_line(name, row, color, dash) for (name, color, dash), row in zip(looks, rows, strict=True)]
-    scale: Figure = {"type": "log", "dtick": _decades(present)} if wide else {}
-    layout: Figure = {
+    scale: plot.Figure = {"type": "log", "dtick": _decades(present)} if wide else {}
+    layout: plot.Figure = {
         "xaxis": _step_axis([step for step, _ in found], rangemode="tozero"),
-        "yaxis": make_axis(f"{series.unit}, log scale" if wide else series.unit, **_POWERS | scale | series.axis),
+        "yaxis": plot.make_axis(f"{series.unit}, log scale" if wide else series.unit, **_POWERS | scale | series.axis),
     }
     note = "Below zero: a step along one task's gradient raises the other's loss." if series.labels else ""
-    panel = make_panel(series.name, alt, traces, layout, shape="over", note=note)
+    panel = plot.make_panel(series.name, alt, traces, layout, shape="over", note=note)
     if series.labels and len(names) > 1:  # beside the plot: inside, it would take the plot's height and lie on its axis
-        panel["legend"] = [legend_line(*look) for look in looks]
+        panel["legend"] = [plot.legend_line(*look) for look in looks]
     return panel
 
 
 def _map(
     name: str, unit: str, alt: str, tasks: Sequence[str], rows: Sequence[Sequence[tuple[int, Value]]], log: bool
-) -> Panel:
+) -> plot.Panel:
     def shown(value: Value) -> Value:
         if value is None:
             return None
-        return rounded(math.log10(value) if log else value)
+        return plot.rounded(math.log10(value) if log else value)
 
-    trace: Figure = {
+    trace: plot.Figure = {
         "type": "heatmap",
         "x": [step for step, _ in rows[0]],
-        "y": [f"{number + 1}. {safe_name(task, 20)}" for number, task in enumerate(tasks)],
+        "y": [f"{number + 1}. {plot.safe_name(task, 20)}" for number, task in enumerate(tasks)],
         "z": [[shown(value) for _, value in row] for row in rows],
         "colorscale": "Cividis",
         "hoverongaps": False,
@@ -143,31 +132,31 @@ def _map(
             "title": {"text": f"{unit}, log10" if log else unit, "side": "right"},
         },
     }
-    layout: Figure = {
-        "xaxis": make_axis("step"),
-        "yaxis": make_axis("", autorange="reversed", nticks=len(tasks), tickfont={"size": 11}),
+    layout: plot.Figure = {
+        "xaxis": plot.make_axis("step"),
+        "yaxis": plot.make_axis("", autorange="reversed", nticks=len(tasks), tickfont={"size": 11}),
     }
-    panel = make_panel(name, alt, [trace], layout, shape="wide", note="One row a task; gaps are absent tasks.")
+    panel = plot.make_panel(name, alt, [trace], layout, shape="wide", note="One row a task; gaps are absent tasks.")
     return {**panel, "height": 15 * len(tasks) + 90}
 
 
-def _step_axis(steps: Sequence[int], **more: object) -> Figure:
+def _step_axis(steps: Sequence[int], **more: object) -> plot.Figure:
     """An axis of whole steps: a few steps are named one by one, since plotly would write fractions between them."""
     few = {"tickvals": sorted(set(steps))} if len(set(steps)) <= _FEW_STEPS else {}
-    return make_axis("step", **few, **more)
+    return plot.make_axis("step", **few, **more)
 
 
-def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) -> Figure:
+def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) -> plot.Figure:
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(row) <= 40 else "lines",
-        "name": safe_name(name, 44),
+        "name": plot.safe_name(name, 44),
         "x": [step for step, _ in row],
-        "y": [None if value is None else rounded(value) for _, value in row],
+        "y": [None if value is None else plot.rounded(value) for _, value in row],
         "line": {"color": color, "dash": dash, "width": 2},
         "marker": {"color": color, "size": 4},
         "connectgaps": True,
-        "hovertemplate": pair_hover("step %{x}", "%{y:.4g}"),
+        "hovertemplate": plot.pair_hover("step %{x}", "%{y:.4g}"),
     }
 
 
