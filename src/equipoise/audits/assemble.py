@@ -4,7 +4,6 @@
 problem comes from, and in nothing else.
 """
 
-import json
 import platform
 from collections.abc import Iterable, MutableMapping, Sequence
 from importlib.metadata import version
@@ -193,7 +192,7 @@ def _verdicts(
             found = verdict_at(solutions, width, threshold=threshold, seed=seed, bootstrap=ranges.get(width))
             parts[_part(width)] = found.model_dump(mode="json")
             done()
-        verdicts.append(Verdict.model_validate_json(json.dumps(parts[_part(width)])))
+        verdicts.append(Verdict.model_validate(parts[_part(width)]))
     watch("done")
     return tuple(verdicts)
 

@@ -6,7 +6,6 @@ one, never half of one. The same command on the same folder finds its record and
 configuration is refused; a folder that we did not write is never touched. Nothing here reads pickle.
 """
 
-import json
 import re
 import unicodedata
 from abc import ABC, abstractmethod
@@ -17,7 +16,7 @@ from typing import Any, ClassVar
 from pydantic import ValidationError
 
 from ..core.files import TEMPORARY, locked, read_file, refusing, replace_file
-from ..core.our_folder import CONFIG, REPORT, Found, Kind, found_for, what_is_in
+from ..core.our_folder import CONFIG, REPORT, Found, Kind, found_for, read_card, what_is_in
 from ..core.records.as_json import records_from_json, records_to_json
 from ..core.records.audit import AuditRecord
 from ..core.records.json_text import first_fault
@@ -229,13 +228,7 @@ def replace_report(path: Path, report: str) -> Path:
 
 
 def _valid(path: Path, found: dict[str, Any]) -> RunConfig:
-    try:
-        return RunConfig.model_validate_json(json.dumps(found))
-    except ValidationError as error:
-        raise RunFolderError(
-            f"{str(path / CONFIG)!r} is of another version of equipoise, or was changed: {first_fault(error)}. "
-            "Choose another folder with --out, or replace the run with --overwrite."
-        ) from error
+    return read_card(path, RunConfig, found, f"{_INSTEAD[:-1]}, or replace the run with --overwrite.")
 
 
 def _first_line(error: Exception) -> str:

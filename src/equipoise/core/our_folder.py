@@ -7,14 +7,17 @@ their command computes them again; a recorded training is replaced by nothing bu
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from ..errors import RunFolderError
 from .files import LOCK, TEMPORARY, read_file
-from .records.json_text import parsed_json
+from .records.json_text import first_fault, parsed_json
 
-__all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "what_is_in"]
+__all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "read_card", "what_is_in"]
 
+Model = TypeVar("Model", bound=BaseModel)
 Kind = Literal["nothing", "audit", "reproduction", "training", "unknown", "foreign"]
 
 CONFIG, REPORT = "config.json", "report.html"
@@ -89,6 +92,19 @@ def our_config(folder: Path) -> dict[str, Any] | None:
         return None
     ours = isinstance(found, dict) and found.get("written_by") in ("equipoise", "equipoise reproduce")
     return found if ours else None
+
+
+def read_card(folder: Path, kind: type[Model], found: dict[str, Any], instead: str) -> Model:
+    """What ``config.json`` holds as a model of its `kind`.
+
+    Raises:
+        RunFolderError: It does not fit; the message ends with `instead`.
+    """
+    try:
+        return kind.model_validate(found)
+    except ValidationError as error:
+        fault = f"is of another version of equipoise, or was changed: {first_fault(error)}."
+        raise RunFolderError(f"{str(folder / CONFIG)!r} {fault} {instead}") from error
 
 
 def found_for(folder: Path, wanted: Kind, *, overwrite: bool, instead: str) -> Found:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,6 +47,12 @@ class Card:
     def origin(self) -> str:
         """Source and licence in one line, as a table shows them."""
         return f"{self.source}; licence: {self.licence}"
+
+    def table(self, columns: Mapping[str, Array], step: str, **facts: Any) -> "RawTable":
+        """The set's columns, with what the card knows of them; `facts` are further attributes."""
+        units = dict(zip(self.tasks, self.units, strict=True))
+        frame, origin = frame_of(columns), self.origin
+        return RawTable(frame, name=self.name, source=origin, declared=self.tasks, units=units, steps=(step,), **facts)
 
     def doubts(self, values: Array) -> tuple[str, ...]:
         """A warning if the bundled values (rows, inputs then tasks) differ from those of this card."""

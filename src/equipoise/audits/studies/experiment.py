@@ -1,6 +1,5 @@
 """The published experiment (Hu et al., NeurIPS 2023, section 5): every triple of tasks, at widths 1 and 2."""
 
-import json
 from collections.abc import MutableMapping, Sequence
 from itertools import combinations
 from typing import Any, Literal
@@ -83,7 +82,7 @@ def reproduce_triples(
         columns = [table.tasks.index(task) for task in tasks]
         problem = LinearProblem(table.inputs, table.targets[:, columns], tasks=tasks)
         parts[name] = _triple(problem, width, starts, directions, seed, tolerance).model_dump(mode="json")
-    found = [TripleRecord.model_validate_json(json.dumps(parts[name])) for name in work]
+    found = [TripleRecord.model_validate(parts[name]) for name in work]
     if progress:
         progress(steps, steps, "done")
     return TriplesRecord(

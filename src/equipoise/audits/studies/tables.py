@@ -23,7 +23,9 @@ def triples_table(record: TriplesRecord) -> Rows:
     header = ("tasks", "width", "condition", "margin", "MGDA", "MGDA-UB", "Tchebycheff", "largest lead", "members")
     rows: list[tuple[str, ...]] = []
     for triple in record.triples:
-        cells = {run.method: f"{run.stationary} / {run.optimal} / {run.out_of_reach}" for run in triple.runs}
+        cells: dict[str, str] = {
+            run.method: f"{run.stationary} / {run.optimal} / {run.out_of_reach}" for run in triple.runs
+        }
         margin = f"{triple.margin:.4f}" if triple.condition == "fails" else ""
         lead = f"{triple.largest_lead:.4f}" if triple.largest_lead > record.tolerance else "0"
         rows.append(

@@ -25,7 +25,7 @@ def records_from_json(text: str) -> tuple[AuditRecord, ...]:
     if plain == []:
         raise ValueError("the file holds an empty list of records")
     items = plain if isinstance(plain, list) else [plain]
-    records = tuple(AuditRecord.model_validate_json(json.dumps(item)) for item in items)
+    records = tuple(AuditRecord.model_validate(item) for item in items)
     for record in records:
         _check(record)
     return records

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from ...core.numbers import Array
 from ...errors import DataError, SettingError
-from ..raw import Card, RawTable, frame_of
+from ..raw import Card, RawTable
 from ..table import Table
 from .arm_links import GRAVITY, LINKS, Link
 
@@ -154,13 +154,8 @@ def read_arm(rows: int = CARD.rows, seed: int = 0) -> RawTable:
     }
     torques = inverse_dynamics(*motion)
     columns |= {task: torques[:, joint] for joint, task in enumerate(CARD.tasks)}
-    return RawTable(
-        frame_of(columns),
-        name=CARD.name,
-        source=CARD.origin,
-        declared=CARD.tasks,
-        units=dict(zip(CARD.tasks, CARD.units, strict=True)),
-        steps=(f"Generated: {rows} independent states about one working pose (seed {seed}), torques exact.",),
+    return CARD.table(
+        columns, f"Generated: {rows} independent states about one working pose (seed {seed}), torques exact."
     )
 
 

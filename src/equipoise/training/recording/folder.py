@@ -6,13 +6,9 @@ torch.
 """
 
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from ...core.files import read_file, refusing, replace_file, take_lock
-from ...core.our_folder import CONFIG, REPORT, found_for, our_config
-from ...core.records.json_text import first_fault
+from ...core.our_folder import CONFIG, REPORT, found_for, our_config, read_card
 from ...core.records.training import TrainingConfig, TrainingRecord, read_lines
 from ...errors import RunFolderError, TaskError
 from .line_file import LineFile
@@ -32,6 +28,7 @@ MOST_NEIGHBOURS = 100
 MOST_OF_A_NEIGHBOUR = 2**26
 """Longer records of others are not compared."""
 _FIRST_BYTES = 65_536
+_ANOTHER = "Record into a new folder."
 
 
 def check_folder(folder: Path) -> TrainingConfig | None:
@@ -41,7 +38,7 @@ def check_folder(folder: Path) -> TrainingConfig | None:
         RunFolderError: The folder is not ours, or cannot be written. Nothing is ever changed here.
     """
     found = found_for(folder, "training", overwrite=True, instead="Give a new or empty folder.")
-    return None if found.config is None else _valid(folder, found.config)
+    return None if found.config is None else read_card(folder, TrainingConfig, found.config, _ANOTHER)
 
 
 def open_training(folder: Path, config: TrainingConfig, *, overwrite: bool) -> tuple[TrainingConfig, LineFile]:
@@ -172,14 +169,4 @@ def _read_config(folder: Path) -> TrainingConfig:
         raise RunFolderError(f"{str(folder / CONFIG)!r} cannot be read: {error.strerror or error}.") from error
     if found is None:
         raise RunFolderError(f"{str(folder)!r} must be a folder that eq.record wrote; it has no config.json of ours.")
-    return _valid(folder, found)
-
-
-def _valid(folder: Path, found: dict[str, Any]) -> TrainingConfig:
-    try:
-        return TrainingConfig.model_validate(found)
-    except ValidationError as error:
-        raise RunFolderError(
-            f"{str(folder / CONFIG)!r} is of another version of equipoise, or was changed: {first_fault(error)}. "
-            "Record into a new folder."
-        ) from error
+    return read_card(folder, TrainingConfig, found, _ANOTHER)
