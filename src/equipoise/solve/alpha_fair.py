@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg.lapack import dtrtrs
 
 from ..core.numbers import Array
 from .equilibrate import as_gramian, equilibrate
+from .lapack import lapack
 from .min_norm import hull_holds_zero
 from .nnls import solve_positive
 from .promise import Attempt, first_kept, known_at_size
@@ -110,7 +110,7 @@ def _solved(cosines: Array, pulls: Array, weight: Array, right: Array, columns: 
     stacked = np.vstack([columns * pulls, np.diag(np.sqrt(weight))])
     scale = 1 / np.sqrt((stacked**2).sum(axis=0))
     triangle = np.linalg.qr(stacked * scale, mode="r")
-    found: Array = scale * dtrtrs(triangle, dtrtrs(triangle, scale * right, trans=1)[0])[0]
+    found: Array = scale * lapack().dtrtrs(triangle, lapack().dtrtrs(triangle, scale * right, trans=1)[0])[0]
     return found
 
 
