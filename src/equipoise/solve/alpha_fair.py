@@ -11,6 +11,7 @@ from .min_norm import hull_holds_zero
 from .nnls import solve_positive
 from .promise import Attempt, first_kept, known_at_size
 from .solution import Solution, Status
+from .two_gradients import TwoGradients, in_closed_form
 from .unsquared import UnitColumns
 
 __all__ = ["alpha_fair_weights"]
@@ -68,6 +69,9 @@ def alpha_fair_weights(
         array([0.5, 2. ])
     """
     matrix = gramian if checked else as_gramian(gramian)
+    closed = in_closed_form(matrix, TwoGradients.nash) if alpha == 1 else None
+    if closed is not None:
+        return closed
     cosines, norms = equilibrate(matrix)
     if hull_holds_zero(cosines):
         return Solution(np.zeros(len(norms)), Status.NO_SOLUTION, certificate=1.0)
