@@ -50,7 +50,7 @@ def solve_positive(block: Array, right: Array) -> tuple[Array, float] | None:
     triangle, solution, failed = lapack().dposv(block, right, lower=1)
     if failed:
         return None
-    pivot = float(triangle.diagonal().min()) ** 2
+    pivot = min(triangle.diagonal().tolist()) ** 2
     if pivot < 8 * len(block) * _EPS:
         return None
     return solution, pivot

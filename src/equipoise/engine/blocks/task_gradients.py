@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch._utils import _unflatten_dense_tensors
 
 from ...errors import EquipoiseError, NonFiniteError
 from ..cost.plan import Plan
@@ -137,9 +138,9 @@ class Gradients:
         if self.packed is not None:
             shares = weights.tolist()
             if min(shares) == max(shares):
-                scaled = self.packed * (shares[0] * factor)
-                pieces = scaled.split_with_sizes([leaf.numel() for leaf, _ in self.own])
-                return [(leaf, piece.view(leaf.shape)) for (leaf, _), piece in zip(self.own, pieces, strict=True)]
+                leaves = [leaf for leaf, _ in self.own]
+                blocks = _unflatten_dense_tensors(self.packed * (shares[0] * factor), leaves)
+                return list(zip(leaves, blocks, strict=True))
         return head_gradients(self.own, weights, factor)
 
     def nonfinite_own(self) -> dict[int, int]:
@@ -216,9 +217,7 @@ class StackedRows:
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows, one block a parameter."""
-        mixed = weights.to(self.values) @ self.values
-        pieces = mixed.split_with_sizes([parameter.numel() for parameter in self.parameters])
-        return [piece.view(parameter.shape) for piece, parameter in zip(pieces, self.parameters, strict=True)]
+        return list(_unflatten_dense_tensors(weights.to(self.values) @ self.values, self.parameters))
 
     def only(self, rows: Sequence[int]) -> "StackedRows":
         """Some of the rows."""
