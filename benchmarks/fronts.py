@@ -206,8 +206,8 @@ def markdown(found: dict[str, Any]) -> str:
         [
             f"# Fronts\n\n{found['about']}",
             "## Ten points, two losses: hypervolume over the best 10-point value\n\n"
-            f"Mean of {len(TWO)} problems and all seeds {np.mean(counted):.4f}, worst {min(counted):.4f} (ZDT4 and ZDT6 "
-            "not counted).",
+            f"Mean of {len(TWO)} problems and all seeds {np.mean(counted):.4f}, worst {min(counted):.4f} (ZDT4 and "
+            "ZDT6 not counted).",
             table(
                 (
                     "problem",

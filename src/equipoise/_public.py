@@ -15,7 +15,6 @@ from .engine.modes import Every, Exact, Features, LastLayer, Sketch
 from .methods import *  # noqa: F403
 from .methods import direction, weights
 from .methods.loss import KeptIterates
-from .training.recording.recorder import record
 
 if TYPE_CHECKING:
     from . import data, laws, linear
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from .audits.network import audit_features
     from .audits.table_audit import audit
     from .fronts import MixtureModel
+    from .training.recording.recorder import record
 
 __all__ = [
     "Balancer",
@@ -66,6 +66,7 @@ _ON_USE = {
     "front": ("equipoise.fronts", None),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
+    "record": ("equipoise.training.recording.recorder", "record"),
 }
 """Name -> module and attribute of what is imported when it is asked for: a training loop needs none of it."""
 
