@@ -9,6 +9,7 @@ import numpy as np
 from ...core.numbers import Array, is_whole
 from ...core.tasks import Bounds, Preference, Ray
 from ...errors import PreferenceError, SettingError
+from ...methods import LinearScalarization
 from ...problems import BoxProblem
 from ..indicators.adherence import ray_angles
 from ..sets.criteria import Scale
@@ -54,7 +55,7 @@ def find_points(
     r"""The point of the front that serves each preference, all of them trained together.
 
     The solutions share what they see: three times on the way, and at the end, each continues from the point that serves
-    it best among all points seen by any of them. What each descends, with exponential multipliers for rays, reference
+    it best among all points seen by any of them, and by k scouts that each lower one loss alone. What each descends, with exponential multipliers for rays, reference
     points and Tchebycheff criteria and an augmented Lagrangian for bounds, is in `Wishes`; the multipliers make a ray
     exact at one weighted backward pass a step.
 
@@ -74,7 +75,7 @@ def find_points(
         NonFiniteError: A loss is NaN or infinite on the way.
 
     Cost:
-        Per step one forward and one backward pass of K points and a few arrays of K k numbers: about 1.2 times a step
+        Per step one forward and one backward pass of K + k points and a few arrays of K k numbers: about 1.2 times a step
         of weighted sums.
 
     Example:
@@ -92,13 +93,15 @@ def find_points(
             f"`steps` must be a whole number of at least 10, `seed` of at least 0; got steps={steps!r}, seed={seed!r}."
         )
     scale = Scale(chosen.count, chosen.reference)
-    wishes = Wishes(wanted, chosen.tasks, scale)
-    search = Search(chosen, random_starts(chosen, len(wanted), seed), steps, scale, seed)
+    # one solution more for each loss alone: so the ideal, and with it every unit, does not depend on the other wishes
+    scouts = [LinearScalarization(row) for row in np.eye(chosen.count).tolist()]
+    wishes = Wishes([*wanted, *scouts], chosen.tasks, scale)
+    search = Search(chosen, random_starts(chosen, len(wanted) + chosen.count, seed), steps, scale, seed)
     refuse_constant(search, chosen.tasks)
     for before, after in pairwise(_LEGS):
         search.polish(round(after * steps) - round(before * steps), wishes, before=before, after=after)
         search.choose(wishes)
-    parameters = search.descent.points.numpy()
+    parameters = search.descent.points[: len(wanted)].numpy()
     losses = chosen.losses(parameters)
     over = [np.maximum(losses[row] - wishes.limits(row), 0.0) for row in range(len(wanted))]
     return FoundPoints(

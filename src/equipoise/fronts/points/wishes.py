@@ -15,7 +15,8 @@ __all__ = ["Wishes"]
 
 _SOFT, _SHARP = 0.1, 0.01
 _DUAL_RATE = 0.05
-_PENALTY = 10.0
+_PRICE_RATE = 0.02
+_PENALTY = 50.0
 _PENALTY_ALONE = 0.1  # share of the steps before prices move
 _MARGIN = 2e-4  # of the size of a loss: aimed at below a limit, so that the limit itself holds
 _LOWEST = -40.0  # of a log multiplier below the largest: the task takes no part
@@ -149,7 +150,7 @@ class Wishes:
         over = np.where(self._counted, (losses - self._limits) / size + _MARGIN, 0.0)
         pushed = np.where(self._counted, np.maximum(self._prices + _PENALTY * over, 0.0), 0.0)
         if share > _PENALTY_ALONE:  # prices paid for a start far from the limits would take long to fall
-            raised = self._prices + _DUAL_RATE * _PENALTY * np.clip(over, -0.1, 0.1)
+            raised = self._prices + _PRICE_RATE * _PENALTY * np.clip(over, -0.1, 0.1)
             self._prices = np.where(self._counted, np.maximum(raised, 0.0), 0.0)
         return np.asarray((self._fixed + pushed) / size)
 

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.optimize import linprog
 from torch import Tensor
 
 from ...core.numbers import Array
@@ -100,6 +99,8 @@ class EPO(GramianMethod):
 
 def _program(gramian: Array, losses: Array, proportions: Array, tolerance: float) -> Array:
     """The weights b, (k,)."""
+    from scipy.optimize import linprog  # noqa: PLC0415 - SciPy takes long to import
+
     k = len(losses)
     matrix = gramian / gramian.diagonal().max()
     pull = proportions.min() / proportions
