@@ -30,6 +30,8 @@ def lattice(k: int, divisions: int) -> Array:
         [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
     """
     _whole(k=(k, 1), divisions=(divisions, 1))
+    if k == 1:
+        return np.ones((1, 1))
     bars = np.array(list(combinations(range(divisions + k - 1), k - 1)), dtype=np.int64).reshape(-1, k - 1)
     ends = np.full((len(bars), 1), -1), np.full((len(bars), 1), divisions + k - 1)
     counts = np.diff(np.concatenate([ends[0], bars, ends[1]], axis=1), axis=1) - 1

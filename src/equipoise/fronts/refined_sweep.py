@@ -64,7 +64,7 @@ def sweep(
 ) -> Sweep:
     r"""Train with one preference after another, each aimed at the largest gap of the front so far.
 
-    The first k runs weigh one task each (the others at 1 %). Then, with losses in shares of their ranges, the two
+    The first k runs weigh one task each (the others at 1 %); with three and more tasks, k others leave one out. Then, with losses in shares of their ranges, the two
     neighbours of the front that lie farthest apart are taken, and the next run aims between them:
 
     * ``"linear"``: at weights in which no mixture of the runs beats a point below the middle of the gap: the dual
@@ -78,7 +78,7 @@ def sweep(
         train: From a preference (`Tchebycheff` or `LinearScalarization`) to the k losses that training with it gave,
             on the data on which the front is to be judged.
         tasks: k names, at least 2.
-        runs: Largest number of runs, at least k.
+        runs: Largest number of runs, at least 2 for two tasks and 2 k for more.
         criterion: Kind of preference.
         gap: The sweep ends when no untried gap is larger than this share of the ranges.
 
@@ -99,9 +99,10 @@ def sweep(
     k = len(names)
     if k < 2 or doubled(names):
         raise TaskError(f"`tasks` must be at least two different names; got {listed(names)}.")
-    if not is_whole(runs, least=k) or criterion not in ("tchebycheff", "linear") or not 0 < gap < 1:
+    first = k if k == 2 else 2 * k
+    if not is_whole(runs, least=first) or criterion not in ("tchebycheff", "linear") or not 0 < gap < 1:
         raise SettingError(
-            f"`runs` must be a whole number of at least {k}, `criterion` 'tchebycheff' or 'linear', `gap` between 0 "
+            f"`runs` must be a whole number of at least {first}, `criterion` 'tchebycheff' or 'linear', `gap` between 0 "
             f"and 1; got runs={runs!r}, criterion={criterion!r}, gap={gap!r}."
         )
     preferences: list[Preference] = []
@@ -119,12 +120,15 @@ def sweep(
     for i, name in enumerate(names):
         corner = np.where(np.arange(k) == i, 1.0, 0.01)
         make(LinearScalarization(tuple((corner / corner.sum()).tolist())), f"the corner of {name!r}")
+    for i, name in enumerate(names if k > 2 else ()):  # for two tasks the corner of the other
+        rest = np.where(np.arange(k) == i, 0.01, 1.0)
+        make(LinearScalarization(tuple((rest / rest.sum()).tolist())), f"all but {name!r}")
     holes: list[tuple[int, int]] = []
     words = f"all {runs} runs were made"
     largest = 0.0
     while True:
         losses = np.array(rows)
-        edges = [(size, pair) for size, pair in _gaps(losses) if pair not in holes]
+        edges = [(size, pair) for size, pair in _gaps(losses) if not _is_hole(losses, pair, holes)]
         largest = edges[0][0] if edges else 0.0
         if largest <= gap or len(rows) >= runs:
             words = words if largest > gap else f"no gap that a run could split is larger than {gap:g} of the ranges"
@@ -141,7 +145,8 @@ def sweep(
 def _ranges(losses: Array) -> Array:
     front = losses[nondominated(losses)]
     ranges = np.ptp(front, axis=0)
-    return np.asarray(np.where(ranges > 0, ranges, np.maximum(np.abs(front).max(axis=0), 1e-300)))
+    size = np.abs(losses).max(axis=0)
+    return np.asarray(np.where(ranges > 0, ranges, np.where(size > 0, size, 1.0)))
 
 
 def _gaps(losses: Array) -> list[tuple[float, tuple[int, int]]]:
@@ -158,6 +163,18 @@ def _gaps(losses: Array) -> list[tuple[float, tuple[int, int]]]:
             if nearest >= distance[i, j] / 2 > 0:
                 found.append((float(distance[i, j]), (int(rows[i]), int(rows[j]))))
     return sorted(found, key=lambda edge: (-edge[0], edge[1]))
+
+
+def _is_hole(losses: Array, pair: tuple[int, int], holes: list[tuple[int, int]]) -> bool:
+    """Whether both ends lie near those of a gap that a run did not split, or are such a gap."""
+    places = losses / _ranges(losses)
+    for hole in holes:
+        width = float(np.linalg.norm(places[hole[0]] - places[hole[1]]))
+        for ends in (hole, hole[::-1]):
+            apart = np.linalg.norm(places[list(pair)] - places[list(ends)], axis=1)
+            if apart.max() <= 2 * _NEW * width:
+                return True
+    return False
 
 
 def _aimed(losses: Array, pair: tuple[int, int], criterion: str, names: tuple[str, ...]) -> Preference:

@@ -70,8 +70,8 @@ def test_a_reference_is_found_where_there_is_none_and_units_do_not_matter():
     found = eq.front.find_set(problem, size=5, steps=300)
     assert not found.reference_given
     assert found.status == "ok"
-    # the front runs from (0, 8000) to (8, 0); a tenth of the range beyond its ends
-    assert found.reference == pytest.approx([8.8, 8800.0], rel=0.02)
+    # the front runs from (0, 8000) to (8, 0), and the reference lies a tenth of the range seen beyond its ends
+    assert found.reference == pytest.approx([8.8, 8800.0], rel=0.1)
     true = np.linspace(0, 1, 801)[:, None] ** 2 * [8.0, 0.0] + np.linspace(1, 0, 801)[:, None] ** 2 * [0.0, 8000.0]
     assert found.hypervolume > 0.99 * best_value(true, found.reference, 5)
 
@@ -83,7 +83,7 @@ def test_even_spacing_has_wider_gaps_than_the_largest_volume_where_density_diffe
     along = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(front, axis=0), axis=1))]
     bent = front[np.searchsorted(along, np.linspace(0, along[-1], 8)[1:-1])]
     bound = smallest_gap(np.concatenate([front[:1], bent, front[-1:]]))
-    assert smallest_gap(even.losses) > 0.85 * bound
+    assert 0.97 * bound < smallest_gap(even.losses) < 1.03 * bound
     assert smallest_gap(even.losses) > smallest_gap(volume.losses)
     assert np.abs(np.sqrt(-np.log1p(-even.losses)).sum(axis=1) - 2).max() < 0.02  # on the front
 
@@ -133,7 +133,8 @@ def test_dominated_points_are_counted_in_the_status():
 def test_the_mixture_of_a_concave_set_beats_its_points():
     found = eq.front.find_set("expo", size=5, steps=300)
     mixed = found.mixture(eq.Tchebycheff(ideal=None))
-    assert mixed.value < 0.55 < 0.6 < mixed.single_value
+    assert mixed.value < 0.55
+    assert mixed.single_value > 0.6
 
 
 @pytest.mark.parametrize(

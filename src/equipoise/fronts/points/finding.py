@@ -55,9 +55,9 @@ def find_points(
     r"""The point of the front that serves each preference, all of them trained together.
 
     The solutions share what they see: three times on the way, and at the end, each continues from the point that serves
-    it best among all points seen by any of them, and by k scouts that each lower one loss alone. What each descends, with exponential multipliers for rays, reference
-    points and Tchebycheff criteria and an augmented Lagrangian for bounds, is in `Wishes`; the multipliers make a ray
-    exact at one weighted backward pass a step.
+    it best among all points seen by any of them, and by k scouts that each lower one loss alone. What each descends is
+    in `Wishes`: exponential multipliers for rays, reference points and Tchebycheff criteria, an augmented Lagrangian
+    for bounds. The multipliers make a ray exact at one weighted backward pass a step.
 
     Args:
         problem: A name (`equipoise.problems.table`) or a problem in a box.
@@ -75,8 +75,8 @@ def find_points(
         NonFiniteError: A loss is NaN or infinite on the way.
 
     Cost:
-        Per step one forward and one backward pass of K + k points and a few arrays of K k numbers: about 1.2 times a step
-        of weighted sums.
+        Per step one forward and one backward pass of K + k points and a few arrays of K k numbers: about 1.2 times a
+        step of weighted sums.
 
     Example:
         >>> import equipoise as eq

@@ -92,7 +92,8 @@ class Uniform:
 
     def choose(self, losses: Array, size: int) -> NDArray[np.int64]:
         self._rays = None
-        return farthest_rows(self._scale.normalised(losses), size)
+        places = self._scale.normalised(losses)
+        return _evenly_along(places, size) if losses.shape[1] == 2 else _farthest(places, size)
 
     def pull(self, losses: Array, share: float) -> Array:
         places = self._scale.normalised(losses)
@@ -130,7 +131,26 @@ class Cover:
         return cover_weights(losses, self._scale, 0.1 * (_SHARPEST * 10 / 0.1) ** share)
 
 
-def farthest_rows(places: Array, size: int) -> NDArray[np.int64]:
+def _evenly_along(places: Array, size: int) -> NDArray[np.int64]:
+    """Rows of a front of two losses with the largest smallest distance, by bisection: steps of a length along it."""
+    order = np.argsort(places[:, 0])
+    line = places[order]
+
+    def steps(length: float) -> list[int]:
+        chosen = [0]
+        for i in range(1, len(line)):
+            if np.hypot(*(line[i] - line[chosen[-1]])) >= length:
+                chosen.append(i)
+        return chosen
+
+    low, high = 0.0, float(np.hypot(*(line[-1] - line[0])))
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if len(steps(middle)) >= size else (low, middle)
+    return np.asarray(order[steps(low)[:size]])
+
+
+def _farthest(places: Array, size: int) -> NDArray[np.int64]:
     """Rows whose smallest distance is large: the best of each loss, then always the point farthest from those chosen.
 
     Within a factor of 2 of the best smallest distance (Gonzalez, 1985).
