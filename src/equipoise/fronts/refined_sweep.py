@@ -64,8 +64,9 @@ def sweep(
 ) -> Sweep:
     r"""Train with one preference after another, each aimed at the largest gap of the front so far.
 
-    The first k runs weigh one task each (the others at 1 %); with three and more tasks, k others leave one out. Then, with losses in shares of their ranges, the two
-    neighbours of the front that lie farthest apart are taken, and the next run aims between them:
+    The first k runs weigh one task each (the others at 1 %); with three and more tasks, k others leave one out. Then,
+    with losses in shares of their ranges, the two neighbours of the front that lie farthest apart are taken, and the
+    next run aims between them:
 
     * ``"linear"``: at weights in which no mixture of the runs beats a point below the middle of the gap: the dual
       prices of :math:`\max t : a^\top L \le \text{middle} - t \cdot \text{ranges}` over mixtures a, which for two tasks
@@ -102,8 +103,8 @@ def sweep(
     first = k if k == 2 else 2 * k
     if not is_whole(runs, least=first) or criterion not in ("tchebycheff", "linear") or not 0 < gap < 1:
         raise SettingError(
-            f"`runs` must be a whole number of at least {first}, `criterion` 'tchebycheff' or 'linear', `gap` between 0 "
-            f"and 1; got runs={runs!r}, criterion={criterion!r}, gap={gap!r}."
+            f"`runs` must be a whole number of at least {first}, `criterion` 'tchebycheff' or 'linear', `gap` between "
+            f"0 and 1; got runs={runs!r}, criterion={criterion!r}, gap={gap!r}."
         )
     preferences: list[Preference] = []
     reasons: list[str] = []
@@ -183,6 +184,6 @@ def _aimed(losses: Array, pair: tuple[int, int], criterion: str, names: tuple[st
         weights = mixture(losses, ReferencePoint(tuple(middle.tolist())), tasks=names).next_weights
         return LinearScalarization(tuple(weights.tolist()))
     ranges = _ranges(losses)
-    utopia = losses.min(axis=0) - 1e-3 * ranges
+    utopia = losses.min(axis=0) - 0.05 * ranges  # less would ask for the lowest loss seen to be met exactly
     inverse = 1 / (middle - utopia)
     return Tchebycheff(weights=tuple((inverse / inverse.sum()).tolist()), ideal=tuple(utopia.tolist()))

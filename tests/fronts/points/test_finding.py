@@ -29,10 +29,12 @@ def test_a_ray_of_three_losses():
 
 
 def test_a_ray_beside_the_front_is_said_to_miss_it():
-    pieces = named("zdt3")
-    raised = Function(lambda x: pieces.evaluate(x) + x.new_tensor([0.0, 1.0]), pieces.lower, pieces.upper)
-    found = eq.front.find_points(raised, [eq.Ray((0.33, 1.17))], steps=300)  # between (.26, 1.24) and (.41, 1.14)
-    assert "degrees off the ray" in found.statuses[0]
+    short = Function(lambda x: torch.cat([x.square() + 1, (x - 1).square() + 1], 1), [-2.0], [2.0])
+    found = eq.front.find_points(short, [eq.Ray((1, 10))], steps=200)  # the front ends at (1, 2)
+    assert found.losses[0] == pytest.approx([1.0, 2.0], abs=1e-3)
+    assert found.statuses == (
+        "21 degrees off the ray: it may miss the front, of which this is the nearest point found",
+    )
 
 
 def test_weighted_sums_have_their_closed_form():

@@ -19,6 +19,7 @@ _PRICE_RATE = 0.02
 _PENALTY = 50.0
 _PENALTY_ALONE = 0.1  # share of the steps before prices move
 _MARGIN = 2e-4  # of the size of a loss: aimed at below a limit, so that the limit itself holds
+_AUGMENTED = 1e-4  # of points equally high on a ray, the one that no other dominates
 _LOWEST = -40.0  # of a log multiplier below the largest: the task takes no part
 
 
@@ -113,7 +114,8 @@ class Wishes:
             miss = self.miss(losses, row)
             return np.where(miss > 0, 1e6 * (1 + miss), value)
         origin, pace = self._heights_of(row)
-        return np.asarray(((losses - origin) / pace).max(axis=1))
+        heights = (losses - origin) / pace
+        return np.asarray(heights.max(axis=1) + _AUGMENTED * heights.mean(axis=1))
 
     def miss(self, losses: Array, row: int) -> Array:
         """(rows,) by how many sizes of its loss the worst limit is missed; 0 where all are met or there are none."""

@@ -45,14 +45,15 @@ class AugmentedLagrangian(LossMethod):
 
     Args:
         bounds: `Bounds`, a mapping from task name to limit, or None. `Bounds` given as ``preference=`` come first.
-        penalty: rho, > 0.
+        penalty: rho, > 0. Larger values hold a limit sooner and need a smaller learning rate; on a concave part of a
+            front rho must outweigh its curvature.
         rate: eta, at least 0; 0 is the penalty alone.
 
     Example:
         >>> import equipoise as eq
         >>> method = AugmentedLagrangian({"task1": 1.0})
-        >>> eq.direction(method, [[1.0, 0.0], [0.0, 1.0]], losses=[2.0, 1.5])  # 1 + 2 * max(0, 10 * 0.5)
-        tensor([ 1., 10.], dtype=torch.float64)
+        >>> eq.direction(method, [[1.0, 0.0], [0.0, 1.0]], losses=[2.0, 1.5])  # 2 * max(0, 1 * 0.5)
+        tensor([1., 1.], dtype=torch.float64)
     """
 
     source: ClassVar[str] = "Hestenes (1969); Rockafellar (1973)"
@@ -64,8 +65,8 @@ class AugmentedLagrangian(LossMethod):
     )
 
     bounds: Bounds | Mapping[str, float] | tuple[tuple[str, float], ...] | None = None
-    penalty: float = 10.0
-    rate: float = 0.05
+    penalty: float = 1.0
+    rate: float = 0.1
 
     def __post_init__(self) -> None:
         if self.bounds is not None and not isinstance(self.bounds, Bounds):
