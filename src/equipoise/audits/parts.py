@@ -1,4 +1,4 @@
-"""Finished parts of a long computation, one line a part: what an interruption leaves is taken up again."""
+"""Finished parts of a long computation, one line each, so that an interrupted run can resume."""
 
 import json
 import os

@@ -49,7 +49,7 @@ class Found:
 
     @property
     def words(self) -> str:
-        """What it is, as part of a sentence."""
+        """The content as part of a sentence."""
         if self.kind == "foreign":
             return "files of others (" + ", ".join(self.names[:4]) + (", ...)" if len(self.names) > 4 else ")")
         return _WORDS.get(self.kind, "nothing")

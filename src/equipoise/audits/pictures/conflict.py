@@ -238,7 +238,7 @@ def _line(edge: Edge, x: Mapping[str, float], y: Mapping[str, float]) -> Figure:
 
 
 def _middles(edges: Sequence[Edge], x: Mapping[str, float], y: Mapping[str, float]) -> Figure:
-    """What a line says when touched."""
+    """Invisible marks that hold the hover text of the lines."""
     return {
         "type": "scatter",
         "mode": "markers",

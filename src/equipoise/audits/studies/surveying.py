@@ -30,7 +30,7 @@ MOST_SUBSETS = 1000
 
 @dataclass(frozen=True)
 class _Set:
-    """A table made small: what the judging of its subsets needs."""
+    """What judging the subsets of one table needs."""
 
     key: str  # begins the names of its parts
     name: str

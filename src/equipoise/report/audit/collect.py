@@ -262,7 +262,7 @@ def _bar(value: float) -> str:
 
 
 def _weights(rung: Rung) -> list[str]:
-    """As they are written, with all their digits: with fewer they give other losses."""
+    """Weights as they are written, with all their digits: with fewer they give other losses."""
     if rung.written_weights is None and rung.solves is not None:  # of a version that wrote none
         return [f"{weight:.{max(3, min(8, rung.weight_digits or 0))}f}" for weight in rung.weights or ()]
     return [f"{weight:.{rung.decimals}f}" for weight in rung.written_weights or rung.weights or ()]

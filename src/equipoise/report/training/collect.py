@@ -111,7 +111,11 @@ def _task(lines: Sequence[StepLine], task: int, name: str) -> dict[str, Any]:
         "last": _number(values[-1] if values else None),
         "weights": _span(present),
         "norm": _number(median(norms) if norms else None),
-        "share": _share(median(shares)) if shares else "n/a",
+        "share": "n/a"
+        if not shares
+        else "<0.1 %"
+        if 0 < median(shares) < SMALL_SHARE
+        else f"{100 * median(shares):.1f} %",
         "small": bool(shares) and max(shares) < SMALL_SHARE,
         "against": percent(sum(1 for cosine in along if cosine < 0), len(along)),
         "present": percent(len(values), len(lines)),
@@ -127,12 +131,6 @@ def _span(values: Sequence[float]) -> str:
         return "n/a"
     low, high = _number(min(values)), _number(max(values))
     return low if low == high else f"{low} to {high}"
-
-
-def _share(value: float) -> str:
-    if 0 < value < SMALL_SHARE:
-        return "<0.1 %"
-    return f"{100 * value:.1f} %"
 
 
 def _gradients(record: TrainingRecord) -> str:

@@ -21,7 +21,7 @@ def render_training_html(record: TrainingRecord, found: Sequence[Notice] = (), t
 
 
 def render_training_markdown(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> str:
-    """The same as Markdown: sentences and tables, no pictures."""
+    """The report as Markdown: sentences and tables, no pictures."""
     return markdown_text("training.md", collect_training(record, found, title))
 
 
