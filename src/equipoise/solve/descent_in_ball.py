@@ -14,11 +14,13 @@ from .nnls import Complementarity
 from .parametric_nnls import LevelPath
 from .promise import Attempt, first_kept, known_by_products
 from .solution import Solution, Status
+from .two_gradients import in_closed_form
 from .unsquared import UnitColumns, UnsquaredPath, nonnegative
 
 __all__ = ["descent_in_ball"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_ORDINARY = (1e-6, 1e6)  # radii whose squares are far from the ends of float64
 _PROVEN = 1e-9  # a gap above this tells that gradients without a ridge led the path astray
 
 
@@ -50,6 +52,9 @@ def descent_in_ball(gramian: Array, radius: float, *, factor: Array | None = Non
         array([1.059017, 0.5     ])
     """
     matrix = gramian if checked else as_gramian(gramian)
+    closed = in_closed_form(matrix, lambda two: two.in_ball(radius)) if _ORDINARY[0] <= radius <= _ORDINARY[1] else None
+    if closed is not None:
+        return closed
     cosines, norms = equilibrate(matrix)
     k = len(norms)
     mean = norms / (k * norms.max())  # g_0 in unit gradients, in units of the longest

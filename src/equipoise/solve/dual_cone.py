@@ -12,6 +12,7 @@ from .min_norm import hull_holds_zero
 from .nnls import Complementarity
 from .promise import Attempt, first_kept, known_at_size
 from .solution import Solution, Status
+from .two_gradients import in_closed_form
 from .unsquared import UnitColumns, by_rounds
 
 __all__ = ["project_on_dual_cone"]
@@ -52,6 +53,9 @@ def project_on_dual_cone(
         array([1. , 0.5])
     """
     matrix = gramian if checked else as_gramian(gramian)
+    closed = in_closed_form(matrix, lambda two: two.on_dual_cone(points))
+    if closed is not None:
+        return closed
     cosines, norms = equilibrate(matrix)
     pulls = points * norms  # coefficients on the unit gradients
     sizes = np.add.reduce(np.abs(pulls), axis=1)

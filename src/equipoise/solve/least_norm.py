@@ -1,10 +1,9 @@
 """Among weights that give the same direction, those of least Euclidean norm."""
 
 import numpy as np
-from scipy.linalg.lapack import dtrtrs
-from scipy.optimize import nnls
 
 from ..core.numbers import Array
+from .lapack import lapack
 from .nnls import Complementarity
 
 __all__ = ["least_norm_weights"]
@@ -43,6 +42,8 @@ def least_norm_weights(
     base = weights - basis @ (basis.T @ weights)
     missing = floor - base
     if (missing > 4 * k * _EPS * float(np.abs(weights).max())).any():  # less is rounding, and no condition to solve for
+        from scipy.optimize import nnls  # noqa: PLC0415 - slow to import, and hardly ever needed
+
         system = np.vstack([basis.T, missing])
         target = np.zeros(len(system))
         target[-1] = 1.0
@@ -67,7 +68,7 @@ def _null_space(kernel: Complementarity) -> Array:
     k = len(upper)
     null = np.zeros((k, k - rank))
     if rank < k:
-        dependence, _ = dtrtrs(upper[:rank, :rank], upper[:rank, rank:])
+        dependence, _ = lapack().dtrtrs(upper[:rank, :rank], upper[:rank, rank:])
         null[order[:rank]] = -dependence
         null[order[rank:]] = np.eye(k - rank)
     return null

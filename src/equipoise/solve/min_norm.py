@@ -7,6 +7,7 @@ from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .nnls import Complementarity
 from .solution import Solution, Status
+from .two_gradients import TwoGradients, in_closed_form
 from .unsquared import UnitColumns, by_rounds, null_space
 
 __all__ = ["hull_holds_zero", "min_norm_point"]
@@ -58,6 +59,9 @@ def min_norm_point(gramian: Array, *, factor: Array | None = None, checked: bool
         array([0.75, 0.25])
     """
     matrix = gramian if checked else as_gramian(gramian)
+    closed = in_closed_form(matrix, TwoGradients.min_norm)
+    if closed is not None:
+        return closed
     squares = matrix.diagonal()
     if not squares.all():
         zero = squares == 0

@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dposv, dpstrf, dtrtrs
-from scipy.optimize import nnls
 
 from ..core.numbers import Array
+from .lapack import lapack
 
 __all__ = ["Complementarity", "Pivoted", "solve_positive"]
 
@@ -35,10 +34,10 @@ def solve_positive(block: Array, right: Array) -> tuple[Array, float] | None:
 
     None where the block is singular to rounding.
     """
-    triangle, solution, failed = dposv(block, right, lower=1)
+    triangle, solution, failed = lapack().dposv(block, right, lower=1)
     if failed:
         return None
-    pivot = float(triangle.diagonal().min()) ** 2
+    pivot = min(triangle.diagonal().tolist()) ** 2
     if pivot < 8 * len(block) * _EPS:
         return None
     return solution, pivot
@@ -72,7 +71,7 @@ class Complementarity:
 
     def _cholesky(self) -> tuple[Array, NDArray[np.int32], int]:
         if self._factored is None:
-            factor, order, rank, _ = dpstrf(self.matrix, tol=self._noise)
+            factor, order, rank, _ = lapack().dpstrf(self.matrix, tol=self._noise)
             self._factored = factor, order, int(rank)
         return self._factored
 
@@ -190,9 +189,11 @@ class Complementarity:
         return not len(support) or solve_positive(block, np.zeros(len(support))) is not None
 
     def _lawson_hanson(self, offset: Array) -> Pivoted:
+        from scipy.optimize import nnls  # noqa: PLC0415 - slow to import, and hardly ever needed
+
         upper, order, rank = self.factored()
         k = len(offset)
-        target, _ = dtrtrs(upper[:rank, :rank], -offset[order[:rank]], trans=1)
+        target, _ = lapack().dtrtrs(upper[:rank, :rank], -offset[order[:rank]], trans=1)
         value = np.zeros(k)
         try:
             value[order], _ = nnls(upper[:rank], target, maxiter=30 * k)

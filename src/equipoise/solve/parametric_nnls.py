@@ -30,14 +30,16 @@ class LevelPath(NamedTuple):
         support = basic.nonzero()[0]
         if not len(support):
             return None
-        whole = len(support) == len(basic)
-        block = self.kernel.matrix if whole else self.kernel.matrix.take(support, 0).take(support, 1)
-        system = solve_positive(block, np.stack([self.inverse[support], self.offset[support]], axis=1))
+        right = np.array([self.inverse, self.offset])
+        if len(support) == len(basic):
+            system = solve_positive(self.kernel.matrix, right.T)
+            return None if system is None else (system[0][:, 0], system[0][:, 1])
+        system = solve_positive(self.kernel.matrix.take(support, 0).take(support, 1), right.take(support, 1).T)
         if system is None:
             return None
-        first, second = np.zeros((2, len(basic)))
-        first[support], second[support] = system[0].T
-        return first, second
+        lines = np.zeros((2, len(basic)))
+        lines[:, support] = system[0].T
+        return lines[0], lines[1]
 
     def find(self, level: Level) -> tuple[Array, Mask, bool] | None:
         """The z at the t that `level` asks for, its support, whether it is unique; None where exchanges do not end.
@@ -46,7 +48,7 @@ class LevelPath(NamedTuple):
         """
         k = len(self.offset)
         first = self.offset / self.inverse  # where on the path each entry would enter alone
-        basic = first <= np.sort(first)[(k - 1) // 2]  # the lower half; np.median takes 20 microseconds
+        basic = first <= sorted(first.tolist())[(k - 1) // 2]  # the lower half; np.median takes 20 microseconds
         fewest, patience = k + 1, 4
         for _ in range(_JOINT):
             line = self.line(basic)
@@ -55,7 +57,7 @@ class LevelPath(NamedTuple):
                 return None
             value = t * line[0] - line[1]
             slack = self.kernel.matrix @ value + (self.offset - t * self.inverse)
-            noise = 8 * k * _EPS * (1.0 + abs(t) + float(np.abs(value).sum()))
+            noise = 8 * k * _EPS * (1.0 + abs(t) + float(np.add.reduce(np.abs(value))))
             wrong = np.where(basic, value < 0, slack < -noise)
             count = int(np.count_nonzero(wrong))
             if not count:

@@ -4,11 +4,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from ..errors import EquipoiseError
 from .equilibrate import as_gramian, equilibrate
 from .equilibrate import factor as root
+from .lapack import lapack
 from .solution import Solution, Status
 
 __all__ = ["aligned_weights"]
@@ -85,7 +85,7 @@ def _graded_spectrum(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
     if not rows.size:
         return np.zeros(1), np.eye(len(matrix), 1)
     cosines, norms = equilibrate(matrix[np.ix_(rows, rows)])
-    found, _, right, scaling, _, info = lapack.dgejsv(root(cosines) * norms, joba=0, jobu=3, jobv=0)
+    found, _, right, scaling, _, info = lapack().dgejsv(root(cosines) * norms, joba=0, jobu=3, jobv=0)
     if info != 0:
         raise EquipoiseError(f"the Jacobi singular value decomposition did not converge (LAPACK gejsv: {info})")
     vectors = np.zeros((len(matrix), len(rows)))

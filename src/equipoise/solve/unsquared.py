@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dtrtrs
 
 from ..core.numbers import Array
 from .equilibrate import factor as root
+from .lapack import lapack
 from .nnls import Mask, Pivoted
 from .parametric_nnls import Level
 from .solution import Status
@@ -136,7 +136,7 @@ def _on_support(matrix: Array, target: Array, value: Array) -> tuple[Array, Arra
         support = np.flatnonzero(value > 0)
         basis, triangle = np.linalg.qr(matrix[:, support])
         along = basis.T @ target
-        wanted: Array = dtrtrs(triangle, along)[0]
+        wanted: Array = lapack().dtrtrs(triangle, along)[0]
         negative = wanted <= 0
         if not negative.any():
             value[support] = wanted
@@ -171,8 +171,8 @@ class UnsquaredPath(NamedTuple):
             return None
         basis, triangle = np.linalg.qr(self.matrix[:, support])
         first, second = np.zeros((2, len(basic)))
-        first[support] = dtrtrs(triangle, basis.T @ self.rising)[0]
-        second[support] = dtrtrs(triangle, basis.T @ self.fixed)[0]
+        first[support] = lapack().dtrtrs(triangle, basis.T @ self.rising)[0]
+        second[support] = lapack().dtrtrs(triangle, basis.T @ self.fixed)[0]
         return first, second
 
     def search(self, level: Level, excess: Callable[[Array], float], low: float) -> Pivoted:
