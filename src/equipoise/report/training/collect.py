@@ -61,7 +61,6 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title
             for notice in said
         ],
         "tasks": [_task(lines, task, name) for task, name in enumerate(names)],
-        "has_weights": any(line.weights is not None for line in lines),
         "legend": [legend_line(style["name"], style["color"], style["dash"]) for style in line_styles(config.tasks)],
         "panels": [panel | {"id": f"figure-{number}"} for number, panel in enumerate(training_panels(record), start=1)],
         "gradients": _gradients(record),
