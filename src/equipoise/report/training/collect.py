@@ -37,7 +37,7 @@ _OTHER_STATUSES = {
 }
 
 
-def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> dict[str, Any]:
+def collect_training(record: TrainingRecord, found: Sequence[Notice] = ()) -> dict[str, Any]:
     """Everything that a report of a training shows, as plain strings, numbers, lists and dicts.
 
     `found` are notices beyond those that the record alone gives: comparisons with other runs.
@@ -49,7 +49,7 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title
     many = len(names) > 6
     groups = max((line.groups for line in lines), default=0)
     return {
-        "title": clean(title) if title else f"{clean(config.method)}: {plural(len(names), 'task')}",
+        "title": f"{clean(config.method)}: {plural(len(names), 'task')}",
         "method": clean(config.method),
         "kind": config.kind,
         "headline": _headline(doubts, len(lines)),
