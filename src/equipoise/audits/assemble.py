@@ -54,12 +54,7 @@ def audit_record(
     `audit_problem`.
     """
     verdicts = audit_problem(
-        problem,
-        None if width is None else (width,),
-        bootstraps=bootstraps,
-        seed=seed,
-        kept=kept,
-        progress=progress,
+        problem, None if width is None else (width,), bootstraps=bootstraps, seed=seed, kept=kept, progress=progress
     )
     smallest = max(1, problem.rank)
     steps = (
