@@ -8,6 +8,7 @@ import numpy as np
 
 from ...core.numbers import Array
 from ...core.progress import Progress
+from ...core.records.json_text import model_of
 from ...core.records.studies import EndRecord, RunsRecord, TripleRecord, TriplesRecord
 from ...data import Table
 from ...errors import SettingError, TaskError, listed
@@ -88,7 +89,7 @@ def reproduce_triples(
         directions=directions,
         seed=seed,
         tolerance=tolerance,
-        triples=tuple(TripleRecord.model_validate(parts[name]) for name in work),
+        triples=tuple(model_of(TripleRecord, parts[name]) for name in work),
         notes=table.warnings,
     )
 
