@@ -30,9 +30,9 @@ def alpha_fair_weights(
 
     .. math:: (G a)_i = a_i^{-p}, \quad a > 0, \qquad p = 1/\alpha
 
-    a is the one minimiser of the strictly convex potential :math:`\tfrac12 a^\top G a - \sum_i \phi(a_i)`,
-    :math:`\phi' = a^{-p}` (for alpha = 1: :math:`\phi = \log`). With :math:`y_i = |g_i| a_i` only the cosines
-    and :math:`\kappa_i = |g_i|^{p-1}` are left:
+    a is the one minimiser of the strictly convex potential :math:`\tfrac12 a^\top G a - \sum_i \phi(a_i)`, :math:`\phi'
+    = a^{-p}` (for alpha = 1: :math:`\phi = \log`); a larger alpha is fairer. With :math:`y_i = |g_i| a_i` only the
+    cosines and :math:`\kappa_i = |g_i|^{p-1}` are left:
 
     .. math:: C y = u, \qquad u_i y_i^p = \kappa_i
 
@@ -40,21 +40,12 @@ def alpha_fair_weights(
     definite. An entry that grows moves in its value, one that shrinks in its logarithm: both stay positive without a
     line search.
 
-    Args:
-        gramian: (k, k), no zero on the diagonal.
-        alpha: Positive; larger is fairer.
-        factor: R (r, k) with R^T R = G, for gradients that nearly cancel: it keeps the digits that squaring loses.
-        checked: Whether `gramian` is known to be a Gramian, so that the checks may be left out.
-
     Returns:
         a, (k,), in units of a gradient to the power -2/(1+p). ``certificate`` is
         :math:`\max_i |(G a)_i - a_i^{-p}| / (|g_i| |d|)`, the error of a cosine with the direction d. No solution
         exists exactly when some :math:`a \ge 0, a \ne 0` has G a = 0, that is when 0 lies in the convex hull of the
         gradients: then a = 0, status ``NO_SOLUTION``. Other dependent gradients are no exception: the weights stay
         unique.
-
-    Raises:
-        GramianError: Not a Gramian.
 
     Cost:
         4 to 15 steps of O(k^3), 30 where alpha and the spread of the norms are extreme; 0.1 ms for k = 10, 0.5 ms for

@@ -15,19 +15,14 @@ _KEPT = 1e-12  # how much, of the terms' size, a direction may move when its wei
 def least_norm_weights(
     kernel: Complementarity, inverse: Array, weights: Array, floor: Array, null: Array | None = None
 ) -> Array | None:
-    r"""The shortest weights with the same direction.
+    r"""The shortest weights with the same direction as `weights`, a, which are at least `floor`, l.
 
     .. math:: \min |a'|^2 \quad\text{subject to}\quad a' - a \in D^{-1/2} \ker M, \quad a' \ge l
 
     A least-distance problem in the coordinates of the null space, solved as one non-negative least-squares problem
-    (Lawson & Hanson 1974, ch. 23).
-
-    Args:
-        kernel: Holds M: the cosines C, or C + s s^T where the sum of the weights is to stay as well.
-        inverse: s_i = 1/|g_i| up to a common factor: the diagonal of D^{-1/2}.
-        weights: a, (k,), with ``a >= floor``.
-        floor: l, (k,).
-        null: Columns that span the null space of M, (k, r), where it is known better than from M.
+    (Lawson & Hanson 1974, ch. 23). `kernel` holds M: the cosines C, or C + s s^T where the sum of the weights is to
+    stay as well; `inverse` is s_i = 1/|g_i| up to a common factor. The columns of `null` (k, r) span the null space of
+    M, where it is known better than from M.
 
     Returns:
         The shortest weights, or None where M is regular (the weights are unique) or the norms lie so far apart that

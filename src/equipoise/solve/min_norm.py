@@ -102,14 +102,8 @@ def min_norm_point(gramian: Array, *, factor: Array | None = None, checked: bool
 def hull_holds_zero(cosines: Array, kernel: Complementarity | None = None) -> bool:
     """Whether 0 lies in the convex hull of k vectors, to rounding: no direction lowers every loss.
 
-    The lengths of the vectors do not matter, so the unit vectors are asked: the value is at most 64 k eps there.
-
-    Args:
-        cosines: (k, k) as `equilibrate` returns them.
-        kernel: Of the same cosines, where one exists: independent vectors are then told at once.
-
-    Returns:
-        Whether it does.
+    The lengths of the vectors do not matter, so the unit vectors are asked: the value is at most 64 k eps there. With a
+    `kernel` of the same cosines independent vectors are told at once.
 
     Example:
         >>> hull_holds_zero(np.array([[1.0, -1.0], [-1.0, 1.0]]))

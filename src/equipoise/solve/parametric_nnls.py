@@ -19,17 +19,11 @@ Level = Callable[[Array, Array], float | None]
 
 
 class LevelPath(NamedTuple):
-    """The solutions z(t) of z >= 0, M z + e - t s >= 0, complementary, with M = C + s s^T: piecewise linear in t.
+    """The solutions z(t) of z >= 0, M z + e - t s >= 0, complementary, with M = C + s s^T: piecewise linear in t."""
 
-    Attributes:
-        kernel: Of M, regular even where the gradients hold 0 in their hull.
-        inverse: s, (k,), positive: one over the gradients' norms, in units of the largest.
-        offset: e, (k,).
-    """
-
-    kernel: Complementarity
-    inverse: Array
-    offset: Array
+    kernel: Complementarity  # of M, regular even where the gradients hold 0 in their hull
+    inverse: Array  # s, (k,), positive: one over the gradients' norms, in units of the largest
+    offset: Array  # e, (k,)
 
     def line(self, basic: Mask) -> tuple[Array, Array] | None:
         """On a support: z(t) = t * first - second."""
@@ -48,13 +42,9 @@ class LevelPath(NamedTuple):
         return lines[0], lines[1]
 
     def find(self, level: Level) -> tuple[Array, Mask, bool] | None:
-        """The z at the t that `level` asks for: guess a support, take its t, exchange what has the wrong sign.
+        """The z at the t that `level` asks for, its support, whether it is unique; None where exchanges do not end.
 
-        Args:
-            level: For the line t * first - second, the t that the answer has on it, or None.
-
-        Returns:
-            z, its support, whether it is unique; None where the exchanges do not end.
+        Guess a support, take its t, exchange what has the wrong sign.
         """
         k = len(self.offset)
         first = self.offset / self.inverse  # where on the path each entry would enter alone
@@ -86,11 +76,7 @@ class LevelPath(NamedTuple):
         return None
 
     def search(self, level: Level, excess: Callable[[Array], float]) -> tuple[Array, Mask, bool, bool]:
-        """The same by bracketing: `excess` rises along the path, and each piece proposes its own t.
-
-        Returns:
-            z, its support, whether it is unique, and whether the search ended.
-        """
+        """The same by bracketing, and whether it ended: `excess` rises along the path, each piece proposes its t."""
         low = float((self.offset / self.inverse).min())  # there z = 0
         width = max(1.0, abs(low))
         high = np.inf
