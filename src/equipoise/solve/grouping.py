@@ -36,7 +36,8 @@ def group_means(values: Array, groups: int) -> Array:
     if groups >= k:
         return values.copy()
     order = np.argsort(values, kind="stable")
-    ordered = values[order]
+    scale = float(np.abs(values).max()) or 1.0
+    ordered = values[order] / scale  # no square overflows
     errors = np.zeros((k + 1, k + 1))  # of the interval [start, stop)
     for start in range(k):
         part = ordered[start:] - ordered[start]
@@ -53,6 +54,6 @@ def group_means(values: Array, groups: int) -> Array:
     found, stop = np.empty(k), k
     for group in range(groups - 1, -1, -1):
         start = int(cuts[group, stop]) if group else 0
-        found[order[start:stop]] = ordered[start:stop].mean()
+        found[order[start:stop]] = scale * ordered[start:stop].mean()
         stop = start
     return found

@@ -67,6 +67,10 @@ class NTKWeights(GramianMethod):
         if not 0 <= self.beta < 1:
             raise SettingError(f"`beta` must lie in [0, 1); got {self.beta!r}.")
 
+    @property
+    def remembers_units(self) -> bool:
+        return self.beta > 0  # else each step's means are its own
+
     def init(self, k: int, n: int = 0) -> State:
         del n
         return initial_means(k)

@@ -79,6 +79,10 @@ class PCD(GramianMethod):
                 f"`tau` must lie in [0, 1] and `beta` in [0, 1); got tau={self.tau!r}, beta={self.beta!r}."
             )
 
+    @property
+    def remembers_units(self) -> bool:
+        return self.beta > 0  # else each step's means are its own
+
     def init(self, k: int, n: int = 0) -> State:
         del n
         return initial_means(k)

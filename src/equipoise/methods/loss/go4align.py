@@ -89,5 +89,6 @@ class GO4Align(WeightedSum):
         indicators = torch.softmax(moved, dim=0)
         largest = losses.max()
         wanted = (losses / largest).sum() * (largest / losses) * indicators
-        shared = torch.from_numpy(group_means(wanted.cpu().numpy(), self.groups)).to(losses)
-        return Answer(shared / len(losses), {"log_indicators": moved})
+        if torch.isfinite(wanted).all():  # what is not is refused by name
+            wanted = torch.from_numpy(group_means(wanted.cpu().numpy(), self.groups)).to(losses)
+        return Answer(wanted / len(losses), {"log_indicators": moved})
