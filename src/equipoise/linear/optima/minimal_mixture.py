@@ -49,19 +49,12 @@ class MinimalMixture:
 
 @dataclass(frozen=True, eq=False)
 class Ahead:
-    """The question "how far ahead of this point?" as a `MinMax`: its worst level is minus the lead.
+    """The question "how far ahead of this point?" as a `MinMax`: its worst level is minus the lead."""
 
-    Attributes:
-        problem: The `MinMax` over the tasks of `index`.
-        index: Positions of the tasks that count.
-        energy: Energies G_ii of these tasks, (len(index),).
-        back: Map from bases to directions, as `unit_factor` returns it.
-    """
-
-    problem: MinMax
-    index: Index
-    energy: Array
-    back: Array
+    problem: MinMax  # the `MinMax` over the tasks of `index`
+    index: Index  # positions of the tasks that count
+    energy: Array  # energies G_ii of these tasks, (len(index),)
+    back: Array  # map from bases to directions, as `unit_factor` returns it
 
     def spread(self, basis: Array, tasks: int) -> Array:
         """(k, q) directions of a basis (r, q), zero rows for tasks that do not count."""

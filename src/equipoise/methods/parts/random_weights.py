@@ -4,7 +4,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 __all__ = ["Distribution", "random_weights"]
 
@@ -55,7 +54,9 @@ def random_weights(
     if distribution == "normal":
         drawn = generator.normal(size=k)
     elif distribution == "truncated normal":
-        # by the inverse of the distribution function; scipy.stats would take half a second to import
+        from scipy.special import ndtr, ndtri  # noqa: PLC0415 - slow to import (scipy.stats: half a second)
+
+        # by the inverse of the distribution function
         drawn = np.asarray(ndtri(generator.uniform(ndtr(-2.0), ndtr(2.0), size=k)), dtype=np.float64)
     elif distribution == "random normal":
         means, deviations = generator.normal(size=k), generator.random(k)
