@@ -31,7 +31,7 @@ class KnownAnswer:
         jacobian: Gradients of the tasks, (k, n).
         direction: (n,), worked out by hand.
         why: Derivation by hand, in a few words.
-        losses: (k,), or None for ones.
+        losses: Losses of the tasks, (k,), or None for ones.
         settings: Settings of the method that are not its defaults.
         tolerance: Largest relative error allowed.
     """

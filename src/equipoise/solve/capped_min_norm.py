@@ -27,7 +27,7 @@ def capped_min_norm_point(
     neither imbalance nor dependence costs digits.
 
     Args:
-        gramian: (k, k), in squared units of a gradient, no zero on the diagonal.
+        gramian: Gramian (k, k), in squared units of a gradient, no zero on the diagonal.
         cap: Upper limit c of every weight. Below 1/k nothing is feasible, and 1/k is taken: the mean.
         factor: R (r, k) with R^T R = G, which keeps the digits that squaring loses.
         checked: Whether `gramian` is known to be a Gramian, so that the checks may be left out.
