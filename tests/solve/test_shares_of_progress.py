@@ -1,5 +1,7 @@
 """The projection that keeps progress along other vectors: a general solver, its conditions, and where there is none."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -39,6 +41,27 @@ def test_it_is_the_nearest_vector(k, seed, row, known):
     assert found.certificate < 1e-11
     assert found.value[row] == 0
     np.testing.assert_allclose(1.3 * rows[row] + found.value @ rows, by_slsqp(rows, row, 1.3, least), atol=2e-6)
+
+
+def by_enumeration(rows, row, length, least):
+    """The nearest of all vectors that meet some of the limits exactly and the others at least."""
+    others, best = [i for i in range(len(rows)) if i != row], (np.inf, None)
+    aim = length * rows[row]
+    for chosen in (c for m in range(len(others) + 1) for c in combinations(others, m)):
+        tight = rows[list(chosen)]
+        vector = aim + tight.T @ np.linalg.solve(tight @ tight.T, least[list(chosen)] - tight @ aim)
+        if (rows[others] @ vector >= least[others] - 1e-12).all():
+            best = min(best, (float(((vector - aim) ** 2).sum()), vector), key=lambda pair: pair[0])
+    return best[1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_is_the_best_of_all_sets_of_tight_limits(seed):
+    rows = units(5, seed)
+    least = np.random.default_rng(seed).uniform(0, 1, size=5)
+    found = nearest_with_progress(rows @ rows.T, 2, 0.7, least, np.linalg.qr(rows.T, mode="r"))
+    wanted = by_enumeration(rows, 2, 0.7, least)
+    np.testing.assert_allclose(0.7 * rows[2] + found.value @ rows, wanted, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1e-2, 1e-4, 1e-6])

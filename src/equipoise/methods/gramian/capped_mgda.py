@@ -34,8 +34,8 @@ class CappedMGDA(GramianMethod):
         the weights need not be. An exactly zero gradient is left out. In a step of at most 1/c tasks: the mean.
         k = 1: the gradient.
     Cost:
-        O(k^3) on the CPU where no weight reaches the cap, else some k times as much: 0.2 ms for k = 3, 1 ms for
-        k = 10.
+        O(k^3) on the CPU where no weight reaches the cap, else up to some k times as much: 0.3 ms for k = 10, 1 ms for
+        k = 40.
     Source:
         Hu, Ho & Yu (2026), arXiv:2605.30452 (capped MGDA, from a CVaR), and the option ``cap`` of the authors' earlier
         code for federated learning. We differ: an exact solve, and a default that is no published one.

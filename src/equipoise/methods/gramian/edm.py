@@ -36,7 +36,7 @@ class EDM(GramianMethod):
         Dependent gradients: the b of least norm, status ``RANK_DEFICIENT``. A stationary point: d = 0, status
         ``STATIONARY``. An exactly zero gradient is left out (published: d = 0). k = 1: the gradient.
     Cost:
-        O(k^3) on the CPU: 0.1 ms for k = 2, 1 ms for k = 40.
+        O(k^3) on the CPU: 0.02 ms for k = 2, 0.1 ms for k = 40.
     Source:
         Katrutsa, Merkulov, Tursynbek & Oseledets (2020), arXiv:2007.06937, and the authors' code for two tasks. We
         differ: an exact solve, where the authors use Frank-Wolfe steps.
