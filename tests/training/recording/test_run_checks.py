@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,7 +144,6 @@ def test_the_same_method_other_tasks_and_short_runs_are_not_compared():
 PAIRS = [
     (eq.FairGrad(alpha=1.0), eq.NashMTL(max_norm=None)),
     (eq.CappedMGDA(cap=1.0), eq.MGDA()),
-    (eq.NTKMTL(exponent=1.0), eq.NTKWeights(beta=0.0)),
 ]
 
 
@@ -154,8 +154,9 @@ def test_two_names_of_one_method_may_train_the_same_model(pair):
     theirs = record([line(step) for step in (1, 50, 100)], method=other)
     assert identical_runs("a", mine, {"b": theirs}) == ()
     assert kinds(identical_runs("a", mine, {"b": record(theirs.lines, method="CAGrad()")})) == ["identical runs"]
-    rows = np.random.default_rng(0).normal(size=(4, 9))
-    np.testing.assert_allclose(eq.direction(pair[0], rows), eq.direction(pair[1], rows), rtol=1e-14)
+    for k in (2, 3, 4):
+        rows = np.random.default_rng(k).normal(size=(k, 9))
+        assert torch.equal(*(eq.direction(method, rows) for method in pair))  # to the bit
 
 
 def test_every_pair_of_names_is_shown_to_coincide():

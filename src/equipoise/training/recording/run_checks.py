@@ -27,7 +27,6 @@ MOST_FAILED = 0.01
 ONE_METHOD = (
     frozenset({"FairGrad(alpha=1.0)", "NashMTL(max_norm=None, every=1)"}),
     frozenset({"CappedMGDA(cap=1.0)", "MGDA(zero='leave out', normalize='none', solver='exact')"}),
-    frozenset({"NTKMTL(exponent=1.0)", "NTKWeights(beta=0.0)"}),
 )
 """Settings of two methods that are one and the same: identical runs of these are no sign of a mistake."""
 
