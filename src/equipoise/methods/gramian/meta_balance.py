@@ -39,7 +39,7 @@ class MetaBalance(GramianMethod):
     Cost:
         O(k) on the CPU. Published layer by layer: ``granularity="tensor"`` of the Balancer.
     Source:
-        He et al. (2022), arXiv:2203.06801, algorithm 1, and the authors' code. We differ: the mean instead of the sum.
+        He et al. (2022), arXiv:2203.06801, by the authors' code. We differ: the mean instead of the sum.
 
     Args:
         primary: Name of the primary task; None for the first one.

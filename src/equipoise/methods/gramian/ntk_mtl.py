@@ -35,7 +35,7 @@ class NTKMTL(GramianMethod):
     Cost:
         O(k) on the device of G; nothing is copied.
     Source:
-        Qin et al. (2025), arXiv:2510.18258, and the authors' code for n = 1. We differ: k times the trace and k times
+        Qin et al. (2025), arXiv:2510.18258, by the authors' code for n = 1. We differ: k times the trace and k times
         the sum are divided out, so that equal norms give the mean.
 
     Args:

@@ -42,9 +42,9 @@ class NTKWeights(GramianMethod):
     Cost:
         O(k) on the CPU; with probes 2k more passes and one weighted backward. The traces change slowly.
     Source:
-        Wang, Yu & Perdikaris (2022), arXiv:2007.14527, section 6, and the authors' code. We differ: traces are
-        estimated and averaged, where the authors form K from the gradient at every point; k times the sum and k times
-        the trace are divided out, so that equal traces give the mean.
+        Wang, Yu & Perdikaris (2022), arXiv:2007.14527, by the authors' code. We differ: traces are estimated and
+        averaged, where the authors form K from the gradient at every point; k times the sum and k times the trace are
+        divided out, so that equal traces give the mean.
 
     Args:
         beta: Share of the old mean of the traces, in [0, 1); 0 as published, for exact traces. One probe is off by up

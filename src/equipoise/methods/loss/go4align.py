@@ -41,7 +41,7 @@ class GO4Align(WeightedSum):
     Cost:
         O(groups k^2) on the CPU: 0.2 ms for k = 3, 0.7 ms for k = 40.
     Source:
-        Shen et al. (2024), arXiv:2404.06486, and the authors' code. We differ: k-means is solved exactly, where the
+        Shen et al. (2024), arXiv:2404.06486, by the authors' code. We differ: k-means is solved exactly, where the
         code iterates from a random start; the mean loss is the unit, not the sum.
 
     Args:
