@@ -41,8 +41,8 @@ class PoolMixture:
         next_weights: (k,) non-negative, sum 1: the weighted sum to train next. A new model improves the mixture to
             first order exactly where its weighted loss is below that of the mixture; see `gain`.
         miss: 0, or for ``infeasible`` the largest miss, in shares of the range in the pool.
-        farkas: (k,) for ``infeasible`` the proof: non-negative, sum 1, and every model of the pool has
-            farkas . L > farkas . limits over the limited tasks; else None.
+        farkas: Proof for ``infeasible``, (k,): non-negative, sum 1, and every model of the pool has farkas . L > farkas
+            . limits over the limited tasks; else None.
         tasks: Names of the k tasks.
         tied: Positions of all models that some optimal mixture may hold: their weighted loss is the least of the pool.
     """
@@ -71,16 +71,13 @@ class PoolMixture:
         finds, the pool holds the best mixture already.
 
         Args:
-            losses: (k,) of the new model.
+            losses: Losses of the new model, (k,).
         """
         return float(self.next_weights @ (self.losses - np.asarray(losses, dtype=np.float64)))
 
 
 def mixture(
-    losses: ArrayLike | Mapping[str, ArrayLike],
-    preference: Preference,
-    *,
-    tasks: Sequence[str] | None = None,
+    losses: ArrayLike | Mapping[str, ArrayLike], preference: Preference, *, tasks: Sequence[str] | None = None
 ) -> PoolMixture:
     r"""The mixture of a pool of models that serves a preference best, exactly.
 
@@ -158,12 +155,7 @@ def checked_pool(
 
 
 def _result(
-    pool: Array,
-    names: tuple[str, ...],
-    labels: tuple[str, ...],
-    demand: Demand,
-    found: Best,
-    miss: float = 0.0,
+    pool: Array, names: tuple[str, ...], labels: tuple[str, ...], demand: Demand, found: Best, miss: float = 0.0
 ) -> PoolMixture:
     values = demand.criterion(pool)
     single = int(np.argmin(values))

@@ -3,8 +3,10 @@
 from .aligned_mtl import AlignedMTL
 from .aligned_mtl_ub import AlignedMTLUB
 from .cagrad import CAGrad
+from .capped_mgda import CappedMGDA
 from .conflict_free import ConFIG
 from .dual_proj import DualProj
+from .edm import EDM
 from .epo import EPO
 from .fair_grad import FairGrad
 from .gradnorm import GradNorm
@@ -12,10 +14,14 @@ from .gradvac import GradVac
 from .imtl import IMTL
 from .imtl_g import IMTLG
 from .inverse_norm import InverseNorm
+from .meta_balance import MetaBalance
 from .mgda import MGDA
 from .mgda_ub import MGDAUB
 from .modo import MoDo
 from .nash_mtl import NashMTL
+from .ntk_mtl import NTKMTL
+from .ntk_weights import NTKWeights
+from .pcd import PCD
 from .pcgrad import PCGrad
 from .pmtl import PMTL
 from .rgw import RGW
@@ -23,23 +29,29 @@ from .sdmgrad import SDMGrad
 from .upgrad import UPGrad
 
 __all__ = [
+    "EDM",
     "EPO",
     "IMTL",
     "IMTLG",
     "MGDA",
     "MGDAUB",
+    "NTKMTL",
+    "PCD",
     "PMTL",
     "RGW",
     "AlignedMTL",
     "AlignedMTLUB",
     "CAGrad",
+    "CappedMGDA",
     "ConFIG",
     "DualProj",
     "FairGrad",
     "GradNorm",
     "GradVac",
     "InverseNorm",
+    "MetaBalance",
     "MoDo",
+    "NTKWeights",
     "NashMTL",
     "PCGrad",
     "SDMGrad",
