@@ -44,7 +44,7 @@ def sobol_points(k: int, size: int, *, seed: int | None = None) -> Array:
     Args:
         k: Number of coordinates, at least 1.
         size: Number of points, at least 1.
-        seed: Of the scrambling; None for the plain sequence, without its first point.
+        seed: Seed of the scrambling; None for the plain sequence, without its first point.
 
     Returns:
         (size, k), all coordinates positive.
@@ -67,7 +67,7 @@ def dirichlet_points(k: int, size: int, *, concentration: float = 1.0, seed: int
         k: Number of coordinates, at least 1.
         size: Number of points, at least 1.
         concentration: Above 0; 1 is uniform, less prefers the corners, more the middle.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         (size, k).

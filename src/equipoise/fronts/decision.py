@@ -22,7 +22,7 @@ class Choice:
         status: ``ok``; or a sentence: no single point meets the bounds (by how much, which task), and whether a mixture
             does.
         row: Position of the point; for bounds that no point meets, of the one that misses them least.
-        name: Its name.
+        name: Name of the point.
         losses: (k,) of the point.
         value: What the preference minimises, at the point; inf where it misses its bounds.
         mixture: The best mixture of the pool, with its own value: never above `value`, and on a concave part of the
@@ -94,7 +94,7 @@ def knee(losses: ArrayLike) -> int:
     line (the front is flat or concave) there is no knee, and an end is returned.
 
     Args:
-        losses: (m, k).
+        losses: (m, k) losses of the points.
 
     Source:
         Das (1999), *On characterizing the knee of the Pareto curve*.
@@ -116,7 +116,7 @@ def pseudo_weights(losses: ArrayLike) -> Array:
     They describe a point; the weighted sum with these weights need not have it as its optimum.
 
     Args:
-        losses: (m, k).
+        losses: (m, k) losses of the points.
 
     Returns:
         (m, k); 1/k each where a point is worst in everything.

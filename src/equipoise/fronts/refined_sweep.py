@@ -26,13 +26,13 @@ class Sweep:
     """Runs, in the order in which they were made.
 
     Attributes:
-        tasks: k names.
+        tasks: Names of the k tasks.
         preferences: The preference of each run, m of them.
         losses: (m, k) what training with them gave.
         reasons: m sentences: the corner of a task, or the gap that the run was to split.
         holes: Pairs of rows whose gap a run did not split: for weighted sums a part of the front that no weights
             select among what training finds, or a front in pieces.
-        largest_gap: Of the gaps that were not tried or split, the largest, in shares of the losses' ranges.
+        largest_gap: Largest gap that was neither tried nor split, in shares of the losses' ranges.
         words: Why the sweep ended.
     """
 
@@ -76,7 +76,7 @@ def sweep(
     A gap that its run did not split is a hole: it is listed, and not tried again.
 
     Args:
-        train: From a preference (`Tchebycheff` or `LinearScalarization`) to the k losses that training with it gave,
+        train: Function from a preference (`Tchebycheff` or `LinearScalarization`) to the k losses of training with it,
             on the data on which the front is to be judged.
         tasks: k names, at least 2.
         runs: Largest number of runs, at least 2 for two tasks and 2 k for more.

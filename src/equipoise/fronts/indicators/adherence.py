@@ -38,8 +38,8 @@ def boundary_distance(points: ArrayLike, rays: ArrayLike, penalty: float = 5.0) 
 
     Args:
         points: (K, k) losses.
-        rays: (K, k).
-        penalty: theta.
+        rays: (K, k) proportions of losses.
+        penalty: Factor theta of the distance from the ray.
 
     Returns:
         (K,), lower is better.
@@ -64,7 +64,7 @@ def nonuniformity(points: ArrayLike, rays: ArrayLike) -> Array:
 
     Args:
         points: (K, k) losses, at least 0.
-        rays: (K, k).
+        rays: (K, k) proportions of losses.
 
     Returns:
         (K,), 0 exactly on the ray.

@@ -19,7 +19,7 @@ class SampledVolume(NamedTuple):
     """A hypervolume by Monte Carlo.
 
     Attributes:
-        value: The estimate.
+        value: Estimate of the volume.
         error: Its standard error.
     """
 
@@ -69,7 +69,7 @@ def sampled_hypervolume(
         points: (K, k) losses.
         reference: (k,) reference point.
         samples: Number of samples between the lowest losses and the reference.
-        seed: Of the samples.
+        seed: Seed of the samples.
 
     Example:
         >>> found = sampled_hypervolume([[0.0, 0.5], [0.5, 0.0]], [1.0, 1.0])

@@ -45,7 +45,7 @@ def hypervolume_gradient(
         layered: Whether dominated points get the gradient of their own layer (what is left once the layers before it
             are taken away) instead of 0, so that they move as well.
         samples: Number of samples for each face, above three losses.
-        seed: Of the samples.
+        seed: Seed of the samples.
 
     Returns:
         The derivatives, and their standard errors where they are sampled (k > 3): at most half the volume of a face's

@@ -31,9 +31,9 @@ class FoundPoints:
     """One point for each preference.
 
     Attributes:
-        tasks: k names.
+        tasks: Names of the k losses.
         preferences: K, as given.
-        losses: (K, k).
+        losses: (K, k) losses of the points.
         parameters: (K, n), float64, on the CPU.
         statuses: K: ``ok``, or a sentence: ``infeasible: ...`` with the miss and the task, or the angle to a ray.
         misses: (K,) largest excess over a limit, in the unit of its loss; 0 where there is none.
@@ -63,7 +63,7 @@ def find_points(
         problem: A name (`equipoise.problems.table`) or a problem in a box.
         preferences: K of `LinearScalarization`, `Tchebycheff`, `ReferencePoint`, `Ray`, `Bounds`, in any mix.
         steps: Number of steps, at least 10.
-        seed: Of the starts.
+        seed: Seed of the starts.
 
     Returns:
         The points. ``problem.losses(found.parameters)`` equals ``found.losses``.

@@ -39,7 +39,7 @@ class Wishes:
 
     Args:
         preferences: K of them.
-        tasks: k names.
+        tasks: Names of the k losses.
         scale: Ideal and sizes of the losses.
 
     Raises:

@@ -47,10 +47,10 @@ def tchebycheff_weights(losses: Array, rays: Array, scale: Scale, softness: floa
     r"""Weights of :math:`\mu \log \sum_i \exp(\hat f_i / (\mu\, r_i))`, each solution with its own ray r.
 
     Args:
-        losses: (K, k).
+        losses: (K, k) losses of the solutions.
         rays: (K, k) positive: proportions of the losses above the ideal that each solution aims at.
         scale: Ideal and sizes.
-        softness: mu.
+        softness: Smoothing mu, above 0.
 
     Source:
         Lin et al. (2024), arXiv:2402.19078, eq. 8, with weights 1/r.

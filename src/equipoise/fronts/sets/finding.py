@@ -49,7 +49,7 @@ def find_set(
         problem: A name (`equipoise.problems.table`) or a problem in a box (`equipoise.problems.Function` for your own).
         size: Number of solutions K, at least 1.
         steps: Number of steps, at least 10.
-        seed: Of the starts and probes; the same seed gives the same set.
+        seed: Seed of the starts and probes; the same seed gives the same set.
         goal: What the set is trained for.
         reference: (k,) reference point of the hypervolume, above the losses that matter. By default the problem's own;
             where it has none, a tenth of the range above the largest losses of the warm start, fixed from then on.

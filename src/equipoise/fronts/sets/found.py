@@ -25,7 +25,7 @@ class FoundSet:
 
     Attributes:
         status: ``ok``, or a sentence: which points are dominated, or that none is below the reference.
-        tasks: k names.
+        tasks: Names of the k losses.
         losses: (K, k), sorted by the first loss.
         parameters: (K, n), float64, on the CPU.
         preferences: K preferences: the `Tchebycheff` criterion whose level set has its corner at the point. A point of
@@ -34,10 +34,10 @@ class FoundSet:
         ideal: (k,) lowest losses seen.
         reference: (k,) reference point of the hypervolume.
         reference_given: Whether it was given (by the caller or the problem); else found in the warm start.
-        hypervolume: Of the losses below the reference, exact; None above six losses, where it takes too long.
+        hypervolume: Volume dominated below the reference, exact; None above six losses, where it takes too long.
         goal: What the set was trained for.
         steps: Number of steps, each for all points.
-        seconds: Wall time.
+        seconds: Wall time of the search.
         seen: (rows, k) losses of points seen on the way that no other dominates: a picture of the front, not part of
             the set.
     """

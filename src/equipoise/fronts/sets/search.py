@@ -30,7 +30,7 @@ class Search:
         points: (K, n) start.
         steps: Number of steps to come.
         scale: Ideal and sizes of the losses.
-        seed: Of the probes.
+        seed: Seed of the probes.
     """
 
     def __init__(self, problem: BoxProblem, points: Tensor, steps: int, scale: Scale, seed: int) -> None:

@@ -30,8 +30,8 @@ class Hypervolume:
     """The largest hypervolume; exact gradients up to three losses, sampled above.
 
     Args:
-        reference: (k,).
-        seed: Of the samples.
+        reference: (k,) reference point of the hypervolume.
+        seed: Seed of the samples.
         samples: Number of samples of each face above three losses; new ones in every step.
     """
 
