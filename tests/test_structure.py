@@ -20,7 +20,7 @@ FLOORS = [  # a room may import from its own floor and those above this line; `b
     {"core"},
     {"solve"},
     {"diagnostics", "methods", "data"},
-    {"laws", "linear", "problems", "engine"},
+    {"laws", "linear", "problems", "engine", "rewards"},
     {"balancing"},
     {"audits", "training"},
     {"fronts", "integrations", "comparison"},

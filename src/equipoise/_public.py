@@ -19,7 +19,7 @@ from .methods.loss import KeptIterates
 from .training.recording.recorder import record
 
 if TYPE_CHECKING:
-    from . import data, laws, linear
+    from . import data, laws, linear, rewards
     from .audits.network import audit_features
     from .audits.table_audit import audit
 
@@ -49,6 +49,7 @@ __all__ = [
     "methods",
     "profile",
     "record",
+    "rewards",
     "size_weights",
     "solve",
     "task_batches",
@@ -62,6 +63,7 @@ _ON_USE = {
     "data": ("equipoise.data", None),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
+    "rewards": ("equipoise.rewards", None),
 }
 """Name -> module and attribute of what is imported when it is asked for: a training loop needs none of it."""
 
