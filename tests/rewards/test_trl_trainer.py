@@ -68,8 +68,9 @@ def test_a_reward_that_does_not_apply_is_neutral():
 
 
 def test_with_gdpo_the_normalised_rewards_are_weighed_so_no_unit_matters():
-    one, two = Trainer(_rewards(), aggregation="normalize_then_sum"), Trainer(
-        _rewards() * torch.tensor([5.0, 7.0, 11.0]), aggregation="normalize_then_sum"
+    one, two = (
+        Trainer(_rewards(), aggregation="normalize_then_sum"),
+        Trainer(_rewards() * torch.tensor([5.0, 7.0, 11.0]), aggregation="normalize_then_sum"),
     )
     one._calculate_rewards([])
     two._calculate_rewards([])
@@ -142,10 +143,10 @@ def test_trl_trains_with_weights_that_change(trained):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_file_that_trl_writes_gives_the_weights_that_it_used(trained, monkeypatch):
+    from equipoise.core.records.rewards import RewardsRecord
     from typer.testing import CliRunner
 
     from equipoise.cli.app import app
-    from equipoise.core.records.rewards import RewardsRecord
 
     trainer, folder = trained
     files = sorted((folder / "completions").glob("*.parquet"))
