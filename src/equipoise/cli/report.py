@@ -22,8 +22,8 @@ def report(
 ) -> None:
     """Render the report of a run folder again.
 
-    Nothing is computed. The folder may come from equipoise audit, demo or reproduce, or from eq.record in your own
-    training loop, even while that training runs.
+    Nothing is computed. The folder may come from equipoise audit, rewards, runs, demo or reproduce, or from eq.record
+    in your own training loop, even while that training runs.
     """
     from ..core.our_folder import what_is_in  # noqa: PLC0415 - not for --help
 
@@ -32,6 +32,8 @@ def report(
         show_again(folder, markdown, as_json)
     elif kind == "training":
         _training(folder, markdown, as_json)
+    elif kind == "log":
+        _log(folder, markdown, as_json)
     else:
         _audit(folder, markdown, as_json)
 
@@ -50,6 +52,22 @@ def _audit(folder: Path, markdown: bool, as_json: bool) -> None:
         say_json(records_to_json(records))
     else:
         show(render_console(records))
+    say(str(path), err=as_json)
+
+
+def _log(folder: Path, markdown: bool, as_json: bool) -> None:
+    from ..audits.logs.log_folder import read_log_record, replace_log_report  # noqa: PLC0415 - not for --help
+    from ..report.logs.render import render_log_console, render_log_html, render_log_markdown  # noqa: PLC0415
+
+    record = read_log_record(folder)
+    if markdown:
+        say(render_log_markdown(record), end="")
+        return
+    path = replace_log_report(folder, render_log_html(record))
+    if as_json:
+        say_json(record.model_dump_json(indent=1) + "\n")
+    else:
+        show(render_log_console(record))
     say(str(path), err=as_json)
 
 

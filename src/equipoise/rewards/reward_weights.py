@@ -35,6 +35,7 @@ class RewardEffect:
         change: (k,) Cov(a_j, u) with u the update's advantage: the rise of the expected reward a unit of step size, in
             standard deviations of that reward within groups (in the reward's own unit with ``scale=False``).
         interval: (k, 2) 95 % intervals of `change` over groups, the weights taken as given; None for one group.
+        size: Root mean square of the update's advantage over all rows; 0 where it is 0 but for rounding.
         alignment: (k,) correlation of each reward's advantage with the update, 0 for a reward that never varies.
         margin: Smallest `alignment` among rewards that vary; 0 where none does. Above 0 every one rises.
         share: (k,) part of the update's variance that each weighted reward explains; sum 1, negative where a reward
@@ -51,6 +52,7 @@ class RewardEffect:
     names: tuple[str, ...]
     change: Array
     interval: Array | None
+    size: float
     alignment: Array
     margin: float
     share: Array
@@ -221,6 +223,7 @@ def _effect(found: Advantages, scaled: Array, parts: Array) -> RewardEffect:
         names=found.names,
         change=change,
         interval=interval,
+        size=size if moves else 0.0,
         alignment=alignment,
         margin=margin,
         share=share,

@@ -7,6 +7,7 @@ line's dashes tell tasks apart without colour.
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from ...core.drawing.plot_parts import (
     MOST_LINES,
@@ -23,7 +24,7 @@ from ...core.drawing.plot_parts import (
 from ...core.records.training import MOST_PAIRED, GradientLine, StepLine, TrainingRecord
 from ...core.text import clean
 
-__all__ = ["training_panels"]
+__all__ = ["OverSteps", "over_steps", "training_panels"]
 
 Value = float | None
 Values = Sequence[Value]
@@ -39,16 +40,16 @@ def training_panels(record: TrainingRecord) -> list[Panel]:
     """All panels that the record has numbers for."""
     lines, tasks = record.lines, record.config.tasks
     panels = [
-        _over_steps("Losses, unweighted", "raw loss", lines, tasks, lambda line: line.raw_losses, log=True),
-        _over_steps("Weights", "weight", lines, tasks, lambda line: line.weights, log=len(tasks) > MOST_LINES),
-        _over_steps("Losses, weighted", "weight x loss", lines, tasks, lambda line: line.weighted_losses, log=True),
-        _over_steps("Size of the gradients", "norm", lines, tasks, _of(lambda g: g.norms), log=True),
-        _over_steps(
+        over_steps("Losses, unweighted", "raw loss", lines, tasks, lambda line: line.raw_losses, log=True),
+        over_steps("Weights", "weight", lines, tasks, lambda line: line.weights, log=len(tasks) > MOST_LINES),
+        over_steps("Losses, weighted", "weight x loss", lines, tasks, lambda line: line.weighted_losses, log=True),
+        over_steps("Size of the gradients", "norm", lines, tasks, _of(lambda g: g.norms), log=True),
+        over_steps(
             "Share of the update", "percent", lines, tasks, _of(lambda g: g.shares and [_percent(x) for x in g.shares]),
             range=[-2, 102],
         ),
         _pairs(lines, tasks),
-        _over_steps(
+        over_steps(
             "Cosine to the update", "cosine", lines, tasks, _of(lambda g: g.to_update), range=[-1.05, 1.05], zero=True,
         ),
     ]  # fmt: skip
@@ -63,17 +64,40 @@ def _percent(value: Value) -> Value:
     return None if value is None else 100 * value
 
 
-def _over_steps(
+class OverSteps(Protocol):
+    """Anything that was recorded at a step."""
+
+    @property
+    def step(self) -> float:
+        """Its number."""
+
+
+_Line = TypeVar("_Line", bound=OverSteps)
+
+
+def over_steps(
     name: str,
     unit: str,
-    lines: Sequence[StepLine],
+    lines: Sequence[_Line],
     tasks: Sequence[str],
-    read: Callable[[StepLine], Values | None],
+    read: Callable[[_Line], Values | None],
     *,
     log: bool = False,
     zero: bool = False,
     **axis: object,
 ) -> Panel | None:
+    """Numbers over steps, one line a task; above eight tasks one row of a map each. None where there are none.
+
+    Args:
+        name: Title of the panel.
+        unit: Title of the upward axis.
+        lines: One a step.
+        tasks: Names.
+        read: The numbers of a line, one a task, or None.
+        log: Whether the axis may be logarithmic, where the numbers ask for it.
+        zero: Whether to draw a line at 0.
+        axis: More of the upward axis.
+    """
     found = [(line.step, values) for line in lines if (values := read(line)) is not None]
     if not found:
         return None
@@ -139,7 +163,7 @@ def _pairs(lines: Sequence[StepLine], tasks: Sequence[str]) -> Panel | None:
 
 
 def _map(
-    name: str, unit: str, alt: str, tasks: Sequence[str], rows: Sequence[Sequence[tuple[int, Value]]], log: bool
+    name: str, unit: str, alt: str, tasks: Sequence[str], rows: Sequence[Sequence[tuple[float, Value]]], log: bool
 ) -> Panel:
     def shown(value: Value) -> Value:
         if value is None:
@@ -168,13 +192,13 @@ def _map(
     return {**panel, "height": 15 * len(tasks) + 90}
 
 
-def _step_axis(steps: Sequence[int], **more: object) -> Figure:
+def _step_axis(steps: Sequence[float], **more: object) -> Figure:
     """An axis of whole steps: a few steps are named one by one, since plotly would write fractions between them."""
     few = {"tickvals": sorted(set(steps))} if len(set(steps)) <= _FEW_STEPS else {}
     return make_axis("step", **few, **more)
 
 
-def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) -> Figure:
+def _line(name: str, row: Sequence[tuple[float, Value]], color: str, dash: str) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(row) <= 40 else "lines",
@@ -188,14 +212,14 @@ def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) ->
     }
 
 
-def _thinned(points: list[tuple[int, Value]]) -> list[tuple[int, Value]]:
+def _thinned(points: list[tuple[float, Value]]) -> list[tuple[float, Value]]:
     """Evenly chosen points, the last one kept."""
     stride = -(-len(points) // MOST_POINTS)
     kept = points[:: max(1, stride)]
     return kept if not points or kept[-1] == points[-1] else [*kept, points[-1]]
 
 
-def _first_and_last(row: Sequence[tuple[int, Value]]) -> str:
+def _first_and_last(row: Sequence[tuple[float, Value]]) -> str:
     values = [value for _, value in row if value is not None]
     return f"from {values[0]:.3g} to {values[-1]:.3g}" if values else "never present"
 
