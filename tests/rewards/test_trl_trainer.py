@@ -143,10 +143,10 @@ def test_trl_trains_with_weights_that_change(trained):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_file_that_trl_writes_gives_the_weights_that_it_used(trained, monkeypatch):
-    from equipoise.core.records.rewards import RewardsRecord
     from typer.testing import CliRunner
 
     from equipoise.cli.app import app
+    from equipoise.core.records.rewards import RewardsRecord
 
     trainer, folder = trained
     files = sorted((folder / "completions").glob("*.parquet"))

@@ -196,7 +196,9 @@ def _held_out(
         rows = np.flatnonzero(here)
         if not found.varies[np.unique(found.codes[rows])].any():
             return None
-        learnt = _kept_sum(weights(basis[rows], [labels[i] for i in rows], method, missing="neutral").raw_weights)
+        learnt = _kept_sum(
+            weights(basis[rows], [labels[i] for i in rows.tolist()], method, missing="neutral").raw_weights
+        )
         parts[~here] = contributions(found, learnt, aggregation)[~here]
     scaled, update = found.values / found.divisors, parts.sum(axis=1)
     change, interval = predicted(scaled, update, found.codes)

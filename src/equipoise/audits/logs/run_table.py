@@ -226,8 +226,8 @@ def _choices(
     wishes: list[tuple[str, Preference]] = []
     if bounds:
         signs = dict(zip(asked.names, asked.signs, strict=True))
-        words = [f"{name} {'at least' if signs[name] < 0 else 'at most'} {value:g}" for name, value in bounds.items()]
-        wishes.append((", ".join(words), Bounds({name: signs[name] * value for name, value in bounds.items()})))
+        parts = [f"{name} {'at least' if signs[name] < 0 else 'at most'} {value:g}" for name, value in bounds.items()]
+        wishes.append((", ".join(parts), Bounds({name: signs[name] * value for name, value in bounds.items()})))
     if ray is not None:
         wishes.append(("losses in the proportion " + " : ".join(f"{ray[name]:g}" for name in asked.names), Ray(ray)))
     found = []

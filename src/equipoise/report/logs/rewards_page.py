@@ -102,8 +102,8 @@ def _present(record: RewardsRecord, names: Sequence[str]) -> Section:
     caption = (
         f"{count(record.rows)} completions, {count(record.groups)} groups, in-sample. Share: part of the variance of "
         "the update's advantage; negative where the weighted reward works against the update. Correlation of each "
-        "reward's advantage with the update's: its sign is that of the reward's first-order change. The interval takes weights "
-        "as given."
+        "reward's advantage with the update's: its sign is that of the reward's first-order change. The interval takes "
+        "weights as given."
     )
     head = ("Reward", "Weight", "Share of the update", "Correlation with the update", _LEVEL, "To first order")
     return make_section("What the present weights do", words, tables=[make_table(caption, head, rows)])

@@ -240,8 +240,8 @@ def _next(record: RunTableRecord, names: Sequence[str]) -> list[Section]:
     caption = f"Weights of the losses{minus}, sum 1; the widest empty stretches of the front first."
     head = ("Between", *(f"weight of {name}" for name in names))
     words = (
-        "These weighted sums do not prefer one of the settings named to another, and no run lies below the flat stretch "
-        "that they span. Training one such sum shows whether weights reach it."
+        "These weighted sums do not prefer one of the settings named to another, and no run lies below the flat "
+        "stretch that they span. Training one such sum shows whether weights reach it."
     )
     share = percent(record.picked, record.fronts)
     return [
