@@ -16,10 +16,10 @@ _SUMS = {
 }
 _CAVEAT = (
     "The predictions are exact to first order for a policy that is a table: one probability for each completion of a "
-    "prompt. In a network completions share parameters; in trials the predicted sign was that of the true gradient in "
-    "some two of three to four of five steps. Intervals are over groups, for prompts like these. "
-    "Balanced weights spare the search for weights; nothing here says that the policy becomes better than with tuned "
-    "ones."
+    "prompt. In a network completions share parameters, and a predicted sign is no promise: for a linear policy on "
+    "groups of 8 it was right in 55 to 82 % of early steps, and in little more than half near the end. Intervals are "
+    "over groups, for prompts like these. Balanced weights spare the search for weights; nothing here says that the "
+    "policy becomes better than with tuned ones."
 )
 _LEVEL = "95 % interval over groups"
 
@@ -28,7 +28,7 @@ def rewards_page(record: RewardsRecord) -> LogPage:
     """Everything that a report on rewards shows."""
     names = [clean(name) for name in record.rewards]
     status, badge, headline = _headline(record, names)
-    steps = f", {plural(len(record.steps), 'step')} or stretches of steps" if record.steps else ""
+    steps = f", {plural(len(record.steps), 'step')}" if record.steps else ""
     sections = [_present(record, names), _balanced(record, names), _groups(record, names), _together(record, names)]
     return {
         "title": f"Rewards {joined(names)}",
@@ -86,11 +86,15 @@ def _interval(effect: EffectRecord | None, place: int) -> str:
     return spanned(effect.low[place], effect.high[place])
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %".replace("-", "−")
+
+
 def _present(record: RewardsRecord, names: Sequence[str]) -> Section:
     effect = record.present
     rows = [
         [
-            name, f"{effect.weights[i]:g}", f"{100 * effect.share[i]:.0f} %", signed(effect.alignment[i]),
+            name, f"{effect.weights[i]:g}", _percent(effect.share[i]), signed(effect.alignment[i]),
             _interval(effect, i), _verdict(effect, i, record.deviations[i] > 0),
         ]
         for i, name in enumerate(names)

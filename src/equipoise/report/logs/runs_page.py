@@ -236,7 +236,7 @@ def _next(record: RunTableRecord, names: Sequence[str]) -> list[Section]:
         [joined([clean(name) for name in proposal.between]), *(number(weight) for weight in proposal.weights)]
         for proposal in record.next_weights
     ]
-    minus = f" of {joined(record.maximised)} negated" if record.maximised else ""
+    minus = f" ({joined([clean(name) for name in record.maximised])} with a minus)" if record.maximised else ""
     caption = f"Weights of the losses{minus}, sum 1; the widest empty stretches of the front first."
     head = ("Between", *(f"weight of {name}" for name in names))
     words = (
