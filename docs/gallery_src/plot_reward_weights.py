@@ -10,8 +10,8 @@ at the covariance of the normalised rewards instead and lets a method on Gramian
 
 The policy is a softmax over 24 completions of each prompt, linear in 12 features that all prompts share: not the table
 for which the prediction is exact. Six seeds draw features, rewards and samples; everything else is fixed, the step size
-among it. Gains are measured with the policy's exact probabilities, in shares of what training on that reward alone gains
-in the same number of steps. Two strengths of conflict; about half a minute.
+among it. Gains are measured with the policy's exact probabilities, in shares of what training on that reward alone
+gains in the same number of steps. Two strengths of conflict; about half a minute.
 """
 
 import matplotlib.pyplot as plt
@@ -132,9 +132,9 @@ for conflict, cosines in CONFLICTS.items():
         )
 
 # %%
-# Single steps are noisy: C comes from 512 completions, and near the end, where little is left to gain for all, its signs
-# are hardly better than a coin's. The best of the eight fixed vectors is known only after all eight were trained; with
-# hindsight it may be another one for every seed. What balancing on C spares is that search.
+# Single steps are noisy: C comes from 512 completions, and near the end, where little is left to gain for all, its
+# signs are hardly better than a coin's. The best of the eight fixed vectors is known only after all eight were trained;
+# with hindsight it may be another one for every seed. What balancing on C spares is that search.
 
 for conflict, gains in results.items():
     static = np.array([gains[f"fixed {' : '.join(map(str, w))}"].min(axis=1) for w in STATIC])
@@ -161,9 +161,9 @@ grid[1].legend(frameon=False, title="reward; mean and\nsd of 6 seeds")
 plt.show()
 
 # %%
-# Under strong conflict equal weights took the second reward down by two fifths of its attainable gain, and MGDA on C held
-# it about where it was, with a wide spread over seeds; under mild conflict all three rose. The mean over the rewards is
-# that of equal weights or below.
+# Under strong conflict equal weights took the second reward down by two fifths of its attainable gain, and MGDA on C
+# held it about where it was, with a wide spread over seeds; under mild conflict all three rose. The mean over the rewards
+# is that of equal weights or below.
 #
-# What this does not say: nothing here is a language model, and one step size was tried. Balancing on C spares the search
-# for weights; it is not a better policy than one with well-tuned weights.
+# What this does not say: nothing here is a language model, and one step size was tried. Balancing on C spares the
+# search for weights; it is not a better policy than one with well-tuned weights.
