@@ -162,8 +162,8 @@ plt.show()
 
 # %%
 # Under strong conflict equal weights took the second reward down by two fifths of its attainable gain, and MGDA on C
-# held it about where it was, with a wide spread over seeds; under mild conflict all three rose. The mean over the rewards
-# is that of equal weights or below.
+# held it about where it was, with a wide spread over seeds; under mild conflict all three rose. The mean over the
+# rewards is that of equal weights or below.
 #
 # What this does not say: nothing here is a language model, and one step size was tried. Balancing on C spares the
 # search for weights; it is not a better policy than one with well-tuned weights.
