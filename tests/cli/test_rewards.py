@@ -213,3 +213,25 @@ def test_names_are_text_on_the_page(run, files):
     page = (files / "out/report.html").read_text(encoding="utf-8")
     assert evil not in page
     assert "&lt;img src=x" in page
+
+
+def test_prompts_may_be_messages_and_rewards_may_be_true_or_false(run, files):
+    table = frame(steps=(1,), prompts=6)
+    table["prompt"] = [[{"role": "user", "content": text}] for text in table["prompt"]]
+    table["format"] = [None if i == 0 else bool(value) for i, value in enumerate(table["format"])]
+    table.to_parquet("chat.parquet")
+    done = run("rewards", "chat.parquet", *ASKED, "-o", "out")
+    assert done.exit_code == 0, (done.stderr, done.exception)
+    record = record_of(files / "out")
+    assert record.groups == 6
+    assert record.missing == (0, 0, 1)
+    assert record.held_out is None  # too few groups
+
+
+def test_many_steps_are_put_together(run, files):
+    frame(prompts=2, size=4, steps=range(150)).to_csv("long.csv", index=False)
+    assert run("rewards", "long.csv", *ASKED, "-o", "out").exit_code == 0
+    record = record_of(files / "out")
+    assert len(record.steps) == 60
+    assert sum(line.rows for line in record.steps) == record.rows
+    assert any("150 steps are judged in 60 stretches" in note for note in record.notes)

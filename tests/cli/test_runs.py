@@ -261,3 +261,16 @@ def test_storages_without_the_study_are_refused_and_left_alone(run, here, study)
         assert words in " ".join(done.stderr.split())
         assert (here / "other.db").read_bytes() == before
         assert not (here / "nothing.db").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_study_exported_as_a_table_gives_the_same_front(run, here, study):
+    study.trials_dataframe().to_csv("trials.csv", index=False, sep=";", decimal=",")
+    assert run("runs", "study.db", "-o", "study").exit_code == 0
+    asked = ("-l", "values_0,values_1", "--maximise", "values_1", "--config", "number")
+    done = run("runs", "trials.csv", *asked, "-o", "table")
+    assert done.exit_code == 0, done.stderr
+    one, other = record_of(here / "study"), record_of(here / "table")
+    assert [entry.losses for entry in one.front] == [entry.losses for entry in other.front]
+    assert [entry.low for entry in one.front] == [entry.low for entry in other.front]
+    assert other.front[0].name.startswith("number=")

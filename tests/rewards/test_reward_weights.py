@@ -249,3 +249,12 @@ def test_what_cannot_be_used_is_refused_with_what_to_type():
         eq.rewards.effect(rewards, labels, [1.0, 1.0, 1.0], "sum")
     with pytest.raises(SettingError, match='"raise" or "neutral"'):
         eq.rewards.weights(rewards, labels, missing="mean")
+
+
+def test_rewards_of_any_size_that_float64_can_square():
+    rewards, labels = batch(12)
+    plain = eq.rewards.weights(rewards, labels)
+    for unit in (1e-200, 1e90):
+        assert np.allclose(eq.rewards.weights(rewards * unit, labels).weights, plain.weights, atol=1e-9)
+    with pytest.raises(DataError, match="at most 1e\\+100"):
+        eq.rewards.weights(rewards * 1e120, labels)

@@ -25,6 +25,7 @@ Aggregation = Literal["scaled", "sum_then_normalize", "normalize_then_sum"]
 """How weighted rewards become one advantage: see `contributions`."""
 
 LEVEL = 0.95
+_LARGEST = 1e100
 _SMALL = 1e-4  # what GRPO and GDPO add to a standard deviation before they divide by it
 
 
@@ -94,6 +95,10 @@ def centred(
         counts = ", ".join(f"'{name}' in {n} rows" for name, n in zip(named, wrong.sum(axis=0), strict=True) if n)
         hint = "" if np.isinf(array).any() else ' Or pass missing="neutral": such a row counts as its group\'s mean.'
         raise NonFiniteError(f"rewards must be finite; found NaN or inf: {counts}. Leave these rows out.{hint}")
+    if np.nanmax(np.abs(array), initial=0.0) > _LARGEST:
+        raise DataError(
+            f"rewards must be at most {_LARGEST:g} in size: their squares leave float64. Divide them first."
+        )
     sizes = np.bincount(codes)
     if sizes.max() == 1:
         raise DataError(
@@ -109,7 +114,9 @@ def centred(
     present = group_sums((~absent).astype(np.float64), codes)
     means = group_sums(shifted, codes) / np.maximum(present, 1.0)
     values = np.where(absent | ~varies[codes], 0.0, shifted - means[codes])
-    scale = np.sqrt(np.mean(values**2, axis=0))
+    unit = np.abs(values).max(axis=0)
+    unit[unit == 0] = 1.0
+    scale = unit * np.sqrt(np.mean((values / unit) ** 2, axis=0))  # squares of tiny rewards would be 0
     return Advantages(values, codes, varies, scale, named, absent.sum(axis=0))
 
 

@@ -74,6 +74,8 @@ def audit_rewards(
     when = log.numbers[step] if step else np.zeros(log.rows)
     notes = list(log.steps)
     table, labels, when = _usable(log, group, table, when, notes)
+    if step and (count := len(np.unique(when))) > MOST_STEPS:
+        notes.append(f"{count:,} steps are judged in {MOST_STEPS} stretches of neighbouring steps.")
     found = centred(table, labels, names, missing="neutral")
     basis = _basis(table, found, aggregation)
     balanced = weights(basis, labels, weigher, names=names, missing="neutral")
