@@ -16,12 +16,12 @@ from .fronts import MixtureModel
 from .methods import *  # noqa: F403
 from .methods import direction, weights
 from .methods.loss import KeptIterates
-from .training.recording.recorder import record
 
 if TYPE_CHECKING:
     from . import data, laws, linear, rewards
     from .audits.network import audit_features
     from .audits.table_audit import audit
+    from .training.recording.recorder import record
 
 __all__ = [
     "Balancer",
@@ -63,6 +63,7 @@ _ON_USE = {
     "data": ("equipoise.data", None),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
+    "record": ("equipoise.training.recording.recorder", "record"),
     "rewards": ("equipoise.rewards", None),
 }
 """Name -> module and attribute of what is imported when it is asked for: a training loop needs none of it."""

@@ -32,7 +32,7 @@ class RunPoint:
     """One setting (weights, method, architecture; whatever was varied), its loss averaged over its seeds.
 
     Attributes:
-        name: Of the setting.
+        name: Name of the setting.
         losses: (k,) mean over the seeds.
         seeds: Number of runs.
         dominated_by: Name of a setting that is nowhere worse and somewhere better; None for a non-dominated one.
@@ -79,21 +79,22 @@ class RunPoint:
 
 @dataclass(frozen=True, eq=False)
 class RunsAudit:
-    """What a pool of runs says about the trade-off.
+    """Findings about the trade-off in a pool of runs.
 
     Attributes:
-        points: One a setting, in the order given.
-        tasks: k names.
+        points: Points of the pool, one a setting, in the order given.
+        tasks: Names of the k tasks.
         scale: (k,) ranges of the tasks over the non-dominated settings: the unit of the gaps.
         front: Names of the non-dominated settings.
-        unsupported: Those of them whose gap is positive, and remains so at the 5 % quantile where seeds are given.
+        unsupported: Settings among those whose gap is positive, and remains so at the 5 % quantile where seeds are
+            given.
         at_ends: Share of the non-dominated settings that lie at an end.
         crowded: Whether more than half of at least four non-dominated settings lie at the ends, or the largest hole
             is more than half of the range: the middle of the front is then hardly known.
         largest_hole: Largest distance from a non-dominated setting to its nearest neighbour on the way between ends:
             the longest edge of the minimum spanning tree, in ranges (largest task). None above `MOST_SPANNED` of them.
         resamples: Number of resamples of the seeds.
-        words: What was found, in sentences.
+        words: Findings, in sentences.
         to_try: Weights (k,), sum 1, of up to three weighted sums to train next, and positions of the settings that tie
             there: the emptiest flat pieces of the hull first. Up to four tasks; empty with more.
     """
@@ -135,14 +136,14 @@ def audit_runs(
         losses: (m, k), one row a run; or (settings, seeds, k).
         settings: m labels: runs with the same label differ by seed only. Default: every row is a setting.
         seeds: m labels of the seeds; without them no intervals.
-        tasks: k names.
+        tasks: Names of the k tasks.
         resamples: Number of resamples of the seeds.
         seed: Seed of the resamples.
         paired: Whether runs with the same seed belong together. Every setting then needs the same seeds; otherwise
             settings may have any number of runs, and one with a single run counts as known exactly.
 
     Returns:
-        The audit.
+        The audit of the runs.
 
     Raises:
         DataError: Losses not finite or of another shape; settings with different seeds.

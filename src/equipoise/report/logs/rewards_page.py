@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ...core.drawing.plot_parts import legend_line, line_styles
+from ...core.drawing import plot_parts as plot
 from ...core.records.rewards import EffectRecord, RewardsRecord
 from ...core.text import clean, count, joined, percent, plural, signed
-from ..training.figures import over_steps
+from ..training.figures import ANGLE, SHARE, ZERO, Series, draw_series
 from .page_parts import LogPage, Section, make_section, make_table, number, spanned
 
 __all__ = ["rewards_page"]
@@ -178,25 +178,22 @@ def _training(record: RewardsRecord, names: Sequence[str]) -> list[Section]:
     if len(record.steps) < 2:
         return []
     lines = record.steps
-    found = [
-        over_steps(
-            "Correlation with the update, present weights", "correlation", lines, names, lambda line: line.present,
-            zero=True, range=[-1.05, 1.05],
+    series = (
+        Series(
+            "Correlation with the update, present weights", "correlation", lambda line: line.present, axis=ANGLE | ZERO
         ),
-        over_steps(
-            "Balanced weights, of rewards over their deviation", "weight", lines, names, lambda line: line.weights,
-            range=[-0.02, 1.02],
-        ),
-        over_steps("Mean rewards", "mean", lines, names, lambda line: line.means),
-        over_steps(
-            "Collapsed groups", "percent", lines, ["collapsed"],
-            lambda line: [100 * line.collapsed / line.groups], range=[-2, 102],
-        ),
-    ]  # fmt: skip
+        Series("Balanced weights, of rewards over their deviation", "weight", lambda line: line.weights),
+        Series("Mean rewards", "mean", lambda line: line.means),
+    )
+    collapsed = Series(
+        "Collapsed groups", "percent", lambda line: [100 * line.collapsed / line.groups], axis=SHARE,
+        labels=lambda _: ["collapsed groups"],
+    )  # fmt: skip
+    found = [draw_series(one, lines, names) for one in (*series, collapsed)]
     falls = [sum(line.present[i] < 0 for line in lines) for i in range(len(names))]
     said = [f"'{name}' {percent(fell, len(lines))}" for name, fell in zip(names, falls, strict=True)]
     words = f"Predicted to fall under the present weights: {joined(said)} of {plural(len(lines), 'step')}."
-    legend = [legend_line(style["name"], style["color"], style["dash"]) for style in line_styles(names)]
+    legend = [plot.legend_line(style["name"], style["color"], style["dash"]) for style in plot.line_styles(names)]
     return [
         make_section(
             "Over training",

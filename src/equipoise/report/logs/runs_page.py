@@ -3,18 +3,7 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-from ...core.drawing.plot_parts import (
-    Figure,
-    LegendEntry,
-    Panel,
-    css_color,
-    hover_text,
-    make_axis,
-    make_marker,
-    make_panel,
-    rounded,
-    safe_name,
-)
+from ...core.drawing import plot_parts as plot
 from ...core.records.run_table import ChoiceRecord, RunRecord, RunTableRecord
 from ...core.text import clean, count, joined, percent, plural
 from .page_parts import LogPage, Section, make_section, make_table, number, spanned
@@ -132,34 +121,29 @@ def _front(record: RunTableRecord, names: Sequence[str]) -> Section:
     )
     hole = "" if record.largest_hole is None else f"; the largest hole in it is {record.largest_hole:.2g} of its range"
     ends = f"{100 * record.at_ends:.0f} % of the front lie near the best of a single loss{hole}."
-    panels, legend = _panels(record, names)
+    panels = _panels(record, names)
     return make_section(
-        "The front", ends, tables=[make_table(caption, head, rows)], panels=panels, legend=legend,
+        "The front", ends, tables=[make_table(caption, head, rows)], panels=panels, legend=plot.legend_of(panels[0]),
         caption="Means over the runs of each setting. Faint dots: dominated settings"
         + (", a sample." if len(record.others) < record.settings - record.fronts else "."),
     )  # fmt: skip
 
 
-def _panels(record: RunTableRecord, names: Sequence[str]) -> tuple[list[Panel], list[LegendEntry]]:
+def _panels(record: RunTableRecord, names: Sequence[str]) -> list[plot.Panel]:
     drawn = range(min(len(names), _MOST_DRAWN))
-    panels = [_panel(record, names, i, j) for i, j in combinations(drawn, 2)]
-    kinds = [kind for kind in _MARKS if any(_kind(run) == kind for run in record.front)]
-    legend: list[LegendEntry] = [
-        {"words": _MARKS[kind][0], "symbol": _MARKS[kind][2], "css": css_color(_MARKS[kind][1]), "dash": ""}
-        for kind in kinds
-    ]
-    if record.others:
-        legend.append({"words": "dominated", "symbol": "dot", "css": css_color("faint"), "dash": ""})
-    return panels, legend
+    return [_panel(record, names, i, j) for i, j in combinations(drawn, 2)]
 
 
-def _panel(record: RunTableRecord, names: Sequence[str], i: int, j: int) -> Panel:
-    traces: list[Figure] = []
+def _panel(record: RunTableRecord, names: Sequence[str], i: int, j: int) -> plot.Panel:
+    traces: list[plot.Figure] = []
     if record.others:
-        others = {"x": [rounded(row[i]) for row in record.others], "y": [rounded(row[j]) for row in record.others]}
+        others = {
+            "x": [plot.rounded(row[i]) for row in record.others],
+            "y": [plot.rounded(row[j]) for row in record.others],
+        }
         traces.append(
-            {"type": "scatter", "mode": "markers", "hoverinfo": "skip", **others,
-             "marker": make_marker("faint", "circle", 4, 0.5)}
+            {"type": "scatter", "mode": "markers", "name": "dominated", "hoverinfo": "skip", **others,
+             "marker": plot.make_marker("faint", "circle", 4, 0.5)}
         )  # fmt: skip
     for kind, (words, color, symbol) in _MARKS.items():
         runs = [run for run in record.front if _kind(run) == kind]
@@ -169,22 +153,25 @@ def _panel(record: RunTableRecord, names: Sequence[str], i: int, j: int) -> Pane
                     "type": "scatter",
                     "mode": "markers",
                     "name": words,
-                    "x": [rounded(run.losses[i]) for run in runs],
-                    "y": [rounded(run.losses[j]) for run in runs],
+                    "x": [plot.rounded(run.losses[i]) for run in runs],
+                    "y": [plot.rounded(run.losses[j]) for run in runs],
                     "text": [_hover(run, names) for run in runs],
                     "hovertemplate": "%{text}<extra></extra>",
-                    "marker": make_marker(color, symbol, 9),
+                    "marker": plot.make_marker(color, symbol, 9),
                 }
             )
-    layout: Figure = {"xaxis": make_axis(safe_name(names[i], 40)), "yaxis": make_axis(safe_name(names[j], 40))}
+    layout: plot.Figure = {
+        "xaxis": plot.make_axis(plot.safe_name(names[i], 40)),
+        "yaxis": plot.make_axis(plot.safe_name(names[j], 40)),
+    }
     alt = f"{names[j]} against {names[i]}: {record.fronts} non-dominated settings and dominated ones."
-    return make_panel(f"{names[i]} and {names[j]}", alt, traces, layout, shape="square")
+    return plot.make_panel(f"{names[i]} and {names[j]}", alt, traces, layout, shape="square")
 
 
 def _hover(run: RunRecord, names: Sequence[str]) -> str:
     values = [(name, number(value)) for name, value in zip(names, run.losses, strict=True)]
     more = f"gap {run.gap:.3f}" if run.gap else "some weights pick it"
-    return hover_text(safe_name(run.name, 60), values, more)
+    return plot.hover_text(plot.safe_name(run.name, 60), values, more)
 
 
 def _members(members: Sequence[tuple[str, float]]) -> str:
