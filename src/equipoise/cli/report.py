@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .common import Json, reporting, show
+from .log_output import tell_log
 from .reproduce import show_again
 from .terminal import say, say_json
 
@@ -57,18 +58,13 @@ def _audit(folder: Path, markdown: bool, as_json: bool) -> None:
 
 def _log(folder: Path, markdown: bool, as_json: bool) -> None:
     from ..audits.logs.log_folder import read_log_record, replace_log_report  # noqa: PLC0415 - not for --help
-    from ..report.logs.render import render_log_console, render_log_html, render_log_markdown  # noqa: PLC0415
+    from ..report.logs.render import render_log_html, render_log_markdown  # noqa: PLC0415 - not for --help
 
     record = read_log_record(folder)
     if markdown:
         say(render_log_markdown(record), end="")
         return
-    path = replace_log_report(folder, render_log_html(record))
-    if as_json:
-        say_json(record.model_dump_json(indent=1) + "\n")
-    else:
-        show(render_log_console(record))
-    say(str(path), err=as_json)
+    tell_log(record, replace_log_report(folder, render_log_html(record)), as_json)
 
 
 def _training(folder: Path, markdown: bool, as_json: bool) -> None:

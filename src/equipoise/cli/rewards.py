@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from .common import Json, Out, Overwrite, Quiet, command_line, names_of, numbers_of, reporting, show
+from .common import Json, Out, Overwrite, Quiet, command_line, names_of, numbers_of, reporting
+from .log_output import finish_log
 from .progress import progress_on_stderr
-from .terminal import say, say_json
 
 __all__ = ["rewards"]
 
@@ -48,7 +48,6 @@ def rewards(
     from ..audits.logs.log_folder import LogFolder  # noqa: PLC0415 - not for --help
     from ..audits.logs.reward_log import audit_rewards  # noqa: PLC0415 - imports torch
     from ..audits.run_folder import RunFolder  # noqa: PLC0415 - not for --help
-    from ..report.logs.render import render_log_console, render_log_html  # noqa: PLC0415 - not for --help
 
     chosen = names_of(names) or ()
     given = None if weights is None else numbers_of(weights, "--weights")
@@ -69,9 +68,4 @@ def rewards(
             command=command_line("rewards", *files, group=group, rewards=chosen, weights=weights, step=step,
                                  normalize=normalize),
         )  # fmt: skip
-    folder.write(record, render_log_html(record))
-    if as_json:
-        say_json(record.model_dump_json(indent=1) + "\n")
-    else:
-        show(render_log_console(record))
-    say(str(folder.report), err=as_json)
+    finish_log(folder, record, as_json)

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from .common import Json, Out, Overwrite, Quiet, command_line, names_of, pairs_of, reporting, show
+from .common import Json, Out, Overwrite, Quiet, command_line, names_of, pairs_of, reporting
+from .log_output import finish_log
 from .progress import progress_on_stderr
-from .terminal import say, say_json
 
 __all__ = ["runs"]
 
@@ -50,11 +50,10 @@ def runs(
     """
     from ..audits.logs.columns import read_tables  # noqa: PLC0415 - imports pandas
     from ..audits.logs.log_folder import LogFolder  # noqa: PLC0415 - not for --help
-    from ..audits.logs.optuna_study import is_study, read_study  # noqa: PLC0415 - not for --help
+    from ..audits.logs.optuna_study import is_study, read_study, without_password  # noqa: PLC0415 - not for --help
     from ..audits.logs.run_table import audit_run_table  # noqa: PLC0415 - imports scipy
     from ..audits.run_folder import RunFolder  # noqa: PLC0415 - not for --help
     from ..errors import SettingError  # noqa: PLC0415 - not for --help
-    from ..report.logs.render import render_log_console, render_log_html  # noqa: PLC0415 - not for --help
 
     chosen, up = names_of(losses), names_of(maximise)
     bounds = pairs_of(",".join(bound), "--bound") if bound else {}
@@ -79,12 +78,7 @@ def runs(
         progress(0, 1, f"judging {len(raw.frame):,} runs")
         record = audit_run_table(
             raw, losses=chosen or (), maximise=up or (), seed_column=seed, config=groups, bounds=bounds, ray=aims,
-            command=command_line("runs", table, losses=chosen, maximise=up, seed=seed, config=groups,
+            command=command_line("runs", without_password(table), losses=chosen, maximise=up, seed=seed, config=groups,
                                  bound=",".join(bound or ()), ray=ray or "", study=study),
         )  # fmt: skip
-    folder.write(record, render_log_html(record))
-    if as_json:
-        say_json(record.model_dump_json(indent=1) + "\n")
-    else:
-        show(render_log_console(record))
-    say(str(folder.report), err=as_json)
+    finish_log(folder, record, as_json)

@@ -18,7 +18,7 @@ from ..solve import Status
 from ..solve.min_norm import min_norm_point
 from .advantages import Advantages, Aggregation, Missing, centred, contributions, predicted
 
-__all__ = ["RewardEffect", "RewardWeights", "effect", "weights"]
+__all__ = ["RewardEffect", "RewardWeights", "effect", "effect_of", "weights"]
 
 Outcome = Literal["all rise", "not all rise", "opposed", "no variance"]
 
@@ -131,7 +131,7 @@ def weights(
         SettingError: `method` is not a method on Gramians.
         TaskError: Names that do not fit.
 
-    Cost: O(n k^2), and the method's solve: 2 ms for k = 8, n = 4,096.
+    Cost: O(n k^2), and the method's solve: 3 ms for k = 8, n = 4,096.
 
     Source: the predicted change is the covariance law of arXiv:2602.06869; GDPO (arXiv:2601.05242) normalises rewards
         one by one, with fixed weights.
@@ -154,9 +154,9 @@ def weights(
     step = Step(Tasks(found.names), torch.ones(k, dtype=torch.float64))
     weighed = weigh(chosen, torch.from_numpy(covariance), chosen.init(k) if state is None else state, step)
     solved = np.asarray(weighed.weights.numpy(), dtype=np.float64)
-    effect_of = _effect(found, scaled, scaled * solved)
+    judged = effect_of(found, scaled, scaled * solved)
     return RewardWeights(
-        **vars(effect_of),
+        **vars(judged),
         weights=solved,
         raw_weights=solved / divisors,
         covariance=covariance,
@@ -204,10 +204,11 @@ def effect(
         raise SettingError(
             f"weights must be one finite number for each of the {len(found.names)} rewards; found {given.tolist()}."
         )
-    return _effect(found, found.values / found.divisors, contributions(found, given, aggregation))
+    return effect_of(found, found.values / found.divisors, contributions(found, given, aggregation))
 
 
-def _effect(found: Advantages, scaled: Array, parts: Array) -> RewardEffect:
+def effect_of(found: Advantages, scaled: Array, parts: Array) -> RewardEffect:
+    """The effect on advantages (n, k) of an update that is the sum of `parts` (n, k) over the rewards."""
     update = parts.sum(axis=1)
     change, interval = predicted(scaled, update, found.codes)
     deviations = np.sqrt(np.mean(scaled**2, axis=0))

@@ -1,5 +1,6 @@
 """An Optuna study as a table of runs, one row a trial."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from ...data.columns import closest
 from ...data.raw import RawTable
 from ...errors import DataError, listed
 
-__all__ = ["is_study", "read_study"]
+__all__ = ["is_study", "read_study", "without_password"]
 
 _FILES = (".db", ".sqlite", ".sqlite3")
 _MAGIC = b"SQLite format 3\x00"
@@ -17,6 +18,16 @@ def is_study(source: str) -> bool:
     """Whether a source names an Optuna storage rather than a table: a database's address or SQLite's file."""
     scheme, found, _ = source.partition("://")
     return (bool(found) and scheme not in ("http", "https")) or Path(source).suffix.lower() in _FILES
+
+
+def without_password(source: str) -> str:
+    """A storage's address as it may be shown.
+
+    Example:
+        >>> without_password("postgresql://me:secret@host/runs")
+        'postgresql://me:***@host/runs'
+    """
+    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", source)
 
 
 def read_study(source: str, name: str | None = None) -> tuple[RawTable, tuple[str, ...], tuple[str, ...]]:
@@ -41,7 +52,8 @@ def read_study(source: str, name: str | None = None) -> tuple[RawTable, tuple[st
         from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - Optuna brings it
     except ImportError as error:
         raise DataError(
-            f"{source!r} names an Optuna storage, and Optuna is not installed. Type pip install 'equipoise[tune]', or "
+            f"{without_password(source)!r} names an Optuna storage, and Optuna is not installed. Type "
+            "pip install 'equipoise[tune]', or "
             "export the study with study.trials_dataframe().to_csv(...)."
         ) from error
     storage = _address(source)
@@ -53,7 +65,9 @@ def read_study(source: str, name: str | None = None) -> tuple[RawTable, tuple[st
         study = optuna.load_study(study_name=chosen, storage=storage)
         trials = study.get_trials(deepcopy=False)
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, RuntimeError, KeyError, TypeError) as error:
-        raise DataError(f"{source!r} cannot be read as an Optuna storage: {str(error).splitlines()[0]}") from error
+        raise DataError(
+            f"{without_password(source)!r} cannot be read as an Optuna storage: {str(error).splitlines()[0]}"
+        ) from error
     finally:
         optuna.logging.set_verbosity(before)
     return _table(study, chosen, trials, optuna.study.StudyDirection.MAXIMIZE)
@@ -66,11 +80,12 @@ def _address(source: str) -> str:
         return source
     file = Path(path)
     if not file.is_file():
-        raise DataError(f"There is no Optuna storage {source!r}: no file {str(file)!r}.")
+        raise DataError(f"There is no Optuna storage {without_password(source)!r}: no file {str(file)!r}.")
     with file.open("rb") as opened:
         if opened.read(len(_MAGIC)) != _MAGIC:
             raise DataError(
-                f"{source!r} must be a database of SQLite, as Optuna writes it; it is another kind of file."
+                f"{without_password(source)!r} must be a database of SQLite, as Optuna writes it; found another "
+                "kind of file."
             )
     return f"sqlite:///file:{file.resolve()}?mode=ro&uri=true"
 
@@ -81,10 +96,10 @@ def _which(source: str, names: list[str], name: str | None) -> str:
     if name in names:
         return str(name)
     if not names:
-        raise DataError(f"{source!r} must hold an Optuna study; it holds none.")
+        raise DataError(f"{without_password(source)!r} must hold an Optuna study; it holds none.")
     near = "" if name is None else f" Closest: {listed(closest(name, names))}." if closest(name, names) else ""
     wanted = "several studies: name one with --study" if name is None else f"no study {name!r}"
-    raise DataError(f"{source!r} holds {wanted}.{near} It has {listed(names[:20])}.")
+    raise DataError(f"{without_password(source)!r} holds {wanted}.{near} It has {listed(names[:20])}.")
 
 
 def _table(

@@ -15,8 +15,8 @@ from ...data.raw import RawTable
 from ...errors import DataError, SettingError, listed
 from ...methods.base import Method
 from ...methods.gramian.mgda import MGDA
-from ...rewards.advantages import Advantages, centred, contributions, predicted
-from ...rewards.reward_weights import RewardEffect, effect, weights
+from ...rewards.advantages import Advantages, centred, contributions
+from ...rewards.reward_weights import RewardEffect, effect, effect_of, weights
 from .columns import LogTable, chosen
 
 __all__ = ["audit_rewards"]
@@ -80,34 +80,20 @@ def audit_rewards(
     basis = _basis(table, found, aggregation)
     balanced = weights(basis, labels, weigher, names=names, missing="neutral")
     best = _kept_sum(balanced.raw_weights)
-    sizes = np.bincount(found.codes)
+    given_effect = effect(table, labels, given, aggregation, names=names, missing="neutral")
+    best_effect = effect(table, labels, best, aggregation, names=names, missing="neutral")
     return RewardsRecord(
-        command=command,
-        data=log.name,
-        files=log.files,
-        sha256=log.sha256,
-        group=group,
-        step_column=step or "",
-        rewards=names,
-        rows=len(table),
-        groups=found.groups,
-        single=int(np.sum(sizes == 1)),
-        collapsed=balanced.collapsed,
-        collapsed_by_reward=tuple(np.sum(~found.varies, axis=0).tolist()),
-        missing=tuple(found.missing.tolist()),
-        means=tuple(np.nanmean(table, axis=0).tolist()),
-        deviations=tuple(found.scale.tolist()),
-        correlation=tuple(map(tuple, _correlation(found).tolist())),
-        doubled=_same(table, names),
-        aggregation=aggregation,
-        method=repr(weigher),
-        present=_judged(given, effect(table, labels, given, aggregation, names=names, missing="neutral")),
-        balanced=_judged(best, effect(table, labels, best, aggregation, names=names, missing="neutral")),
+        command=command, data=log.name, files=log.files, sha256=log.sha256, group=group, step_column=step or "",
+        rewards=names, rows=len(table), groups=found.groups, single=int(np.sum(np.bincount(found.codes) == 1)),
+        collapsed=balanced.collapsed, collapsed_by_reward=tuple(balanced.collapsed_by_reward.tolist()),
+        missing=tuple(found.missing.tolist()), means=tuple(np.nanmean(table, axis=0).tolist()),
+        deviations=tuple(found.scale.tolist()), correlation=tuple(map(tuple, _correlation(found).tolist())),
+        doubled=_same(table, names), aggregation=aggregation, method=repr(weigher),
+        present=_judged(given, given_effect), balanced=_judged(best, best_effect),
         held_out=_held_out(table, basis, found, labels, best, weigher, aggregation),
-        steps=_steps(table, labels, when, names, given, weigher, aggregation) if step else (),
-        notes=tuple(notes),
+        steps=_steps(table, labels, when, names, given, weigher, aggregation) if step else (), notes=tuple(notes),
         versions={"equipoise": __version__, "numpy": np.__version__, "scipy": version_of("scipy")},
-    )
+    )  # fmt: skip
 
 
 def _usable(
@@ -151,26 +137,12 @@ def _same(table: Array, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _judged(given: Array, found: RewardEffect) -> EffectRecord:
-    return _effect_record(
-        given, found.size, found.alignment, found.interval, found.share, found.margin, found.status
+    bounds = None if found.interval is None or not found.size > 0 else (found.interval / found.size).T.tolist()
+    return EffectRecord(
+        weights=tuple(given.tolist()), alignment=tuple(found.alignment.tolist()),
+        low=None if bounds is None else tuple(bounds[0]), high=None if bounds is None else tuple(bounds[1]),
+        share=tuple(found.share.tolist()), margin=found.margin, status=found.status,
     )  # fmt: skip
-
-
-def _effect_record(
-    given: Array, size: float, alignment: Array, interval: Array | None, share: Array, margin: float, status: str
-) -> EffectRecord:
-    bounds = None if interval is None or not size > 0 else (interval / size).T.tolist()
-    return EffectRecord.model_validate(
-        {
-            "weights": tuple(given.tolist()),
-            "alignment": tuple(alignment.tolist()),
-            "low": None if bounds is None else tuple(bounds[0]),
-            "high": None if bounds is None else tuple(bounds[1]),
-            "share": tuple(share.tolist()),
-            "margin": margin,
-            "status": status,
-        }
-    )
 
 
 def _kept_sum(raw: Array) -> Array:
@@ -202,17 +174,7 @@ def _held_out(
             weights(basis[rows], [labels[i] for i in rows.tolist()], method, missing="neutral").raw_weights
         )
         parts[~here] = contributions(found, learnt, aggregation)[~here]
-    scaled, update = found.values / found.divisors, parts.sum(axis=1)
-    change, interval = predicted(scaled, update, found.codes)
-    size = float(np.sqrt(np.mean(update**2)))
-    if not size > 0:
-        return None
-    active = found.scale > 0
-    alignment = np.where(active, change / size, 0.0)
-    margin = float(alignment[active].min())
-    share = np.mean(parts * update[:, None], axis=0) / size**2
-    status = "all rise" if margin > 0 else "not all rise"
-    return _effect_record(best, size, alignment, interval, share, margin, status)
+    return _judged(best, effect_of(found, found.values / found.divisors, parts))
 
 
 def _steps(
@@ -237,13 +199,9 @@ def _steps(
         now = effect(part, here, given, aggregation, names=names, missing="neutral")
         lines.append(
             RewardStep(
-                step=float(times[-1]),
-                rows=len(rows),
-                groups=found.groups,
-                collapsed=balanced.collapsed,
-                means=tuple(means.tolist()),
-                present=tuple(now.alignment.tolist()),
+                step=float(times[-1]), rows=len(rows), groups=found.groups, collapsed=balanced.collapsed,
+                means=tuple(means.tolist()), present=tuple(now.alignment.tolist()),
                 weights=tuple(balanced.weights.tolist()),
             )
-        )
+        )  # fmt: skip
     return tuple(lines)

@@ -1,7 +1,6 @@
 """A table of runs that others made -> which are on the front, which of these weights pick, and what suits a wish."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version as version_of
 
 import numpy as np
@@ -22,22 +21,6 @@ __all__ = ["audit_run_table"]
 MOST = 200
 """Non-dominated settings that a record lists; the counts are those of all."""
 _MOST_OTHERS = 400
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """What was asked, in the order of the losses; `signs` is -1 for a maximised one."""
-
-    names: tuple[str, ...]
-    maximised: tuple[str, ...]
-
-    @property
-    def signs(self) -> Array:
-        return np.array([-1.0 if name in self.maximised else 1.0 for name in self.names])
-
-    def shown(self, losses: Array) -> tuple[float, ...]:
-        """Losses in the table's own sign."""
-        return tuple((losses * self.signs).tolist())
 
 
 def audit_run_table(
@@ -73,7 +56,7 @@ def audit_run_table(
     """
     names = tuple(losses)
     _check(names, maximise, seed_column, config, bounds or {}, ray)
-    asked = _Asked(names, tuple(name for name in names if name in maximise))
+    signs = np.where([name in maximise for name in names], -1.0, 1.0)
     log = chosen([raw], {"--losses": names}, {"--config": config, "--seed": (seed_column,) if seed_column else ()})
     table = np.column_stack([log.numbers[name] for name in names])
     kept, left_out = _kept(table, log)
@@ -88,44 +71,27 @@ def audit_run_table(
                 "a setting with a single run counts as known exactly."
             )
     found = audit_runs(
-        table[kept] * asked.signs, settings=labels, seeds=seeds, tasks=names, resamples=resamples, seed=seed,
+        table[kept] * signs, settings=labels, seeds=seeds, tasks=names, resamples=resamples, seed=seed,
         paired=paired,
     )  # fmt: skip
     runs = [point.seeds for point in found.points]
     front = [point for point in found.points if point.dominated_by is None]
     surely = set(found.unsupported)
+    to_try = [(weights, [found.points[j].name for j in members[: len(names)]]) for weights, members in found.to_try]
     return RunTableRecord(
-        command=command,
-        data=log.name,
-        sha256=log.sha256,
-        losses=names,
-        maximised=asked.maximised,
-        seed_column=seed_column or "",
-        config=tuple(config),
-        rows=log.rows,
-        left_out=left_out,
-        settings=len(found.points),
-        runs=(min(runs), max(runs)),
-        paired=paired,
-        resamples=found.resamples,
-        units=tuple(found.scale.tolist()),
-        front=tuple(_run(point, asked) for point in _spread_out(front)),
-        fronts=len(front),
+        command=command, data=log.name, sha256=log.sha256, losses=names,
+        maximised=tuple(name for name in names if name in maximise), seed_column=seed_column or "",
+        config=tuple(config), rows=log.rows, left_out=left_out, settings=len(found.points), runs=(min(runs), max(runs)),
+        paired=paired, resamples=found.resamples, units=tuple(found.scale.tolist()),
+        front=tuple(_run(point, signs) for point in _spread_out(front)), fronts=len(front),
         picked=sum(point.pool_gap == 0 for point in front),
         unpicked=sum(point.pool_gap > 0 and point.name in surely for point in front),
-        others=tuple(asked.shown(point.losses) for point in _sample(found)),
-        choices=tuple(_choices(front, asked, bounds or {}, ray)),
-        next_weights=tuple(
-            NextWeights(
-                weights=tuple(weights.tolist()), between=tuple(found.points[j].name for j in members[: len(names)])
-            )
-            for weights, members in found.to_try
-        ),
-        largest_hole=found.largest_hole,
-        at_ends=found.at_ends,
-        notes=tuple(notes),
+        others=tuple(_shown(point.losses, signs) for point in _sample(found)),
+        choices=tuple(_choices(front, names, signs, bounds or {}, ray)),
+        next_weights=tuple(NextWeights(weights=tuple(w.tolist()), between=tuple(between)) for w, between in to_try),
+        largest_hole=found.largest_hole, at_ends=found.at_ends, notes=tuple(notes),
         versions={"equipoise": __version__, "numpy": np.__version__, "scipy": version_of("scipy")},
-    )
+    )  # fmt: skip
 
 
 def _check(
@@ -205,46 +171,42 @@ def _sample(found: RunsAudit) -> list[RunPoint]:
     return [behind[i] for i in sorted(drawn.tolist())]
 
 
-def _run(point: RunPoint, asked: _Asked) -> RunRecord:
+def _shown(losses: Array, signs: Array) -> tuple[float, ...]:
+    """Losses in the table's own sign."""
+    return tuple((losses * signs).tolist())
+
+
+def _run(point: RunPoint, signs: Array) -> RunRecord:
+    low, high = (None if w is None else tuple(w.tolist()) for w in (point.weights_low, point.weights_high))
     return RunRecord(
-        name=point.name,
-        losses=asked.shown(point.losses),
-        runs=point.seeds,
-        low=None if point.weights_low is None else tuple(point.weights_low.tolist()),
-        high=None if point.weights_high is None else tuple(point.weights_high.tolist()),
-        gap=point.pool_gap,
-        interval=point.interval,
-        mixture=point.mixture,
-        mixture_losses=asked.shown(point.mixture_losses) if point.mixture else (),
-    )
+        name=point.name, losses=_shown(point.losses, signs), runs=point.seeds, low=low, high=high, gap=point.pool_gap,
+        interval=point.interval, mixture=point.mixture,
+        mixture_losses=_shown(point.mixture_losses, signs) if point.mixture else (),
+    )  # fmt: skip
 
 
 def _choices(
-    front: Sequence[RunPoint], asked: _Asked, bounds: Mapping[str, float], ray: Mapping[str, float] | None
-) -> list[ChoiceRecord]:
+    front: Sequence[RunPoint], names: tuple[str, ...], signs: Array, bounds: Mapping[str, float],
+    ray: Mapping[str, float] | None,
+) -> list[ChoiceRecord]:  # fmt: skip
     pool = np.array([point.losses for point in front])
     wishes: list[tuple[str, Preference]] = []
     if bounds:
-        signs = dict(zip(asked.names, asked.signs, strict=True))
-        parts = [f"{name} {'at least' if signs[name] < 0 else 'at most'} {value:g}" for name, value in bounds.items()]
-        wishes.append((", ".join(parts), Bounds({name: signs[name] * value for name, value in bounds.items()})))
+        sign = dict(zip(names, signs.tolist(), strict=True))
+        parts = [f"{name} {'at least' if sign[name] < 0 else 'at most'} {value:g}" for name, value in bounds.items()]
+        wishes.append((", ".join(parts), Bounds({name: sign[name] * value for name, value in bounds.items()})))
     if ray is not None:
-        wishes.append(("losses in the proportion " + " : ".join(f"{ray[name]:g}" for name in asked.names), Ray(ray)))
+        wishes.append(("losses in the proportion " + " : ".join(f"{ray[name]:g}" for name in names), Ray(ray)))
     found = []
     for words, wish in wishes:
-        best = mixture(pool, wish, tasks=asked.names)
-        met = best.status == "optimal"
-        single = front[best.single]
+        best = mixture(pool, wish, tasks=names)
+        met, single = best.status == "optimal", front[best.single]
         found.append(
             ChoiceRecord(
-                wish=words,
-                met=met,
-                single=single.name,
-                single_met=bool(np.isfinite(best.single_value)) and met,
-                single_losses=asked.shown(single.losses),
+                wish=words, met=met, single=single.name, single_met=met and bool(np.isfinite(best.single_value)),
+                single_losses=_shown(single.losses, signs), losses=_shown(best.losses, signs),
                 members=tuple((front[j].name, float(best.probabilities[j])) for j in best.members),
-                losses=asked.shown(best.losses),
                 next_weights=tuple(best.next_weights.tolist()),
             )
-        )
+        )  # fmt: skip
     return found

@@ -1,7 +1,5 @@
 """A page on a log as self-contained HTML, as Markdown, and for the console."""
 
-from typing import Any
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -10,7 +8,7 @@ from ...core.records.rewards import RewardsRecord
 from ...core.records.run_table import RunTableRecord
 from ..audit.markdown import markdown_text
 from ..page import render_page
-from .page_parts import LogPage, TableOf
+from .page_parts import Page
 from .rewards_page import rewards_page
 from .runs_page import runs_page
 
@@ -19,14 +17,14 @@ __all__ = ["log_page", "render_log_console", "render_log_html", "render_log_mark
 _MOST_LINES = 15
 
 
-def log_page(record: RewardsRecord | RunTableRecord) -> LogPage:
+def log_page(record: RewardsRecord | RunTableRecord) -> Page:
     """The page of either record as a plain dict."""
     return rewards_page(record) if isinstance(record, RewardsRecord) else runs_page(record)
 
 
 def render_log_html(record: RewardsRecord | RunTableRecord) -> str:
     """The page: it loads nothing and holds no date."""
-    page: dict[str, Any] = dict(log_page(record))
+    page = log_page(record)
     panels = [panel for section in page["sections"] for panel in section["panels"]]
     for place, panel in enumerate(panels, start=1):
         panel["id"] = f"figure-{place}"
@@ -53,7 +51,7 @@ def render_log_console(record: RewardsRecord | RunTableRecord) -> RenderableType
     return Group(*parts)
 
 
-def _table(table: TableOf) -> list[RenderableType]:
+def _table(table: Page) -> list[RenderableType]:
     shown = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in table["head"]:
         shown.add_column(Text(column), overflow="fold")

@@ -6,7 +6,7 @@ from ...core.drawing import plot_parts as plot
 from ...core.records.rewards import EffectRecord, RewardsRecord
 from ...core.text import clean, count, joined, percent, plural, signed
 from ..training.figures import ANGLE, SHARE, ZERO, Series, draw_series
-from .page_parts import LogPage, Section, make_section, make_table, number, spanned
+from .page_parts import Page, make_section, make_table, number, spanned
 
 __all__ = ["rewards_page"]
 
@@ -24,7 +24,7 @@ _CAVEAT = (
 _LEVEL = "95 % interval over groups"
 
 
-def rewards_page(record: RewardsRecord) -> LogPage:
+def rewards_page(record: RewardsRecord) -> Page:
     """Everything that a report on rewards shows."""
     names = [clean(name) for name in record.rewards]
     status, badge, headline = _headline(record, names)
@@ -90,7 +90,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %".replace("-", "−")
 
 
-def _present(record: RewardsRecord, names: Sequence[str]) -> Section:
+def _present(record: RewardsRecord, names: Sequence[str]) -> Page:
     effect = record.present
     rows = [
         [
@@ -113,7 +113,7 @@ def _present(record: RewardsRecord, names: Sequence[str]) -> Section:
     return make_section("What the present weights do", words, tables=[make_table(caption, head, rows)])
 
 
-def _balanced(record: RewardsRecord, names: Sequence[str]) -> Section:
+def _balanced(record: RewardsRecord, names: Sequence[str]) -> Page:
     effect, apart = record.balanced, record.held_out
     title = "Weights under which all rise" if effect.status == "all rise" else "Balanced weights"
     if effect.status == "no variance":
@@ -147,7 +147,7 @@ def _balanced(record: RewardsRecord, names: Sequence[str]) -> Section:
     return make_section(title, words, tables=[make_table(caption, head, rows)], code=code)
 
 
-def _groups(record: RewardsRecord, names: Sequence[str]) -> Section:
+def _groups(record: RewardsRecord, names: Sequence[str]) -> Page:
     collapsed = (
         f"{percent(record.collapsed, record.groups)} of the groups are collapsed ({count(record.collapsed)} of "
         f"{count(record.groups)}): no reward varies in them, so they teach nothing."
@@ -167,14 +167,14 @@ def _groups(record: RewardsRecord, names: Sequence[str]) -> Section:
     return make_section("Groups", collapsed, single, tables=[make_table(caption, head, rows)])
 
 
-def _together(record: RewardsRecord, names: Sequence[str]) -> Section:
+def _together(record: RewardsRecord, names: Sequence[str]) -> Page:
     same = [f"'{clean(one)}' and '{clean(other)}' are the same in every row." for one, other in record.doubled]
     rows = [[name, *(signed(value) for value in record.correlation[i])] for i, name in enumerate(names)]
     caption = "Correlations of the advantages, each centred in its group. Below 0: what raises one lowers the other."
     return make_section("How the rewards go together", *same, tables=[make_table(caption, ("Reward", *names), rows)])
 
 
-def _training(record: RewardsRecord, names: Sequence[str]) -> list[Section]:
+def _training(record: RewardsRecord, names: Sequence[str]) -> list[Page]:
     if len(record.steps) < 2:
         return []
     lines = record.steps

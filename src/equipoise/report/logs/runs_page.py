@@ -6,7 +6,7 @@ from itertools import combinations
 from ...core.drawing import plot_parts as plot
 from ...core.records.run_table import ChoiceRecord, RunRecord, RunTableRecord
 from ...core.text import clean, count, joined, percent, plural
-from .page_parts import LogPage, Section, make_section, make_table, number, spanned
+from .page_parts import Page, make_section, make_table, number, spanned
 
 __all__ = ["MOST_ROWS", "runs_page"]
 
@@ -25,7 +25,7 @@ _CAVEAT = (
 )
 
 
-def runs_page(record: RunTableRecord) -> LogPage:
+def runs_page(record: RunTableRecord) -> Page:
     """Everything that a report on a table of runs shows."""
     names = [clean(name) for name in record.losses]
     left = sum(record.left_out.values())
@@ -98,7 +98,7 @@ def _gap(run: RunRecord) -> str:
     return "0" if run.gap == 0 else f"{run.gap:.3f}"
 
 
-def _front(record: RunTableRecord, names: Sequence[str]) -> Section:
+def _front(record: RunTableRecord, names: Sequence[str]) -> Page:
     seeded = bool(record.resamples)
     rows = [
         [
@@ -178,7 +178,7 @@ def _members(members: Sequence[tuple[str, float]]) -> str:
     return joined([f"{100 * share:.0f} % {clean(name)}" for name, share in members])
 
 
-def _beaten(record: RunTableRecord, names: Sequence[str]) -> list[Section]:
+def _beaten(record: RunTableRecord, names: Sequence[str]) -> list[Page]:
     beaten = sorted((run for run in record.front if run.mixture and _kind(run) == "no weights"), key=lambda r: -r.gap)
     if not beaten:
         return []
@@ -194,7 +194,7 @@ def _beaten(record: RunTableRecord, names: Sequence[str]) -> list[Section]:
     return [make_section("What beats them", words, tables=[make_table(caption, head, rows)])]
 
 
-def _wishes(record: RunTableRecord, names: Sequence[str]) -> list[Section]:
+def _wishes(record: RunTableRecord, names: Sequence[str]) -> list[Page]:
     sections = []
     for choice in record.choices:
         rows = [
@@ -216,7 +216,7 @@ def _wish_words(choice: ChoiceRecord) -> str:
     return f"Of single runs {clean(choice.single)} suits it best; the mixture does better."
 
 
-def _next(record: RunTableRecord, names: Sequence[str]) -> list[Section]:
+def _next(record: RunTableRecord, names: Sequence[str]) -> list[Page]:
     if not record.next_weights:
         return []
     rows = [
