@@ -274,3 +274,20 @@ def test_a_study_exported_as_a_table_gives_the_same_front(run, here, study):
     assert [entry.losses for entry in one.front] == [entry.losses for entry in other.front]
     assert [entry.low for entry in one.front] == [entry.low for entry in other.front]
     assert other.front[0].name.startswith("number=")
+
+
+def test_many_losses_are_judged_up_to_a_number_of_settings(run, here):
+    generator = np.random.default_rng(0)
+    names = list("abcdef")
+    good = generator.dirichlet(np.ones(6), size=12)
+    behind = good[generator.integers(12, size=300)] + generator.uniform(0.01, 1, size=(300, 6))
+    pd.DataFrame(np.vstack([good, behind]), columns=names).to_csv("some.csv", index=False)
+    done = run("runs", "some.csv", "-l", ",".join(names), "-o", "out")
+    assert done.exit_code == 0, done.stderr
+    record = record_of(here / "out")
+    assert record.settings == record.fronts == 12
+    assert "Of 312 runs the 300 dominated ones were left out at once." in record.notes
+    pd.DataFrame(generator.normal(size=(900, 6)), columns=names).to_csv("many.csv", index=False)
+    done = run("runs", "many.csv", "-l", ",".join(names), "-o", "many")
+    assert done.exit_code == 2
+    assert "Judge up to 4 of them at a time" in done.stderr

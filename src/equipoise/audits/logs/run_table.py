@@ -14,12 +14,15 @@ from ...data.raw import RawTable
 from ...errors import DataError, SettingError, listed
 from ...linear.pools.measured_runs import RunPoint, RunsAudit, audit_runs
 from ...linear.pools.pool_mixture import mixture
+from ...linear.pools.weight_cells import MOST_TASKS, non_dominated
 from .columns import LogTable, chosen
 
 __all__ = ["audit_run_table"]
 
 MOST = 200
 """Non-dominated settings that a record lists; the counts are those of all."""
+MOST_PROGRAMS = 200
+"""Most settings that are judged with more than `MOST_TASKS` losses, where each takes linear programs."""
 _MOST_OTHERS = 400
 
 
@@ -70,6 +73,9 @@ def audit_run_table(
                 "Settings have different seeds, or a seed twice, so each setting's runs were resampled by themselves; "
                 "a setting with a single run counts as known exactly."
             )
+    if len(names) > MOST_TASKS:
+        kept, labels, seeds = _few(table * signs, kept, labels, seeds, notes)
+        resamples = max(20, min(resamples, 5_000 // len(kept)))
     found = audit_runs(
         table[kept] * signs, settings=labels, seeds=seeds, tasks=names, resamples=resamples, seed=seed,
         paired=paired,
@@ -137,6 +143,24 @@ def _kept(table: Array, log: LogTable) -> tuple[list[int], dict[str, int]]:
             "With a single run there is nothing to compare."
         )
     return kept, {reason: count for reason, count in left_out.items() if count}
+
+
+def _few(
+    losses: Array, kept: list[int], labels: list[str], seeds: list[str] | None, notes: list[str]
+) -> tuple[list[int], list[str], list[str] | None]:
+    """With many losses each setting takes linear programs: dominated single runs are left out, more are refused."""
+    places = list(range(len(kept)))
+    if seeds is None and len(set(labels)) == len(labels):
+        places = np.flatnonzero(non_dominated(losses[kept])).tolist()
+        if len(places) < len(kept):
+            notes.append(f"Of {len(kept):,} runs the {len(kept) - len(places):,} dominated ones were left out at once.")
+    if len({labels[i] for i in places}) > MOST_PROGRAMS:
+        raise SettingError(
+            f"with more than {MOST_TASKS} losses at most {MOST_PROGRAMS} settings that are not dominated are "
+            f"judged; found {len(places):,} with {losses.shape[1]} losses. Judge up to {MOST_TASKS} of them at a time."
+        )
+    chosen_seeds = None if seeds is None else [seeds[i] for i in places]
+    return [kept[i] for i in places], [labels[i] for i in places], chosen_seeds
 
 
 def _settings(log: LogTable, config: Sequence[str], kept: list[int]) -> list[str]:

@@ -65,7 +65,7 @@ class RunPoint:
 
         It is computed when first asked for: a linear program of 1 ms.
         """
-        return self._mixed[0]
+        return self._mixed[0] if self.pool_gap > 0 else ()
 
     @property
     def mixture_losses(self) -> Array:
@@ -246,10 +246,10 @@ def _largest_hole(points: Array) -> float:
     """Longest edge of the minimum spanning tree (Prim), distances by the largest task."""
     nearest, longest = np.full(len(points), np.inf), 0.0
     waiting = np.ones(len(points), dtype=bool)
-    node = 0
+    node, columns = 0, np.ascontiguousarray(points.T)  # the largest over a short last axis is slow
     for _ in range(len(points) - 1):
         waiting[node] = False
-        nearest = np.minimum(nearest, np.max(np.abs(points - points[node]), axis=1))
+        nearest = np.minimum(nearest, np.abs(columns - columns[:, node, None]).max(axis=0))
         node = int(np.argmin(np.where(waiting, nearest, np.inf)))
         longest = max(longest, float(nearest[node]))
     return longest

@@ -95,9 +95,15 @@ class WeightCells:
         return self.gaps(self.pool)
 
     @cached_property
-    def _able(self) -> NDArray[np.intp]:
-        """Positions of the models that some weights pick."""
-        return np.flatnonzero(self.of_pool[0] <= _TIGHT)
+    def _ties(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Corners, in rising order, and the models that are the lowest there: pairs of positions."""
+        able = np.flatnonzero(self.of_pool[0] <= _TIGHT)
+        places, members = [], []
+        for part, block in self._blocks(len(able)):
+            corner, member = np.nonzero(block @ self.pool[able].T <= self.lowest[part][:, None] + _TIGHT)
+            places.append(corner + part.start)
+            members.append(able[member])
+        return np.concatenate(places), np.concatenate(members)
 
     def gaps(self, losses: Array) -> tuple[Array, NDArray[np.intp]]:
         """How far a mixture of the pool is below each row on all tasks, (n,), and the corner that proves it."""
@@ -119,14 +125,10 @@ class WeightCells:
         """
         weights = self.corners / units
         weights /= weights.sum(axis=1, keepdims=True)
-        low = np.full(self.pool.shape, np.inf)
-        high = np.full(self.pool.shape, -np.inf)
-        able = self._able
-        for part, block in self._blocks(len(able)):
-            tight = block @ self.pool[able].T - self.lowest[part][:, None] <= _TIGHT
-            for i, column in enumerate(weights[part].T):
-                low[able, i] = np.minimum(low[able, i], np.where(tight, column[:, None], np.inf).min(axis=0))
-                high[able, i] = np.maximum(high[able, i], np.where(tight, column[:, None], -np.inf).max(axis=0))
+        corner, member = self._ties
+        low, high = np.full(self.pool.shape, np.inf), np.full(self.pool.shape, -np.inf)
+        np.minimum.at(low, member, weights[corner])
+        np.maximum.at(high, member, weights[corner])
         return low, high
 
     def widest(self, units: Array, most: int = 3) -> list[tuple[Array, tuple[int, ...]]]:
@@ -138,14 +140,15 @@ class WeightCells:
             Up to `most` weights of the losses before division by `units`, all positive, and positions of the models
             that tie there, those furthest apart first.
         """
+        corner, member = self._ties
+        starts = np.flatnonzero(np.diff(corner, prepend=-1))
+        tied = self.pool[member]
+        widths = (np.maximum.reduceat(tied, starts) - np.minimum.reduceat(tied, starts)).max(axis=1)
+        widths[self.corners[corner[starts]].min(axis=1) <= _TIGHT] = 0.0
+        ends = np.append(starts[1:], len(corner))
         found = []
-        able = self._able
-        for part, block in self._blocks(len(able)):
-            tight = block @ self.pool[able].T - self.lowest[part][:, None] <= _TIGHT
-            for corner, row in zip(block, tight, strict=True):
-                members = able[row]
-                if len(members) > 1 and corner.min() > _TIGHT:
-                    width = float(np.ptp(self.pool[members], axis=0).max())
-                    found.append((width, (corner / units) / (corner / units).sum(), tuple(map(int, members))))
-        found.sort(key=lambda item: -item[0])
-        return [(weights, members) for width, weights, members in found[:most] if width > _TIGHT]
+        for place in np.argsort(-widths, kind="stable")[:most]:
+            if widths[place] > _TIGHT:
+                weights = self.corners[corner[starts[place]]] / units
+                found.append((weights / weights.sum(), tuple(member[starts[place] : ends[place]].tolist())))
+        return found
