@@ -38,7 +38,7 @@ class Advantages:
         codes: (n,) number of each row's group, in the order in which groups first appear.
         varies: (groups, k) whether the reward differs between rows of the group.
         scale: (k,) standard deviation over all rows, 0 for a reward that varies in no group.
-        names: k names.
+        names: Names of the k rewards.
         missing: (k,) number of rows without the reward.
     """
 
@@ -68,7 +68,7 @@ def centred(
     Args:
         rewards: (n, k), one row a completion: array, tensor or data frame.
         groups: n labels, equal for completions of the same prompt, in any order.
-        names: k names; the columns of a data frame, else ``reward0``, ``reward1``, ...
+        names: Names of the k rewards; the columns of a data frame, else ``reward0``, ``reward1``, ...
         missing: What a NaN means.
 
     Raises:

@@ -33,7 +33,7 @@ def balanced_advantages(
         rewards: (n, k), one row a completion.
         groups: n labels, equal for completions of the same prompt.
         method: A method on Gramians; ``MGDA()`` by default.
-        names: k names.
+        names: Names of the k rewards.
         missing: ``"raise"``, or ``"neutral"``: a NaN counts as the mean of its group.
 
     Returns:
@@ -115,7 +115,7 @@ class NemoAdvantageEstimator:
 
     Args:
         estimator_config: NeMo-RL's section; not read, because the method replaces its weights.
-        loss_config: Not read.
+        loss_config: Settings of the loss; not read.
         method: A method on Gramians; ``MGDA()`` by default.
 
     Attributes:

@@ -31,7 +31,7 @@ class RewardEffect:
     """What one update is predicted to do to each reward, to first order, in the tabular view of a policy.
 
     Attributes:
-        names: k names.
+        names: Names of the k rewards.
         change: (k,) Cov(a_j, u) with u the update's advantage: the rise of the expected reward a unit of step size, in
             standard deviations of that reward within groups (in the reward's own unit with ``scale=False``).
         interval: (k, 2) 95 % intervals of `change` over groups, the weights taken as given; None for one group.
@@ -117,7 +117,7 @@ def weights(
         method: A method on Gramians; ``MGDA()`` by default.
         scale: Whether advantages are divided by their standard deviation over the batch, so that the unit of a reward
             does not matter.
-        names: k names; the columns of a data frame, else ``reward0``, ``reward1``, ...
+        names: Names of the k rewards; the columns of a data frame, else ``reward0``, ``reward1``, ...
         missing: ``"raise"``, or ``"neutral"``: a NaN counts as the mean of its group.
         state: `RewardWeights.state` of the call before, for a method with memory.
 
@@ -183,7 +183,7 @@ def effect(
         weights: (k,) of the rewards.
         aggregation: ``"sum_then_normalize"`` (GRPO, TRL's default), ``"normalize_then_sum"`` (GDPO), or ``"scaled"``
             (each reward over its standard deviation in the batch).
-        names: k names; the columns of a data frame, else ``reward0``, ``reward1``, ...
+        names: Names of the k rewards; the columns of a data frame, else ``reward0``, ``reward1``, ...
         missing: ``"raise"``, or ``"neutral"``: a NaN counts as the mean of its group.
 
     Returns:

@@ -27,13 +27,13 @@ class LogTable:
     """Columns of a log.
 
     Attributes:
-        name: Of the file, or of the first of several.
-        sha256: Of the file; of all checksums where there are several.
+        name: Name of the file, or of the first of several.
+        sha256: Checksum of the file; of all checksums where there are several.
         files: Number of files.
-        rows: Of all files.
+        rows: Number of rows of all files.
         numbers: Column -> (rows,) float64, NaN where missing.
         labels: Column -> one text a row, equal for equal values.
-        steps: How it was read, in sentences.
+        steps: Sentences about how it was read.
         columns: Names of all columns of the files.
     """
 

@@ -39,7 +39,7 @@ def read_study(source: str, name: str | None = None) -> tuple[RawTable, tuple[st
 
     Args:
         source: Such as ``sqlite:///study.db``, or the path of the file.
-        name: Of the study, where the storage holds several.
+        name: Name of the study, where the storage holds several.
 
     Returns:
         The table, the objectives, and those that the study maximises.

@@ -49,7 +49,7 @@ def audit_rewards(
         rewards: Columns of the rewards, two or more.
         present: Their weights in training; equal ones by default.
         step: Column of the training step. A prompt that comes back in another step is another group.
-        aggregation: How the trainer makes one advantage of weighted rewards, in TRL's words.
+        aggregation: TRL's word for how the trainer makes one advantage of weighted rewards.
         method: A method on Gramians; ``MGDA()`` by default.
         command: What to type to get the record again.
 

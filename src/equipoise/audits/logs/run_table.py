@@ -44,7 +44,7 @@ def audit_run_table(
     Args:
         raw: The table as it was read.
         losses: Columns to judge, two or more.
-        maximise: Those of them that are better when higher.
+        maximise: Losses among these that are better when higher.
         seed_column: Column of the seeds; needs `config`.
         config: Columns that make a setting: rows that agree in all of them are runs of the same setting.
         bounds: Loss -> the highest value wanted (the lowest one where it is maximised).

@@ -18,12 +18,12 @@ class EffectRecord(_Record):
     """What an update with certain weights is predicted to do to each reward, to first order.
 
     Attributes:
-        weights: As `RewardsRecord.aggregation` takes them.
+        weights: Weights of the rewards, as `RewardsRecord.aggregation` takes them.
         alignment: Correlation of each reward's advantage with the update; 0 for a reward that never varies.
         low, high: 95 % interval of `alignment` over groups, weights and sizes taken as given; None for one group.
         share: Part of the update's variance that each weighted reward explains; sum 1.
         margin: Smallest alignment of a reward that varies.
-        status: See `equipoise.rewards.RewardEffect`.
+        status: Outcome, as in `equipoise.rewards.RewardEffect`.
     """
 
     weights: Numbers
@@ -43,7 +43,7 @@ class RewardStep(_Record):
         rows, groups, collapsed: Completions, groups, and groups in which no reward varies.
         means: Mean of each reward.
         present: Alignment of each reward with the update of the present weights, in this batch.
-        weights: Of the method, for rewards each divided by its standard deviation in this batch; sum 1.
+        weights: Weights of the method, for rewards each divided by its standard deviation in this batch; sum 1.
     """
 
     step: float
@@ -63,18 +63,18 @@ class RewardsRecord(_Record):
         command: What to type to get it again.
         data: Name of the file, or of the first of several.
         files: Number of files.
-        sha256: Of the file; of all their checksums where there are several.
+        sha256: Checksum of the file; of all their checksums where there are several.
         group: Column of the prompts.
         step_column: Column of the steps, or "".
-        rewards: Names.
+        rewards: Names of the rewards.
         rows, groups: Completions, and groups (a prompt in one step).
         single: Groups of one completion, which say nothing.
         collapsed: Groups in which no reward varies.
-        collapsed_by_reward, missing: For each reward: groups in which it does not vary, rows without it.
-        means, deviations: Of each reward: mean, and standard deviation within groups.
+        collapsed_by_reward, missing: Numbers of groups in which each reward does not vary, and of rows without it.
+        means, deviations: Mean of each reward, and its standard deviation within groups.
         correlation: (k, k) of the advantages.
         doubled: Pairs of rewards that are the same in all rows.
-        aggregation: How weighted rewards become an advantage, in TRL's words.
+        aggregation: TRL's word for how weighted rewards become an advantage.
         method: The call that made the method.
         present: The effect of the weights that were given, or of equal ones.
         balanced: The effect of the method's weights on the rows that they were computed from.

@@ -23,7 +23,7 @@ class RunRecord(_Record):
         runs: Number of runs.
         low, high: Smallest and largest weight of each loss (they sum to 1) over the weighted sums that pick the
             setting among these runs; None where none does.
-        gap: By how many ranges a mixture of these runs is below it on all losses; 0 where some weights pick it.
+        gap: Distance, in ranges, by which a mixture of these runs is below it on all losses; 0 where weights pick it.
         interval: 5 % and 95 % quantile of the gap over resampled seeds; None without seeds.
         mixture: Settings and their probabilities that attain the gap; empty where it is 0 or not listed.
         mixture_losses: Their expected losses; empty with `mixture`.
@@ -44,7 +44,7 @@ class NextWeights(_Record):
     """A weighted sum to train next: these settings tie there, and no run lies between them.
 
     Attributes:
-        weights: Of the losses, sum 1.
+        weights: Weights of the losses, sum 1.
         between: The settings that tie.
     """
 
@@ -56,11 +56,11 @@ class ChoiceRecord(_Record):
     """The setting that suits a wish, and the mixture that suits it best.
 
     Attributes:
-        wish: In words.
+        wish: Words for what is wanted.
         met: Whether a mixture meets it; always so for a ray.
         single: Name of the best single setting.
         single_met: Whether it meets the wish.
-        single_losses: Its losses.
+        single_losses: Losses of the best single setting.
         members: Settings of the best mixture and their probabilities.
         losses: Expected losses of that mixture.
         next_weights: The weighted sum that a new model would have to lower to improve the mixture.
@@ -83,12 +83,12 @@ class RunTableRecord(_Record):
         written_by, format: Mark the file as ours, and its layout.
         command: What to type to get it again.
         data: Name of the file or study.
-        sha256: Of the file; "" for a study.
+        sha256: Checksum of the file; "" for a study.
         losses: Names, in the order of every vector.
-        maximised: Those of them that are better when higher.
+        maximised: Losses among these that are better when higher.
         seed_column: Column of the seeds, or "".
         config: Columns that make a setting; empty where every row is one.
-        rows: Of the table.
+        rows: Number of rows of the table.
         left_out: Reason -> number of rows.
         settings: Number of settings.
         runs: Fewest and most runs of a setting.
@@ -96,9 +96,9 @@ class RunTableRecord(_Record):
         resamples: Number of resamples of the seeds; 0 without seeds.
         units: Range of each loss over the non-dominated settings: what gaps are measured in.
         front: The non-dominated settings, at most `MOST` of them.
-        fronts: How many there are.
-        picked: How many of them some weights pick.
-        unpicked: How many none picks; with seeds: whose gap stays above 0 at the 5 % quantile.
+        fronts: Number of non-dominated settings.
+        picked: Number of non-dominated settings that some weights pick.
+        unpicked: Number of those that none picks; with seeds: whose gap stays above 0 at the 5 % quantile.
         others: Losses of dominated settings, a sample, for the picture.
         choices: One for each wish.
         next_weights: What to train next.

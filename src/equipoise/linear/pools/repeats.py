@@ -22,7 +22,7 @@ class Repeats:
         losses: (m, k) one row a run, setting by setting, in the order of the seeds where they are paired.
         sizes: (settings,) runs of each.
         names: One a setting, in the order in which they first appeared.
-        tasks: k names.
+        tasks: Names of the k tasks.
         seeded: Whether the runs of a setting are known to differ by their seed, so that they may be resampled.
         paired: Whether the same seeds belong together in every setting.
     """
