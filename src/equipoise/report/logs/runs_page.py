@@ -16,7 +16,7 @@ _MOST_DRAWN = 4  # losses whose pairs are drawn
 _MARKS = {
     "picked": ("some weights pick it", "blue", "circle"),
     "no weights": ("no weights pick it", "vermillion", "diamond"),
-    "cannot tell": ("cannot tell", "orange", "square"),
+    "seeds cannot tell": ("the seeds cannot tell", "orange", "square"),
 }
 _CAVEAT = (
     "This is about these runs only: a run that was never made may be picked by weights, and may change which runs are. "
@@ -68,7 +68,7 @@ def _resamples(record: RunTableRecord) -> str:
 def _kind(run: RunRecord) -> str:
     if run.gap == 0:
         return "picked"
-    return "no weights" if run.interval is None or run.interval[0] > 1e-9 else "cannot tell"
+    return "no weights" if run.interval is None or run.interval[0] > 1e-9 else "seeds cannot tell"
 
 
 def _headline(record: RunTableRecord) -> tuple[str, str, str]:
@@ -112,12 +112,17 @@ def _front(record: RunTableRecord, names: Sequence[str]) -> Page:
         *(["5 to 95 % over seeds"] if seeded else []), "By weights",
     ]  # fmt: skip
     shown = len(rows)
+    rough = (
+        " With fewer than ten runs a setting, intervals over seeds are rough."
+        if seeded and min(record.runs) < 10
+        else ""
+    )
     minus = " A maximised metric enters the weighted sum with a minus." if record.maximised else ""
     caption = (
         f"{count(shown)} of {count(record.fronts)} non-dominated settings, means over their runs. Weights: smallest "
         "and largest weight, of weights that sum to 1, over all weighted sums that the setting minimises among these "
         f"runs; exact.{minus} Gap: by how many ranges of the front a mixture of other settings is better on every "
-        "loss; exact for these means."
+        f"loss; exact for these means.{rough}"
     )
     hole = "" if record.largest_hole is None else f"; the largest hole in it is {record.largest_hole:.2g} of its range"
     ends = f"{100 * record.at_ends:.0f} % of the front lie near the best of a single loss{hole}."
