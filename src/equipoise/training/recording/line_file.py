@@ -42,7 +42,7 @@ class LineFile:
         self._cut_torn_line()
 
     def append(self, line: StepLine) -> None:
-        """Adds a line in one write; nothing waits for the disk.
+        """Add a line in one write; nothing waits for the disk.
 
         Raises:
             RunFolderError: The file was deleted, or the disk refuses. The line is then not in the file, nor is a part
@@ -73,7 +73,7 @@ class LineFile:
             raise RunFolderError(f"{str(self.path)!r} was deleted while the recording ran.")
 
     def close(self) -> None:
-        """Closes the file and gives the folder back; a second call does nothing.
+        """Close the file and gives the folder back; a second call does nothing.
 
         Raises:
             OSError: The disk did not keep what was written (network disks say so here).
@@ -92,7 +92,7 @@ class LineFile:
             self.close()
 
     def _cut_torn_line(self) -> None:
-        """Ends the file behind its last whole line, so that the next one does not continue a torn one."""
+        """End the file behind its last whole line, so that the next one does not continue a torn one."""
         if not self._torn:
             return
         size = os.lseek(self._descriptor, 0, os.SEEK_END)
