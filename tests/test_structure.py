@@ -20,7 +20,7 @@ FLOORS = [  # a room may import from its own floor and those above this line; `b
     {"core"},
     {"solve"},
     {"diagnostics", "methods", "data"},
-    {"laws", "linear", "problems", "engine"},
+    {"laws", "linear", "problems", "engine", "rewards"},
     {"balancing"},
     {"audits", "training"},
     {"fronts", "integrations", "comparison"},
@@ -33,6 +33,7 @@ CROWDED = {  # folders of more than a dozen files, and why
     "methods/loss": "a catalogue: one method a file",
     "methods/gramian": "a catalogue: one method a file",
     "solve": "a catalogue: one k x k problem a file",
+    "cli": "a catalogue: one command a file",
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 

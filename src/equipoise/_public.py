@@ -18,7 +18,7 @@ from .methods import direction, weights
 from .methods.loss import KeptIterates
 
 if TYPE_CHECKING:
-    from . import data, laws, linear
+    from . import data, laws, linear, rewards
     from .audits.network import audit_features
     from .audits.table_audit import audit
     from .training.recording.recorder import record
@@ -49,6 +49,7 @@ __all__ = [
     "methods",
     "profile",
     "record",
+    "rewards",
     "size_weights",
     "solve",
     "task_batches",
@@ -63,6 +64,7 @@ _ON_USE = {
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
     "record": ("equipoise.training.recording.recorder", "record"),
+    "rewards": ("equipoise.rewards", None),
 }
 """Name -> module and attribute of what is imported when it is asked for: a training loop needs none of it."""
 

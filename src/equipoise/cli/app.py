@@ -13,6 +13,8 @@ from .doctor import doctor
 from .methods import methods
 from .report import report
 from .reproduce import reproduce
+from .rewards import rewards
+from .runs import runs
 from .terminal import make_streams_safe, say
 
 __all__ = ["app", "main"]
@@ -26,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for _command in (demo, audit, methods, report, doctor):
+for _command in (demo, audit, rewards, runs, methods, report, doctor):
     app.command()(_command)
 app.add_typer(reproduce)
 

@@ -16,7 +16,7 @@ from .raw import RawTable
 from .reading import Reading, checked_reading
 from .table import Table
 
-__all__ = ["EXTENSIONS", "load"]
+__all__ = ["EXTENSIONS", "load", "read_columns"]
 
 
 def load(
@@ -33,7 +33,7 @@ def load(
 
     Args:
         source: A built-in name (``arm``, ``diabetes``, ``linnerud``); the path or the http(s) address of a text table
-            (.csv, .tsv, .tab, .txt, .data, .dat), an .arff, .mat or .dta file, or, with the extra ``tables``, a
+            (.csv, .tsv, .tab, .txt, .data, .dat), a .jsonl, .arff, .mat or .dta file, or, with the extra ``tables``, a
             .parquet, .feather or .xlsx file; each also packed (.gz, .bz2, .xz, .zip with one file). ``-`` is standard
             input.
         targets: Names of two or more target columns, in the order wanted. None takes the declared target set
@@ -57,11 +57,18 @@ def load(
         Table 'linnerud': 20 of 20 rows, 3 inputs, 3 tasks ('Weight', 'Waist', 'Pulse')
     """
     how = checked_reading(reading)
-    raw = prepared(_read(source, header, names, how), how)
+    raw = prepared(read_columns(source, header, names, how), how)
     return encode(raw, targets=targets, inputs=inputs, drop=drop, reading=how)
 
 
-def _read(source: str | os.PathLike[str], header: bool, names: Sequence[str] | None, reading: Reading) -> RawTable:
+def read_columns(
+    source: str | os.PathLike[str], header: bool, names: Sequence[str] | None, reading: Reading
+) -> RawTable:
+    """The columns of a built-in set, file, pipe or address, not yet prepared or encoded.
+
+    Raises:
+        DataError: The source or its format cannot be used.
+    """
     if isinstance(names, str):
         raise DataError(f"names must be a list of column names, found one text {names!r}.")
     if not isinstance(source, str | os.PathLike):
