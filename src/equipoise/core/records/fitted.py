@@ -1,7 +1,7 @@
 """What `equipoise fit` found, as data: every run of every entrant, from which the report computes its sentences.
 
-A record is plain data (pydantic, nothing extra allowed), written to ``record.json`` and rendered without torch. It holds
-measurements only; differences, intervals and verdicts follow from them. Same record, same report, byte for byte.
+A record is plain data (pydantic, nothing extra allowed), written to ``record.json`` and rendered without torch. It
+holds measurements only; differences, intervals and verdicts follow from them. Same record, same report, byte for byte.
 """
 
 import json
@@ -103,8 +103,8 @@ class SeedRun(_Record):
         val: Loss of each task on the validation part, in the task's `loss_unit`.
         test: Loss of each task on the test part.
         metric: Metric of each task on the test part.
-        passes: Forward-and-backward passes over the training rows, all trials and networks together; 0 for entrants that
-            are no networks.
+        passes: Forward-and-backward passes over the training rows, all trials and networks together; 0 for entrants
+            that are no networks.
         seconds: Wall time, all trials together.
         trials: Trainings among which the validation part chose.
         weights: Task weights that were chosen, as they multiply the losses in training; empty where there are none.
