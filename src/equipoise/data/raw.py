@@ -74,6 +74,7 @@ class RawTable:
         decimal_comma: Whether some number of the table can only have a decimal comma.
         marks: Column -> marks of missing values -> how often each was found.
         notes: Column -> what was done to it, in a few words.
+        written_in: Column of numbers -> unit that stood in every cell and was taken off.
     """
 
     frame: "pd.DataFrame"
@@ -89,6 +90,7 @@ class RawTable:
     decimal_comma: bool = False
     marks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    written_in: Mapping[str, str] = field(default_factory=dict)
 
 
 def refuse(about: str, problems: Sequence[str]) -> None:

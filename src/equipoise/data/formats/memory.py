@@ -1,0 +1,52 @@
+"""Whether a table would fit into memory, asked before it is read."""
+
+from pathlib import Path
+
+from ...errors import DataError
+from .source import PACKED, TEXT_ENDINGS
+
+__all__ = ["available_memory", "refuse_beyond_memory"]
+
+_MEMINFO = Path("/proc/meminfo")
+_COPIES = 2  # columns are held in blocks, then joined
+_NUMBER = 8  # bytes
+_HEAD = 2**16
+_GIB = 2**30
+
+
+def available_memory() -> float | None:
+    """Bytes that could be taken without swapping, as Linux estimates them; None where the system does not say."""
+    try:
+        lines = _MEMINFO.read_text().splitlines()
+    except OSError:
+        return None
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return found[0] if found else None
+
+
+def refuse_beyond_memory(path: Path) -> None:
+    """Refuse a plain file whose columns would not fit into memory. Only its first 64 KiB are read.
+
+    A text table takes 8 bytes a cell, twice while blocks are joined; the size of a cell in the file is estimated from
+    its head. Another file takes twice its size. Packed files have a limit of their own (`source.LIMIT`).
+
+    Raises:
+        DataError: The estimate is larger than what is available.
+    """
+    available = available_memory()
+    size = path.stat().st_size
+    if available is None or path.suffix.lower() in PACKED or not path.is_file():
+        return
+    cell = _NUMBER
+    if path.suffix.lower() in TEXT_ENDINGS:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+        marks = max(head.count(mark) for mark in (b",", b";", b"\t", b" ")) + head.count(b"\n")
+        cell = max(1, len(head) // max(1, marks))
+    needed = _COPIES * _NUMBER * size // cell
+    if needed > available:
+        raise DataError(
+            f"{path.name!r} must fit into memory: its {size / _GIB:.1f} GiB would take about {needed / _GIB:.1f} GiB "
+            f"as columns, and {available / _GIB:.1f} GiB are available. Take fewer rows, or columns, into a smaller "
+            "file."
+        )
