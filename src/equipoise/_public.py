@@ -16,6 +16,14 @@ from .fronts import MixtureModel
 from .methods import *  # noqa: F403
 from .methods import direction, weights
 from .methods.loss import KeptIterates
+from .training.loop.selection import MeanImprovement, MeanLoss, PerTaskBest, WorstImprovement
+from .training.loop.trackers import MLflow, TensorBoard
+from .training.loop.training import fit
+from .training.problem.metric import Metric
+from .training.problem.problem import Problem
+from .training.problem.scaling import target_scale
+from .training.problem.sources import OwnRows
+from .training.problem.splits import split
 from .training.recording.recorder import record
 
 if TYPE_CHECKING:
@@ -31,10 +39,19 @@ __all__ = [
     "Features",
     "KeptIterates",
     "LastLayer",
+    "MLflow",
+    "MeanImprovement",
+    "MeanLoss",
+    "Metric",
     "MixtureModel",
+    "OwnRows",
+    "PerTaskBest",
+    "Problem",
     "Ray",
     "ReferencePoint",
     "Sketch",
+    "TensorBoard",
+    "WorstImprovement",
     "__version__",
     "audit",
     "audit_features",
@@ -43,6 +60,7 @@ __all__ = [
     "diagnose_step",
     "direction",
     "errors",
+    "fit",
     "laws",
     "linear",
     "masked_mean",
@@ -51,6 +69,8 @@ __all__ = [
     "record",
     "size_weights",
     "solve",
+    "split",
+    "target_scale",
     "task_batches",
     "weights",
 ]

@@ -1,7 +1,8 @@
 """Whether a folder is ours: the one test that audits, recordings, reproductions and reports share.
 
 A folder is ours if its ``config.json`` says so. Computed runs (audits and reproductions) may replace each other, since
-their command computes them again; a recorded training is replaced by nothing but another recording.
+their command computes them again; a recorded training is replaced by nothing but another recording, and a training of
+`eq.fit` by nothing but another of these.
 """
 
 import os
@@ -15,21 +16,23 @@ from .records.json_text import parsed_json
 
 __all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "what_is_in"]
 
-Kind = Literal["nothing", "audit", "reproduction", "training", "unknown", "foreign"]
+Kind = Literal["nothing", "audit", "reproduction", "training", "run", "unknown", "foreign"]
 
 CONFIG, REPORT = "config.json", "report.html"
 _MOST_CONFIG = 2**26
-_KINDS: dict[str, Kind] = {"audit": "audit", "demo": "audit", "record": "training"}
+_KINDS: dict[str, Kind] = {"audit": "audit", "demo": "audit", "record": "training", "train": "run"}
 _WORDS: dict[Kind, str] = {
     "audit": "an audit",
     "reproduction": "what 'equipoise reproduce' wrote",
     "training": "a recorded training",
+    "run": "a training of eq.fit",
     "unknown": "a run of another version of equipoise",
 }
 _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
     "audit": frozenset({"audit", "reproduction"}),
     "reproduction": frozenset({"audit", "reproduction"}),
     "training": frozenset({"training"}),
+    "run": frozenset({"run"}),
 }
 
 
@@ -100,7 +103,7 @@ def found_for(folder: Path, wanted: Kind, *, overwrite: bool, instead: str) -> F
 
     Args:
         folder: It need not exist, nor its parents.
-        wanted: The kind of run: ``audit``, ``reproduction`` or ``training``.
+        wanted: The kind of run: ``audit``, ``reproduction``, ``training`` or ``run``.
         overwrite: Whether it may replace another run.
         instead: What to do where it may not, as a sentence.
 
