@@ -110,7 +110,7 @@ def test_holm_is_the_closed_test_made_of_bonferroni_tests(k):
 
 
 def test_one_pair_and_equal_pairs_have_no_interval_and_no_verdict():
-    for differences in ([-0.3], [-0.3, -0.3, -0.3]):
+    for differences in ([-0.3], [-0.3, -0.3, -0.3], [-0.3, -0.3 - 1e-16, -0.1 - 0.2]):
         one = paired(differences, 0.2)
         assert one.mean == pytest.approx(-0.3)
         assert (one.low, one.high, one.p_below(), one.p_above()) == (None, None, 1.0, 1.0)

@@ -23,6 +23,7 @@ LEVEL = 0.05
 POWER = 0.8
 """Chance with which a difference that is called detectable is detected."""
 _MOST_SEEDS = 200
+_ROUNDING = 1e-12
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
 _QUANTILES, _MASSES = (_NODES + 1) / 2, _WEIGHTS / 2
 """Quantiles of the observed spread over which a power is integrated."""
@@ -36,7 +37,7 @@ class Paired:
         n: Pairs.
         mean: Of the differences.
         low, high: 95 % interval of the mean; None where none can be given: fewer than two pairs, or differences that
-            are equal to the last bit, whose spread says nothing.
+            are equal up to rounding, whose spread says nothing.
         error: Standard error of the mean, corrected for overlap; None likewise.
         spread: Standard deviation between seeds, S; None with one pair.
         overlap: n_test / n_train where splits overlap, else 0.
@@ -85,8 +86,8 @@ def paired(differences: Sequence[float], overlap: float) -> Paired:
         )
     n, mean = len(values), float(values.mean())
     spread = float(values.std(ddof=1)) if n > 1 else None
-    if not spread or not (values != values[0]).any():
-        return Paired(n, mean, None, None, None, 0.0 if n > 1 else None, overlap)
+    if spread is None or spread <= _ROUNDING * max(1.0, abs(mean)):
+        return Paired(n, mean, None, None, None, spread, overlap)
     error = spread * math.sqrt(1 / n + overlap)
     half = float(stats.t.isf(LEVEL / 2, n - 1)) * error
     return Paired(n, mean, mean - half, mean + half, error, spread, overlap)
