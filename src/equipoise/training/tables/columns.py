@@ -17,7 +17,7 @@ from ...data.raw import RawTable, refuse
 from ...data.reading import NOTHING_SAID, Reading
 from ...errors import listed
 
-__all__ = ["Columns", "Kind", "Target", "input_kind", "look_at"]
+__all__ = ["Columns", "Kind", "Target", "input_kind", "look_at", "number_label"]
 
 Kind = Literal["numbers", "booleans", "classes", "dates", "hours"]
 """What an input holds: ``dates`` are points in time, ``hours`` times of day or durations."""
@@ -59,6 +59,16 @@ class Columns:
     cards: tuple[ColumnCard, ...] = ()
     steps: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+
+def number_label(value: float) -> str:
+    """A number as the name of a class; the number can be read back.
+
+    Example:
+        >>> number_label(1.0), number_label(0.25)
+        ('1', '0.25')
+    """
+    return f"{value:.15g}"
 
 
 def input_kind(column: pd.Series) -> Kind:
@@ -147,8 +157,8 @@ def _add_target(out: Columns, raw: RawTable, name: str) -> list[str]:
         if len(levels) > 2 or len(values) == 2:
             out.targets.append(Target(name, "regression", kind, unit=unit))
             return []
-        labels = [repr(float(level)) for level in levels]
-        texts = pd.Series(list(map(repr, values.tolist())))
+        labels = [number_label(float(level)) for level in levels]
+        texts = pd.Series([number_label(value) for value in values.tolist()])
     else:
         texts = present.astype(str)
         ordered = isinstance(column.dtype, pd.CategoricalDtype) and bool(column.cat.ordered)

@@ -110,6 +110,32 @@ class TableNetwork(_Headed):
         return self._outputs(features.chunk(len(self.tasks)) if self.separate else [features] * len(self.tasks))
 
 
+    def merged(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Of separate trunks, the state that has each task's part from a state of its own.
+
+        Args:
+            states: Task -> state dict, for every task.
+        """
+        merged = {name: value.clone() for name, value in states[self.tasks[0]].items()}
+        for place, task in enumerate(self.tasks):
+            for name, value in merged.items():
+                axis = _member_axis(name)
+                if name.startswith(f"heads.{place}."):
+                    merged[name] = states[task][name].clone()
+                elif axis is not None:
+                    value.chunk(len(self.tasks), dim=axis)[place].copy_(
+                        states[task][name].chunk(len(self.tasks), dim=axis)[place]
+                    )
+        return merged
+
+
+def _member_axis(name: str) -> int | None:
+    """The axis of a trunk's parameter along which members lie; None for what they share."""
+    if name.startswith("piecewise.embedding.linear"):
+        return -1
+    return None if name.startswith(("heads.", "piecewise.")) else 0
+
+
 class LinearNetwork(_Headed):
     """A linear model with a shared layer of width q: y_t = (x W) h_t + b_t, shapes as in `TableNetwork`.
 

@@ -1,6 +1,6 @@
 """A prepared table as a `Problem`: tensors of the three parts, one loss and one metric a target."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -53,12 +53,17 @@ class Parts:
             },
         )
 
+    def labelled(self, part: str) -> dict[str, int]:
+        """Target -> rows of a part that have a label."""
+        counts = (~torch.isnan(self.rows[part][1])).sum(0).tolist()
+        return {target.name: int(count) for target, count in zip(self.preparation.targets, counts, strict=True)}
 
-def problem_of(parts: Parts, recipe: Recipe, name: str) -> Problem:
-    """The problem that `equipoise.fit` trains."""
-    targets = list(enumerate(parts.preparation.targets))
+
+def problem_of(parts: Parts, recipe: Recipe, tasks: Sequence[str], name: str) -> Problem:
+    """The problem that `equipoise.fit` trains, for some of the targets."""
+    targets = [(place, target) for place, target in enumerate(parts.preparation.targets) if target.name in tasks]
     return Problem(
-        partial(recipe.network, parts.preparation),
+        partial(recipe.network, parts.preparation, tuple(tasks)),
         {target.name: partial(_loss, target.name, place, target.kind) for place, target in targets},
         {
             target.name: Metric(METRICS[target.kind], partial(_metric, target.name, place, target.kind), "higher")

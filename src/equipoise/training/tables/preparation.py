@@ -1,6 +1,6 @@
 """From columns to the numbers that networks are fed: fitted on training rows, stored as JSON, applied to any rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from ...core.numbers import Array
 from ...data.encoding.inputs import MAX_LEVELS
 from ...data.encoding.values import as_floats
 from ...data.raw import RawTable, refuse
-from .columns import Columns, Kind, Target
+from .columns import Columns, Kind, Target, number_label
 
 __all__ = [
     "OTHER",
@@ -78,18 +78,18 @@ class FlagColumn(_Plain):
 
 
 class LevelColumns(_Plain):
-    """One 0/1 column a class; a class that no training row has is zero in all, or 1 in the last if `other`.
+    """One 0/1 column a class; a class that no training row has is zero in all.
 
     Attributes:
         column: Input column, of classes, or any whose missing rows are marked.
         levels: Classes in the training rows, the most frequent first.
-        other: Whether one more column takes the classes that are too rare to have their own.
+        rare: Classes in the training rows that share one more column.
         missing: Whether this is the mark of missing rows alone.
     """
 
     column: str
     levels: tuple[str, ...] = ()
-    other: bool = False
+    rare: tuple[str, ...] = ()
     missing: bool = False
 
 
@@ -196,8 +196,8 @@ class Preparation(_Plain):
             if group.missing:
                 out[:, place] = column.isna()
             else:
-                codes, known = _codes(column, group), _width(group)
-                rows = np.flatnonzero((codes >= 0) & (codes < known))
+                codes = _codes(column, group)
+                rows = np.flatnonzero(codes >= 0)
                 out[rows, place + codes[rows]] = 1
             place += _width(group)
         return out
@@ -214,9 +214,9 @@ class Preparation(_Plain):
     def unseen(self, frame: pd.DataFrame) -> dict[str, dict[str, int]]:
         """Input column -> class that no training row had -> rows with it."""
         found = {}
-        for group in (group for group in self.levels if not (group.missing or group.other)):
+        for group in (group for group in self.levels if not group.missing):
             texts = _texts(frame[group.column])
-            strange = texts[~texts.isin(group.levels)].value_counts()
+            strange = texts[~texts.isin([*group.levels, *group.rare])].value_counts()
             if len(strange):
                 found[group.column] = {str(level): int(count) for level, count in strange.items()}
         return found
@@ -236,7 +236,7 @@ def class_codes(column: pd.Series, kind: Kind, classes: Sequence[str]) -> Array:
     """(rows,) the place of each row's class; NaN where it is missing or not among `classes`."""
     place = {label: float(number) for number, label in enumerate(classes)}
     texts = column.dropna()
-    labels = map(repr, as_floats(texts).tolist()) if kind == "numbers" else map(str, texts)
+    labels = map(number_label, as_floats(texts).tolist()) if kind == "numbers" else map(str, texts)
     codes = pd.Series([place.get(label, np.nan) for label in labels], index=texts.index, dtype=np.float64)
     return codes.reindex(column.index).to_numpy()
 
@@ -296,18 +296,18 @@ def _levels(name: str, column: pd.Series) -> list[LevelColumns]:
     ranked = _texts(column).value_counts(sort=False).sort_index().sort_values(ascending=False, kind="stable")
     if len(ranked) < 2:
         return []
-    other = len(ranked) > MAX_LEVELS
-    kept = ranked.index[: MAX_LEVELS - 1] if other else ranked.index
-    return [LevelColumns(column=name, levels=tuple(map(str, kept)), other=other)]
+    labels = tuple(map(str, ranked.index))
+    kept = MAX_LEVELS - 1 if len(labels) > MAX_LEVELS else len(labels)
+    return [LevelColumns(column=name, levels=labels[:kept], rare=labels[kept:])]
 
 
 def _codes(column: pd.Series, group: LevelColumns) -> NDArray[np.intp]:
-    place: Mapping[str, int] = {level: number for number, level in enumerate(group.levels)}
-    return np.array([place.get(text, len(group.levels)) for text in _texts(column)], dtype=np.intp)
+    place = {level: number for number, level in enumerate(group.levels)} | dict.fromkeys(group.rare, len(group.levels))
+    return np.array([place.get(text, -1) for text in _texts(column)], dtype=np.intp)
 
 
 def _width(group: LevelColumns) -> int:
-    return 1 if group.missing else len(group.levels) + group.other
+    return 1 if group.missing else len(group.levels) + bool(group.rare)
 
 
 def _scale(target: Target, column: pd.Series, problems: list[str]) -> TargetScale:

@@ -5,7 +5,7 @@ several members where they cost little.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -44,9 +44,9 @@ class Recipe:
     separate: bool = False
     width: int = 0
 
-    def network(self, preparation: Preparation) -> nn.Module:
-        """The untrained network."""
-        outputs, kinds = preparation.outputs, preparation.kinds
+    def network(self, preparation: Preparation, tasks: Sequence[str]) -> LinearNetwork | TableNetwork:
+        """The untrained network for some of the targets."""
+        outputs, kinds = ({task: of[task] for task in tasks} for of in (preparation.outputs, preparation.kinds))
         if self.width:
             return LinearNetwork(outputs, kinds, inputs=preparation.width, width=self.width)
         return TableNetwork(
@@ -62,10 +62,10 @@ class Recipe:
             dropout=self.dropout,
         )
 
-    def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """AdamW (betas .9, .95), with the rate and decay that each layer asked for."""
         groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-        for parameter in parameters:
+        for parameter in model.parameters():
             groups.setdefault((rate(parameter), decayed(parameter)), []).append(parameter)
         return torch.optim.AdamW(
             [

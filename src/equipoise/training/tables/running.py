@@ -1,0 +1,88 @@
+"""One training of an entrant: a prepared split in, a selected network and its losses out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from ...core.records.fitted import Curve
+from ..loop.selection import WHOLE
+from ..loop.training import fit
+from .entrants import Training
+from .network import TableNetwork
+from .parts import METRICS, Parts, problem_of
+from .recipe import schedule
+from .rules import GeometricMean, OwnBest
+
+__all__ = ["Trained", "train"]
+
+ByTask = dict[str, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training gave.
+
+    Attributes:
+        val, test, metric: Task -> loss on the validation and test part, metric on the test part.
+        parameters: Trained numbers.
+        passes: Passes through a network over the training rows, forward and backward; one for each separate network.
+        seconds: Wall time.
+        best_step: Optimizer step whose parameters were kept; None where that differs among separate networks.
+        curve: Losses during the training.
+        state: The network's parameters.
+    """
+
+    val: ByTask
+    test: ByTask
+    metric: ByTask
+    parameters: int
+    passes: float
+    seconds: float
+    best_step: int | None
+    curve: Curve
+    state: Mapping[str, Tensor]
+
+
+def train(parts: Parts, training: Training, seed: int, folder: Path | None = None) -> Trained:
+    """Train and select by the validation part; with a folder the training goes on where it was killed.
+
+    Raises:
+        EquipoiseError: A loss is not finite, the folder cannot be used, or the method refuses.
+    """
+    recipe = training.recipe
+    problem = problem_of(parts, recipe, training.tasks, training.name)
+    known = tuple(task for task, rows in parts.labelled("val").items() if rows and task in training.tasks)
+    fitted = fit(
+        problem,
+        training.method,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        optimizer=recipe.optimizer,
+        schedule=schedule,
+        select=OwnBest(known) if recipe.separate else GeometricMean(known),
+        seed=seed,
+        folder=folder,
+    )
+    state: Mapping[str, Tensor] = fitted.model.state_dict()
+    steps = {task: fitted.best_steps.get(task, fitted.best_step) for task in training.tasks}
+    if isinstance(fitted.model, TableNetwork) and recipe.separate:
+        state = fitted.model.merged({task: fitted.states.get(step, state) for task, step in steps.items()})
+    kinds = parts.preparation.kinds
+    found = fitted.metrics["test"]
+    return Trained(
+        val=fitted.losses["val"],
+        test=fitted.losses["test"],
+        metric={task: found[task][METRICS[kinds[task]]] for task in training.tasks},
+        parameters=fitted.config.parameters,
+        passes=fitted.cost.passes / fitted.config.steps * recipe.epochs * (len(training.tasks) if recipe.separate else 1),
+        seconds=fitted.cost.seconds,
+        best_step=None if recipe.separate else fitted.best_steps.get(WHOLE, fitted.best_step),
+        curve=Curve(
+            steps=tuple(line.step for line in fitted.history),
+            train={task: tuple(line.train_raw[task] for line in fitted.history) for task in training.tasks},
+            val={task: tuple(line.validation[task] for line in fitted.history) for task in training.tasks},
+        ),
+        state={name: value.detach().clone() for name, value in state.items()},
+    )

@@ -1,0 +1,193 @@
+"""The folder of a fit: ``config.json``, ``record.json`` and ``networks/``; of each training its own folder in ``runs/``.
+
+``networks/networks.json`` says what each network is, and names the safetensors file with their parameters. Nothing is
+pickled, and each file is written under another name and renamed.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ...core.files import locked, read_file, replace_file
+from ...core.our_folder import CONFIG, REPORT, found_for
+from ...core.records.fitted import FitRecord, fit_record_from_json, fit_record_to_json
+from ...core.records.json_text import first_fault
+from ...data.reading import Reading
+from ...errors import RunFolderError
+from ..loop.checkpoint import TensorFile, read_tensors, write_tensors
+from .predicting import Network, Predictor
+from .preparation import Preparation
+from .recipe import Recipe
+
+__all__ = ["FitTableConfig", "load_predictor", "open_folder", "read_fit", "save_fit"]
+
+RECORD, NETWORKS = "record.json", "networks"
+_JSON = "networks.json"
+_INSTEAD = "Choose another folder with --out."
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FitTableConfig(_Strict):
+    """What was asked of `fit_table`: whatever decides the result.
+
+    Attributes:
+        written_by, format, command: Mark the folder as one of a fit.
+        version: Of equipoise, when the fit began.
+        data, sha256: Name of the table, and SHA-256 of its bytes or, of a data frame, of its values.
+        settings: The arguments, as texts, numbers and lists.
+    """
+
+    written_by: Literal["equipoise"] = "equipoise"
+    format: Literal[1] = 1
+    command: Literal["fit"] = "fit"
+    version: str
+    data: str
+    sha256: str
+    settings: dict[str, Any]
+
+    def differences(self, now: "FitTableConfig") -> list[str]:
+        """The arguments in which a new call differs, each with both values."""
+        mine, theirs = ({"data": c.data, "content of the data (sha256)": c.sha256[:12], **c.settings} for c in (self, now))
+        keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+        return [f"{key}: {mine.get(key)!r} there, {theirs.get(key)!r} now" for key in keys]
+
+
+class _Network(_Strict):
+    preparation: Preparation
+    recipe: Recipe
+    tasks: tuple[str, ...]
+    serves: tuple[str, ...]
+
+
+class _Networks(_Strict):
+    format: Literal[1] = 1
+    reading: dict[str, Any]
+    networks: tuple[_Network, ...]
+    tensors: TensorFile
+
+
+def open_folder(folder: Path, config: FitTableConfig, *, overwrite: bool) -> bool:
+    """Make a folder ready for a fit.
+
+    Returns:
+        Whether it holds the finished fit already.
+
+    Raises:
+        RunFolderError: It is not ours, or holds another fit and `overwrite` is not asked for. Nothing was changed.
+    """
+    found = found_for(folder, "fit", overwrite=overwrite, instead=_INSTEAD)
+    there = None
+    if found.kind == "fit":
+        try:
+            there = FitTableConfig.model_validate(found.config)
+        except ValidationError as error:
+            raise _damaged(folder, f"{CONFIG}: {first_fault(error)}") from error
+    differing = there.differences(config) if there else []
+    if differing and not overwrite:
+        raise RunFolderError(
+            f"The folder {str(folder)!r} holds a fit of something else. It differs in\n  "
+            + "\n  ".join(differing)
+            + f"\n{_INSTEAD} Or replace it with --overwrite."
+        )
+    if there and not differing:
+        return (folder / RECORD).is_file()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder, wait=0.0):
+            for name in (RECORD, REPORT):
+                (folder / name).unlink(missing_ok=True)
+            replace_file(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise _refused(folder, error) from error
+    return False
+
+
+def save_fit(folder: Path, record: FitRecord, predictor: Predictor) -> None:
+    """Write the networks, then the record: a folder with a record is complete.
+
+    Raises:
+        RunFolderError: The disk refuses.
+    """
+    place = folder / NETWORKS
+    tensors = {
+        f"{number}/{name}": value
+        for number, network in enumerate(predictor.networks)
+        for name, value in network.state.items()
+    }
+    try:
+        place.mkdir(exist_ok=True)
+        described = _Networks(
+            reading=dict(predictor.reading),
+            networks=tuple(
+                _Network(preparation=each.preparation, recipe=each.recipe, tasks=each.tasks, serves=each.serves)
+                for each in predictor.networks
+            ),
+            tensors=write_tensors(place, "networks", tensors),
+        )
+        replace_file(place / _JSON, described.model_dump_json() + "\n")
+        for path in place.glob("*.safetensors"):
+            if path.name != described.tensors.name:
+                path.unlink()
+        replace_file(folder / RECORD, fit_record_to_json(record))
+    except OSError as error:
+        raise _refused(folder, error) from error
+
+
+def load_predictor(folder: Path) -> Predictor:
+    """The networks of a fit.
+
+    Raises:
+        RunFolderError: The folder holds none that this version can read.
+    """
+    place = folder / NETWORKS
+    try:
+        described = _Networks.model_validate_json(_text(folder, place / _JSON))
+    except ValidationError as error:
+        raise _damaged(folder, f"{_JSON}: {first_fault(error)}") from error
+    tensors = read_tensors(place, described.tensors)
+    networks = []
+    for number, network in enumerate(described.networks):
+        start = f"{number}/"
+        state = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+        networks.append(Network(network.preparation, network.recipe, network.tasks, network.serves, state))
+    return Predictor(tuple(networks), cast("Reading", described.reading))
+
+
+def read_fit(folder: Path) -> FitRecord:
+    """The record of a fit.
+
+    Raises:
+        RunFolderError: The folder holds none that this version can read.
+    """
+    try:
+        return fit_record_from_json(_text(folder, folder / RECORD))
+    except ValidationError as error:
+        raise _damaged(folder, f"{RECORD}: {first_fault(error)}") from error
+    except ValueError as error:
+        raise _damaged(folder, f"{RECORD}: {error}") from error
+
+
+def _text(folder: Path, path: Path) -> str:
+    try:
+        return read_file(path).decode()
+    except FileNotFoundError as error:
+        raise RunFolderError(
+            f"{str(folder)!r} holds no finished fit: {path.name} is missing. Run equipoise fit with --out={folder} first."
+        ) from error
+    except (OSError, UnicodeError) as error:
+        raise _damaged(folder, f"{path.name}: {error}") from error
+
+
+def _damaged(folder: Path, why: str) -> RunFolderError:
+    return RunFolderError(f"The fit in {str(folder)!r} is damaged, or of another version: {why}. Fit again.")
+
+
+def _refused(folder: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(
+        f"the folder {str(folder)!r} must be writable; the system says: {error.strerror or error}. What was written "
+        "before stays valid."
+    )
