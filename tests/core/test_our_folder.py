@@ -96,7 +96,7 @@ def test_an_audit_and_a_reproduction_replace_each_other_where_that_is_asked(tmp_
 
 
 @pytest.mark.parametrize("wanted", ["audit", "reproduction", "training"])
-@pytest.mark.parametrize("config", [{"command": "fit"}, {"command": ["audit"]}, {}])
+@pytest.mark.parametrize("config", [{"command": "a later one"}, {"command": ["audit"]}, {}])
 def test_a_run_of_a_later_version_is_left_alone(tmp_path, wanted, config):
     folder = card(tmp_path / "run", written_by="equipoise", **config)
     with pytest.raises(RunFolderError, match="a run of another version of equipoise"):

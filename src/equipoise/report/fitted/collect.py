@@ -74,7 +74,7 @@ def collect_fit(record: FitRecord, title: str | None = None) -> dict[str, Any]:
             "steps": [clean(step) for step in record.data.steps],
             "sha256": record.sha256,
         },
-        "columns": column_rows(record.data.columns),
+        "columns": column_rows(record.data.columns, record.tasks),
         "versions": sorted(record.versions.items()),
     }
 

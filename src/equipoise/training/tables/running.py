@@ -76,7 +76,10 @@ def train(parts: Parts, training: Training, seed: int, folder: Path | None = Non
         test=fitted.losses["test"],
         metric={task: found[task][METRICS[kinds[task]]] for task in training.tasks},
         parameters=fitted.config.parameters,
-        passes=fitted.cost.passes / fitted.config.steps * recipe.epochs * (len(training.tasks) if recipe.separate else 1),
+        passes=fitted.cost.passes
+        / fitted.config.steps
+        * recipe.epochs
+        * (len(training.tasks) if recipe.separate else 1),
         seconds=fitted.cost.seconds,
         best_step=None if recipe.separate else fitted.best_steps.get(WHOLE, fitted.best_step),
         curve=Curve(

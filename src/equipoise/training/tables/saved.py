@@ -51,7 +51,9 @@ class FitTableConfig(_Strict):
 
     def differences(self, now: "FitTableConfig") -> list[str]:
         """The arguments in which a new call differs, each with both values."""
-        mine, theirs = ({"data": c.data, "content of the data (sha256)": c.sha256[:12], **c.settings} for c in (self, now))
+        mine, theirs = (
+            {"data": c.data, "content of the data (sha256)": c.sha256[:12], **c.settings} for c in (self, now)
+        )
         keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
         return [f"{key}: {mine.get(key)!r} there, {theirs.get(key)!r} now" for key in keys]
 
