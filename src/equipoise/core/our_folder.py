@@ -16,16 +16,17 @@ from .records.json_text import parsed_json
 
 __all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "what_is_in"]
 
-Kind = Literal["nothing", "audit", "reproduction", "training", "run", "unknown", "foreign"]
+Kind = Literal["nothing", "audit", "reproduction", "training", "run", "fit", "unknown", "foreign"]
 
 CONFIG, REPORT = "config.json", "report.html"
 _MOST_CONFIG = 2**26
-_KINDS: dict[str, Kind] = {"audit": "audit", "demo": "audit", "record": "training", "train": "run"}
+_KINDS: dict[str, Kind] = {"audit": "audit", "demo": "audit", "record": "training", "train": "run", "fit": "fit"}
 _WORDS: dict[Kind, str] = {
     "audit": "an audit",
     "reproduction": "what 'equipoise reproduce' wrote",
     "training": "a recorded training",
     "run": "a training of eq.fit",
+    "fit": "what 'equipoise fit' wrote",
     "unknown": "a run of another version of equipoise",
 }
 _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
@@ -33,6 +34,7 @@ _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
     "reproduction": frozenset({"audit", "reproduction"}),
     "training": frozenset({"training"}),
     "run": frozenset({"run"}),
+    "fit": frozenset({"fit"}),
 }
 
 

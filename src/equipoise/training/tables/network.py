@@ -109,7 +109,6 @@ class TableNetwork(_Headed):
         features = self.trunk(self.scale(torch.cat(parts, dim=2)))
         return self._outputs(features.chunk(len(self.tasks)) if self.separate else [features] * len(self.tasks))
 
-
     def merged(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Of separate trunks, the state that has each task's part from a state of its own.
 

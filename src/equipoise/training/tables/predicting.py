@@ -184,9 +184,11 @@ def _checked(raw: RawTable, preparation: Preparation) -> list[str]:
     problems += [reason for column in present if (reason := _other(raw, column))]
     refuse(f"Table {raw.name!r} does not fit the training", problems)
     notes = [f"Columns that the training did not have were not used: {some(further)}."] if further else []
-    notes += [f"Targets in the table were not looked at: {some(given)}."] if (
-        given := [name for name in targets if name in found]
-    ) else []
+    notes += (
+        [f"Targets in the table were not looked at: {some(given)}."]
+        if (given := [name for name in targets if name in found])
+        else []
+    )
     if gaps := [
         f"{cut(column.name)!r} ({plural(count, 'row')})"
         for column in present
@@ -215,7 +217,9 @@ def _other(raw: RawTable, column: InputColumn) -> str:
         return ""
     if kind != column.holds:
         example = cut(values.dropna().iloc[0])
-        return f"Input {name!r} must hold {_WORDS[column.holds]} as in training, found {_WORDS[kind]} such as {example!r}."
+        return (
+            f"Input {name!r} must hold {_WORDS[column.holds]} as in training, found {_WORDS[kind]} such as {example!r}."
+        )
     if (unit := raw.written_in.get(name, "")) != column.written_in:
         trained = f"the unit {column.written_in!r}" if column.written_in else "no unit"
         return f"Input {name!r} had {trained} in training, found {unit or 'none'!r}. Convert it."

@@ -17,7 +17,11 @@ __all__ = ["read_table"]
 
 
 def read_table(
-    source: str | os.PathLike[str] | pd.DataFrame, reading: Reading, *, header: bool = True, names: Sequence[str] | None = None
+    source: str | os.PathLike[str] | pd.DataFrame,
+    reading: Reading,
+    *,
+    header: bool = True,
+    names: Sequence[str] | None = None,
 ) -> RawTable:
     """Read a table; dates stay times, whose numbers would otherwise depend on the first date of the table.
 
