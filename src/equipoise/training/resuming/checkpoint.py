@@ -22,13 +22,23 @@ from ...core.records.json_text import first_fault, parsed_json
 from ...errors import RunFolderError
 from .plain_data import packed, unpacked
 
-__all__ = ["CHECKPOINT", "read_checkpoint", "remove_checkpoint", "write_checkpoint"]
+__all__ = [
+    "CHECKPOINT",
+    "TensorFile",
+    "read_checkpoint",
+    "read_tensors",
+    "remove_checkpoint",
+    "write_checkpoint",
+    "write_tensors",
+]
 
 CHECKPOINT, _STATE = "checkpoint", "state.json"
 _MOST_STATE = 2**28
 
 
-class _File(BaseModel):
+class TensorFile(BaseModel):
+    """A safetensors file, by its name in the folder and the SHA-256 of its bytes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     sha256: str
@@ -39,8 +49,8 @@ class _State(BaseModel):
     format: Literal[1] = 1
     step: int
     state: Any
-    tensors: _File
-    models: dict[str, _File]
+    tensors: TensorFile
+    models: dict[str, TensorFile]
 
 
 def write_checkpoint(
@@ -62,12 +72,12 @@ def write_checkpoint(
     place.mkdir(exist_ok=True)
     before = _files_of(place)
     plain, tensors = packed(state)
-    main = _write_tensors(place, f"step-{step}", tensors)
+    main = write_tensors(place, f"step-{step}", tensors)
     kept = {}
     for number, model in models.items():
         known = before.get(str(number))
         usable = known is not None and (place / known.name).is_file()
-        kept[str(number)] = known if usable and known else _write_tensors(place, f"model-{number}", packed(model)[1])
+        kept[str(number)] = known if usable and known else write_tensors(place, f"model-{number}", packed(model)[1])
     record = _State(step=step, state=plain, tensors=main, models=kept)
     replace_file(place / _STATE, json.dumps(record.model_dump(), allow_nan=False) + "\n")
     named = {_STATE, main.name, *(file.name for file in kept.values())}
@@ -103,8 +113,8 @@ def read_checkpoint(folder: Path) -> tuple[int, dict[str, Any], dict[int, dict[s
         if isinstance(error, RunFolderError):
             raise
         raise _damaged(place / _STATE, str(error)) from error
-    state = unpacked(record.state, _read_tensors(place, record.tensors))
-    models = {int(step): _read_tensors(place, file) for step, file in record.models.items()}
+    state = unpacked(record.state, read_tensors(place, record.tensors))
+    models = {int(step): read_tensors(place, file) for step, file in record.models.items()}
     return record.step, state, models
 
 
@@ -119,7 +129,7 @@ def remove_checkpoint(folder: Path) -> None:
             path.unlink()
 
 
-def _files_of(place: Path) -> dict[str, _File]:
+def _files_of(place: Path) -> dict[str, TensorFile]:
     """The selected models that the last checkpoint names."""
     try:
         return _State.model_validate(parsed_json(read_file(place / _STATE, _MOST_STATE).decode())).models
@@ -129,7 +139,12 @@ def _files_of(place: Path) -> dict[str, _File]:
         raise _damaged(place / _STATE, str(error)) from error
 
 
-def _write_tensors(place: Path, stem: str, tensors: Mapping[str, Tensor]) -> _File:
+def write_tensors(place: Path, stem: str, tensors: Mapping[str, Tensor]) -> TensorFile:
+    """Write tensors under a name that no other content has.
+
+    Raises:
+        OSError: The disk refuses.
+    """
     encoded = tensors_as_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     digest = hashlib.sha256(encoded).hexdigest()
     name = f"{stem}-{digest[:12]}.safetensors"  # never the name of another content, which the last state may still need
@@ -144,10 +159,15 @@ def _write_tensors(place: Path, stem: str, tensors: Mapping[str, Tensor]) -> _Fi
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    return _File(name=name, sha256=digest)
+    return TensorFile(name=name, sha256=digest)
 
 
-def _read_tensors(place: Path, file: _File) -> dict[str, Tensor]:
+def read_tensors(place: Path, file: TensorFile) -> dict[str, Tensor]:
+    """The tensors of a file.
+
+    Raises:
+        RunFolderError: It is missing or another file.
+    """
     path = place / file.name
     if Path(file.name).name != file.name:
         raise _damaged(path, "it names a file of another folder")

@@ -13,7 +13,7 @@ from .recipe import Recipe
 __all__ = ["STACKED", "Plan", "Training", "plans", "tried_weights"]
 
 STACKED = 8
-"""Separate networks that are trained side by side: of each the best epoch is kept, so memory grows with their square."""
+"""Separate networks that are trained side by side; of each the best epoch is kept, so memory grows with the square."""
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,7 @@ def _parts(column: pd.Series, kind: Kind) -> dict[str, Array]:
     clock = times - times.dt.normalize()
     return {
         "day": (times - pd.Timestamp(0)).dt.total_seconds().to_numpy(dtype=np.float64) / 86400,
-        "weekday": times.dt.dayofweek.to_numpy(dtype=np.float64, na_value=np.nan),
+        "weekday": times.dt.day_of_week.to_numpy(dtype=np.float64, na_value=np.nan),
         "month": times.dt.month.to_numpy(dtype=np.float64, na_value=np.nan),
         "hour": clock.dt.total_seconds().to_numpy(dtype=np.float64) / 3600,
     }

@@ -18,6 +18,12 @@ from .preparation import Preparation
 __all__ = ["Recipe", "recipe_for", "schedule"]
 
 
+_STEPS = 2500
+_LARGE = 5000  # training rows of a regression, above which networks are wider and trained longer
+_MANY = 10_000  # training rows, above which one network is as good as the mean of several
+_MEMBERS = 4
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides a training besides data, method and seed.
@@ -77,6 +83,7 @@ class Recipe:
                 for (factor, decays), group in groups.items()
             ],
             betas=(0.9, 0.95),
+            fused=True,
         )
 
     def linear(self, width: int) -> "Recipe":
@@ -106,7 +113,7 @@ def recipe_for(
     steps = _STEPS * (2 if large else 1)
     return Recipe(
         hidden=tuple(hidden) if hidden is not None else (256 if large else 128,) * 3,
-        members=_MEMBERS if rows < _MANY else _FEW_MEMBERS,
+        members=_MEMBERS if rows < _MANY else 1,
         epochs=epochs if epochs is not None else min(200, max(10, round(steps / math.ceil(rows / batch)))),
         batch_size=batch,
         learning_rate=0.04 if classes else 0.1,
@@ -114,10 +121,6 @@ def recipe_for(
         dropout=0.15 if classes else 0.0,
         activation="selu" if classes else "mish",
     )
-
-
-_LARGE, _MANY, _STEPS = 5000, 10_000, 2500
-_MEMBERS, _FEW_MEMBERS = 4, 2
 
 
 def schedule(done: float) -> float:

@@ -45,7 +45,7 @@ class OwnBest(PerTaskBest):
 
 
 def geometric_mean(losses: Mapping[str, float]) -> float:
-    """exp of the mean logarithm; infinite where any loss is, or where there is none.
+    """The exponential of the mean logarithm; infinite where any loss is, or where there is none.
 
     Example:
         >>> geometric_mean({"a": 1.0, "b": 4.0})

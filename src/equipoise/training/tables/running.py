@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ...core.records.fitted import Curve
+from ...errors import EquipoiseError, RunFolderError
 from ..loop.selection import WHOLE
 from ..loop.training import fit
 from .entrants import Training
@@ -15,7 +16,7 @@ from .parts import METRICS, Parts, problem_of
 from .recipe import schedule
 from .rules import GeometricMean, OwnBest
 
-__all__ = ["Trained", "train"]
+__all__ = ["Trained", "attempt", "train"]
 
 ByTask = dict[str, float | None]
 
@@ -43,6 +44,20 @@ class Trained:
     best_step: int | None
     curve: Curve
     state: Mapping[str, Tensor]
+
+
+def attempt(parts: Parts, training: Training, seed: int, folder: Path | None = None) -> Trained | str:
+    """As `train`; a training that diverges or that its method refuses gives the reason, and costs itself only.
+
+    Raises:
+        RunFolderError: The folder cannot be used: that is no matter of one training.
+    """
+    try:
+        return train(parts, training, seed, folder)
+    except RunFolderError:
+        raise
+    except EquipoiseError as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def train(parts: Parts, training: Training, seed: int, folder: Path | None = None) -> Trained:

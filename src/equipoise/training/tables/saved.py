@@ -1,4 +1,4 @@
-"""The folder of a fit: ``config.json``, ``record.json`` and ``networks/``; of each training its own folder in ``runs/``.
+"""The folder of a fit: ``config.json``, ``record.json``, ``networks/``, and in ``runs/`` a folder for each training.
 
 ``networks/networks.json`` says what each network is, and names the safetensors file with their parameters. Nothing is
 pickled, and each file is written under another name and renamed.
@@ -178,7 +178,7 @@ def _text(folder: Path, path: Path) -> str:
         return read_file(path).decode()
     except FileNotFoundError as error:
         raise RunFolderError(
-            f"{str(folder)!r} holds no finished fit: {path.name} is missing. Run equipoise fit with --out={folder} first."
+            f"{str(folder)!r} holds no finished fit: {path.name} is missing. Run equipoise fit with --out={folder}."
         ) from error
     except (OSError, UnicodeError) as error:
         raise _damaged(folder, f"{path.name}: {error}") from error
