@@ -52,9 +52,9 @@ PARTLY = 3
 """Exit code of a command that finished although some of its runs failed."""
 
 
-def _widths(text: str | tuple[int, ...]) -> tuple[int, ...]:
+def _widths(text: str | None) -> tuple[int, ...] | None:
     """Read ``256,256``; the library checks the range."""
-    return tuple(whole(part.strip()) for part in text.split(",")) if isinstance(text, str) else text
+    return None if text is None else tuple(whole(part.strip()) for part in text.split(","))
 
 
 @reporting_with("interrupted; what is finished is kept: the same command goes on from there")
@@ -81,8 +81,7 @@ def fit(
         int | None, whole_option("--epochs", "N", "Passes over the rows of a training. Default: by the number of rows.")
     ] = None,
     hidden: Annotated[
-        tuple[int, ...] | None,
-        typer.Option("--hidden", metavar="N,N", parser=_widths, help="Widths of the shared layers, as in 256,256."),
+        str | None, typer.Option("--hidden", metavar="N,N", help="Widths of the shared layers, as in 256,256.")
     ] = None,
     width: Annotated[
         int | None, whole_option("--width", "Q", "Fit a linear model with a shared layer of width Q, no network.")
@@ -128,7 +127,7 @@ def fit(
     folder = out or RunFolder.default("fit", Path(data).name, ",".join(columns["targets"] or ()), method or "")
     typed = command_line(
         "fit", data, targets=columns["targets"], method=method, inputs=columns["inputs"], drop=dropped, group=group,
-        time=time, seeds=seeds, epochs=epochs, hidden=",".join(map(str, hidden or ())) or None, width=width,
+        time=time, seeds=seeds, epochs=epochs, hidden=hidden, width=width,
         trials=trials, no_header=no_header, names=columns["names"], **said, seed=seed or None,
     )  # fmt: skip
     typed += "".join(f" --set {shlex.quote(setting)}" for setting in settings or ())
@@ -142,7 +141,7 @@ def fit(
     with progress_on_stderr(quiet) as progress:
         fitted = fit_table(
             data, **columns, drop=dropped, group=group, time=time, method=chosen, seeds=range(seed, seed + seeds),
-            epochs=epochs, hidden=hidden, width=width, jobs=jobs, header=not no_header, folder=folder,
+            epochs=epochs, hidden=_widths(hidden), width=width, jobs=jobs, header=not no_header, folder=folder,
             overwrite=overwrite, command=typed, announce=announce, progress=progress,
             **({} if trials is None else {"trials": trials}), **said,
         )  # fmt: skip
