@@ -98,9 +98,10 @@ def _ticks(points: Sequence[tuple[str, Paired, str]]) -> Figure:
     ends = [value for _, logs, _ in points for value in (logs.mean, logs.low, logs.high) if value is not None]
     low, high = min([*ends, 0.0]), max([*ends, 0.0])
     fine = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+    middle = (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
     coarse = (0.01, 0.03, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0)
     wide = tuple(10.0**power for power in range(-6, 7, 2))
-    for values in (fine, coarse, wide):
+    for values in (fine, middle, coarse, wide):
         shown = [value for value in values if low - 0.1 <= math.log(value) <= high + 0.1]
         if math.log(values[0]) <= low + 0.05 and high - 0.05 <= math.log(values[-1]):
             break

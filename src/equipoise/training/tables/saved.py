@@ -15,7 +15,7 @@ from ...core.records.fitted import FitRecord, fit_record_from_json, fit_record_t
 from ...core.records.json_text import first_fault
 from ...data.reading import Reading
 from ...errors import RunFolderError
-from ..loop.checkpoint import TensorFile, read_tensors, write_tensors
+from ..resuming.checkpoint import TensorFile, read_tensors, write_tensors
 from .predicting import Network, Predictor
 from .preparation import Preparation
 from .recipe import Recipe
