@@ -69,13 +69,13 @@ class _MultiTask(BaseEstimator):
             self._audit = audit(self._table, targets=self._targets, inputs=self._inputs, **kinds)
         return self._audit
 
-    def _fit(self, X: Any, y: Any, targets: pd.DataFrame) -> Self:
+    def _fit(self, X: Any, y: Any, targets: pd.DataFrame, *, flat: bool) -> Self:
         frame = self._frame(X, reset=True)
         check_consistent_length(frame, targets)
         self._inputs = list(frame.columns)
         self._targets = [_free(str(name), self._inputs) for name in targets.columns]
         self._outward = y.columns if isinstance(y, pd.DataFrame) else getattr(y, "name", None)
-        self._pandas, self._flat = isinstance(y, pd.DataFrame | pd.Series), getattr(y, "ndim", np.ndim(y)) == 1
+        self._pandas, self._flat = isinstance(y, pd.DataFrame | pd.Series), flat
         self._table = pd.concat([frame, targets.set_axis(self._targets, axis=1)], axis=1)
         self._audit: AuditRecord | None = None
         if isinstance(self.seeds, bool) or not isinstance(self.seeds, Integral) or self.seeds < 1:
@@ -112,7 +112,7 @@ class _MultiTask(BaseEstimator):
             frame = X.reset_index(drop=True)
             return frame.set_axis([str(name) for name in frame.columns], axis=1)
         values = validate_data(
-            self, X, reset=reset, ensure_all_finite="allow-nan", dtype="numeric", ensure_min_samples=1
+            self, X, reset=reset, ensure_all_finite="allow-nan", dtype="numeric", ensure_min_samples=2 if reset else 1
         )
         return pd.DataFrame(np.asarray(values, dtype=float), columns=[f"x{i}" for i in range(values.shape[1])])
 
@@ -178,8 +178,10 @@ class MultiTaskRegressor(RegressorMixin, _MultiTask):
         """Train on inputs (n, p) and targets (n, k) or (n,); see the class."""
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
-        numbers = _two_d(_check_numbers(y))
-        return self._fit(X, y, pd.DataFrame(numbers, columns=_names_of(y, numbers.shape[1])))
+        given = _check_numbers(y)
+        numbers = _two_d(given)
+        names = _names_of(y, numbers.shape[1])
+        return self._fit(X, y, pd.DataFrame(numbers, columns=names), flat=given.ndim == 1)
 
     def predict(self, X: Any) -> Any:
         """Predictions in the shape of the `y` that was fitted; pandas where that was pandas."""
@@ -210,7 +212,8 @@ class MultiTaskClassifier(ClassifierMixin, _MultiTask):
         """Train on inputs (n, p) and labels (n, k) or (n,); see the class."""
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
-        table = _two_d(np.asarray(y) if not isinstance(y, pd.DataFrame) else y.to_numpy(dtype=object))
+        given = np.asarray(y) if not isinstance(y, pd.DataFrame) else y.to_numpy(dtype=object)
+        table = _two_d(given)
         labels, columns = [], {}
         for name, column in zip(_names_of(y, table.shape[1]), table.T, strict=True):
             present = ~pd.isna(column)
@@ -225,7 +228,7 @@ class MultiTaskClassifier(ClassifierMixin, _MultiTask):
             codes[present] = np.searchsorted(found, known)
             columns[name] = pd.Categorical.from_codes(codes.tolist(), categories=_texts(found), ordered=True)
             labels.append(found)
-        self._fit(X, y, pd.DataFrame(columns))
+        self._fit(X, y, pd.DataFrame(columns), flat=given.ndim == 1)
         self._labels = labels
         self._codes = [dict(zip(_texts(found), range(len(found)), strict=True)) for found in labels]
         self.classes_ = labels[0] if self._flat else labels
