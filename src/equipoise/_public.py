@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from . import data, laws, linear
     from .audits.network import audit_features
     from .audits.table_audit import audit
+    from .training.estimators import MultiTaskClassifier, MultiTaskRegressor
 
 __all__ = [
     "Balancer",
@@ -44,6 +45,8 @@ __all__ = [
     "MeanLoss",
     "Metric",
     "MixtureModel",
+    "MultiTaskClassifier",
+    "MultiTaskRegressor",
     "OwnRows",
     "PerTaskBest",
     "Problem",
@@ -82,6 +85,8 @@ _ON_USE = {
     "data": ("equipoise.data", None),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
+    "MultiTaskClassifier": ("equipoise.training.estimators", "MultiTaskClassifier"),
+    "MultiTaskRegressor": ("equipoise.training.estimators", "MultiTaskRegressor"),
 }
 """Name -> module and attribute of what is imported when it is asked for: a training loop needs none of it."""
 

@@ -154,7 +154,7 @@ def show_fit(folder: Path, record: "FitRecord", as_json: bool) -> None:
     """Write the report, print the answer, and the report's path as the last line."""
     from ..audits.run_folder import replace_report  # noqa: PLC0415 - not for --help
     from ..core.records.fitted import fit_record_to_json  # noqa: PLC0415 - not for --help
-    from ..report.fitted.render import render_fit_console, render_fit_html  # noqa: PLC0415 - not for --help
+    from ..report import render_fit_console, render_fit_html  # noqa: PLC0415 - not for --help
 
     path = replace_report(folder, render_fit_html(record))
     if as_json:

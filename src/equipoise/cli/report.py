@@ -75,7 +75,7 @@ def _training(folder: Path, markdown: bool, as_json: bool) -> None:
 
 
 def _fit(folder: Path, markdown: bool, as_json: bool) -> None:
-    from ..report.fitted.render import render_fit_markdown  # noqa: PLC0415 - not for --help
+    from ..report import render_fit_markdown  # noqa: PLC0415 - not for --help
     from ..training.tables.saved import read_fit  # noqa: PLC0415 - imports torch
 
     record = read_fit(folder)

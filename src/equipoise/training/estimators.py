@@ -157,7 +157,7 @@ class MultiTaskRegressor(RegressorMixin, _MultiTask):
         random_state: First seed, a generator of one, or None for another one each time.
 
     Attributes:
-        report_: Record of the fit, for `equipoise.report.fitted.render.render_fit_html`.
+        report_: Record of the fit, for `equipoise.report.render_fit_html`.
         audit_: Record of the linear audit of the same table, made when it is asked for.
         n_features_in_: Number of input columns.
         feature_names_in_: Their names, where `X` had names.

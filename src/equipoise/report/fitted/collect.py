@@ -24,8 +24,12 @@ _BADGES = {
 }
 _FINDINGS = {"better": "one model is better", "worse": "separate models are better", "open": "no difference detectable"}
 _ROLES: dict[Role, str] = {
-    "joint": "one model", "weights": "tuned weights", "linear": "linear", "separate": "separate", "boosting": "boosting",
-}  # fmt: skip
+    "joint": "one model",
+    "weights": "tuned weights",
+    "linear": "linear",
+    "separate": "separate",
+    "boosting": "boosting",
+}
 _LONG = 40
 _CLAUSE = re.compile(r"(?<=[:;]) ")
 
