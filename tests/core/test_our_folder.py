@@ -118,7 +118,7 @@ def test_our_lock_and_half_written_files_count_as_nothing(tmp_path):
 
 
 def test_report_says_what_a_folder_is_that_it_cannot_render(tmp_path):
-    folder = card(tmp_path / "run", written_by="equipoise", command="fit")
+    folder = card(tmp_path / "run", written_by="equipoise", command="a later one")
     made = CliRunner().invoke(app, ["report", str(folder)])
     assert made.exit_code == 2
     assert "holds a run of another version of equipoise" in made.stderr

@@ -68,13 +68,12 @@ def column_rows(columns: Sequence[ColumnCard], tasks: Sequence[FittedTask] = ())
 def render_columns(columns: Sequence[ColumnCard], tasks: Sequence[FittedTask] = ()) -> "RenderableType":
     """The same as something that rich prints; loss and metric have columns of their own where there are `tasks`."""
     from rich.console import Group  # noqa: PLC0415 - pages do without
-    from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    from ...core.console import make_table  # noqa: PLC0415
+
     keys = ("name", "role", "holds", "missing", *(("loss", "metric") if tasks else ()), "done")
-    for heading in keys:
-        table.add_column({"name": "column", "done": "what was done"}.get(heading, heading), overflow="fold")
+    table = make_table(*({"name": "column", "done": "what was done"}.get(key, key) for key in keys))
     for row in column_rows(columns, tasks):
         row["missing"] = str(row["missing"] or "-") if row["holds"] else ""
         table.add_row(*(Text(str(row[key])) for key in keys))

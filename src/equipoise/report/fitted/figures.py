@@ -8,7 +8,7 @@ from ...comparison.paired import Paired
 from ...core.drawing.plot_parts import Figure, Panel, legend_of, make_axis, make_panel, rounded, safe_name
 from ...core.records.fitted import Entrant, FitRecord
 from ...core.text import clean, shorten
-from ..pictures.over_steps import Values, over_steps
+from ..pictures.over_steps import Values, draw_steps
 from .changes import amount
 
 __all__ = ["curve_panels", "difference_panel"]
@@ -124,5 +124,5 @@ def curve_panels(record: FitRecord, single: Entrant | None, separate: Entrant | 
             values = [series.get(task, absent) for task in tasks]
             found: list[tuple[int, Values]] = [(step, [row[i] for row in values]) for i, step in enumerate(curve.steps)]
             kept = f", kept at step {run.best_step}" if run.best_step is not None else ""
-            panels.append(over_steps(f"{words}: {whose}, seed {run.seed}{kept}", "loss", found, tasks, log=True))
+            panels.append(draw_steps(f"{words}: {whose}, seed {run.seed}{kept}", "loss", found, tasks, log=True))
     return [panel for panel in panels if panel is not None]
