@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ...core.text import in_words
 from ...errors import DataError
 from .source import PACKED, TEXT_ENDINGS
 
@@ -11,7 +12,6 @@ _MEMINFO = Path("/proc/meminfo")
 _COPIES = 2  # columns are held in blocks, then joined
 _NUMBER = 8  # bytes
 _HEAD = 2**16
-_GIB = 2**30
 
 
 def available_memory() -> float | None:
@@ -37,16 +37,16 @@ def refuse_beyond_memory(path: Path) -> None:
     size = path.stat().st_size
     if available is None or path.suffix.lower() in PACKED or not path.is_file():
         return
-    cell = _NUMBER
+    cell = float(_NUMBER)
     if path.suffix.lower() in TEXT_ENDINGS:
         with path.open("rb") as file:
             head = file.read(_HEAD)
         marks = max(head.count(mark) for mark in (b",", b";", b"\t", b" ")) + head.count(b"\n")
-        cell = max(1, len(head) // max(1, marks))
-    needed = _COPIES * _NUMBER * size // cell
+        cell = len(head) / max(1, marks)
+    needed = _COPIES * _NUMBER * size / cell
     if needed > available:
         raise DataError(
-            f"{path.name!r} must fit into memory: its {size / _GIB:.1f} GiB would take about {needed / _GIB:.1f} GiB "
-            f"as columns, and {available / _GIB:.1f} GiB are available. Take fewer rows, or columns, into a smaller "
+            f"{path.name!r} must fit into memory: its {in_words(size)} would take about {in_words(needed)} as columns, "
+            f"and {in_words(available)} are available. Take fewer rows, or columns, into a smaller "
             "file."
         )

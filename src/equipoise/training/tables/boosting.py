@@ -68,7 +68,7 @@ def _columns(frame: pd.DataFrame, preparation: Preparation) -> pd.DataFrame:
     """Inputs as scikit-learn reads them: numbers with gaps, classes as categories of the training rows."""
     columns: dict[str, pd.Series] = {}
     values = preparation.values(frame)
-    for feature in (*preparation.numbers, *preparation.flags):
+    for feature in preparation.features:
         columns[f"{feature.column} {feature.part}"] = pd.Series(values[feature.column, feature.part])
     for group in preparation.levels:
         if not group.missing:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import pandas as pd
-import torch
 
 from ..._version import __version__
 from ...core.numbers import is_whole
@@ -28,12 +27,13 @@ from .assembling import Used, data_card, seed_run, selected_entrants, task_cards
 from .boosting import boosted
 from .columns import Columns, look_at
 from .entrants import Plan, plans
+from .executing import Unit, attempted
 from .giveaways import giveaways
 from .parts import Parts
 from .predicting import Network, Predictor
 from .preparation import Preparation
 from .recipe import Recipe, recipe_for
-from .running import Trained, attempt
+from .running import Trained
 from .saved import FitTableConfig, load_predictor, open_folder, read_fit, save_fit
 from .source import read_table
 from .splitting import split_card, splits
@@ -100,7 +100,7 @@ def fit_table(
     Args:
         source: What `equipoise.data.load` accepts, or a data frame. Rows with some missing targets are used for the
             others.
-        targets: Names of the target columns, two or more; None for the declared set of a file that has one.
+        targets: Names of the target columns; None for the declared set of a file that has one.
         inputs: Names of the input columns; None for all others.
         drop: Names of columns not to use.
         group: Column whose groups stay together, all on one side; it is no input unless named in `inputs`.
@@ -149,8 +149,8 @@ def fit_table(
     columns = look_at(
         raw, targets=targets, inputs=inputs, drop=drop, group=_clean(group), time=_clean(time), reading=how
     )
-    if len(columns.targets) < 2:
-        raise SettingError(f"fit needs two targets or more, found {[target.name for target in columns.targets]}.")
+    if len(columns.targets) == 1:  # its weight does not matter, and it is alone already
+        baselines = [name for name in baselines if name == "boosting"]
     columns.warnings += giveaways(raw.frame, columns)
     divided = splits(raw.frame, columns, chosen, group=_clean(group), time=_clean(time))
     card, tasks = data_card(raw, columns), task_cards(raw.frame, columns)
@@ -213,7 +213,7 @@ def fit_table(
         selected=selected,
         predicts="the mean over the networks of all seeds, each trained on its own training rows; "
         "the losses above are those of single seeds",
-        device=f"CPU, {plural(torch.get_num_threads(), 'thread')} a training, {plural(jobs, 'training')} at once",
+        device=f"CPU, one thread a training, {plural(jobs, 'training')} at once",
         versions=_versions(),
     )
     if place is not None:
@@ -249,15 +249,14 @@ def _all_runs(
     """Every training of every seed, once, in order: what it gave, or why it failed."""
     trainings = list({training.name: training for plan in entrants for training in plan.trainings}.values())
     preparations = [Preparation.fitted(raw, columns, each.train) for each in divided]
-    results: dict[tuple[int, str], Trained | str] = {}
-    total = len(seeds) * len(trainings)
-    for seed, each, preparation in zip(seeds, divided, preparations, strict=True):
-        parts = Parts.of(raw.frame, preparation, each.parts)
-        for training in trainings:
-            if progress is not None:
-                progress(len(results), total, f"seed {seed}: {training.name}")
-            place = None if folder is None else folder / _RUNS / f"seed-{seed}-{training.name}"
-            results[seed, training.name] = attempt(parts, training, seed, place)
+    units = [
+        Unit(parts, training, seed, None if folder is None else folder / _RUNS / f"seed-{seed}-{training.name}")
+        for seed, each, preparation in zip(seeds, divided, preparations, strict=True)
+        for parts in [Parts.of(raw.frame, preparation, each.parts)]
+        for training in trainings
+    ]
+    found = attempted(units, jobs, progress)
+    results = {(unit.seed, unit.training.name): result for unit, result in zip(units, found, strict=True)}
     return results, preparations
 
 
@@ -330,14 +329,10 @@ def _checked(
     Raises:
         SettingError: All settings that are out of range.
     """
-    chosen = list(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
+    given = range(seeds) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
+    chosen = list(given) if isinstance(given, Sequence) else []
     wrong = []
-    if (
-        not isinstance(chosen, Sequence)
-        or not chosen
-        or not all(map(is_whole, chosen))
-        or len(set(chosen)) < len(chosen)
-    ):
+    if not chosen or not all(map(is_whole, chosen)) or len(set(chosen)) < len(chosen):
         wrong.append(f"seeds={seeds!r} (how many, at least 1, or different whole numbers)")
     for name, value in {"epochs": epochs, "width": width, "trials": trials, "jobs": jobs}.items():
         wrong += [] if value is None or is_whole(value, least=1) else [f"{name}={value!r} (a whole number, at least 1)"]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from ...core.numbers import Array
 from ...core.text import joined, percent
@@ -18,6 +19,7 @@ __all__ = ["giveaways"]
 _BINS = 50
 _LEVELS = 200  # different values of a column, above which classes are not looked at
 _EXPLAINED = 0.99  # of the variance, or of the entropy
+_RANKS = 0.9999  # rank correlation of one quantity with another that rises with it
 _PURE, _ROWS, _SHARE, _BASE = 0.995, 30, 0.25, 0.9
 
 
@@ -25,21 +27,46 @@ def giveaways(frame: pd.DataFrame, columns: Columns) -> list[str]:
     """One warning for each input that says nearly all of a target, or all of it in many rows.
 
     Each input is cut into at most 50 bins of equally many rows, or taken by its values where they are few. Looked for
-    are (a) bins that explain at least 99 % of a target's variance or entropy, corrected for the number of bins, and
-    (b) bins of 30 rows or more that hold one class of a target in 99.5 % of their rows, together a quarter of all rows,
-    where no class has 90 % of the table. Every row counts: nothing is fitted by it.
+    are (a) a rank correlation of .9999 with a target; (b) bins that explain 99 % of a target's variance or entropy,
+    corrected for the number of bins; (c) of an input of classes, those of 30 rows or more that go with one class of a
+    target in 99.5 % of their rows, together a quarter of all rows, where no class has 90 % of the table. Every row
+    counts: nothing is fitted by it.
     """
     warnings = []
     targets = [(target, _numbers(target, frame[target.name])) for target in columns.targets]
+    ranks = [rankdata(values, nan_policy="omit") for _, values in targets]
     for name in columns.inputs:
+        by_value = holds(frame[name]) == "classes"
         codes, labels = _binned(frame[name])
-        if labels is None:
-            continue
-        for target, values in targets:
+        own = None if by_value else frame[name].rank().to_numpy(dtype=np.float64, na_value=np.nan)
+        for (target, values), places in zip(targets, ranks, strict=True):
             known = ~np.isnan(values)
-            warning = _warning(name, codes[known], labels, target, values[known])
+            warning = ""
+            if own is not None and target.kind == "regression":
+                warning = _monotone(name, target, own, places)
+            if not warning and labels is not None:
+                warning = _warning(name, codes[known], labels, target, values[known], by_value)
             warnings += [warning] if warning else []
     return warnings
+
+
+def _monotone(name: str, target: Target, first: Array, second: Array) -> str:
+    known = ~(np.isnan(first) | np.isnan(second))
+    first, second = first[known], second[known]
+    if len(first) < _ROWS or first.std() == 0 or second.std() == 0:
+        return ""
+    correlation = abs(float(np.corrcoef(first, second)[0, 1]))
+    if correlation < _RANKS:
+        return ""
+    return f"{_shown(name, target)}: their rank correlation is {correlation:.5f}. {_advice(name)}"
+
+
+def _shown(name: str, target: Target) -> str:
+    return f"Input {cut(name)!r} gives target {cut(target.name)!r} away"
+
+
+def _advice(name: str) -> str:
+    return f"Is it known before the target is? If not: {option('drop', name)}."
 
 
 def _numbers(target: Target, column: pd.Series) -> Array:
@@ -58,12 +85,13 @@ def _binned(column: pd.Series) -> tuple[NDArray[np.intp], Sequence[str] | None]:
     return codes.astype(np.intp), [f"bin {number}" for number in range(_BINS + 1)]
 
 
-def _warning(name: str, codes: NDArray[np.intp], labels: Sequence[str], target: Target, values: Array) -> str:
+def _warning(
+    name: str, codes: NDArray[np.intp], labels: Sequence[str], target: Target, values: Array, by_value: bool
+) -> str:
     rows, bins = len(values), len(np.unique(codes))
     if rows < 2 * _ROWS or bins < 2 or rows <= 2 * bins:
         return ""
-    advice = f"Is it known before the target is? If not: {option('drop', name)}."
-    shown = f"Input {cut(name)!r} gives target {cut(target.name)!r} away"
+    advice, shown = _advice(name), _shown(name, target)
     if target.kind == "regression":
         sizes = np.bincount(codes, minlength=len(labels))
         sums = np.bincount(codes, weights=values - values.mean(), minlength=len(labels))
@@ -81,7 +109,7 @@ def _warning(name: str, codes: NDArray[np.intp], labels: Sequence[str], target: 
         return f"{shown}: alone it explains {100 * explained:.1f} % of its entropy in {rows} rows. {advice}"
     pure = (sizes >= _ROWS) & (table.max(axis=1) >= _PURE * sizes)
     decided = int(sizes[pure].sum())
-    if decided < _SHARE * rows or base.max() >= _BASE:
+    if not by_value or decided < _SHARE * rows or base.max() >= _BASE:
         return ""
     largest = np.flatnonzero(pure)[np.argsort(-sizes[pure], kind="stable")][:3]
     cases = joined(

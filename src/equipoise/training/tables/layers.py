@@ -134,4 +134,6 @@ class PiecewiseFeatures(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Embed, and hand each member its part."""
         embedded: Tensor = self.embedding(x)
-        return embedded.unflatten(2, (self.members, -1)).permute(2, 0, 1, 3).flatten(2)
+        rows, columns, width = embedded.shape
+        apart = embedded.view(rows, columns, self.members, width // self.members)
+        return apart.permute(2, 0, 1, 3).flatten(2)

@@ -69,6 +69,8 @@ class TableNetwork(_Headed):
         {'price': (7, 1, 1), 'type': (7, 1, 3)}
     """
 
+    places: Tensor
+
     def __init__(
         self,
         outputs: Mapping[str, int],

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
@@ -23,7 +22,7 @@ __all__ = ["METRICS", "Parts", "measured", "problem_of"]
 METRICS = {"regression": "R2", "binary": "area under the ROC curve", "classes": "accuracy"}
 """Kind of a target -> its metric; of all three, more is better."""
 
-Rows = tuple[Tensor, Tensor]
+Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,20 +41,14 @@ class Parts:
     def of(cls, frame: pd.DataFrame, preparation: Preparation, split: Mapping[str, NDArray[np.int64]]) -> "Parts":
         """Encode the rows of each part."""
         chosen = {part: frame.iloc[rows] for part, rows in split.items()}
-        return cls(
-            preparation,
-            {
-                part: (
-                    torch.from_numpy(preparation.encode(given)),
-                    torch.from_numpy(preparation.encode_targets(given)),
-                )
-                for part, given in chosen.items()
-            },
-        )
+        encoded = {
+            part: (preparation.encode(given), preparation.encode_targets(given)) for part, given in chosen.items()
+        }
+        return cls(preparation, encoded)
 
     def labelled(self, part: str) -> dict[str, int]:
         """Target -> rows of a part that have a label."""
-        counts = (~torch.isnan(self.rows[part][1])).sum(0).tolist()
+        counts = (~np.isnan(self.rows[part][1])).sum(axis=0)
         return {target.name: int(count) for target, count in zip(self.preparation.targets, counts, strict=True)}
 
 
@@ -70,15 +63,19 @@ def problem_of(parts: Parts, recipe: Recipe, tasks: Sequence[str], name: str) ->
             for place, target in targets
         },
         name=name,
-        **dict(parts.rows),
+        train=parts.rows["train"],
+        val=parts.rows["val"],
+        test=parts.rows["test"],
     )
 
 
-def _loss(task: str, place: int, kind: str, outputs: Mapping[str, Tensor], batch: Rows) -> Tensor | None:
+def _loss(
+    task: str, place: int, kind: str, outputs: Mapping[str, Tensor], batch: tuple[Tensor, Tensor]
+) -> Tensor | None:
     return task_loss(outputs[task], batch[1][:, place], kind)
 
 
-def _metric(task: str, place: int, kind: str, outputs: Mapping[str, Tensor], batch: Rows) -> float:
+def _metric(task: str, place: int, kind: str, outputs: Mapping[str, Tensor], batch: tuple[Tensor, Tensor]) -> float:
     output, target = outputs[task][:, 0].double().numpy(), batch[1][:, place].numpy()
     known = ~np.isnan(target)
     if kind == "classes":

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...core.numbers import Array
@@ -47,7 +48,7 @@ class Network:
     recipe: Recipe
     tasks: tuple[str, ...]
     serves: tuple[str, ...]
-    state: Mapping[str, Tensor]
+    state: Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +87,11 @@ class Predictor:
         used: dict[str, int] = {}
         for network in self.networks:
             model = network.recipe.network(network.preparation, network.tasks)
-            model.load_state_dict(network.state)
+            model.load_state_dict({name: torch.from_numpy(value) for name, value in network.state.items()})
             model.eval()
             encoded = torch.from_numpy(network.preparation.encode(raw.frame))
             with torch.no_grad():
-                found = [model(rows) for rows in encoded.split(_ROWS)]
+                found = [model(encoded[start : start + _ROWS]) for start in range(0, max(1, len(encoded)), _ROWS)]
             for target in network.preparation.targets:
                 if target.name in network.serves:
                     output = torch.cat([part[target.name][:, 0] for part in found])

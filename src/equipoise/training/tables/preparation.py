@@ -175,6 +175,11 @@ class Preparation(_Plain):
         return {target.name: target.kind for target in self.targets}
 
     @property
+    def features(self) -> list[NumberColumn | FlagColumn]:
+        """Encoded columns that come from numbers."""
+        return [*self.numbers, *self.flags]
+
+    @property
     def width(self) -> int:
         """Encoded columns."""
         return len(self.numbers) + len(self.flags) + sum(_width(column) for column in self.levels)
@@ -188,7 +193,7 @@ class Preparation(_Plain):
         """(rows, width) inputs of a network; columns may stand in any order, others are not looked at."""
         out = np.zeros((len(frame), self.width), dtype=np.float32)
         values = self.values(frame)
-        for place, feature in enumerate((*self.numbers, *self.flags)):
+        for place, feature in enumerate(self.features):
             out[:, place] = _compressed(feature, values[feature.column, feature.part])
         place = len(self.numbers) + len(self.flags)
         for group in self.levels:
@@ -273,10 +278,10 @@ def _number(name: str, part: str, values: Array) -> NumberColumn | FlagColumn | 
     if len(levels) > _MOST_EDGES and counts.max() < _MAJORITY * len(present):
         return column
     edges = np.unique(_compressed(column, levels).astype(np.float32))
-    most = max(1, min(_MOST_EDGES, len(values) // _ROWS_A_BIN))
+    most = max(2, min(_MOST_EDGES, len(values) // _ROWS_A_BIN))
     if len(edges) > most + 1:  # spread over the values, not the rows: a majority value would take most of the edges
         edges = edges[np.unique(np.linspace(0, len(edges) - 1, most + 1).round().astype(int))]
-    return column.model_copy(update={"edges": tuple(map(float, edges)) if len(edges) > 1 else ()})
+    return column.model_copy(update={"edges": tuple(map(float, edges)) if len(edges) > 2 else ()})
 
 
 def _compressed(column: NumberColumn | FlagColumn, values: Array) -> Array:

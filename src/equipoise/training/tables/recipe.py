@@ -52,7 +52,8 @@ class Recipe:
 
     def network(self, preparation: Preparation, tasks: Sequence[str]) -> LinearNetwork | TableNetwork:
         """The untrained network for some of the targets."""
-        outputs, kinds = ({task: of[task] for task in tasks} for of in (preparation.outputs, preparation.kinds))
+        outputs = {task: preparation.outputs[task] for task in tasks}
+        kinds = {task: preparation.kinds[task] for task in tasks}
         if self.width:
             return LinearNetwork(outputs, kinds, inputs=preparation.width, width=self.width)
         return TableNetwork(

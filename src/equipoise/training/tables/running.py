@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...core.records.fitted import Curve
@@ -32,7 +35,7 @@ class Trained:
         seconds: Wall time.
         best_step: Optimizer step whose parameters were kept; None where that differs among separate networks.
         curve: Losses during the training.
-        state: The network's parameters.
+        state: The network's parameters, as arrays: between processes tensors would need shared memory.
     """
 
     val: ByTask
@@ -43,7 +46,7 @@ class Trained:
     seconds: float
     best_step: int | None
     curve: Curve
-    state: Mapping[str, Tensor]
+    state: Mapping[str, NDArray[Any]]
 
 
 def attempt(parts: Parts, training: Training, seed: int, folder: Path | None = None) -> Trained | str:
@@ -52,12 +55,16 @@ def attempt(parts: Parts, training: Training, seed: int, folder: Path | None = N
     Raises:
         RunFolderError: The folder cannot be used: that is no matter of one training.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the same sums, to the bit, however many trainings run at once
     try:
         return train(parts, training, seed, folder)
     except RunFolderError:
         raise
     except EquipoiseError as error:
         return f"{type(error).__name__}: {error}"
+    finally:
+        torch.set_num_threads(threads)
 
 
 def train(parts: Parts, training: Training, seed: int, folder: Path | None = None) -> Trained:
@@ -102,5 +109,5 @@ def train(parts: Parts, training: Training, seed: int, folder: Path | None = Non
             train={task: tuple(line.train_raw[task] for line in fitted.history) for task in training.tasks},
             val={task: tuple(line.validation[task] for line in fitted.history) for task in training.tasks},
         ),
-        state={name: value.detach().clone() for name, value in state.items()},
+        state={name: value.detach().cpu().numpy().copy() for name, value in state.items()},
     )

@@ -7,6 +7,7 @@ pickled, and each file is written under another name and renamed.
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...core.files import locked, read_file, replace_file
@@ -116,7 +117,7 @@ def save_fit(folder: Path, record: FitRecord, predictor: Predictor) -> None:
     """
     place = folder / NETWORKS
     tensors = {
-        f"{number}/{name}": value
+        f"{number}/{name}": torch.from_numpy(value)
         for number, network in enumerate(predictor.networks)
         for name, value in network.state.items()
     }
@@ -154,7 +155,7 @@ def load_predictor(folder: Path) -> Predictor:
     networks = []
     for number, network in enumerate(described.networks):
         start = f"{number}/"
-        state = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+        state = {name.removeprefix(start): value.numpy() for name, value in tensors.items() if name.startswith(start)}
         networks.append(Network(network.preparation, network.recipe, network.tasks, network.serves, state))
     return Predictor(tuple(networks), cast("Reading", described.reading))
 
