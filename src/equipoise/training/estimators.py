@@ -80,16 +80,16 @@ class _MultiTask(BaseEstimator):
         self._audit: AuditRecord | None = None
         if isinstance(self.seeds, bool) or not isinstance(self.seeds, Integral) or self.seeds < 1:
             raise SettingError(f"seeds must be a whole number of 1 or more; found {self.seeds!r}.")
-        first = check_random_state(self.random_state).randint(2**31 - int(self.seeds))
-        if isinstance(self.random_state, Integral):
-            first = int(self.random_state)
+        drawn = self.random_state
+        if not isinstance(drawn, Integral):
+            drawn = check_random_state(drawn).randint(2**31 - int(self.seeds))
         kinds = {"numeric": self._targets} if self._numeric_targets else {"categorical": self._targets}
         self._fitted = fit_table(
             self._table,
             targets=self._targets,
             inputs=self._inputs,
             method=self.method,
-            seeds=[first + number for number in range(int(self.seeds))],
+            seeds=[int(drawn) + number for number in range(int(self.seeds))],
             epochs=self.epochs,
             hidden=self.hidden,
             width=self.width,
@@ -213,7 +213,7 @@ class MultiTaskClassifier(ClassifierMixin, _MultiTask):
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
         given = np.asarray(y) if not isinstance(y, pd.DataFrame) else y.to_numpy(dtype=object)
-        table = _two_d(given)
+        table = _two_d(_check_numbers(given) if given.dtype.kind == "f" else given)
         labels, columns = [], {}
         for name, column in zip(_names_of(y, table.shape[1]), table.T, strict=True):
             present = ~pd.isna(column)
@@ -256,13 +256,13 @@ class MultiTaskClassifier(ClassifierMixin, _MultiTask):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy, the mean over the targets."""
-        given, found = _two_d(np.asarray(y)), _two_d(np.asarray(self.predict(X)))
-        pairs = zip(given.T, found.T, strict=True)
+        given, found = (_two_d(np.asarray(labels)) for labels in (y, self.predict(X)))
+        pairs = ((a.tolist(), b.tolist()) for a, b in zip(given.T, found.T, strict=True))
         return float(np.mean([accuracy_score(a, b, sample_weight=sample_weight) for a, b in pairs]))
 
 
 def _check_numbers(y: Any) -> np.ndarray[Any, Any]:
-    """Targets as floats; NaN stays, infinity is refused."""
+    """Numbers as float64; NaN stays, infinity is refused."""
     found: np.ndarray[Any, Any] = check_array(
         y, ensure_2d=False, ensure_all_finite="allow-nan", dtype=np.float64, input_name="y", allow_nd=True
     )
