@@ -24,12 +24,13 @@ from .training.problem.problem import Problem
 from .training.problem.scaling import target_scale
 from .training.problem.sources import OwnRows
 from .training.problem.splits import split
-from .training.recording.recorder import record
 
 if TYPE_CHECKING:
     from . import data, laws, linear
     from .audits.network import audit_features
     from .audits.table_audit import audit
+    from .training.estimators import MultiTaskClassifier, MultiTaskRegressor
+    from .training.recording.recorder import record
 
 __all__ = [
     "Balancer",
@@ -44,6 +45,8 @@ __all__ = [
     "MeanLoss",
     "Metric",
     "MixtureModel",
+    "MultiTaskClassifier",
+    "MultiTaskRegressor",
     "OwnRows",
     "PerTaskBest",
     "Problem",
@@ -82,6 +85,9 @@ _ON_USE = {
     "data": ("equipoise.data", None),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
+    "MultiTaskClassifier": ("equipoise.training.estimators", "MultiTaskClassifier"),
+    "MultiTaskRegressor": ("equipoise.training.estimators", "MultiTaskRegressor"),
+    "record": ("equipoise.training.recording.recorder", "record"),
 }
 """Name -> module and attribute of what is imported when it is asked for: a training loop needs none of it."""
 

@@ -36,7 +36,8 @@ def test_separate_models_are_better():
     found = said(1.5, 1.4)
     assert found.status == "separate"
     assert found.headline.startswith(
-        "Separate models are better here than one model for all 2 targets: the one model's held-out loss is 45 % higher ("
+        "Separate models are better here than one model for all 2 targets: the one model's held-out loss is 45 % "
+        "higher ("
     )
     assert "for each: “a” 50 % higher" in found.headline
 

@@ -18,6 +18,7 @@ __all__ = [
     "Entrant",
     "FitRecord",
     "FittedTask",
+    "Role",
     "SeedRun",
     "SplitCard",
     "fit_record_from_json",

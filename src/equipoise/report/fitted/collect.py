@@ -6,7 +6,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from ...comparison.contrast import contrast, losses_of, overlap_of
-from ...core.records.fitted import Entrant, FitRecord, FittedTask
+from ...core.records.fitted import Entrant, FitRecord, FittedTask, Role
 from ...core.text import clean, count, joined, plural, shorten
 from ..audit.columns import column_rows
 from .changes import change, ratio, span
@@ -23,6 +23,13 @@ _BADGES = {
     "undecided": ("undetermined", "Not decided"),
 }
 _FINDINGS = {"better": "one model is better", "worse": "separate models are better", "open": "no difference detectable"}
+_ROLES: dict[Role, str] = {
+    "joint": "one model",
+    "weights": "tuned weights",
+    "linear": "linear",
+    "separate": "separate",
+    "boosting": "boosting",
+}
 _LONG = 40
 _CLAUSE = re.compile(r"(?<=[:;]) ")
 
@@ -40,7 +47,7 @@ def collect_fit(record: FitRecord, title: str | None = None) -> dict[str, Any]:
     said = answer(record)
     status, badge = _BADGES[said.status]
     panels = [*difference_panel(said.contrast), *curve_panels(record, said.single, said.separate)]
-    entrants = [_short(entrant) for entrant in record.entrants]
+    entrants = [_column(entrant, record) for entrant in record.entrants]
     return {
         "title": clean(title if title is not None else record.title),
         "status": status,
@@ -74,13 +81,19 @@ def collect_fit(record: FitRecord, title: str | None = None) -> dict[str, Any]:
             "steps": [clean(step) for step in record.data.steps],
             "sha256": record.sha256,
         },
-        "columns": column_rows(record.data.columns),
+        "columns": column_rows(record.data.columns, record.tasks),
         "versions": sorted(record.versions.items()),
     }
 
 
 def _short(entrant: Entrant) -> str:
     return shorten(clean(entrant.words), _LONG)
+
+
+def _column(entrant: Entrant, record: FitRecord) -> str:
+    """An entrant at the head of a narrow column: by its role, or by its name where several share that."""
+    shared = sum(other.role == entrant.role for other in record.entrants) > 1
+    return shorten(clean(entrant.name), _LONG) if shared else _ROLES[entrant.role]
 
 
 def _references(record: FitRecord) -> list[str]:
@@ -217,7 +230,7 @@ def _weights(record: FitRecord) -> dict[str, Any]:
             found = [run.weights[task.name] for run in entrant.runs if task.name in run.weights]
             cells.append("n/a" if not found else "–".join(dict.fromkeys(f"{x:.3g}" for x in (min(found), max(found)))))
         rows.append({"name": clean(task.name), "cells": cells})
-    return {"entrants": [_short(entrant) for entrant in with_weights], "rows": rows if with_weights else []}
+    return {"entrants": [_column(entrant, record) for entrant in with_weights], "rows": rows if with_weights else []}
 
 
 def _settings(record: FitRecord) -> list[tuple[str, str]]:
@@ -230,7 +243,7 @@ def _settings(record: FitRecord) -> list[tuple[str, str]]:
             for name in names
         ]
         if chosen:
-            found.append((_short(entrant), clean("; ".join(chosen))))
+            found.append((_column(entrant, record), clean("; ".join(chosen))))
     return found
 
 

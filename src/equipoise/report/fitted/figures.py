@@ -8,7 +8,7 @@ from ...comparison.paired import Paired
 from ...core.drawing.plot_parts import Figure, Panel, legend_of, make_axis, make_panel, rounded, safe_name
 from ...core.records.fitted import Entrant, FitRecord
 from ...core.text import clean, shorten
-from ..pictures.over_steps import Values, over_steps
+from ..pictures.over_steps import Values, draw_steps
 from .changes import amount
 
 __all__ = ["curve_panels", "difference_panel"]
@@ -98,9 +98,10 @@ def _ticks(points: Sequence[tuple[str, Paired, str]]) -> Figure:
     ends = [value for _, logs, _ in points for value in (logs.mean, logs.low, logs.high) if value is not None]
     low, high = min([*ends, 0.0]), max([*ends, 0.0])
     fine = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+    middle = (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
     coarse = (0.01, 0.03, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0)
     wide = tuple(10.0**power for power in range(-6, 7, 2))
-    for values in (fine, coarse, wide):
+    for values in (fine, middle, coarse, wide):
         shown = [value for value in values if low - 0.1 <= math.log(value) <= high + 0.1]
         if math.log(values[0]) <= low + 0.05 and high - 0.05 <= math.log(values[-1]):
             break
@@ -123,5 +124,5 @@ def curve_panels(record: FitRecord, single: Entrant | None, separate: Entrant | 
             values = [series.get(task, absent) for task in tasks]
             found: list[tuple[int, Values]] = [(step, [row[i] for row in values]) for i, step in enumerate(curve.steps)]
             kept = f", kept at step {run.best_step}" if run.best_step is not None else ""
-            panels.append(over_steps(f"{words}: {whose}, seed {run.seed}{kept}", "loss", found, tasks, log=True))
+            panels.append(draw_steps(f"{words}: {whose}, seed {run.seed}{kept}", "loss", found, tasks, log=True))
     return [panel for panel in panels if panel is not None]

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ...core.console import make_table
 from ...core.drawing.plot_parts import legend_line, line_styles
 from ...core.records.fitted import FitRecord
 from ..audit.markdown import markdown_text
@@ -50,15 +51,8 @@ def render_fit_console(record: FitRecord) -> RenderableType:
     return Group(*parts)
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
-
-
 def _ladder(page: dict[str, Any]) -> Table:
-    table = _table("held out", *page["references"], "parameters", "trials", "passes", "time a seed", "finished")
+    table = make_table("held out", *page["references"], "parameters", "trials", "passes", "time a seed", "finished")
     for row in page["ladder"]:
         words = f"{row['words']} ({row['tag']})" if row["tag"] else row["words"]
         cells = (words, *row["ratios"], *(row[key] for key in ("parameters", "trials", "passes", "seconds", "runs")))
@@ -67,7 +61,7 @@ def _ladder(page: dict[str, Any]) -> Table:
 
 
 def _targets(page: dict[str, Any]) -> Table:
-    table = _table("target", "loss", "one model against separate ones", "95 % interval", "finding")
+    table = make_table("target", "loss", "one model against separate ones", "95 % interval", "finding")
     for row in page["rows"]:
         table.add_row(*(Text(row[key]) for key in ("name", "loss", "change", "interval", "finding")))
     return table

@@ -1,37 +1,16 @@
 """What is done once a run has stepped for the last time: the answer is put together and looked at on every part."""
 
 from pathlib import Path
-from typing import Protocol
 
-import torch
-
-from ...core.records.fit_runs import FitConfig, FitLine
-from ..problem.problem import Problem
 from .evaluation import Evaluation
 from .fitted import Cost, Fitted
-from .one_step import Stepper
-from .selection import WHOLE, Keeper
+from .run import Run
+from .selection import WHOLE
 
 __all__ = ["finish"]
 
 
-class _Ended(Protocol):
-    problem: Problem
-    model: torch.nn.Module
-    stepper: Stepper
-    keeper: Keeper
-    lines: list[FitLine]
-    config: FitConfig
-    status: str
-    done: int
-
-    @property
-    def seconds(self) -> float: ...
-
-    def part(self, name: str) -> Evaluation: ...
-
-
-def finish(run: _Ended, folder: Path | None) -> Fitted:
+def finish(run: Run, folder: Path | None) -> Fitted:
     """The answer of a run: the selected model, the average of its iterates, or the last model."""
     best = {key: step for key, (_, step) in run.keeper.best.items()} or {WHOLE: run.done}
     if run.stepper.keeper is not None:

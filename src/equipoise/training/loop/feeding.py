@@ -61,7 +61,7 @@ class _Permuted:
 
 class _Stateless:
     epoch = 0
-    length: int
+    length: int | None
 
     def can_save(self, step: int) -> bool:
         del step
@@ -84,7 +84,7 @@ class _SharedFeed(_Stateless):
         self._may_miss = source.may_miss if isinstance(source, Rows) else True
 
     def batch(self, step: int) -> Batch:
-        self.epoch = step // self.length
+        self.epoch = step // self._order.length
         index = self._order.index(step)
         if self._on_device:
             return Batch(self._source.at(index if index is None else index.to(self._device)), None, self._may_miss)
@@ -96,11 +96,12 @@ class _OwnFeed(_Stateless):
 
     def __init__(self, source: Together, orders: list[_Permuted], device: torch.device) -> None:
         self._source, self._orders, self._device = source, orders, device
-        self.length = max(order.length for order in orders)
+        self._longest = max(order.length for order in orders)
+        self.length = self._longest
         self._starts = np.cumsum([0, *source.sizes.values()])[:-1].tolist()
 
     def batch(self, step: int) -> Batch:
-        self.epoch = step // self.length
+        self.epoch = step // self._longest
         pieces = [order.index(step) for order in self._orders]
         if pieces[0] is None:
             return Batch(self._source.rows.data, list(self._source.sizes.values()), self._source.rows.may_miss)

@@ -93,7 +93,8 @@ class Stepper:
             self.scaler.update()
         if self._observes and None not in losses.values():
             with torch.no_grad():
-                self.balancer.observe(self._losses(batch)[0])
+                again = self._losses(batch)[0]
+                self.balancer.observe({task: loss for task, loss in again.items() if loss is not None})
 
     def _losses(self, batch: Batch) -> tuple[Losses, Any]:
         if self.amp is None:
@@ -157,12 +158,12 @@ class Schedule:
                 group["lr"] = rate * factor
         elif self._per == "epoch" and self.scheduler is not None and epoch != self._epoch:
             self._epoch = epoch
-            self.scheduler.step()  # type: ignore[call-arg]
+            self.scheduler.step()
 
     def after(self) -> None:
         """Move a scheduler that moves each step."""
         if self._per == "step" and self.scheduler is not None:
-            self.scheduler.step()  # type: ignore[call-arg]
+            self.scheduler.step()
 
     def evaluated(self, score: float) -> None:
         """Move a scheduler that moves with each evaluation."""

@@ -30,7 +30,7 @@ def numbers_in(line: FitLine) -> dict[str, float]:
 
     Raw and weighted losses are told apart: ``loss/train raw/a``, ``loss/train weighted/a``, ``loss/validation/a``.
     """
-    tables = {
+    tables: dict[str, Mapping[str, float | None]] = {
         "loss/train raw": line.train_raw,
         "loss/train weighted": line.train_weighted or {},
         "weight": line.weights or {},

@@ -110,7 +110,7 @@ def split(
             f"split {rule}. Give more rows or other fractions."
         )
     sizes = ", ".join(f"{count(len(rows))}{' rows' * (not i)} {_SIDES[i]}" for i, rows in enumerate(parts))
-    return Split(*parts, how=f"{rule}: {sizes}")
+    return Split(parts[0], parts[1], parts[2], f"{rule}: {sizes}")
 
 
 def _checked(n_rows: int, fractions: Sequence[float], seed: int) -> list[float]:

@@ -60,7 +60,7 @@ def apart(tree: Any, sizes: Sequence[int]) -> list[Any]:
     """The rows of a tree in consecutive parts; a leaf without rows goes to every part."""
     total = sum(sizes)
     if isinstance(tree, Tensor):
-        return list(tree.split(list(sizes))) if tree.dim() and len(tree) == total else [tree] * len(sizes)
+        return list(torch.split(tree, list(sizes))) if tree.dim() and len(tree) == total else [tree] * len(sizes)
     if isinstance(tree, Mapping):
         split = {name: apart(part, sizes) for name, part in tree.items()}
         return [{name: parts[i] for name, parts in split.items()} for i in range(len(sizes))]

@@ -18,7 +18,7 @@ from ...core.records.fitted import FitRecord, fit_record_from_json, fit_record_t
 from ...core.records.json_text import first_fault
 from ...data.reading import Reading
 from ...errors import RunFolderError
-from ..loop.checkpoint import TensorFile, read_tensors, write_tensors
+from ..resuming.checkpoint import TensorFile, read_tensors, write_tensors
 from .networks.recipe import Recipe
 from .predictor import Network, Predictor
 from .preparing.preparation import Preparation
