@@ -1,4 +1,4 @@
-"""Figures that say how tasks get along: from inner products of gradients, and from single steps."""
+"""Diagnostics of task interaction: from inner products of gradients, and from single steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, eq=False)
 class GradientDiagnosis:
-    r"""How k gradients lie to each other. All without unit, save where it is said.
+    r"""Relations between k gradients. All figures are without unit unless stated otherwise.
 
     Attributes:
         norms: (k,), |g_i|, in units of a gradient.
@@ -51,15 +51,15 @@ class GradientDiagnosis:
 
 
 def diagnose_gradients(gramian: object, losses: object = None, weights: object = None) -> GradientDiagnosis:
-    """What a Gramian says about the tasks, at no backward pass.
+    """Relations between the tasks' gradients from their Gramian, without a backward pass.
 
     Args:
         gramian: G = J J^T (k, k), array or CPU tensor, in squared units of a gradient.
-        losses: (k,), or None.
+        losses: Losses of the tasks, (k,), or None.
         weights: a (k,) with d = J^T a, or None.
 
     Returns:
-        The figures; see `GradientDiagnosis`.
+        The figures of `GradientDiagnosis`.
 
     Raises:
         GramianError: Not a Gramian.
@@ -113,11 +113,11 @@ def diagnose_gradients(gramian: object, losses: object = None, weights: object =
 
 @dataclass(frozen=True, eq=False)
 class StepDiagnosis:
-    r"""What a step from theta to theta - step_size * d did, on the same data.
+    r"""Effect of a step from theta to theta - step_size * d, on the same data.
 
     Attributes:
-        names: The tasks.
-        before: (k,), losses at theta.
+        names: Names of the tasks.
+        before: Losses (k,) at theta.
         after: (k,), losses behind the step.
         predicted: (k,), change of each loss to first order, -step_size <g_i, d>, in units of the loss.
         curvature: :math:`\int_0^1 \nabla L^\top H(\theta - a \eta d)\, \nabla L\, da` with L the mean loss, its
@@ -139,7 +139,7 @@ class StepDiagnosis:
 
     @property
     def as_predicted(self) -> NDArray[np.bool_]:
-        """(k,), whether each loss moved to the side that its gradient announced."""
+        """(k,), whether each loss moved in the direction that its gradient predicted."""
         found: NDArray[np.bool_] = np.sign(self.changes) == np.sign(self.predicted)
         return found
 
@@ -152,7 +152,7 @@ def diagnose_step(
     *,
     nodes: int = 3,
 ) -> StepDiagnosis:
-    """Tries a step, looks at what it does, and takes it back.
+    """Try a step, measure its effect, and undo it.
 
     Args:
         losses: Computes the losses by task name at the current parameters, on the same data at every call; called

@@ -39,6 +39,7 @@ def records(problem):
         "conflict": Conflict.of(problem.gramian, 1, problem.tasks),
         "spectrum": Spectrum.of(problem),
     }
+    assert {type(picture) for picture in pictures.values()} == set(PICTURES.values())
     return {kind: picture.record() for kind, picture in pictures.items()}
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
-from equipoise.audits.pictures.catalogue import read_picture
+from equipoise.audits.pictures.catalogue import PICTURES, read_picture
 from equipoise.core.drawing.plot_parts import legend_of
 from equipoise.report import render_console, render_html, render_markdown
 
@@ -30,7 +30,8 @@ def figures(soup):
 
 def test_every_number_of_tasks_gets_the_pictures_that_can_be_drawn(soups):
     assert figures(soups["two"]) == {"spectrum", "width-1-region"}
-    assert figures(soups["three"]) == {"spectrum", "width-1-region", "width-1-conflict", "width-1-gap"}
+    every = {key if kind.place == "beside the spectrum" else f"width-1-{key}" for key, kind in PICTURES.items()}
+    assert figures(soups["three"]) == every
     assert figures(soups["five"]) == {"spectrum", "width-1-conflict"}
 
 

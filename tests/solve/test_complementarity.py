@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
@@ -82,6 +83,6 @@ def test_a_failure_of_every_route_is_said(monkeypatch):
     def fails(*_, **__):
         raise RuntimeError
 
-    monkeypatch.setattr(complementarity, "nnls", fails)
+    monkeypatch.setattr(scipy.optimize, "nnls", fails)
     monkeypatch.setattr(complementarity, "solve_positive", lambda *_: None)
     assert not Complementarity(np.eye(2)).solve(np.array([-1.0, -1.0])).solved

@@ -4,7 +4,6 @@
 problem comes from, and in nothing else.
 """
 
-import json
 import platform
 from collections.abc import Iterable, MutableMapping, Sequence
 from importlib.metadata import version
@@ -48,21 +47,11 @@ def audit_record(
 ) -> AuditRecord:
     """The record of a problem: verdicts, summary, tasks, pictures and doubts.
 
-    Args:
-        problem: The problem.
-        data: Where it comes from. How it was fitted, and what its fit makes a reader doubt, is added here.
-        title: Of the report.
-        kinds: ``regression`` or ``least squares on classes`` for each task.
-        units: Of each target; default none.
-        columns: What the columns of X are called at the start of a sentence.
-        doubts: What the fit makes a reader doubt; default the problem's warnings.
-        packages: Whose versions the record holds besides equipoise, NumPy and SciPy.
-        command: What to type to get this record again.
-        width: Of the shared layer; None for every width from 1 to the smallest at which nothing is left to trade.
-        bootstraps: Resamples of the rows.
-        seed: Of resamples and searches.
-        kept: Finished parts of the same audit; see `audit_problem`.
-        progress: As for `audit_problem`.
+    `data` says where the problem comes from; how it was fitted, and what its fit makes a reader doubt (`doubts`,
+    default the problem's warnings), is added to it. `columns` is what the columns of X are called at the start of a
+    sentence. `packages` are those whose versions are recorded besides equipoise, NumPy and SciPy. Without a `width`
+    every width is audited, from 1 to the smallest at which nothing is left to trade. `kept` and `progress` are those of
+    `audit_problem`.
     """
     verdicts = audit_problem(
         problem,
@@ -135,11 +124,11 @@ def audit_problem(
     `problem.rank` on.
 
     Args:
-        problem: The table.
+        problem: The table as a linear problem.
         widths: Which widths; default the problem's own where it has one, otherwise 1 to its rank.
         bootstraps: Resamples of the rows over which the range of each verdict is taken; 0 for none. Each
             repeats the searches of every width.
-        seed: Of the resamples and of the picture.
+        seed: Seed of the resamples and of the picture.
         threshold: Differences below this share of variance are called too small to matter.
         kept: Finished parts of the same audit: what is in it is not computed again, what is computed is put in. One
             entry a width, one a resample.
@@ -203,7 +192,7 @@ def _verdicts(
             found = verdict_at(solutions, width, threshold=threshold, seed=seed, bootstrap=ranges.get(width))
             parts[_part(width)] = found.model_dump(mode="json")
             done()
-        verdicts.append(Verdict.model_validate_json(json.dumps(parts[_part(width)])))
+        verdicts.append(Verdict.model_validate(parts[_part(width)]))
     watch("done")
     return tuple(verdicts)
 

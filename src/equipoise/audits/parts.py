@@ -17,10 +17,8 @@ __all__ = ["Parts"]
 class Parts(UserDict[str, Any]):
     """A mapping from the name of a part to its plain result; what is put in is on disk when the call returns.
 
-    Args:
-        path: Of the file. A line that a crash tore, and lines after it, are dropped.
-        first: Called before the first part is written, to make its place; then what lies there is not read.
-        patience: Seconds of work before anything is written: shorter work leaves no trace.
+    A line of the file that a crash tore, and lines after it, are dropped. `first` is called before the first part is
+    written, to make its place; then what lies there is not read. Work shorter than `patience` seconds leaves no trace.
 
     Example:
         >>> from tempfile import mkdtemp

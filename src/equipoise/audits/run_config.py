@@ -11,41 +11,27 @@ _LONG, _SHORT = 60, 13
 
 
 class RunConfig(BaseModel):
-    """What was asked: whatever decides the result, and nothing else.
-
-    Attributes:
-        written_by: Marks the folder as ours.
-        format: Version of the folder's layout.
-        command: Which command wrote it.
-        version: Of equipoise.
-        data: Name of the set or file.
-        sha256: Of the data, or "" for generated tables.
-        targets, inputs, drop, names: Column names as given; None where not given.
-        width: Of the shared layer; None for all.
-        header: Whether the file's first line holds names.
-        bootstraps: Resamples asked for; None for the default.
-        seed: Of everything random.
-        title: Of the report, where it is not the record's own.
-        reading: Options about how cells are read, those that were given (`equipoise.data.Reading`).
-    """
+    """What was asked: whatever decides the result, and nothing else."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    written_by: Literal["equipoise"] = "equipoise"
-    format: Literal[1] = 1
+    written_by: Literal["equipoise"] = "equipoise"  # marks the folder as ours
+    format: Literal[1] = 1  # version of the folder's layout
     command: Literal["audit", "demo"]
-    version: str
-    data: str
-    sha256: str = ""
+    version: str  # version of equipoise
+    data: str  # name of the set or file
+    sha256: str = ""  # of the data, or "" for generated tables
+    # column names as given; None where not given
     targets: tuple[str, ...] | None = None
     inputs: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
     names: tuple[str, ...] | None = None
-    width: int | None = None
-    header: bool = True
-    bootstraps: int | None = None
-    seed: int = 0
-    title: str | None = None
+    width: int | None = None  # of the shared layer; None for all
+    header: bool = True  # whether the file's first line holds names
+    bootstraps: int | None = None  # resamples asked for; None for the default
+    seed: int = 0  # of everything random
+    title: str | None = None  # of the report, where it is not the record's own
+    # options about how cells are read, those that were given (`equipoise.data.Reading`)
     reading: dict[str, str | int | tuple[str, ...]] = {}
 
 

@@ -6,17 +6,17 @@ one, never half of one. The same command on the same folder finds its record and
 configuration is refused; a folder that we did not write is never touched. Nothing here reads pickle.
 """
 
-import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
-from ..core.files import TEMPORARY, locked, read_file, replace_file
-from ..core.our_folder import CONFIG, REPORT, Found, found_for, what_is_in
+from ..core.files import TEMPORARY, locked, read_file, refusing, replace_file
+from ..core.our_folder import CONFIG, REPORT, Found, Kind, found_for, read_card, what_is_in
 from ..core.records.as_json import records_from_json, records_to_json
 from ..core.records.audit import AuditRecord
 from ..core.records.json_text import first_fault
@@ -25,29 +25,88 @@ from .parts import Parts
 from .pictures.catalogue import check_pictures
 from .run_config import RunConfig, differences
 
-__all__ = [
-    "RunConfig",
-    "RunFolder",
-    "read_config",
-    "read_records",
-    "replace_report",
-    "slug",
-]
+__all__ = ["KeptFolder", "RunConfig", "RunFolder", "read_config", "read_records", "replace_report", "slug"]
 
-RECORD, PARTS = "record.json", "parts.jsonl"
-_WRITTEN = (REPORT, RECORD, PARTS, "table.md")
-"""What an earlier run of ours may have left, a reproduction's table among it."""
+RECORD, TABLE, PARTS = "record.json", "table.md", "parts.jsonl"
+_WRITTEN = (REPORT, RECORD, PARTS, TABLE)
+"""What an earlier run of ours may have left."""
 _INSTEAD = "Choose another folder with --out."
 
 
-class RunFolder:
-    """A folder that may be written, or a reason why not.
+class KeptFolder(ABC):
+    """A folder of one computed run, to be written by one process at a time, or a reason why not.
 
-    Args:
-        path: The folder. It need not exist, nor its parents.
-        config: What is asked now.
-        overwrite: Replace the files of another audit or reproduction. Other files in the folder stay; a recorded
-            training is never replaced.
+    It need not exist, nor its parents. With `overwrite` the files of another computed run are replaced; other files in
+    the folder stay, and a recorded training is never replaced. A subclass says what ``config.json`` is to hold, and
+    whether what was found there is the same run.
+    """
+
+    kind: ClassVar[Kind]
+
+    def __init__(self, path: Path, card: str, *, overwrite: bool) -> None:
+        self.path = path
+        self._card = card
+        self._overwrite = overwrite
+        self._seen = self._look()
+        self._fresh = self._seen.config is None or not self._goes_on(self._seen.config)
+
+    @abstractmethod
+    def _goes_on(self, found: dict[str, Any]) -> bool:
+        """Whether this run goes on in a folder with this ``config.json``; False where it replaces what is there.
+
+        Raises:
+            RunFolderError: Another run is there, and must not be replaced.
+        """
+
+    def parts(self, patience: float = 0.0) -> Parts:
+        """Finished parts of the same run: what an interruption left is taken up again.
+
+        With the first part, after `patience` seconds of work, the folder is this run's.
+        """
+        return Parts(self.path / PARTS, self._claim if self._fresh else None, patience=patience)
+
+    def _claim(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path):
+            self._remove_older()
+            replace_file(self.path / CONFIG, self._card)
+        self._fresh = False
+
+    def _write(self, files: Mapping[str, str]) -> None:
+        """Write config and files, each whole or not at all.
+
+        Older files are removed first: a crash in between leaves a folder without a record, which the same command
+        completes, never a record under another run's configuration. Two processes take turns, and the second refuses if
+        the first wrote another configuration meanwhile.
+
+        Raises:
+            RunFolderError: The disk refused, or another run wrote there since this object was made.
+        """
+        with refusing(self.path, _INSTEAD):
+            self.path.mkdir(parents=True, exist_ok=True)
+            with locked(self.path):
+                meanwhile = self._look()
+                if not self._overwrite and meanwhile.config is not None and meanwhile != self._seen:
+                    self._goes_on(meanwhile.config)
+                for leftover in self.path.glob(f".*{TEMPORARY}"):
+                    leftover.unlink()
+                if self._fresh:
+                    self._remove_older()
+                for name, text in {CONFIG: self._card, **files}.items():
+                    replace_file(self.path / name, text)
+                (self.path / PARTS).unlink(missing_ok=True)
+                self._fresh = False
+
+    def _look(self) -> Found:
+        return found_for(self.path, self.kind, overwrite=self._overwrite, instead=_INSTEAD)
+
+    def _remove_older(self) -> None:
+        for name in _WRITTEN:
+            (self.path / name).unlink(missing_ok=True)
+
+
+class RunFolder(KeptFolder):
+    """The folder of an audit or a demo.
 
     Raises:
         RunFolderError: The folder is not ours, holds another configuration or a recorded training, or cannot be
@@ -60,15 +119,22 @@ class RunFolder:
         True
     """
 
+    kind = "audit"
+
     def __init__(self, path: Path, config: RunConfig, *, overwrite: bool = False) -> None:
-        self.path = path
         self.config = config
-        self._fresh = True
-        self._overwrite = overwrite
-        self._seen = self._look()
-        if self._seen.config is not None and not overwrite:
-            _check_same(path, self._seen.config, config)
-            self._fresh = False
+        super().__init__(path, config.model_dump_json(indent=2) + "\n", overwrite=overwrite)
+
+    def _goes_on(self, found: dict[str, Any]) -> bool:
+        if self._overwrite:
+            return False
+        if differing := differences(_valid(self.path, found), self.config):
+            raise RunFolderError(
+                f"The folder {str(self.path)!r} holds a run of another configuration. It differs in\n  "
+                + "\n  ".join(differing)
+                + "\nChoose another folder with --out, or replace that run with --overwrite."
+            )
+        return True
 
     @property
     def report(self) -> Path:
@@ -81,68 +147,11 @@ class RunFolder:
         Raises:
             RunFolderError: There is a record, but not one that can be read.
         """
-        if self._fresh or not (self.path / RECORD).exists():
-            return None
-        return read_records(self.path)
-
-    def parts(self, patience: float) -> Parts:
-        """Finished parts of the same configuration: what an interruption left is taken up again.
-
-        Args:
-            patience: Seconds of work before anything is written. With the first part the folder is this run's.
-        """
-        return Parts(self.path / PARTS, self._claim if self._fresh else None, patience=patience)
-
-    def _claim(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        with locked(self.path):
-            self._remove_older()
-            replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
-        self._fresh = False
+        return None if self._fresh or not (self.path / RECORD).exists() else read_records(self.path)
 
     def write(self, records: Sequence[AuditRecord], report: str) -> None:
-        """Write config, record and report, each whole or not at all.
-
-        An older report and record are removed first: a crash in between leaves a folder without a record, which
-        the same command completes, never a record under another run's configuration. Two processes take turns, and
-        the second refuses if the first wrote another configuration meanwhile.
-
-        Args:
-            records: One, or several cases.
-            report: The HTML page.
-
-        Raises:
-            RunFolderError: The disk refused, or another run wrote there since this object was made.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with locked(self.path):
-                meanwhile = self._look()
-                if not self._overwrite and meanwhile.config is not None and meanwhile != self._seen:
-                    _check_same(self.path, meanwhile.config, self.config)
-                self._write(records, report)
-        except OSError as error:
-            raise RunFolderError(
-                f"The folder {str(self.path)!r} must be writable; the system says: {error.strerror or error}. "
-                "Choose another with --out."
-            ) from error
-
-    def _look(self) -> Found:
-        return found_for(self.path, "audit", overwrite=self._overwrite, instead=_INSTEAD)
-
-    def _write(self, records: Sequence[AuditRecord], report: str) -> None:
-        for leftover in self.path.glob(f".*{TEMPORARY}"):
-            leftover.unlink()
-        if self._fresh:
-            self._remove_older()
-        replace_file(self.path / CONFIG, self.config.model_dump_json(indent=2) + "\n")
-        replace_file(self.path / RECORD, records_to_json(records))
-        replace_file(self.path / REPORT, report)
-        (self.path / PARTS).unlink(missing_ok=True)
-
-    def _remove_older(self) -> None:
-        for name in _WRITTEN:
-            (self.path / name).unlink(missing_ok=True)
+        """Write config, record (one, or several cases) and the HTML page; see `KeptFolder`."""
+        self._write({RECORD: records_to_json(records), REPORT: report})
 
     @staticmethod
     def default(*parts: str) -> Path:
@@ -169,9 +178,6 @@ def slug(text: str, length: int = 60) -> str:
 def read_records(path: Path) -> tuple[AuditRecord, ...]:
     """The records of a run folder.
 
-    Args:
-        path: The folder.
-
     Raises:
         RunFolderError: There is none, or it cannot be read.
     """
@@ -195,9 +201,6 @@ def read_records(path: Path) -> tuple[AuditRecord, ...]:
 def read_config(path: Path) -> RunConfig:
     """The configuration of a run folder.
 
-    Args:
-        path: The folder.
-
     Raises:
         RunFolderError: There is none, or it cannot be read.
     """
@@ -214,45 +217,18 @@ def read_config(path: Path) -> RunConfig:
 
 
 def replace_report(path: Path, report: str) -> Path:
-    """Write the report of a folder again.
-
-    Args:
-        path: A run folder.
-        report: The HTML page.
-
-    Returns:
-        The report's path.
+    """Write the HTML page of a run folder again; returns its path.
 
     Raises:
         RunFolderError: The disk refused.
     """
-    try:
+    with refusing(path):
         replace_file(path / REPORT, report)
-    except OSError as error:
-        raise RunFolderError(
-            f"The report must be writable in {str(path)!r}; the system says: {error.strerror or error}."
-        ) from error
     return path / REPORT
 
 
 def _valid(path: Path, found: dict[str, Any]) -> RunConfig:
-    try:
-        return RunConfig.model_validate_json(json.dumps(found))
-    except ValidationError as error:
-        raise RunFolderError(
-            f"{str(path / CONFIG)!r} is of another version of equipoise, or was changed: {first_fault(error)}. "
-            "Choose another folder with --out, or replace the run with --overwrite."
-        ) from error
-
-
-def _check_same(path: Path, found: dict[str, Any], config: RunConfig) -> None:
-    differing = differences(_valid(path, found), config)
-    if differing:
-        raise RunFolderError(
-            f"The folder {str(path)!r} holds a run of another configuration. It differs in\n  "
-            + "\n  ".join(differing)
-            + "\nChoose another folder with --out, or replace that run with --overwrite."
-        )
+    return read_card(path, RunConfig, found, f"{_INSTEAD[:-1]}, or replace the run with --overwrite.")
 
 
 def _first_line(error: Exception) -> str:

@@ -47,16 +47,16 @@ def audit(
         drop: Columns to leave out.
         header: Whether a file's first line holds names.
         names: Names for a file's columns.
-        width: Of the shared layer; None for every width from 1 to the smallest at which nothing is left to trade.
+        width: Width of the shared layer; None for every width up to the smallest at which nothing is left to trade.
         bootstraps: Resamples of the rows over which the verdict's range is given. None: 200 where fewer than half
             of the rows are complete in the targets, otherwise none.
-        seed: Of resamples and searches.
+        seed: Seed of resamples and searches.
         command: What to type to get this record again; shown in the report.
-        title: Of the report; by default data and tasks.
+        title: Title of the report; by default data and tasks.
         kept: Finished parts of the same audit, as a dict: what is in it is not computed again, what is computed is put
             in.
         progress: Called as the audit goes on.
-        **reading: How cells are read (``sep``, ``na``, ``numeric``, ...): see `equipoise.data.Reading`.
+        **reading: Options about how cells are read (``sep``, ``na``, ``numeric``, ...): see `equipoise.data.Reading`.
 
     Returns:
         The record: pass it to `equipoise.report.render_html`, or write it as JSON.

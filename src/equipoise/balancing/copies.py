@@ -17,7 +17,11 @@ from ..engine.step.accumulation import Accumulation
 from ..errors import StateError
 from ..methods.base import Method, State
 
-__all__ = ["Copyable"]
+__all__ = ["STATE", "TRAINED", "Copyable"]
+
+STATE = "state_"
+TRAINED = "trained."
+"""What the keys of a saved state begin with."""
 
 
 @dataclass(eq=False)

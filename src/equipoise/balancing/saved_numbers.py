@@ -1,22 +1,19 @@
 """Validate a saved Balancer: the text beside its tensors, and the tensors."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from ..engine.engine_state import Carried
-from ..errors import EquipoiseError
+from ..engine.engine_state import Carried, as_data
+from ..errors import EquipoiseError, StateError, listed
 from ..methods.base import JacobianMethod
-from .copies import Copyable
+from .copies import STATE, TRAINED, Copyable
 
-__all__ = ["FORMAT", "STATE", "TRAINED", "About", "wrong_tensors"]
-
-FORMAT = 1
-STATE = "state_"
-TRAINED = "trained."
+__all__ = ["read_about", "wrong_tensors"]
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -70,6 +67,44 @@ class About(BaseModel):
             if not (here and fits and len(here) == len(old.weights) == len(old.heads)):
                 wrong.append(f"'carried.reused' must hold one weight for each of some of the {k} tasks; it is {old}")
         return wrong
+
+
+def read_about(encoded: object, key: str) -> About:
+    """The text beside the tensors.
+
+    Args:
+        encoded: What the state dict holds of it.
+        key: Its key.
+
+    Raises:
+        StateError: It cannot be read, for example because every tensor was cast to another type.
+    """
+    if not isinstance(encoded, Tensor) or encoded.dtype != torch.uint8 or encoded.dim() != 1:
+        shown = f"{encoded.dtype} of shape {tuple(encoded.shape)}" if isinstance(encoded, Tensor) else type(encoded)
+        raise StateError(
+            f"'{key}' must hold JSON as bytes (torch.uint8, one axis); it is {shown} and cannot be read. "
+            "Save and load the state dict as it is, without a cast."
+        )
+    text = bytes(encoded.tolist())
+    try:
+        about = About.model_validate_json(text)
+    except ValidationError as error:
+        raise StateError(
+            f"'{key}' must hold JSON as bytes (torch.uint8) as this version of equipoise knows it; "
+            f"{_complaints(error)}. The state is damaged or of another version. Save and load the state dict as it is, "
+            "without a cast."
+        ) from error
+    missing = as_data(Carried()).keys() - json.loads(text)["carried"].keys()  # it has defaults, a saved one must not
+    if missing:
+        raise StateError(f"'{key}' cannot be read: its 'carried' lacks {listed(sorted(missing))}.")
+    return about
+
+
+def _complaints(error: ValidationError) -> str:
+    found = [(".".join(map(str, entry["loc"])), entry["type"], entry["msg"]) for entry in error.errors()]
+    missing = sorted(place for place, kind, _ in found if kind == "missing")
+    others = [f"{place or 'the text'}: {message}" for place, kind, message in found if kind != "missing"]
+    return "; ".join([*([f"missing: {listed(missing)}"] if missing else []), *others[:5]])
 
 
 def wrong_tensors(balancer: Copyable, saved: Mapping[str, Any], prefix: str, k: int, carried: Carried) -> list[str]:

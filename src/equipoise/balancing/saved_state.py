@@ -10,18 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pydantic import ValidationError
-from torch import Tensor
 
 from ..engine.engine_state import Carried, as_data
 from ..errors import StateError, listed
 from ..methods.base import JacobianMethod
-from .copies import Copyable
-from .saved_numbers import FORMAT, STATE, TRAINED, About, wrong_tensors
+from .copies import STATE, TRAINED, Copyable
 
 __all__ = ["Saved", "read_state", "state_keys", "write_state"]
 
 _ABOUT = "about"
+_FORMAT = 1
 
 
 def write_state(balancer: Copyable, destination: dict[str, Any], prefix: str) -> None:
@@ -48,7 +46,7 @@ def write_state(balancer: Copyable, destination: dict[str, Any], prefix: str) ->
         "reached": balancer.ownership.reached,
         "granularity": balancer.settings.granularity,
         "carried": as_data(balancer.carried),
-        "format": FORMAT,
+        "format": _FORMAT,
     }
     destination[prefix + _ABOUT] = torch.tensor(list(json.dumps(about, sort_keys=True).encode()), dtype=torch.uint8)
     for name, tensor in balancer.state.items():
@@ -80,9 +78,11 @@ def read_state(balancer: Copyable, state_dict: Mapping[str, Any], prefix: str) -
             missing, unknown, or of another shape or type; numbers are NaN or inf where none can be, or cannot be
             (a negative count). All that is wrong is named, and nothing was changed.
     """
+    from .saved_numbers import read_about, wrong_tensors  # noqa: PLC0415 - pydantic is slow to import
+
     if prefix + _ABOUT not in state_dict:
         raise StateError(f"no Balancer was saved under '{prefix}': the key '{prefix}{_ABOUT}' is missing.")
-    about = _read_about(state_dict[prefix + _ABOUT], prefix)
+    about = read_about(state_dict[prefix + _ABOUT], prefix + _ABOUT)
     if about.method != repr(balancer.method):
         raise StateError(f"the state was saved by {about.method}; this Balancer has {balancer.method!r}.")
     if about.granularity != balancer.settings.granularity:
@@ -119,40 +119,6 @@ def read_state(balancer: Copyable, state_dict: Mapping[str, Any], prefix: str) -
     balancer.counts.clear()
     balancer.counts.update(about.counts)
     balancer.ownership.restore({name: list(numbers) for name, numbers in about.reached.items()})
-
-
-def _read_about(encoded: object, prefix: str) -> About:
-    """The text beside the tensors.
-
-    Raises:
-        StateError: It cannot be read, for example because every tensor was cast to another type.
-    """
-    if not isinstance(encoded, Tensor) or encoded.dtype != torch.uint8 or encoded.dim() != 1:
-        shown = f"{encoded.dtype} of shape {tuple(encoded.shape)}" if isinstance(encoded, Tensor) else type(encoded)
-        raise StateError(
-            f"'{prefix}{_ABOUT}' must hold JSON as bytes (torch.uint8, one axis); it is {shown} and cannot be read. "
-            "Save and load the state dict as it is, without a cast."
-        )
-    text = bytes(encoded.tolist())
-    try:
-        about = About.model_validate_json(text)
-    except ValidationError as error:
-        raise StateError(
-            f"'{prefix}{_ABOUT}' must hold JSON as bytes (torch.uint8) as this version of equipoise knows it; "
-            f"{_complaints(error)}. The state is damaged or of another version. Save and load the state dict as it is, "
-            "without a cast."
-        ) from error
-    missing = as_data(Carried()).keys() - json.loads(text)["carried"].keys()  # it has defaults, a saved one must not
-    if missing:
-        raise StateError(f"'{prefix}{_ABOUT}' cannot be read: its 'carried' lacks {listed(sorted(missing))}.")
-    return about
-
-
-def _complaints(error: ValidationError) -> str:
-    found = [(".".join(map(str, entry["loc"])), entry["type"], entry["msg"]) for entry in error.errors()]
-    missing = sorted(place for place, kind, _ in found if kind == "missing")
-    others = [f"{place or 'the text'}: {message}" for place, kind, message in found if kind != "missing"]
-    return "; ".join([*([f"missing: {listed(missing)}"] if missing else []), *others[:5]])
 
 
 def _wrong_for(balancer: Copyable, carried: Carried) -> list[str]:

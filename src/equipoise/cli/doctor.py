@@ -39,15 +39,14 @@ def doctor(modules: Import = None, as_json: Json = False) -> None:
 
 
 def _show(surroundings: "Environment", checkups: "tuple[Checkup, ...]") -> None:
-    from rich.table import Table  # noqa: PLC0415 - not for --help
+    from ..core.console import make_table  # noqa: PLC0415 - not for --help
 
     for name, number in surroundings.versions.items():
         say(f"{name:14} {number}")
     say(f"{'threads':14} {surroundings.threads}")
     say(f"{'devices':14} {', '.join(surroundings.devices)}\n")
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("method", "known answer", "relative error", "ms", "result"):
-        table.add_column(column, overflow="fold", justify="right" if column in ("relative error", "ms") else "left")
+    numbers = ("relative error", "ms")
+    table = make_table("method", "known answer", *numbers, "result", right=numbers)
     for one in checkups:
         error = "" if one.error is None else f"{one.error:.0e}"
         spent = "" if one.milliseconds is None else f"{one.milliseconds:.2f}"

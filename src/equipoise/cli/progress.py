@@ -18,11 +18,7 @@ _ENOUGH = 5.0
 
 @contextmanager
 def progress_on_stderr(quiet: bool) -> Iterator[Progress]:
-    """Show progress inside a ``with`` block; the time left is estimated from the steps of this process.
-
-    Args:
-        quiet: Show nothing.
-    """
+    """Show progress inside a ``with`` block unless `quiet`; the time left comes from the steps of this process."""
     if quiet:
         yield lambda done, total, words: None
     elif sys.stderr.isatty():
@@ -33,12 +29,7 @@ def progress_on_stderr(quiet: bool) -> Iterator[Progress]:
 
 
 def left(seconds: float, done: int, total: int) -> str:
-    """The estimated time left in words, or "" where there is nothing to estimate it from.
-
-    Args:
-        seconds: Time that the finished steps took.
-        done: Steps that this process has finished.
-        total: All steps that this process has to do.
+    """The time left in words, from the steps that this process has done in some seconds; "" while that is unknown.
 
     Example:
         >>> left(60.0, 10, 40), left(1.0, 10, 40), left(3600.0, 1, 4)

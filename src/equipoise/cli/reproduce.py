@@ -173,16 +173,14 @@ def show_again(folder: Path, markdown: bool, as_json: bool) -> None:
 
 
 def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - not for --help
     from rich.text import Text  # noqa: PLC0415 - not for --help
 
+    from ..core.console import make_table  # noqa: PLC0415 - not for --help
     from ..core.text import clean  # noqa: PLC0415 - not for --help
 
     # words go below: in a column of their own they would squeeze the numbers
     numbers = [place for place, column in enumerate(header) if column not in _WORDS]
-    shown = Table(box=None, pad_edge=False, header_style="dim")
-    for place in numbers:
-        shown.add_column(header[place], overflow="fold")
+    shown = make_table(*(header[place] for place in numbers))
     for row in rows:
         if any(row[place] for place in numbers[4:]):
             shown.add_row(*(Text(clean(row[place])) for place in numbers))

@@ -38,13 +38,7 @@ def make_streams_safe() -> None:
 
 
 def say(text: str, *, err: bool = False, end: str = "\n") -> None:
-    """Print text. Escape sequences in it are shown, not obeyed: a column of somebody's table may be named so.
-
-    Args:
-        text: One line or several.
-        err: On stderr.
-        end: Written after it.
-    """
+    """Print text. Escape sequences in it are shown, not obeyed: a column of somebody's table may be named so."""
     _write(_shown(text) + end, err)
 
 

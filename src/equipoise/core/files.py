@@ -12,7 +12,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from ..errors import RunFolderError
 
-__all__ = ["LOCK", "MOST_BYTES", "TEMPORARY", "locked", "read_file", "replace_file", "take_lock"]
+__all__ = ["LOCK", "MOST_BYTES", "TEMPORARY", "locked", "read_file", "refusing", "replace_file", "take_lock"]
 
 LOCK = ".equipoise-lock"
 """The file that is locked while somebody writes into the folder. It stays there: deleting it would let in a second."""
@@ -29,12 +29,7 @@ _PATIENCE = 60.0
 def take_lock(folder: Path, wait: float = _PATIENCE) -> BaseFileLock:
     """Make this process the only one that writes into a folder until the lock is released or the process ends.
 
-    Args:
-        folder: An existing folder.
-        wait: Seconds to wait for another writer.
-
-    Returns:
-        The lock; ``release()`` gives it back. On a disk without locks it locks nothing, and a warning is logged.
+    Another writer is waited for `wait` seconds. On a disk without locks nothing is locked, and a warning is logged.
 
     Raises:
         RunFolderError: Another writer still has the folder, or the disk refuses.
@@ -49,11 +44,20 @@ def take_lock(folder: Path, wait: float = _PATIENCE) -> BaseFileLock:
         ) from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            raise RunFolderError(
-                f"the folder {str(folder)!r} must be writable; the system says: {error.strerror or error}."
-            ) from error
+            with refusing(folder):
+                raise
         _LOGGER.warning("%s: this disk has no locks; take care that only one run at a time writes there.", folder)
     return lock
+
+
+@contextmanager
+def refusing(folder: Path, instead: str = "") -> Iterator[None]:
+    """Inside a ``with`` block a disk that refuses is a `RunFolderError`; `instead` says what to do, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        said = f"the folder {str(folder)!r} must be writable; the system says: {error.strerror or error}."
+        raise RunFolderError(f"{said} {instead}".rstrip()) from error
 
 
 @contextmanager
@@ -68,10 +72,6 @@ def locked(folder: Path, wait: float = _PATIENCE) -> Iterator[None]:
 
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
     """What a plain file holds. Pipes and devices, which may never end, are not opened; links to files are followed.
-
-    Args:
-        path: Of the file.
-        most: Bytes that are read at most.
 
     Raises:
         OSError: There is no such file, it is no plain file, it is larger than `most`, or it cannot be read.

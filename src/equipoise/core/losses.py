@@ -52,19 +52,12 @@ def check_names(tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool) -> tuple[list[int], list[Tensor]]:
-    """The present losses, in task order.
-
-    Args:
-        losses: By name or in order; None for an absent task.
-        names: All task names.
-        differentiable: Whether each must lead to parameters.
-
-    Returns:
-        Positions of the present tasks, and their losses.
+    """The positions of the present tasks, and their losses in task order.
 
     Raises:
-        TaskError: Names or number do not fit.
-        LossError: A loss is not a scalar tensor, or is detached; all offenders at once.
+        TaskError: Names or number do not fit `names`, all task names.
+        LossError: A loss is not a scalar tensor, or leads to no parameter though it must be `differentiable`; all
+            offenders at once.
     """
     if isinstance(losses, Tensor) or not isinstance(losses, Mapping | Sequence):
         raise LossError(
@@ -170,9 +163,7 @@ def numbers_of(losses: Sequence[Tensor]) -> Tensor:
 def mean_of(losses: Sequence[Tensor], stack: Tensor | None = None) -> Tensor:
     """The mean of some scalars; up to 8 are added in order, as one writes it by hand: ``(l1 + l2 + l3) / 3``.
 
-    Args:
-        losses: The scalars.
-        stack: The same as one tensor, if the caller has it.
+    `stack` is the same as one tensor, if the caller has it.
     """
     if stack is not None or (len(losses) > _BY_HAND and are_alike(losses)):
         return (torch.stack(list(losses)) if stack is None else stack).detach().mean()
@@ -186,14 +177,7 @@ def mean_of(losses: Sequence[Tensor], stack: Tensor | None = None) -> Tensor:
 def mean_of_some(
     losses: Sequence[Tensor], tasks: Sequence[int], chosen: Sequence[int], stack: Tensor | None = None
 ) -> Tensor:
-    """The mean over the chosen tasks; zero where there is none.
-
-    Args:
-        losses: Of the present tasks.
-        tasks: Their numbers.
-        chosen: Numbers of the tasks that count.
-        stack: The losses as one tensor, if the caller has it.
-    """
+    """The mean of the losses of the present `tasks` that are among the `chosen` ones; zero where there is none."""
     if tasks == chosen:
         return mean_of(losses, stack)
     inside = set(chosen)

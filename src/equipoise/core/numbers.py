@@ -27,13 +27,8 @@ def is_whole(value: object, least: int = 0) -> bool:
 def real_numbers(values: Any, what: str, error: type[InputError], remedy: str) -> Array:
     """`values` as float64, of whatever shape: a copy, or the array itself where nobody can change it.
 
-    Tensors are recognised by their methods, so torch is not imported here; a list may hold them.
-
-    Args:
-        values: Array-like, or a torch tensor on any device, with or without a gradient.
-        what: What the numbers are, as the subject of the message.
-        error: Raised where they are none.
-        remedy: What to pass instead, a clause.
+    Torch tensors on any device, with or without a gradient, also in lists, are recognised by their methods, so torch is
+    not imported here. The message says `what` the numbers are and, as a clause, the `remedy`.
 
     Raises:
         InputError: As `error`: text, rows of different lengths, a sparse matrix, complex numbers (their imaginary part

@@ -8,14 +8,17 @@ their command computes them again; a recorded training is replaced by nothing bu
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from ..errors import RunFolderError
 from .files import LOCK, TEMPORARY, read_file
-from .records.json_text import parsed_json
+from .records.json_text import first_fault, parsed_json
 
-__all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "what_is_in"]
+__all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "read_card", "what_is_in"]
 
+Model = TypeVar("Model", bound=BaseModel)
 Kind = Literal["nothing", "audit", "reproduction", "training", "run", "unknown", "foreign"]
 
 CONFIG, REPORT = "config.json", "report.html"
@@ -38,18 +41,14 @@ _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
 
 @dataclass(frozen=True)
 class Found:
-    """The content of a folder.
+    """The content of a folder."""
 
-    Attributes:
-        kind: ``nothing`` for an empty or absent folder, ``foreign`` for files that we did not write, ``unknown`` for a
-            run of ours that this version does not know.
-        config: What ``config.json`` holds, where it is ours; not yet checked against a model.
-        names: Its files, where they are not ours.
-    """
-
+    # ``nothing`` for an empty or absent folder, ``foreign`` for files that we did not write, ``unknown`` for a run of
+    # ours that this version does not know
     kind: Kind
+    # what ``config.json`` holds, where it is ours; not yet checked against a model
     config: dict[str, Any] | None = None
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # its files, where they are not ours
 
     @property
     def words(self) -> str:
@@ -98,14 +97,21 @@ def our_config(folder: Path) -> dict[str, Any] | None:
     return found if ours else None
 
 
-def found_for(folder: Path, wanted: Kind, *, overwrite: bool, instead: str) -> Found:
-    """Check a folder before a run of some kind is written into it.
+def read_card(folder: Path, kind: type[Model], found: dict[str, Any], instead: str) -> Model:
+    """What ``config.json`` holds as a model of its `kind`.
 
-    Args:
-        folder: It need not exist, nor its parents.
-        wanted: The kind of run: ``audit``, ``reproduction``, ``training`` or ``run``.
-        overwrite: Whether it may replace another run.
-        instead: What to do where it may not, as a sentence.
+    Raises:
+        RunFolderError: It does not fit; the message ends with `instead`.
+    """
+    try:
+        return kind.model_validate(found)
+    except ValidationError as error:
+        fault = f"is of another version of equipoise, or was changed: {first_fault(error)}."
+        raise RunFolderError(f"{str(folder / CONFIG)!r} {fault} {instead}") from error
+
+
+def found_for(folder: Path, wanted: Kind, *, overwrite: bool, instead: str) -> Found:
+    """Check a folder, which need not exist, before a run of the `wanted` kind is written into it.
 
     Returns:
         Nothing, a run of the wanted kind (whose configuration the caller compares), or with `overwrite` one that may be
@@ -113,7 +119,7 @@ def found_for(folder: Path, wanted: Kind, *, overwrite: bool, instead: str) -> F
 
     Raises:
         RunFolderError: The folder is not ours, or holds what must not be replaced, or cannot be written. Nothing was
-            changed.
+            changed; the message ends with `instead`, what to do as a sentence.
     """
     check_place(folder, instead)
     found = what_is_in(folder)

@@ -47,17 +47,10 @@ PerTask = Mapping[str, float] | Sequence[float] | TaskValues
 
 
 def freeze_per_task(values: object, argument: str) -> TaskValues | None:
-    """One number a task, as a hashable setting.
-
-    Args:
-        values: A mapping from task names, a sequence in the order of the tasks, or None.
-        argument: Its name in messages.
-
-    Returns:
-        Sorted pairs, a tuple of numbers, or None.
+    """One number a task, by name or in task order, as a hashable setting: sorted pairs, a tuple of numbers, or None.
 
     Raises:
-        SettingError: Anything else, or numbers that are not finite.
+        SettingError: Anything else, or numbers that are not finite; it calls the setting `argument`.
 
     Example:
         >>> freeze_per_task({"normals": 2, "depth": 1}, "weights")
@@ -128,17 +121,10 @@ class Tasks:
         return Tasks(self.names, tuple(self.present[i] for i in positions))
 
     def vector(self, values: PerTask, argument: str) -> Tensor:
-        """A frozen per-task setting as numbers for the tasks of this step.
-
-        Args:
-            values: As `freeze_per_task` returns them.
-            argument: Its name in messages.
-
-        Returns:
-            float64, on the CPU, one entry a present task.
+        """A per-task setting for the tasks of this step: float64, on the CPU, one entry a present task.
 
         Raises:
-            TaskError: Names that do not fit, or a sequence of another length.
+            TaskError: Names that do not fit, or a sequence of another length; it calls the setting `argument`.
         """
         frozen = values if isinstance(values, tuple) else freeze_per_task(values, argument) or ()
         return _vector(self, frozen, argument).clone()

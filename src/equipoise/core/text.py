@@ -80,42 +80,22 @@ def signed(value: float, digits: int = 2) -> str:
 
 
 def count(number: int) -> str:
-    """A whole number with its thousands set apart.
-
-    Example:
-        >>> count(15362)
-        '15,362'
-    """
+    """A whole number with its thousands set apart: ``15,362``."""
     return f"{number:,}"
 
 
 def plural(number: int, noun: str) -> str:
-    """A count with its noun.
-
-    Example:
-        >>> plural(1, "row"), plural(4449, "row")
-        ('1 row', '4,449 rows')
-    """
+    """A count with its noun: ``1 row``, ``4,449 rows``."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def percent(part: int, whole: int) -> str:
-    """A part of a whole, in percent.
-
-    Example:
-        >>> percent(3, 8)
-        '38 %'
-    """
+    """A part of a whole, in percent: ``38 %``; ``n/a`` of nothing."""
     return f"{100 * part / whole:.0f} %" if whole else "n/a"
 
 
 def joined(names: Sequence[str]) -> str:
-    """Names in a sentence.
-
-    Example:
-        >>> joined(["a"]), joined(["a", "b"]), joined(["a", "b", "c"])
-        ('a', 'a and b', 'a, b and c')
-    """
+    """Names in a sentence: ``a``, ``a and b``, ``a, b and c``."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"

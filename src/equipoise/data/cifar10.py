@@ -28,29 +28,21 @@ _RECORD = 1 + _CHANNELS * _SIDE * _SIDE  # a label, then the planes
 
 
 class Photographs(NamedTuple):
-    """Images and what they show.
+    """Images and what they show."""
 
-    Attributes:
-        images: (rows, 3, 32, 32), 0 to 255.
-        labels: (rows,), positions in `CLASSES`.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    images: NDArray[np.uint8]  # (rows, 3, 32, 32), 0 to 255
+    labels: NDArray[np.int64]  # (rows,), positions in `CLASSES`
 
 
 def read_cifar10(
     folder: str | Path, split: Literal["train", "test"] = "train", *, rows: int | None = None
 ) -> Photographs:
-    """Reads one split, or its first rows. Nothing is downloaded.
+    """Read one split, or its first rows. Nothing is downloaded.
 
     Args:
         folder: ``cifar-10-batches-bin``, as unpacked from the binary version of the set.
         split: ``"train"`` or ``"test"``.
-        rows: How many at most, in the order of the files; None for all. No more files are opened than these need.
-
-    Returns:
-        Images and labels.
+        rows: Most rows, in the order of the files; None for all. No more files are opened than these need.
 
     Raises:
         DataError: A file is missing, is no whole number of records long, or holds a label above 9.

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,9 +27,9 @@ class Card:
         inputs: Number of input columns.
         tasks: Target names.
         units: One a task, "" where there is none.
-        source: Its origin.
-        licence: As stated by its owner.
-        sha256: Of the values as little-endian float64, inputs then targets, row by row; "" for generated
+        source: Where it comes from.
+        licence: Licence as stated by its owner.
+        sha256: Checksum of the values as little-endian float64, inputs then targets, row by row; "" for generated
             sets.
     """
 
@@ -48,6 +48,12 @@ class Card:
         """Source and licence in one line, as a table shows them."""
         return f"{self.source}; licence: {self.licence}"
 
+    def table(self, columns: Mapping[str, Array], step: str, **facts: Any) -> "RawTable":
+        """The set's columns, with what the card knows of them; `facts` are further attributes."""
+        units = dict(zip(self.tasks, self.units, strict=True))
+        frame, origin = frame_of(columns), self.origin
+        return RawTable(frame, name=self.name, source=origin, declared=self.tasks, units=units, steps=(step,), **facts)
+
     def doubts(self, values: Array) -> tuple[str, ...]:
         """A warning if the bundled values (rows, inputs then tasks) differ from those of this card."""
         if values_sha256(values) == self.sha256:
@@ -57,38 +63,24 @@ class Card:
 
 @dataclass(frozen=True, eq=False)
 class RawTable:
-    """Columns as they were read.
+    """Columns as they were read."""
 
-    Attributes:
-        frame: One column a column of the file, names stripped, unique.
-        name: Of the set or file.
-        source: Origin and licence, as a phrase.
-        declared: Columns of a declared target set: never inputs, and the targets where none are named.
-        units: Column -> unit.
-        unclear: Column -> why its values cannot be read for certain; such a column is refused only where it
-            is used.
-        steps: What was done so far.
-        warnings: What the reader should doubt so far.
-        sha256: See `Table`.
-        texts: Columns that hold the file's own texts, not yet read as numbers.
-        decimal_comma: Whether some number of the table can only have a decimal comma.
-        marks: Column -> marks of missing values -> how often each was found.
-        notes: Column -> what was done to it, in a few words.
-    """
-
-    frame: "pd.DataFrame"
-    name: str
-    source: str
+    frame: "pd.DataFrame"  # one column a column of the file, names stripped, unique
+    name: str  # name of the set or file
+    source: str  # origin and licence, as a phrase
+    # columns of a declared target set: never inputs, and the targets where none are named
     declared: tuple[str, ...] = ()
-    units: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)  # column -> unit
+    # column -> why its values cannot be read for certain; such a column is refused only where it is used
     unclear: Mapping[str, str] = field(default_factory=dict)
-    steps: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()  # what was done so far
+    warnings: tuple[str, ...] = ()  # what the reader should doubt so far
     sha256: str = ""
-    texts: frozenset[str] = frozenset()
-    decimal_comma: bool = False
+    texts: frozenset[str] = frozenset()  # columns that hold the file's own texts, not yet read as numbers
+    decimal_comma: bool = False  # whether some number of the table can only have a decimal comma
+    # column -> marks of missing values -> how often each was found
     marks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)  # column -> what was done to it, in a few words
 
 
 def refuse(about: str, problems: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ class Reading(TypedDict, total=False):
         na: Texts that mean a missing value, in any column, besides the usual ones. A number counts as a number:
             ``"-999"`` also covers ``-999.0``.
         skip_rows: Lines to pass over at the start of a text table, or rows of a sheet.
-        encoding: Of a text table, as Python names it. None: found.
+        encoding: Encoding of a text table, as Python names it. None: found.
         numeric: Columns that must be numbers: never taken for an identifier, and any cell that is no number is refused.
         categorical: Columns that are classes, though they may look like numbers or like free text.
         date: Columns of dates or clock times, turned into numbers: days since the first date, hours since midnight.

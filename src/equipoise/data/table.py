@@ -35,8 +35,8 @@ class Table:
         rows_used: Rows that are complete in the targets.
         steps: Changes to the columns, one sentence each.
         warnings: Doubts, one sentence each.
-        columns: How each column of the source was read, in its order.
-        sha256: Of the file's bytes; of the values for sets bundled with scikit-learn; "" for generated tables
+        columns: Cards of the columns of the source: how each was read.
+        sha256: Checksum of the file's bytes; of the values for sets bundled with scikit-learn; "" for generated tables
             and frames.
 
     Raises:

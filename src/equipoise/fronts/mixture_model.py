@@ -37,11 +37,11 @@ class MixtureModel(nn.Module):
     `predict_mean`.
 
     Args:
-        members: m modules, called alike.
+        members: The m modules, called alike.
         probabilities: (m,) non-negative, sum 1 (to 1e-6; divided by their sum).
         losses: (m, k) losses of the members, or None.
-        tasks: k names, or None.
-        seed: Of the draws. Another seed deals the requests anew.
+        tasks: Names of the k tasks, or None.
+        seed: Seed of the draws. Another seed deals the requests anew.
 
     Raises:
         SettingError: No member, probabilities or losses that do not fit.
@@ -169,7 +169,7 @@ class MixtureModel(nn.Module):
         """Read a saved mixture into freshly built members.
 
         Args:
-            folder: Written by `save`.
+            folder: Folder that `save` wrote.
             members: The modules, or a function that builds one of them. Nothing in the folder is executed, so the
                 architecture must come from the caller.
 

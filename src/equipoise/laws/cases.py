@@ -1,4 +1,4 @@
-"""Inputs on which laws are checked: every kind of gradient that training produces, and those it should not."""
+"""Inputs on which laws are checked: every kind of gradient that training produces, and some that it should not."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Case:
 
     Attributes:
         name: Family, k and scale; enough to find it again together with the seed.
-        jacobian: (k, n), float64.
-        losses: (k,), positive.
+        jacobian: Gradients of the tasks, (k, n), float64.
+        losses: Losses of the tasks, (k,), positive.
         earlier: Jacobians of two steps before this one, for methods with memory; none for a stored counter-example.
     """
 
@@ -90,9 +90,9 @@ def cancelling(k: int, size: float, draw: np.random.Generator) -> Matrix:
     """Gradients of which some cancel but for a part `size` of their length.
 
     Args:
-        k: Tasks.
-        size: What is left, 1e-16 to 1e-1.
-        draw: Decides as well whether two are opposite, or three and more cancel.
+        k: Number of tasks.
+        size: Length that is left of a gradient, 1e-16 to 1e-1.
+        draw: Generator of the draws, which also decides whether two are opposite, or three and more cancel.
 
     Returns:
         (k, n). Not even numbers of order one tell the families of smaller sizes from stationary ones.
@@ -139,12 +139,12 @@ def families(k: int, *, seed: int = 0, scales: tuple[float, ...] = (1e-8, 1.0, 1
     as large.
 
     Args:
-        k: Tasks, at least 1.
-        seed: Of the draws; the same seed gives the same numbers.
+        k: Number of tasks, at least 1.
+        seed: Seed of the draws; the same seed gives the same numbers.
         scales: Factors of the Jacobian; the losses keep their size between 0.5 and 2.
 
     Yields:
-        The cases.
+        The cases, family by family.
 
     Example:
         >>> len(list(families(3)))

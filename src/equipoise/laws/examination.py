@@ -26,18 +26,18 @@ _CLOSE = 1e-5
 """Trained state may be float32, so its slopes are."""
 
 _FAULTS = (EquipoiseError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What a method under examination may raise; it is reported beside the other failures."""
+"""Errors that a method under examination may raise; they are reported beside the other failures."""
 
 Claim = Literal["claimed", "refuted", "not claimed"]
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What was examined.
+    """Record of an examination.
 
     Attributes:
-        method: As it prints.
-        states: For each law and each k: claimed, refuted or not claimed.
+        method: The method as it prints.
+        states: State of each law at each k: claimed, refuted or not claimed.
         checks: Number of checks that were made; all passed.
     """
 
@@ -53,15 +53,15 @@ class Examination:
 
 
 def check_method(method: Method, *, sizes: Iterable[int] = (1, 2, 3, 5, 10), seed: int = 0) -> Examination:
-    """Examines a method: the contract, every claimed law, every refuted law.
+    """Examine a method: the contract, every claimed law, every refuted law.
 
     Args:
         method: An instance; its claims depend on its settings.
-        sizes: Numbers of tasks.
-        seed: Of the input families.
+        sizes: Numbers of tasks to examine.
+        seed: Seed of the input families.
 
     Returns:
-        What was checked.
+        The checks that were made, and their outcomes.
 
     Raises:
         LawViolation: With every law that is broken, the input it breaks on, and by how much.

@@ -25,15 +25,15 @@ _REPEATS = 5
 
 @dataclass(frozen=True)
 class KnownAnswer:
-    """A Jacobian and the direction that a method must make of it, in its first step.
+    """A Jacobian and the direction that a method must return for it in its first step.
 
     Attributes:
-        jacobian: (k, n).
+        jacobian: Gradients of the tasks, (k, n).
         direction: (n,), worked out by hand.
-        why: How, in a few words.
+        why: Derivation by hand, in a few words.
         losses: (k,), or None for ones.
-        settings: Of the method; the others are defaults.
-        tolerance: Allowed relative error.
+        settings: Settings of the method that are not its defaults.
+        tolerance: Largest relative error allowed.
     """
 
     jacobian: Rows
@@ -46,14 +46,14 @@ class KnownAnswer:
 
 @dataclass(frozen=True)
 class Checkup:
-    """What became of one method.
+    """Result of one method's checkup.
 
     Attributes:
-        name: On the command line.
-        check: The known answer's reason, or how many laws were checked where no answer is stored.
+        name: Name of the method on the command line.
+        check: Reason of the known answer, or the number of laws that were checked where no answer is stored.
         error: Relative error of the direction; None where laws were checked.
         milliseconds: Best time of a call; None where laws were checked or the call failed.
-        fault: What went wrong, or an empty string.
+        fault: Description of the first failure, or an empty string.
     """
 
     name: str
@@ -64,13 +64,13 @@ class Checkup:
 
     @property
     def passed(self) -> bool:
-        """Whether the method is well."""
+        """Whether the checkup found no fault."""
         return not self.fault
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What the figures depend on.
+    """Versions and hardware that the figures depend on.
 
     Attributes:
         versions: Package -> version; "not installed" where it is absent.

@@ -26,8 +26,8 @@ class Law:
     """One law.
 
     Attributes:
-        name: As claimed by methods.
-        sentence: What must hold.
+        name: Name that methods claim it by.
+        sentence: Sentence that says what must hold.
         examine: Raises `LawViolation` where it does not hold in a step of a run.
     """
 
@@ -36,11 +36,11 @@ class Law:
     examine: Callable[[Method, Trial], None]
 
     def check(self, method: Method, case: Case) -> None:
-        """Examines a method on one input: one step, or the runs of `trials` for a method with memory.
+        """Examine a method on one input: one step, or the runs of `trials` for a method with memory.
 
         Args:
-            method: Claims the law.
-            case: The input.
+            method: Method that claims the law.
+            case: Input of the check.
 
         Raises:
             LawViolation: Naming the method, the law, the input and the run.

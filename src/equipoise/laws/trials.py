@@ -1,4 +1,4 @@
-"""Short runs in which laws are examined: what a method with memory meets step by step."""
+"""Short runs in which laws are examined: the steps that a method with memory goes through."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,8 +20,8 @@ class Moment(NamedTuple):
     """One step.
 
     Attributes:
-        jacobian: (k, n).
-        losses: (k,).
+        jacobian: Gradients of the present tasks, (k, n).
+        losses: Losses of the present tasks, (k,).
         present: (k,), which tasks take part; the others' rows and losses are not shown to the method.
     """
 
@@ -35,8 +35,8 @@ class Trial:
     """A run of one step, or of three for a method with memory.
 
     Attributes:
-        name: Of the case, and what is special about the run.
-        moments: The steps.
+        name: Name of the case, and what is special about the run.
+        moments: Steps of the run, in order.
     """
 
     name: str
@@ -61,10 +61,10 @@ def trials(method: Method, case: Case) -> Iterator[Trial]:
 
     Args:
         method: Has memory or has none.
-        case: The last step's input.
+        case: Input of the last step.
 
     Yields:
-        The runs.
+        The runs that end with the case.
     """
     k = len(case.losses)
     everyone = np.ones(k, dtype=bool)
@@ -85,9 +85,9 @@ def play(method: Method, trial: Trial, state: State | None = None) -> list[Outco
     """The steps of a run, one after the other; each closes an epoch where the method has that clock.
 
     Args:
-        method: Of any kind.
-        trial: The run.
-        state: To go on from; the method's initial state by default.
+        method: Method of any kind.
+        trial: Run to be played.
+        state: State to go on from; the method's initial state by default.
 
     Returns:
         One outcome a step; its state is the one that the next step begins with.

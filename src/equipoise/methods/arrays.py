@@ -31,7 +31,7 @@ def weights(
         method: A loss or Gramian method.
         gramian: (k, k), array or tensor, in squared units of a gradient.
         losses: (k,); ones where a method looks at losses and none are given.
-        preference: What is wanted, for methods that can honour it.
+        preference: Preference over the tasks, for methods that can honour one.
         state: Memory of earlier steps; the method's initial state by default. It is not changed.
         tasks: Names, for per-task settings; ``task0``, ``task1``, ... by default.
 
@@ -69,12 +69,12 @@ def direction(
     """The direction that a method makes of a Jacobian: the step is ``theta - learning_rate * direction``.
 
     Args:
-        method: Any method.
+        method: Method of any kind.
         jacobian: (k, n), array or tensor; products are accumulated in float64.
         losses: (k,); ones where a method looks at losses and none are given.
-        preference: What is wanted, for methods that can honour it.
+        preference: Preference over the tasks, for methods that can honour one.
         state: Memory of earlier steps; the method's initial state by default. It is not changed.
-        tasks: Names, for per-task settings.
+        tasks: Names of the tasks, for per-task settings.
 
     Returns:
         (n,), float64, on the CPU.

@@ -7,8 +7,8 @@ Three kinds, by what they consume:
 * `JacobianMethod`: Jacobian -> direction.
 
 A method is a value: it prints as the call that made it, compares, hashes, and holds no tensors. What it remembers is a
-`State`, a dict of tensors of fixed shape that is handed in and out; each tensor is declared once, with the axes that
-count tasks (so that an absent task's entries stay untouched), how it merges over ranks, and whether an optimizer
+`State`, a dict of tensors of fixed shape that is passed in and returned; each tensor is declared once, with the axes
+that count tasks (so that an absent task's entries stay untouched), how it merges over ranks, and whether an optimizer
 trains it.
 """
 
@@ -45,12 +45,13 @@ class Method(ABC):
     """Common to all methods. Subclass one of the three kinds below.
 
     Attributes:
-        needs: What the engine must compute.
-        source: Authors, year, where to read it.
-        cost: Per step, beyond what `needs` costs, in words.
+        needs: Quantity that the engine must compute.
+        source: Authors, year, and where to read it.
+        cost: Cost of a step beyond that of `needs`, in words.
         state_tensors: Declaration of the state; empty for a method without memory.
         honours: Kinds of preference that the method can follow.
-        on_layer: Whether it is defined on the gradients of one layer (``layer=``), which is then no approximation.
+        on_layer: Whether the method is defined on the gradients of one layer (``layer=``), which is then no
+            approximation.
     """
 
     needs: ClassVar[Needs]
@@ -144,8 +145,8 @@ class LossMethod(Method):
 
         Args:
             losses: (k,) of the present tasks, float64, differentiable.
-            state: Restricted to the present tasks.
-            step: Names and preference.
+            state: State, restricted to the present tasks.
+            step: Names of the tasks, and the preference.
 
         Returns:
             The scalar, differentiable in `losses` and in trained state, and the new state, detached.
@@ -159,8 +160,8 @@ class LossMethod(Method):
 
         Args:
             losses: (k,) of the present tasks, float64, detached.
-            state: Restricted to the present tasks.
-            step: Names and preference.
+            state: State, restricted to the present tasks.
+            step: Names of the tasks, and the preference.
 
         Returns:
             Weights (k,), float64, the same new state, and in ``trained`` the slope of each trained state tensor.
@@ -230,8 +231,8 @@ class GramianMethod(Method):
 
         Args:
             gramian: (k, k), float64, finite, symmetric, without zero rows where those are left out.
-            state: Restricted to the same tasks.
-            step: Names, losses, preference, and the number of present tasks.
+            state: State, restricted to the same tasks.
+            step: Names of the tasks, losses, preference, and the number of present tasks.
 
         Returns:
             Weights (k,), float64, the new state, and in ``trained`` the gradient of each trained state tensor.
@@ -251,8 +252,8 @@ class JacobianMethod(Method):
 
         Args:
             jacobian: (k, n) of one block of parameters, or all of them.
-            state: Restricted to the present tasks.
-            step: Names, losses, preference.
+            state: State, restricted to the present tasks.
+            step: Names of the tasks, losses, and the preference.
 
         Returns:
             The direction (n,) and the new state.

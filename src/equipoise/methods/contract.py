@@ -1,4 +1,4 @@
-"""What goes into a method and comes out of it: the state it declares, the step it sees, the answer it gives."""
+"""Inputs and outputs of a method: the state it declares, the step it sees, the answer it returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ State = Mapping[str, Tensor]
 """Everything that a method remembers: name -> tensor, as declared in `Method.state_tensors`."""
 
 Needs = Literal["losses", "gramian", "jacobian", "features"]
-"""What the engine must compute. ``features``: the Gramian of the gradients at the shared representation."""
+"""Quantity that the engine must compute. ``features``: the Gramian of the gradients at the shared representation."""
 
 Heads = Literal["own", "weighted"]
 Merge = Literal["same", "mean", "sum", "min", "max"]
@@ -29,10 +29,10 @@ class StateTensor:
     """Declares one tensor of a method's state.
 
     Attributes:
-        name: Key in the state.
+        name: Key of the tensor in the state.
         task_axes: Axes whose length is the number of tasks. Entries of a task that is absent from a step are
             neither shown to the method nor changed.
-        merge: How the tensors of several ranks become one. ``same``: they are equal by construction.
+        merge: Rule that makes one tensor of those of several ranks. ``same``: they are equal by construction.
         trained: Whether the user's optimizer trains it (it is then an `nn.Parameter` of the Balancer).
     """
 
@@ -49,9 +49,9 @@ class Step:
     Attributes:
         tasks: Names, and which tasks the rows belong to.
         losses: (k,), detached, float64; None where only arrays were given.
-        preference: What was asked for, or None.
+        preference: The user's preference, or None.
         count: Number of tasks present in the step, those with a zero gradient included: means divide by it.
-        factor: (k, k) with factor.T @ factor = G, from a QR of the Jacobian where that was at hand: keeps the digits
+        factor: (k, k) with factor.T @ factor = G, from a QR of the Jacobian where there is one: keeps the digits
             that squaring loses. None where only G is known.
         cross_gramian: (k, k) inner products of the gradients of two independent batches, or None.
     """
@@ -79,7 +79,7 @@ class Answer(NamedTuple):
     Attributes:
         value: Scalar of a loss method, weights (k,) of a Gramian method, direction (n,) of a Jacobian method.
         state: The state after this step.
-        status: What became of the solve; recorded and counted by name.
+        status: Outcome of the solve, recorded and counted by name.
         certificate: Relative residual of the solve, 0 where there is none.
         trained: Gradients of trained state tensors, by name, for a Gramian method that has some (IMTL); those of a
             loss method are taken by differentiating its scalar.

@@ -27,13 +27,13 @@ __all__ = [
 
 
 class Weighed(NamedTuple):
-    """What a method made of one step.
+    """Result of a method in one step.
 
     Attributes:
         weights: (k,), float64, detached: the direction is ``weights @ jacobian``.
-        state: After the step, all tasks.
-        status: What became of the solve.
-        certificate: Of the solve.
+        state: State of all tasks after the step.
+        status: Outcome of the solve.
+        certificate: Certificate of the solve.
         left_out: Rows that were taken out of the problem because their gradient is exactly zero.
         trained: Gradients of trained state tensors, by name.
     """
@@ -47,14 +47,14 @@ class Weighed(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a method made of a Jacobian.
+    """Result of a method on a Jacobian.
 
     Attributes:
-        direction: (n,), float64.
+        direction: Direction of the shared parameters, (n,), float64.
         weights: (k,), or None for a Jacobian method.
-        state: After the step, all tasks.
-        status: What became of the solve.
-        certificate: Of the solve.
+        state: State of all tasks after the step.
+        status: Outcome of the solve.
+        certificate: Certificate of the solve.
         left_out: Rows that were taken out of the problem; none for a Jacobian method.
         trained: Gradients of trained state tensors; none for a Jacobian method.
     """
@@ -72,10 +72,10 @@ def run_loss_method(method: LossMethod, losses: Tensor, state: State, step: Step
     r"""Weights implied by a loss method, :math:`a_i = \partial \phi / \partial L_i` with phi its scalar.
 
     Args:
-        method: The method.
+        method: Loss method to run.
         losses: (k,) of the present tasks, any float type; computed on in float64.
-        state: Of all tasks.
-        step: Which tasks are present.
+        state: State of all tasks.
+        step: Names of all tasks, and which of them are present.
 
     Returns:
         Weights, new state, and the gradients of trained tensors (in their own type).
@@ -89,10 +89,10 @@ def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, ste
     """Weights of a Gramian method, with tasks of exactly zero gradient left out where the method asks for it.
 
     Args:
-        method: The method.
+        method: Gramian method to run.
         gramian: (k, k) of the present tasks, float64, finite.
-        state: Of all tasks.
-        step: Which tasks are present; their losses.
+        state: State of all tasks.
+        step: Names of all tasks, which of them are present, and their losses.
 
     Returns:
         Weights (0 for rows left out), new state, status, certificate. If every gradient is zero, the weights are
@@ -168,10 +168,10 @@ def run_method(method: Method, jacobian: Tensor, state: State, step: Step) -> Ou
     """Any method on a flat Jacobian.
 
     Args:
-        method: Of any kind.
+        method: Method of any kind.
         jacobian: (k, n) of the present tasks, float64.
-        state: Of all tasks.
-        step: Which tasks are present; their losses.
+        state: State of all tasks.
+        step: Names of all tasks, which of them are present, and their losses.
 
     Returns:
         Direction, weights where there are any, and the new state.

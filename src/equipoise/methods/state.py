@@ -1,4 +1,4 @@
-"""States of a step: what the present tasks see of a method's memory, and how it is put back."""
+"""Restrict a method's memory to the present tasks of a step, and put it back afterwards."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ def restrict(method: Method, state: State, positions: Sequence[int]) -> State:
 
     Args:
         method: Declares which axes count tasks.
-        state: Of all tasks.
-        positions: Tasks to keep, rising.
+        state: State of all tasks.
+        positions: Positions of the tasks to keep, rising.
 
     Returns:
         The same tensors with the task axes indexed; trained tensors stay differentiable.
@@ -41,9 +41,9 @@ def restore(method: Method, state: State, small: State, positions: Sequence[int]
 
     Args:
         method: Declares which axes count tasks.
-        state: Of all tasks, before the step.
-        small: Of the tasks at `positions`, after the step.
-        positions: Which tasks those are.
+        state: State of all tasks before the step.
+        small: State of the tasks at `positions` after the step.
+        positions: Positions of those tasks, rising.
 
     Returns:
         `state` with the entries of those tasks replaced; the others keep theirs.

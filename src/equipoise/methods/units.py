@@ -17,8 +17,8 @@ def common_unit(method: Method, jacobian: Tensor, squares: Tensor) -> int:
     """The power of two in which the gradients are to be measured: 0 unless their squares leave float64.
 
     Args:
-        method: Whose degree says what another unit does to the direction.
-        jacobian: (k, n).
+        method: Method whose degree says how its direction changes with the unit.
+        jacobian: Gradients of the tasks, (k, n).
         squares: (k,), the squared lengths of its rows.
 
     Returns:

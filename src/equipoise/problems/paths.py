@@ -1,4 +1,4 @@
-"""Where a method goes on a formula problem, under Adam."""
+"""Paths of a method on a formula problem, under Adam."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -32,13 +32,13 @@ class Problem(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """One run.
+    """One run of a method from one start.
 
     Attributes:
-        method: What chose the directions.
+        method: Method that chose the directions.
         steps: (m,), the step numbers kept, from 0 to the last.
         points: (m, n), where the run was after them.
-        statuses: How often each solver status occurred.
+        statuses: Count of each solver status.
     """
 
     method: Method
@@ -69,14 +69,14 @@ def descend(
 
     Args:
         method: Any method; each run has a memory of its own, from its initial state.
-        problem: Its losses and Jacobians are taken at all runs' points in one call.
-        starts: (r, n).
+        problem: Problem whose losses and Jacobians are taken at all runs' points in one call.
+        starts: Starting points, (r, n).
         steps: Number of Adam steps, at least 1.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         every: A point is kept after every n-th step; start and end are kept always.
 
     Returns:
-        One path a start.
+        The paths, one a start.
 
     Raises:
         SettingError: Settings outside their range.

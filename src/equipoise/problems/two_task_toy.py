@@ -67,10 +67,10 @@ class TwoTaskToy:
         """Both losses.
 
         Args:
-            points: (..., 2).
+            points: Points of the plane, (..., 2).
 
         Returns:
-            (..., 2).
+            Losses of both tasks, (..., 2).
         """
         first, second = _coordinates(points)
         upper, lower, valleys, bowls, *_ = _parts(first, second)
@@ -81,7 +81,7 @@ class TwoTaskToy:
         """Both gradients.
 
         Args:
-            points: (..., 2).
+            points: Points of the plane, (..., 2).
 
         Returns:
             (..., 2, 2); entry i, j is the derivative of loss i in coordinate j.
@@ -125,7 +125,7 @@ class TwoTaskToy:
             shares: (m,), each w in [0, 1].
 
         Returns:
-            (m, 2).
+            Points of the Pareto set, (m, 2).
         """
         asked = np.asarray(shares, dtype=np.float64)
         if asked.ndim != 1 or not ((asked >= 0) & (asked <= 1)).all():

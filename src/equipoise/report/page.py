@@ -25,11 +25,8 @@ __all__ = ["render_page", "template_environment"]
 def render_page(template: str, page: Mapping[str, Any], *, drawn: bool, styles: Sequence[str] = ("report.css",)) -> str:
     """A page as HTML text. Same dict, same text: it holds no date and no random name.
 
-    Args:
-        template: Extends ``page.html``.
-        page: What it shows, everything formatted.
-        drawn: Whether it holds figures; without any it holds no script.
-        styles: Style sheets, later ones win.
+    `template` extends ``page.html`` and shows `page`, in which everything is formatted. A page without figures
+    (`drawn`) holds no script. Of the style sheets later ones win.
     """
     environment = template_environment()
     environment.filters["inline_json"] = _inline_json

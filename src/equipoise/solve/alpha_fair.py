@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg.lapack import dtrtrs
 
 from ..core.numbers import Array
 from .equilibrate import as_gramian, equilibrate
+from .lapack import lapack
 from .min_norm import hull_holds_zero
 from .nnls import solve_positive
 from .promise import Attempt, first_kept, known_at_size
 from .solution import Solution, Status
+from .two_gradients import TwoGradients, in_closed_form
 from .unsquared import UnitColumns
 
 __all__ = ["alpha_fair_weights"]
@@ -29,9 +30,9 @@ def alpha_fair_weights(
 
     .. math:: (G a)_i = a_i^{-p}, \quad a > 0, \qquad p = 1/\alpha
 
-    a is the one minimiser of the strictly convex potential :math:`\tfrac12 a^\top G a - \sum_i \phi(a_i)`,
-    :math:`\phi' = a^{-p}` (for alpha = 1: :math:`\phi = \log`). With :math:`y_i = |g_i| a_i` only the cosines
-    and :math:`\kappa_i = |g_i|^{p-1}` are left:
+    a is the one minimiser of the strictly convex potential :math:`\tfrac12 a^\top G a - \sum_i \phi(a_i)`, :math:`\phi'
+    = a^{-p}` (for alpha = 1: :math:`\phi = \log`); a larger alpha is fairer. With :math:`y_i = |g_i| a_i` only the
+    cosines and :math:`\kappa_i = |g_i|^{p-1}` are left:
 
     .. math:: C y = u, \qquad u_i y_i^p = \kappa_i
 
@@ -39,21 +40,12 @@ def alpha_fair_weights(
     definite. An entry that grows moves in its value, one that shrinks in its logarithm: both stay positive without a
     line search.
 
-    Args:
-        gramian: (k, k), no zero on the diagonal.
-        alpha: Positive; larger is fairer.
-        factor: R (r, k) with R^T R = G, for gradients that nearly cancel: it keeps the digits that squaring loses.
-        checked: Whether `gramian` is known to be a Gramian, so that the checks may be left out.
-
     Returns:
         a, (k,), in units of a gradient to the power -2/(1+p). ``certificate`` is
         :math:`\max_i |(G a)_i - a_i^{-p}| / (|g_i| |d|)`, the error of a cosine with the direction d. No solution
         exists exactly when some :math:`a \ge 0, a \ne 0` has G a = 0, that is when 0 lies in the convex hull of the
         gradients: then a = 0, status ``NO_SOLUTION``. Other dependent gradients are no exception: the weights stay
         unique.
-
-    Raises:
-        GramianError: Not a Gramian.
 
     Cost:
         4 to 15 steps of O(k^3), 30 where alpha and the spread of the norms are extreme; 0.1 ms for k = 10, 0.5 ms for
@@ -68,6 +60,9 @@ def alpha_fair_weights(
         array([0.5, 2. ])
     """
     matrix = gramian if checked else as_gramian(gramian)
+    closed = in_closed_form(matrix, TwoGradients.nash) if alpha == 1 else None
+    if closed is not None:
+        return closed
     cosines, norms = equilibrate(matrix)
     if hull_holds_zero(cosines):
         return Solution(np.zeros(len(norms)), Status.NO_SOLUTION, certificate=1.0)
@@ -102,15 +97,16 @@ def _products(cosines: Array, pulls: Array, columns: Array | None) -> tuple[Arra
 def _solved(cosines: Array, pulls: Array, weight: Array, right: Array, columns: Array | None) -> Array | None:
     """Solves (Y C Y + diag weight) x = right, Y = diag pulls; by orthogonal factors where the columns are given."""
     if columns is None:
-        system = pulls[:, None] * cosines * pulls
-        system.ravel()[:: len(pulls) + 1] += weight
-        scale = 1 / np.sqrt(system.ravel()[:: len(pulls) + 1])
-        solved = solve_positive(scale[:, None] * system * scale, scale * right)
+        scale = 1 / np.sqrt(pulls * pulls + weight)
+        scaled = scale * pulls
+        system = scaled[:, None] * cosines * scaled
+        system.ravel()[:: len(pulls) + 1] = 1.0  # what the scale is for
+        solved = solve_positive(system, scale * right)
         return None if solved is None else scale * solved[0]
     stacked = np.vstack([columns * pulls, np.diag(np.sqrt(weight))])
     scale = 1 / np.sqrt((stacked**2).sum(axis=0))
     triangle = np.linalg.qr(stacked * scale, mode="r")
-    found: Array = scale * dtrtrs(triangle, dtrtrs(triangle, scale * right, trans=1)[0])[0]
+    found: Array = scale * lapack().dtrtrs(triangle, lapack().dtrtrs(triangle, scale * right, trans=1)[0])[0]
     return found
 
 
@@ -124,30 +120,34 @@ def _newton(cosines: Array, log_prices: Array, power: float, columns: Array | No
     pulls = _raised(logs)
     energy = max(float(pulls @ cosines @ pulls), k * _EPS * float(pulls @ pulls))
     logs = logs + np.log(float((pulls * _raised(log_prices - power * logs)).sum()) / energy) / (1 + power)
-    log_supply = log_prices - power * logs
+    unknown = np.array([logs, log_prices - power * logs, logs])  # log y and log u; the third row is for their equation
     best, least, reach = logs, np.inf, 1.0
+    slowest = np.full((2, k), -_FASTEST)
     for step in range(1, _LIMIT + 1):
-        pulls, supply, wanted = _raised(logs), _raised(log_supply), log_prices - power * logs
+        unknown[2] = log_prices - power * unknown[0]
+        pulls, supply, wanted = _raised(unknown)
         products, length = _products(cosines, pulls, columns)
-        residual = float(np.abs(products - _raised(wanted)).max()) / length
+        residual = float(np.maximum.reduce(np.abs(products - wanted))) / length
         if residual < least:
-            best, least, reach = logs, residual, length
+            best, least, reach = unknown[0].copy(), residual, length
         elif residual < _CLOSE and columns is None:
             return best, least, step, reach
-        lag = wanted - log_supply
+        lag = unknown[2] - unknown[1]
         weight = supply * pulls
         change = _solved(cosines, pulls, power * weight, pulls * (supply - products) + weight * lag, columns)
         if change is None:
             return best, least, step, reach
-        rounding = 8 * _EPS * float(pulls.max()) / length  # of a step, where the columns keep all digits
-        last = float(np.abs(change).max()) <= max(1e-9, rounding)  # quadratic: the next error is below rounding
-        logs = logs + _grown(change, np.maximum(_FASTEST, -logs))
-        log_supply = log_supply + _grown(lag - power * change, _FASTEST)
+        rounding = 8 * _EPS * float(np.maximum.reduce(pulls)) / length  # of a step, where the columns keep all digits
+        last = float(np.maximum.reduce(np.abs(change))) <= max(1e-9, rounding)  # quadratic: what is left is rounding
+        slowest[0] = np.minimum(unknown[0], -_FASTEST)
+        unknown[:2] += _grown(np.array([change, lag - power * change]), slowest)
         if last:
-            products, length = _products(cosines, _raised(logs), columns)
-            residual = float(np.abs(products - _raised(log_prices - power * logs)).max()) / length
+            unknown[2] = log_prices - power * unknown[0]
+            pulls, _, wanted = _raised(unknown)
+            products, length = _products(cosines, pulls, columns)
+            residual = float(np.abs(products - wanted).max()) / length
             kept = columns is None or residual <= max(least, 8 * rounding)  # at rounding, the last step is the best
-            return (logs, residual, step, length) if kept else (best, least, step, reach)
+            return (unknown[0], residual, step, length) if kept else (best, least, step, reach)
     return best, least, _LIMIT, reach
 
 
@@ -156,6 +156,7 @@ def _raised(logs: Array) -> Array:
     return raised
 
 
-def _grown(change: Array, fastest: Array | float) -> Array:
+def _grown(change: Array, slowest: Array) -> Array:
     """What the logarithm of an entry grows by: one that grows moves in its value, one that shrinks in its logarithm."""
-    return np.where(change > 0, np.log1p(np.maximum(change, 0.0)), np.maximum(change, -fastest))
+    grown: Array = np.log1p(np.maximum(change, 0.0)) + np.maximum(np.minimum(change, 0.0), slowest)
+    return grown

@@ -14,11 +14,13 @@ from .nnls import Complementarity
 from .parametric_nnls import LevelPath
 from .promise import Attempt, first_kept, known_by_products
 from .solution import Solution, Status
+from .two_gradients import in_closed_form
 from .unsquared import UnitColumns, UnsquaredPath, nonnegative
 
 __all__ = ["descent_in_ball"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_ORDINARY = (1e-6, 1e6)  # radii whose squares are far from the ends of float64
 _PROVEN = 1e-9  # a gap above this tells that gradients without a ridge led the path astray
 
 
@@ -28,29 +30,19 @@ def descent_in_ball(gramian: Array, radius: float, *, factor: Array | None = Non
     .. math:: \max_d \min_i \langle g_i, d \rangle \quad\text{subject to}\quad |d - g_0| \le c\,|g_0|, \qquad
               g_0 = \tfrac1k \sum_i g_i
 
-    Its dual is CAGrad's problem, :math:`\min_a g_a^\top g_0 + c |g_0| |g_a|` over the simplex, with
-    :math:`d = g_0 + c |g_0| g_a / |g_a|`. For a fixed worst descent the nearest d is a cone projection; its multipliers
-    are piecewise linear in that level and their length is known on each piece, so support and level are exchanged
-    together, each piece solved as one quadratic equation. A safeguarded search along the path serves where that does
-    not end. No inner tolerance: the answer is exact on its support.
-
-    Args:
-        gramian: (k, k), no zero on the diagonal.
-        radius: c >= 0.
-        factor: R (r, k) with R^T R = G, for gradients that nearly cancel: it keeps the digits that squaring loses.
-        checked: Whether `gramian` is known to be a Gramian, so that the checks may be left out.
+    Its dual is CAGrad's problem, :math:`\min_a g_a^\top g_0 + c |g_0| |g_a|` over the simplex, with :math:`d = g_0 + c
+    |g_0| g_a / |g_a|`, c >= 0 the `radius`. For a fixed worst descent the nearest d is a cone projection; its
+    multipliers are piecewise linear in that level and their length is known on each piece, so support and level are
+    exchanged together, each piece solved as one quadratic equation. A safeguarded search along the path serves where
+    that does not end. No inner tolerance: the answer is exact on its support.
 
     Returns:
         Weights of the direction d, (k,), at least 1/k. ``certificate`` is the gap between the dual value and the worst
-        descent, relative to :math:`|g_a^\top g_0| + c |g_0| |g_a|`. Zero in the convex hull of the gradients: status
-        ``STATIONARY``; d is still the maximiser, the one nearest to g_0 where g_a = 0 leaves a choice. Dependent
-        gradients: the shortest weights (status ``RANK_DEFICIENT``). A mean of zero: d = 0.
-
-    Raises:
-        GramianError: Not a Gramian.
+        descent, relative to :math:`|g_a^\top g_0| + c |g_0| |g_a|`. At a stationary point d is still the maximiser,
+        the one nearest to g_0 where g_a = 0 leaves a choice. A mean of zero: d = 0.
 
     Cost:
-        2 to 8 systems of O(k^3); 0.1 ms for k = 10, 0.5 ms for k = 100. Unchanged by G -> c G.
+        2 to 8 systems of O(k^3); 0.1 ms for k = 10, 0.5 ms for k = 100.
 
     Source:
         Problem: Liu et al. (2021), arXiv:2110.14048, eq. 3-4. The authors call a general minimiser on the simplex.
@@ -60,6 +52,9 @@ def descent_in_ball(gramian: Array, radius: float, *, factor: Array | None = Non
         array([1.059017, 0.5     ])
     """
     matrix = gramian if checked else as_gramian(gramian)
+    closed = in_closed_form(matrix, lambda two: two.in_ball(radius)) if _ORDINARY[0] <= radius <= _ORDINARY[1] else None
+    if closed is not None:
+        return closed
     cosines, norms = equilibrate(matrix)
     k = len(norms)
     mean = norms / (k * norms.max())  # g_0 in unit gradients, in units of the longest
@@ -82,25 +77,15 @@ def descent_in_ball(gramian: Array, radius: float, *, factor: Array | None = Non
 
 @dataclass(frozen=True, eq=False)
 class _Ball:
-    """The problem in unit gradients: z >= 0 of length c |g_0|, in units of the longest gradient.
+    """The problem in unit gradients: z >= 0 of length c |g_0|, in units of the longest gradient."""
 
-    Attributes:
-        cosines: C, (k, k).
-        norms: (k,).
-        inverse: 1/|g_i| in units of the shortest, (k,): turns pulls into weights.
-        mean: g_0 in unit gradients, (k,).
-        slopes: <u_i, g_0>, (k,).
-        reach: c^2 |g_0|^2.
-        stationary: Whether the hull of the gradients holds zero.
-    """
-
-    cosines: Array
-    norms: Array
-    inverse: Array
-    mean: Array
-    slopes: Array
-    reach: float
-    stationary: bool
+    cosines: Array  # C, (k, k)
+    norms: Array  # (k,)
+    inverse: Array  # 1/|g_i| in units of the shortest, (k,): turns pulls into weights
+    mean: Array  # g_0 in unit gradients, (k,)
+    slopes: Array  # <u_i, g_0>, (k,)
+    reach: float  # c^2 |g_0|^2
+    stationary: bool  # whether the hull of the gradients holds zero
 
     def weights(self, value: Array) -> Array:
         """Of the direction g_0 + z."""

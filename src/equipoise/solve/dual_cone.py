@@ -12,6 +12,7 @@ from .min_norm import hull_holds_zero
 from .nnls import Complementarity
 from .promise import Attempt, first_kept, known_at_size
 from .solution import Solution, Status
+from .two_gradients import in_closed_form
 from .unsquared import UnitColumns, by_rounds
 
 __all__ = ["project_on_dual_cone"]
@@ -28,28 +29,19 @@ def project_on_dual_cone(
     .. math:: \sum_r \arg\min_{d} \{|d - J^\top p_r|^2 : J d \ge 0\} = J^\top a, \qquad
               a = \sum_r (p_r + v_r), \quad v_r = \arg\min_{v \ge 0} |J^\top (p_r + v)|^2
 
-    m = 1 is one projection (DualProj, GEM); :math:`p_r = w_r e_r` gives UPGrad. All right-hand sides share the cosines
-    and, where they are dependent, one pivoted Cholesky factor.
-
-    Args:
-        gramian: (k, k), in squared units of a gradient, no zero on the diagonal.
-        points: (m, k), the rows p_r: weights of the vectors to project.
-        factor: R (r, k) with R^T R = G, for gradients that nearly cancel: it keeps the digits that squaring loses.
-        checked: Whether `gramian` is known to be a Gramian, so that the checks may be left out.
+    The rows p_r of `points`, (m, k), are the weights of these vectors: m = 1 is one projection (DualProj, GEM),
+    :math:`p_r = w_r e_r` gives UPGrad. All right-hand sides share the cosines and, where they are dependent, one
+    pivoted Cholesky factor.
 
     Returns:
         a, (k,), at least the sum of the points. ``certificate`` is the KKT residual: the largest over r of
         :math:`-\langle u_i, d_r \rangle` and, where :math:`v_{ri} > 0`, of :math:`|\langle u_i, d_r \rangle|` (u_i the
-        unit gradients), relative to :math:`\sum_i |p_{ri}| |g_i|`. Dependent gradients: where the multipliers are not
-        unique, the a of least norm with the same direction and ``a >= sum of the points`` (status
-        ``RANK_DEFICIENT``). Zero in the convex hull of the gradients: status ``STATIONARY``; the direction then still
-        follows the formula and need not be zero.
-
-    Raises:
-        GramianError: Not a Gramian.
+        unit gradients), relative to :math:`\sum_i |p_{ri}| |g_i|`. Where the multipliers are not unique, the a of least
+        norm with the same direction and ``a >= sum of the points``. At a stationary point the direction still follows
+        the formula and need not be zero.
 
     Cost:
-        m problems of O(k^3); 0.05 ms for one at k = 10, 15 ms for 100 at k = 100. Unchanged by G -> c G.
+        m problems of O(k^3); 0.05 ms for one at k = 10, 15 ms for 100 at k = 100.
 
     Source:
         Problem: Lopez-Paz & Ranzato (2017), eq. 11; Quinton & Rey (2024), arXiv:2406.16232, eq. 4-5. We add no ridge
@@ -61,6 +53,9 @@ def project_on_dual_cone(
         array([1. , 0.5])
     """
     matrix = gramian if checked else as_gramian(gramian)
+    closed = in_closed_form(matrix, lambda two: two.on_dual_cone(points))
+    if closed is not None:
+        return closed
     cosines, norms = equilibrate(matrix)
     pulls = points * norms  # coefficients on the unit gradients
     sizes = np.add.reduce(np.abs(pulls), axis=1)

@@ -23,7 +23,7 @@ class EqualProjection(Solution):
     r"""The solution, and how well it is known.
 
     Attributes:
-        length: Of the direction :math:`\sum_i b_i u_i`.
+        length: Length of the direction :math:`\sum_i b_i u_i`.
         projections: C b, (k,).
         total: :math:`\sum_i s_i b_i` for the scales that were given; 0 where rounding may be more than 1e-7 of it, so
             that one must not divide by it.
@@ -46,18 +46,14 @@ def equal_projection(cosines: Array, factor: Array | None = None, *, scales: Arr
 
     .. math:: C b = 1, \qquad b = C^+ 1
 
-    Args:
-        cosines: C, (k, k), as `equilibrate` returns them.
-        factor: R (r, k) with R^T R the Gramian, for gradients that nearly cancel: it keeps the digits that squaring
-            loses.
-        scales: s, (k,), ones by default, for ``total``: where the cosines do not tell it, `factor` is asked.
+    ``total`` is computed for the `scales` s, (k,), ones by default: where the cosines do not tell it, `factor` is
+    asked.
 
     Returns:
         b, (k,). ``certificate`` is :math:`\max_i |(C b)_i - 1|`. Dependent gradients (singular values of the unit
-        gradients below sqrt(8 k eps) of the largest, with `factor` below 2^-24) take the pseudo-inverse: status
-        ``RANK_DEFICIENT``, and the certificate tells how unequal the projections are, since then no b may satisfy all
-        of them; ``STATIONARY`` where 0 lies in the convex hull of the gradients. Where as many unit gradients point
-        one way as the other, no direction is favoured: b is exactly zero, and nothing made by rounding.
+        gradients below sqrt(8 k eps) of the largest, with `factor` below 2^-24) take the pseudo-inverse, and the
+        certificate tells how unequal the projections are, since then no b may satisfy all of them. Where as many unit
+        gradients point one way as the other, no direction is favoured: b is exactly zero, and nothing made by rounding.
 
     Cost:
         O(k^3); 0.02 ms for k = 10, 0.2 ms for k = 100.

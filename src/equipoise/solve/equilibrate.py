@@ -12,14 +12,7 @@ _INDEFINITE = 1e-5
 
 
 def as_gramian(gramian: object, *, argument: str = "gramian") -> NDArray[np.float64]:
-    """Checks that a matrix can be a Gramian and returns it in float64, exactly symmetric.
-
-    Args:
-        gramian: Anything that NumPy reads as a (k, k) array.
-        argument: Its name in messages.
-
-    Returns:
-        The (k, k) matrix.
+    """The matrix in float64, exactly symmetric, if it can be a Gramian; a message calls it `argument`.
 
     Raises:
         GramianError: Not square, not finite, not symmetric (relative 1e-6 of the row norms), or a negative diagonal.
@@ -52,16 +45,11 @@ def as_gramian(gramian: object, *, argument: str = "gramian") -> NDArray[np.floa
 
 
 def equilibrate(gramian: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Splits a Gramian into cosines and norms.
+    r"""Split a Gramian into cosines C (k, k), ones on the diagonal, and norms (k,), in units of a gradient.
 
     .. math:: G = D^{1/2} C D^{1/2}, \qquad D = \operatorname{diag} G
 
-    Args:
-        gramian: (k, k), no zero on the diagonal.
-
-    Returns:
-        The cosines C (k, k), ones on the diagonal, and the norms (k,), in units of a gradient. Both keep full
-        relative accuracy however far the norms are spread.
+    Both keep full relative accuracy however far the norms are spread.
 
     Example:
         >>> cosines, norms = equilibrate(np.array([[4.0, 0.0], [0.0, 1e-12]]))
@@ -75,15 +63,9 @@ def equilibrate(gramian: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
 
 
 def factor(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A matrix R (k, k) with R^T R = C; its columns stand for the unit gradients.
+    """A matrix R (k, k) with R^T R = C, rows by rising eigenvalue; its columns stand for the unit gradients.
 
     Negative eigenvalues, which rounding alone can make, count as zero; no other eigenvalue is dropped.
-
-    Args:
-        cosines: (k, k), symmetric positive semidefinite.
-
-    Returns:
-        R (k, k), rows by rising eigenvalue.
 
     Example:
         >>> R = factor(np.array([[1.0, 0.5], [0.5, 1.0]]))

@@ -1,10 +1,9 @@
 """Among weights that give the same direction, those of least Euclidean norm."""
 
 import numpy as np
-from scipy.linalg.lapack import dtrtrs
-from scipy.optimize import nnls
 
 from ..core.numbers import Array
+from .lapack import lapack
 from .nnls import Complementarity
 
 __all__ = ["least_norm_weights"]
@@ -16,19 +15,14 @@ _KEPT = 1e-12  # how much, of the terms' size, a direction may move when its wei
 def least_norm_weights(
     kernel: Complementarity, inverse: Array, weights: Array, floor: Array, null: Array | None = None
 ) -> Array | None:
-    r"""The shortest weights with the same direction.
+    r"""The shortest weights with the same direction as `weights`, a, which are at least `floor`, l.
 
     .. math:: \min |a'|^2 \quad\text{subject to}\quad a' - a \in D^{-1/2} \ker M, \quad a' \ge l
 
     A least-distance problem in the coordinates of the null space, solved as one non-negative least-squares problem
-    (Lawson & Hanson 1974, ch. 23).
-
-    Args:
-        kernel: Holds M: the cosines C, or C + s s^T where the sum of the weights is to stay as well.
-        inverse: s_i = 1/|g_i| up to a common factor: the diagonal of D^{-1/2}.
-        weights: a, (k,), with ``a >= floor``.
-        floor: l, (k,).
-        null: Columns that span the null space of M, (k, r), where it is known better than from M.
+    (Lawson & Hanson 1974, ch. 23). `kernel` holds M: the cosines C, or C + s s^T where the sum of the weights is to
+    stay as well; `inverse` is s_i = 1/|g_i| up to a common factor. The columns of `null` (k, r) span the null space of
+    M, where it is known better than from M.
 
     Returns:
         The shortest weights, or None where M is regular (the weights are unique) or the norms lie so far apart that
@@ -48,6 +42,8 @@ def least_norm_weights(
     base = weights - basis @ (basis.T @ weights)
     missing = floor - base
     if (missing > 4 * k * _EPS * float(np.abs(weights).max())).any():  # less is rounding, and no condition to solve for
+        from scipy.optimize import nnls  # noqa: PLC0415 - slow to import, and hardly ever needed
+
         system = np.vstack([basis.T, missing])
         target = np.zeros(len(system))
         target[-1] = 1.0
@@ -72,7 +68,7 @@ def _null_space(kernel: Complementarity) -> Array:
     k = len(upper)
     null = np.zeros((k, k - rank))
     if rank < k:
-        dependence, _ = dtrtrs(upper[:rank, :rank], upper[:rank, rank:])
+        dependence, _ = lapack().dtrtrs(upper[:rank, :rank], upper[:rank, rank:])
         null[order[:rank]] = -dependence
         null[order[rank:]] = np.eye(k - rank)
     return null

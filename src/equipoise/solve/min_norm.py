@@ -7,6 +7,7 @@ from .equilibrate import as_gramian, equilibrate
 from .least_norm import least_norm_weights
 from .nnls import Complementarity
 from .solution import Solution, Status
+from .two_gradients import TwoGradients, in_closed_form
 from .unsquared import UnitColumns, by_rounds, null_space
 
 __all__ = ["hull_holds_zero", "min_norm_point"]
@@ -58,6 +59,9 @@ def min_norm_point(gramian: Array, *, factor: Array | None = None, checked: bool
         array([0.75, 0.25])
     """
     matrix = gramian if checked else as_gramian(gramian)
+    closed = in_closed_form(matrix, TwoGradients.min_norm)
+    if closed is not None:
+        return closed
     squares = matrix.diagonal()
     if not squares.all():
         zero = squares == 0
@@ -98,14 +102,8 @@ def min_norm_point(gramian: Array, *, factor: Array | None = None, checked: bool
 def hull_holds_zero(cosines: Array, kernel: Complementarity | None = None) -> bool:
     """Whether 0 lies in the convex hull of k vectors, to rounding: no direction lowers every loss.
 
-    The lengths of the vectors do not matter, so the unit vectors are asked: the value is at most 64 k eps there.
-
-    Args:
-        cosines: (k, k) as `equilibrate` returns them.
-        kernel: Of the same cosines, where one exists: independent vectors are then told at once.
-
-    Returns:
-        Whether it does.
+    The lengths of the vectors do not matter, so the unit vectors are asked: the value is at most 64 k eps there. With a
+    `kernel` of the same cosines independent vectors are told at once.
 
     Example:
         >>> hull_holds_zero(np.array([[1.0, -1.0], [-1.0, 1.0]]))

@@ -1,7 +1,8 @@
 """Four classic routes to the min-norm point, to be compared with the exact solve in `min_norm`.
 
 None of them is exact after finitely many steps in general; each says by its certificate how far it came, and keeps the
-curve of its duality gap.
+curve of its duality gap. A route takes G (k, k) with largest diagonal entry 1 and yields the weights after each step,
+from 1/k on.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,16 +44,8 @@ def frank_wolfe(gramian: Vector) -> Iterator[Vector]:
               a \leftarrow (1 - \gamma) a + \gamma e_t
 
     Exact after one step for two tasks that start at equal weights. In general the gap falls like O(1/t): where the
-    optimum lies inside a face, the iterates zigzag.
-
-    Args:
-        gramian: G (k, k), largest diagonal entry 1.
-
-    Yields:
-        The weights after each step, from 1/k on.
-
-    Source:
-        Su, *Notes on MGDA*, eq. 18; Sener & Koltun (2018), algorithm 2; Jaggi (2013).
+    optimum lies inside a face, the iterates zigzag. Source: Su, *Notes on MGDA*, eq. 18; Sener & Koltun (2018),
+    algorithm 2; Jaggi (2013).
     """
     weights = np.full(len(gramian), 1 / len(gramian))
     while True:
@@ -71,16 +64,7 @@ def averaging(gramian: Vector) -> Iterator[Vector]:
 
     .. math:: a \leftarrow a + \frac{1}{t + 1} (e_{i} - a), \qquad i = \arg\min_j (G a)_j, \quad t = 1, 2, \dots
 
-    The gap falls like O(log t / t).
-
-    Args:
-        gramian: G (k, k), largest diagonal entry 1.
-
-    Yields:
-        The weights after each step, from 1/k on.
-
-    Source:
-        Su, *Notes on MGDA*, eq. 12, which is this rule.
+    The gap falls like O(log t / t). Source: Su, *Notes on MGDA*, eq. 12, which is this rule.
     """
     weights, count = np.full(len(gramian), 1 / len(gramian)), 0
     while True:
@@ -91,22 +75,14 @@ def averaging(gramian: Vector) -> Iterator[Vector]:
 
 
 def smooth(gramian: Vector) -> Iterator[Vector]:
-    r"""The softmin smoothing of the primal, made sharper step by step.
+    r"""The softmin smoothing of the primal, made sharper step by step: lambda is 0 (equal weights), 1, 4, ... 1e14.
 
     .. math:: \min_{a \in \Delta} \tfrac12 a^\top G a + \frac1\lambda \sum_i a_i \log a_i
         \quad\Longleftrightarrow\quad u = J^\top a,\; a = \operatorname{softmax}(-\lambda J u)
 
-    Each value of lambda is solved by Newton's method in log a, from the last one's solution; lambda grows fourfold.
-    The plain fixed point oscillates. At a solution the value lies within :math:`2 \log(k) / \lambda` of the optimum.
-
-    Args:
-        gramian: G (k, k), largest diagonal entry 1.
-
-    Yields:
-        The solution for lambda = 0 (equal weights), 1, 4, 16, ... up to 1e14.
-
-    Source:
-        Su, *Notes on MGDA*, eqs. 8-10.
+    Each value of lambda is solved by Newton's method in log a, from the last one's solution; the plain fixed point
+    oscillates. At a solution the value lies within :math:`2 \log(k) / \lambda` of the optimum. Source: Su, *Notes on
+    MGDA*, eqs. 8-10.
     """
     logits = np.zeros(len(gramian))
     yield _simplex_point(logits)
@@ -118,22 +94,14 @@ def smooth(gramian: Vector) -> Iterator[Vector]:
 
 
 def softmax(gramian: Vector) -> Iterator[Vector]:
-    r"""Gradient descent on unconstrained logits.
+    r"""Gradient descent on unconstrained logits, until no step descends.
 
     .. math:: a = \operatorname{softmax}(b), \qquad
               b \leftarrow b - \eta\, a \circ (G a - (a^\top G a)\, 1)
 
     with eta doubled after a step that lowers a^T G a by at least half of what the gradient predicts, and halved
-    otherwise. Not convex in b; the gradient vanishes at every vertex, so there is no rate.
-
-    Args:
-        gramian: G (k, k), largest diagonal entry 1.
-
-    Yields:
-        The weights after each step, from 1/k on, until no step descends.
-
-    Source:
-        Su, *Notes on MGDA*, eqs. 19-20.
+    otherwise. Not convex in b; the gradient vanishes at every vertex, so there is no rate. Source: Su, *Notes on MGDA*,
+    eqs. 19-20.
     """
     logits, step = np.zeros(len(gramian)), 1.0
     weights = _simplex_point(logits)
@@ -165,7 +133,7 @@ def min_norm_by(route: str, gramian: object, *, iterations: int = 1000, toleranc
     Args:
         route: ``"frank-wolfe"``, ``"averaging"``, ``"smooth"`` or ``"softmax"``.
         gramian: (k, k), in squared units of a gradient.
-        iterations: At most so many steps; for ``"smooth"`` so many values of lambda.
+        iterations: Most steps; for ``"smooth"`` so many values of lambda.
         tolerance: The relative duality gap at which to stop.
 
     Returns:

@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dposv, dpstrf, dtrtrs
-from scipy.optimize import nnls
 
 from ..core.numbers import Array
+from .lapack import lapack
 
 __all__ = ["Complementarity", "Pivoted", "solve_positive"]
 
@@ -20,45 +19,32 @@ Mask = NDArray[np.bool_]
 
 
 class Pivoted(NamedTuple):
-    """A solved problem.
+    """A solved problem."""
 
-    Attributes:
-        value: z, (k,), non-negative.
-        basic: Which entries of z are free: the support.
-        solved: Whether the conditions hold to rounding.
-        unique: Whether z is the only solution: its support's block is far from singular and no condition outside is
-            tight.
-        exchanges: Linear systems that were solved.
-    """
-
-    value: Array
-    basic: Mask
-    solved: bool
+    value: Array  # z, (k,), non-negative
+    basic: Mask  # which entries of z are free: the support
+    solved: bool  # whether the conditions hold to rounding
+    # whether z is the only solution: its support's block is far from singular and no condition outside is tight
     unique: bool
-    exchanges: int
+    exchanges: int  # linear systems that were solved
 
 
 def solve_positive(block: Array, right: Array) -> tuple[Array, float] | None:
-    """Solves a positive definite system.
+    """The solution of a positive definite system whose entries are of size one, and its smallest pivot.
 
-    Args:
-        block: (m, m), symmetric, entries of size one.
-        right: (m,) or (m, r).
-
-    Returns:
-        The solution and the smallest pivot, or None where the block is singular to rounding.
+    None where the block is singular to rounding.
     """
-    triangle, solution, failed = dposv(block, right, lower=1)
+    triangle, solution, failed = lapack().dposv(block, right, lower=1)
     if failed:
         return None
-    pivot = float(triangle.diagonal().min()) ** 2
+    pivot = min(triangle.diagonal().tolist()) ** 2
     if pivot < 8 * len(block) * _EPS:
         return None
     return solution, pivot
 
 
 class Complementarity:
-    r"""Solves the problems with one matrix M = A^T A and any q in its range.
+    r"""Solves the problems with one matrix M = A^T A, its diagonal of size one, and any q in its range.
 
     .. math:: z \ge 0, \qquad w = M z + q \ge 0, \qquad z^\top w = 0
 
@@ -66,9 +52,6 @@ class Complementarity:
     its system, exchange every entry with the wrong sign; if the number of those does not fall, exchange one at a
     time. Exact on the support that it ends with; finite in exact arithmetic for nonsingular M. A singular block, or
     too many exchanges, hands the right-hand side to Lawson & Hanson's method on a pivoted Cholesky factor of M.
-
-    Args:
-        matrix: M, (k, k), symmetric positive semidefinite, diagonal of size one.
 
     Cost:
         O(|support|^3) an exchange, usually 2 to 6 exchanges.
@@ -88,7 +71,7 @@ class Complementarity:
 
     def _cholesky(self) -> tuple[Array, NDArray[np.int32], int]:
         if self._factored is None:
-            factor, order, rank, _ = dpstrf(self.matrix, tol=self._noise)
+            factor, order, rank, _ = lapack().dpstrf(self.matrix, tol=self._noise)
             self._factored = factor, order, int(rank)
         return self._factored
 
@@ -111,28 +94,16 @@ class Complementarity:
         return self._cholesky()[2] == len(self.matrix)
 
     def solve(self, offset: Array, start: Mask | None = None) -> Pivoted:
-        """The solution for one q.
+        """The solution for one q, known to rounding of terms of size one; unsolved only if every route failed.
 
-        Args:
-            offset: q, (k,), in the range of M; known to rounding of terms of size one.
-            start: First guess of the support, (k,); where q is negative by default.
-
-        Returns:
-            The solution; ``solved`` is false only if every route failed.
+        The first guess of the support is `start`, by default where q is negative.
         """
         basic = offset < 0 if start is None else start
         found = self._pivot(offset, basic)
         return self._lawson_hanson(offset) if found is None else found
 
     def solve_many(self, offsets: Array) -> tuple[Array, bool, bool, int]:
-        """The solutions for many q at once.
-
-        Args:
-            offsets: (m, k), one q a row.
-
-        Returns:
-            The m solutions, (m, k); whether all were solved; whether all are unique; linear systems solved.
-        """
+        """The solutions (m, k) for q in the rows of `offsets`; whether all are solved, and unique; systems solved."""
         m, k = offsets.shape
         if m == 1:
             found = self.solve(offsets[0])
@@ -218,9 +189,11 @@ class Complementarity:
         return not len(support) or solve_positive(block, np.zeros(len(support))) is not None
 
     def _lawson_hanson(self, offset: Array) -> Pivoted:
+        from scipy.optimize import nnls  # noqa: PLC0415 - slow to import, and hardly ever needed
+
         upper, order, rank = self.factored()
         k = len(offset)
-        target, _ = dtrtrs(upper[:rank, :rank], -offset[order[:rank]], trans=1)
+        target, _ = lapack().dtrtrs(upper[:rank, :rank], -offset[order[:rank]], trans=1)
         value = np.zeros(k)
         try:
             value[order], _ = nnls(upper[:rank], target, maxiter=30 * k)

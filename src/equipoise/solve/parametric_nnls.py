@@ -19,44 +19,36 @@ Level = Callable[[Array, Array], float | None]
 
 
 class LevelPath(NamedTuple):
-    """The solutions z(t) of z >= 0, M z + e - t s >= 0, complementary, with M = C + s s^T: piecewise linear in t.
+    """The solutions z(t) of z >= 0, M z + e - t s >= 0, complementary, with M = C + s s^T: piecewise linear in t."""
 
-    Attributes:
-        kernel: Of M, regular even where the gradients hold 0 in their hull.
-        inverse: s, (k,), positive: one over the gradients' norms, in units of the largest.
-        offset: e, (k,).
-    """
-
-    kernel: Complementarity
-    inverse: Array
-    offset: Array
+    kernel: Complementarity  # of M, regular even where the gradients hold 0 in their hull
+    inverse: Array  # s, (k,), positive: one over the gradients' norms, in units of the largest
+    offset: Array  # e, (k,)
 
     def line(self, basic: Mask) -> tuple[Array, Array] | None:
         """On a support: z(t) = t * first - second."""
         support = basic.nonzero()[0]
         if not len(support):
             return None
-        whole = len(support) == len(basic)
-        block = self.kernel.matrix if whole else self.kernel.matrix.take(support, 0).take(support, 1)
-        system = solve_positive(block, np.stack([self.inverse[support], self.offset[support]], axis=1))
+        right = np.array([self.inverse, self.offset])
+        if len(support) == len(basic):
+            system = solve_positive(self.kernel.matrix, right.T)
+            return None if system is None else (system[0][:, 0], system[0][:, 1])
+        system = solve_positive(self.kernel.matrix.take(support, 0).take(support, 1), right.take(support, 1).T)
         if system is None:
             return None
-        first, second = np.zeros((2, len(basic)))
-        first[support], second[support] = system[0].T
-        return first, second
+        lines = np.zeros((2, len(basic)))
+        lines[:, support] = system[0].T
+        return lines[0], lines[1]
 
     def find(self, level: Level) -> tuple[Array, Mask, bool] | None:
-        """The z at the t that `level` asks for: guess a support, take its t, exchange what has the wrong sign.
+        """The z at the t that `level` asks for, its support, whether it is unique; None where exchanges do not end.
 
-        Args:
-            level: For the line t * first - second, the t that the answer has on it, or None.
-
-        Returns:
-            z, its support, whether it is unique; None where the exchanges do not end.
+        Guess a support, take its t, exchange what has the wrong sign.
         """
         k = len(self.offset)
         first = self.offset / self.inverse  # where on the path each entry would enter alone
-        basic = first <= np.sort(first)[(k - 1) // 2]  # the lower half; np.median takes 20 microseconds
+        basic = first <= sorted(first.tolist())[(k - 1) // 2]  # the lower half; np.median takes 20 microseconds
         fewest, patience = k + 1, 4
         for _ in range(_JOINT):
             line = self.line(basic)
@@ -65,7 +57,7 @@ class LevelPath(NamedTuple):
                 return None
             value = t * line[0] - line[1]
             slack = self.kernel.matrix @ value + (self.offset - t * self.inverse)
-            noise = 8 * k * _EPS * (1.0 + abs(t) + float(np.abs(value).sum()))
+            noise = 8 * k * _EPS * (1.0 + abs(t) + float(np.add.reduce(np.abs(value))))
             wrong = np.where(basic, value < 0, slack < -noise)
             count = int(np.count_nonzero(wrong))
             if not count:
@@ -84,11 +76,7 @@ class LevelPath(NamedTuple):
         return None
 
     def search(self, level: Level, excess: Callable[[Array], float]) -> tuple[Array, Mask, bool, bool]:
-        """The same by bracketing: `excess` rises along the path, and each piece proposes its own t.
-
-        Returns:
-            z, its support, whether it is unique, and whether the search ended.
-        """
+        """The same by bracketing, and whether it ended: `excess` rises along the path, each piece proposes its t."""
         low = float((self.offset / self.inverse).min())  # there z = 0
         width = max(1.0, abs(low))
         high = np.inf

@@ -4,11 +4,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from ..errors import EquipoiseError
 from .equilibrate import as_gramian, equilibrate
 from .equilibrate import factor as root
+from .lapack import lapack
 from .solution import Solution, Status
 
 __all__ = ["aligned_weights"]
@@ -29,25 +29,15 @@ def aligned_weights(
     .. math:: J = U \Sigma V^\top \text{ (tasks in U)},\quad \hat J = s\, U V^\top,\quad
               d = \hat J^\top w = J^\top a,\quad a = s\, U \Sigma^{-1} U^\top w
 
-    over the singular values above `rank_tolerance` times the largest.
-
-    Args:
-        gramian: J J^T (k, k).
-        preference: w, (k,).
-        factor: R (r, k) with R^T R = J J^T. Its singular values keep the digits that squaring loses: the weights are
-            then accurate to about eps times the condition number. Without it the condition of the cosines counts,
-            squared; norms far apart cost nothing.
-        scale: s is the smallest kept singular value, the lower median of the kept ones, or their root mean square.
-        rank_tolerance: Relative to the largest singular value; without `factor` not below sqrt(8 k eps), because
-            rounding in the Gramian alone makes such values.
+    over the singular values above `rank_tolerance` times the largest, w being the `preference`, (k,). By `scale`, s is
+    the smallest kept singular value, the lower median of the kept ones, or their root mean square. With `factor` the
+    weights are accurate to about eps times the condition number. Without it the condition of the cosines counts,
+    squared, norms far apart cost nothing, and the tolerance is not below sqrt(8 k eps), because rounding in the Gramian
+    alone makes such values.
 
     Returns:
-        Weights (k,). Dependent gradients: those of least norm, status ``RANK_DEFICIENT``. All gradients zero: w
-        itself, status ``STATIONARY``. ``certificate`` is the relative residual of
+        Weights (k,). All gradients zero: w itself, status ``STATIONARY``. ``certificate`` is the relative residual of
         :math:`a^\top G a = s^2 |U^\top w|^2`.
-
-    Raises:
-        GramianError: Not a Gramian.
 
     Cost:
         One singular value decomposition, O(k^3).
@@ -95,7 +85,7 @@ def _graded_spectrum(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
     if not rows.size:
         return np.zeros(1), np.eye(len(matrix), 1)
     cosines, norms = equilibrate(matrix[np.ix_(rows, rows)])
-    found, _, right, scaling, _, info = lapack.dgejsv(root(cosines) * norms, joba=0, jobu=3, jobv=0)
+    found, _, right, scaling, _, info = lapack().dgejsv(root(cosines) * norms, joba=0, jobu=3, jobv=0)
     if info != 0:
         raise EquipoiseError(f"the Jacobi singular value decomposition did not converge (LAPACK gejsv: {info})")
     vectors = np.zeros((len(matrix), len(rows)))

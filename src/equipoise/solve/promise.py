@@ -23,24 +23,19 @@ _UNKNOWABLE = 1e-7  # and where nothing but products is: a ridge would move it m
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """A solution and by how much it misses what is promised.
+    """A solution and by how much it misses what is promised."""
 
-    Attributes:
-        solution: What the route found.
-        miss: How much the direction is too long or opposes a gradient, for unit gradients and pulls of size one; inf
-            where rounding hides it.
-    """
-
-    solution: Solution
+    solution: Solution  # what the route found
+    # how much the direction is too long or opposes a gradient, for unit gradients and pulls of size one; inf where
+    # rounding hides it
     miss: float
 
 
 def known_by_products(pulls: Array, factor: Array | None = None) -> bool:
-    """Whether the Gramian's rounding leaves a combination of unit gradients as it is.
+    """Whether the Gramian's rounding leaves a combination of unit gradients as it is, for a problem of size one.
 
-    Args:
-        pulls: Coefficients on the unit gradients, (k,) or rows of them, for a problem of size one.
-        factor: Of the Gramian, where it is known: one can do better with it, so that less is allowed.
+    `pulls` are its coefficients, (k,) or rows of them. With a `factor` of the Gramian one can do better, so less is
+    allowed.
 
     Example:
         >>> known_by_products(np.array([1.0, -0.5])), known_by_products(np.array([1e6, 1e6]))
@@ -50,22 +45,12 @@ def known_by_products(pulls: Array, factor: Array | None = None) -> bool:
 
 
 def known_at_size(size: float, factor: Array | None = None) -> bool:
-    """The same for the sum of the coefficients' sizes.
-
-    Args:
-        size: At least the sum of the sizes of each row's coefficients.
-        factor: As there.
-    """
+    """The same for a bound of the sum of the coefficients' sizes."""
     return _EPS * size * size <= (_UNKNOWABLE if factor is None else _UNKNOWN)
 
 
 def length_at_most(gramian: Array, weights: Array, factor: Array | None = None) -> float:
     """The length of a combination of gradients, with what rounding may hide: one that is cut to it is never too long.
-
-    Args:
-        gramian: (k, k).
-        weights: (k,).
-        factor: R (r, k) with R^T R = G, where it is known.
 
     Example:
         >>> length_at_most(np.diag([9.0, 16.0]), np.ones(2))
@@ -82,11 +67,9 @@ def length_at_most(gramian: Array, weights: Array, factor: Array | None = None) 
 
 
 def first_kept(attempts: Iterable[Attempt], safe: Array) -> Solution:
-    """The solution of the first route that keeps the promise to 1e-6.
+    """The solution of the first route that keeps the promise to 1e-6; `safe`, ``PROMISE_BROKEN``, where none does.
 
-    Args:
-        attempts: From the fastest to the most careful; each is made when it is asked for.
-        safe: The value where none does: the status is then ``PROMISE_BROKEN``.
+    Attempts come from the fastest to the most careful; each is made when it is asked for.
     """
     least = np.inf
     for attempt in attempts:

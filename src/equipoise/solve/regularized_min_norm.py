@@ -24,25 +24,17 @@ def pulled_min_norm(gramian: Array, pull: float, *, checked: bool = False) -> So
 
     .. math:: a^* = \arg\min_{a \ge 0,\; \sum_i a_i = 1} |g_a + \lambda g_0|^2, \qquad g_0 = \tfrac1k \sum_i g_i
 
-    A min-norm problem of shifted gradients. Its multipliers lie on the same piecewise linear path as those of
-    `descent_in_ball`; here the sum of the weights picks the point, so each piece is one linear equation.
-
-    Args:
-        gramian: (k, k), no zero on the diagonal.
-        pull: lambda >= 0.
-        checked: Whether `gramian` is known to be a Gramian, so that the checks may be left out.
+    with lambda >= 0 the `pull`. A min-norm problem of shifted gradients. Its multipliers lie on the same piecewise
+    linear path as those of `descent_in_ball`; here the sum of the weights picks the point, so each piece is one linear
+    equation.
 
     Returns:
         a, (k,), sum 1. ``certificate`` is the duality gap
         :math:`\langle g_a, x \rangle - \min_i \langle g_i, x \rangle`, :math:`x = g_a + \lambda g_0`, relative to
-        :math:`(\sum_i (a_i + \lambda/k) |g_i|)^2`. Zero in the convex hull of the gradients: status ``STATIONARY``.
-        Dependent gradients: the shortest weights (status ``RANK_DEFICIENT``).
-
-    Raises:
-        GramianError: Not a Gramian.
+        :math:`(\sum_i (a_i + \lambda/k) |g_i|)^2`.
 
     Cost:
-        2 to 8 systems of O(k^3); 0.1 ms for k = 10. Unchanged by G -> c G.
+        2 to 8 systems of O(k^3); 0.1 ms for k = 10.
 
     Source:
         Problem: Xiao et al. (2023), arXiv:2305.18409, eq. 4. The authors take projected gradient steps.

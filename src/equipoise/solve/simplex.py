@@ -7,21 +7,11 @@ __all__ = ["project_to_simplex"]
 
 
 def project_to_simplex(point: NDArray[np.float64], total: float = 1.0) -> NDArray[np.float64]:
-    r"""The closest point of the simplex.
+    r"""The closest point of the simplex of sum t, `total`: exact up to rounding, O(k log k).
 
     .. math:: \arg\min_{a \ge 0,\; \sum_i a_i = t} \|a - p\|^2 = \max(p - \tau, 0)
 
-    with the one :math:`\tau` for which the sum is t, found by sorting.
-
-    Args:
-        point: p, (k,).
-        total: t > 0, the sum of the answer, in the unit of `point`.
-
-    Returns:
-        (k,), non-negative, sum t. Exact up to rounding; O(k log k).
-
-    Source:
-        Held, Wolfe & Crowder (1974).
+    with the one :math:`\tau` for which the sum is t, found by sorting (Held, Wolfe & Crowder, 1974).
 
     Example:
         >>> project_to_simplex(np.array([0.9, 0.5, -1.0]))

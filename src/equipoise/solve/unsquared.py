@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dtrtrs
 
 from ..core.numbers import Array
 from .equilibrate import factor as root
+from .lapack import lapack
 from .nnls import Mask, Pivoted
 from .parametric_nnls import Level
 from .solution import Status
@@ -38,39 +38,23 @@ _SEARCH = 100
 
 
 class UnitColumns(NamedTuple):
-    """Vectors that stand for the unit gradients, and how far they are known.
+    """Vectors that stand for the unit gradients, and how far they are known."""
 
-    Attributes:
-        columns: F, (r, k), columns of length one, F^T F the cosines.
-        ridge: t: lengths below t of a combination's size are not told from zero.
-        rounds: How often `by_rounds` may solve; 1 where products alone are known, because more would repeat what
-            rounding left in the columns.
-    """
-
-    columns: Array
-    ridge: float
+    columns: Array  # F, (r, k), columns of length one, F^T F the cosines
+    ridge: float  # t: lengths below t of a combination's size are not told from zero
+    # how often `by_rounds` may solve; 1 where products alone are known, because more would repeat what rounding left
+    # in the columns
     rounds: int
 
     @classmethod
     def routes(cls, cosines: Array, factor: Array | None) -> tuple["UnitColumns", ...]:
-        """What to try one after the other: the gradients as they are, then with a ridge.
-
-        Args:
-            cosines: (k, k).
-            factor: R (r, k) with R^T R the Gramian, or None: then only the ridge is safe.
-        """
+        """What to try in turn: the gradients as they are, then with a ridge; without `factor` only the latter."""
         ridged = cls.of(cosines, factor)
         return (ridged,) if factor is None else (ridged._replace(ridge=0.0), ridged)
 
     @classmethod
     def of(cls, cosines: Array, factor: Array | None, ridge: float = _RIDGE) -> "UnitColumns":
-        """From the triangular factor of the Jacobian where it is known, else from the cosines; with the ridge.
-
-        Args:
-            cosines: (k, k).
-            factor: R (r, k) with R^T R the Gramian, or None.
-            ridge: t, where the factor is known.
-        """
+        """From the factor of the Gramian where it is known, then with the `ridge` t; else from the cosines."""
         columns = root(cosines) if factor is None else factor / np.abs(factor).max(axis=0)
         columns = columns / np.sqrt(np.add.reduce(columns * columns))
         return cls(columns, _RIDGE_OF_PRODUCTS, 1) if factor is None else cls(columns, ridge, _ROUNDS)
@@ -97,13 +81,9 @@ def nonnegative(matrix: Array, target: Array, start: Array) -> Pivoted:
 
     .. math:: \min_{x \ge 0} |A x - b|
 
-    Lawson & Hanson's exchanges. What is left of b is projected, not subtracted from b: then the conditions keep all
-    digits even where x is large.
-
-    Args:
-        matrix: A, (m, k), independent columns of size one.
-        target: b, (m,).
-        start: First guess of x, (k,); its positive entries are the first support.
+    Lawson & Hanson's exchanges, A (m, k) of independent columns of size one; the positive entries of `start` are the
+    first support. What is left of b is projected, not subtracted from b: then the conditions keep all digits even where
+    x is large.
 
     Returns:
         x and its support. ``solved`` is false where the exchanges did not end, ``unique`` where the columns of the
@@ -131,14 +111,8 @@ def by_rounds(columns: UnitColumns, matrix: Array, target: Array, start: Array) 
 
     .. math:: x_{j+1} = \arg\min_{x \ge 0} |A x - b|^2 + t^2 |x - x_j|^2, \qquad x_0 = 0
 
-    Args:
-        columns: Hold t and the number of rounds.
-        matrix: A over t I, as `UnitColumns.stacked` returns it, (m + k, k).
-        target: b over zeros, (m + k,).
-        start: First guess of x, (k,).
-
-    Returns:
-        The last x and its support; ``unique`` is false where the ridge, and not the gradients, holds its size.
+    `matrix` is A over t I, as `UnitColumns.stacked` returns it, and `target` b over zeros. Of the last x, ``unique`` is
+    false where the ridge, and not the gradients, holds its size.
     """
     k = matrix.shape[1]
     found = nonnegative(matrix, target, start)
@@ -165,7 +139,7 @@ def _on_support(matrix: Array, target: Array, value: Array) -> tuple[Array, Arra
         support = np.flatnonzero(value > 0)
         basis, triangle = np.linalg.qr(matrix[:, support])
         along = basis.T @ target
-        wanted: Array = dtrtrs(triangle, along)[0]
+        wanted: Array = lapack().dtrtrs(triangle, along)[0]
         negative = wanted <= 0
         if not negative.any():
             value[support] = wanted
@@ -187,17 +161,11 @@ def null_space(vectors: Array) -> Array:
 
 
 class UnsquaredPath(NamedTuple):
-    """The x(t) of min |A x - (t e - f)| over x >= 0: piecewise linear in t.
+    """The x(t) of min |A x - (t e - f)| over x >= 0: piecewise linear in t."""
 
-    Attributes:
-        matrix: A, (m, k).
-        rising: e, (m,).
-        fixed: f, (m,).
-    """
-
-    matrix: Array
-    rising: Array
-    fixed: Array
+    matrix: Array  # A, (m, k)
+    rising: Array  # e, (m,)
+    fixed: Array  # f, (m,)
 
     def line(self, basic: Mask) -> tuple[Array, Array] | None:
         """On a support: x(t) = t * first - second."""
@@ -206,17 +174,14 @@ class UnsquaredPath(NamedTuple):
             return None
         basis, triangle = np.linalg.qr(self.matrix[:, support])
         first, second = np.zeros((2, len(basic)))
-        first[support] = dtrtrs(triangle, basis.T @ self.rising)[0]
-        second[support] = dtrtrs(triangle, basis.T @ self.fixed)[0]
+        first[support] = lapack().dtrtrs(triangle, basis.T @ self.rising)[0]
+        second[support] = lapack().dtrtrs(triangle, basis.T @ self.fixed)[0]
         return first, second
 
     def search(self, level: Level, excess: Callable[[Array], float], low: float) -> Pivoted:
         """The x at the t that `level` asks for; ``solved`` tells whether it was found.
 
-        Args:
-            level: For the line t * first - second, the t that the answer has on it, or None.
-            excess: Of an x: rises along the path, zero at the answer.
-            low: A t at which x is zero.
+        The `excess` of an x rises along the path and is zero at the answer; at t = `low` x is zero.
         """
         width, high = max(1.0, abs(low)), np.inf
         t, start, proposer = low + width, np.zeros(self.matrix.shape[1]), None

@@ -51,17 +51,17 @@ def audit_features(
         loader: Yields batches of (inputs, targets). Inputs: what the model takes; a tuple is spread over its
             arguments, a mapping over its keywords. Targets: (n, k) numbers, or a mapping from task names to (n,)
             tensors: floating for regression, integers for classes. Rows with NaN in a target are left out.
-        features: Where they are: None for the input of the model's heads, the last linear layers that share one input;
-            the name of a module, whose output they are; or a function of a batch's inputs. (n, p).
+        features: What the features are, (n, p): None for the input of the model's heads, the last linear layers that
+            share one input; the name of a module, whose output they are; or a function of a batch's inputs.
         tasks: k names, for targets given as a tensor.
         classes: Task -> number of its classes; needed for every integer target.
         unpack: A batch -> (inputs, targets), for batches of another form.
-        width: Of the shared layer; None for every width from 1 to the smallest at which nothing is left to trade.
-        name: Of the network, in the report. Default: its class.
+        width: Width of the shared layer; None for every width up to the smallest at which nothing is left to trade.
+        name: Name of the network in the report. Default: its class.
         bootstraps: Resamples of the rows over which the range of each verdict is given. With any, the features of all
             rows are kept: n (p + k) numbers.
-        seed: Of resamples and searches.
-        progress: As for `audit`.
+        seed: Seed of resamples and searches.
+        progress: Called as the pass and the audit go on.
 
     Returns:
         The record, as `audit` returns it.

@@ -14,16 +14,11 @@ Where = str | Callable[[Any], Tensor] | None
 
 
 def features_of(model: nn.Module, inputs: Any, where: Where) -> Tensor:
-    """The features of one batch, (rows, features).
-
-    Args:
-        model: Run once, unless a function is given.
-        inputs: What the model takes; a tuple is spread over its arguments, a mapping over its keywords.
-        where: Where they are.
+    """The features of one batch, (rows, features). The model is run once, unless `where` is a function.
 
     Raises:
         SettingError: The model has no module of that name.
-        InputError: There are none, not one, or not of two axes.
+        InputError: There are no features, several, or not of two axes.
     """
     if callable(where):
         found = where(inputs)

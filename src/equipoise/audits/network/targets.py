@@ -26,22 +26,16 @@ class Columns:
 
     The classes of a target are scored once all rows were seen (`scored`), so that each target is one task, as in the
     audit of a table.
-
-    Attributes:
-        classes: Task -> number of its classes, as the caller says.
-        given: Names for targets that come as a tensor, or None.
-        counts: Task -> number of its classes, 0 for regression; once a batch was seen.
-        rows: Of all batches, those left out included.
-        steps: What was done to targets of classes, in words; once they were scored.
-        warnings: What the reader should doubt of it.
     """
 
-    classes: dict[str, int]
-    given: tuple[str, ...] | None
+    classes: dict[str, int]  # task -> number of its classes, as the caller says
+    given: tuple[str, ...] | None  # names for targets that come as a tensor, or None
+    # task -> number of its classes, 0 for regression; once a batch was seen
     counts: dict[str, int] = field(default_factory=dict)
-    rows: int = 0
+    rows: int = 0  # of all batches, those left out included
+    # what was done to targets of classes, in words; once they were scored
     steps: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what the reader should doubt of it
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,15 +84,10 @@ class Columns:
         return np.column_stack(parts)
 
     def scored(self, second: Array, cross: Array, shares: Array, rows: int) -> Array:
-        """(columns, k) what each column counts in each task: 1, or the score of its class.
+        """What each column counts in each task, (columns, k): 1, or the score of its class as `best_scores` gives it.
 
-        The scores are those of `equipoise.data.encoding.scores.best_scores`, from moments.
-
-        Args:
-            second: (p, p) second moments of the features about their means.
-            cross: (p, columns) of features and columns.
-            shares: (columns,) means of the columns.
-            rows: Rows used.
+        Computed from moments: `second` (p, p) of the features about their means, `cross` (p, columns) of features and
+        columns, `shares` (columns,) the means of the columns, and the number of rows used.
 
         Raises:
             DataError: A target of more than two classes without two of 10 rows or more.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ...core.records.as_json import refuse_places
 from ...core.records.audit import AuditRecord, Drawn, Verdict
 from ...core.records.json_text import first_fault
 from .conflict import Conflict
@@ -29,18 +30,13 @@ def arranged(shares: Shares, verdicts: Sequence[Verdict]) -> dict[str, Drawn | d
     """All pictures of an audit, each a record to draw or a sentence that says why there is none.
 
     No search is made here: what was searched for (weighted sums, balanced models and by how much a mixture beats them)
-    is taken from the verdicts' points; the rest is exact geometry of the Gramian.
-
-    Args:
-        shares: The problem.
-        verdicts: One a width, at least one. Without points a verdict gets no pictures.
-
-    Cost: 10 ms a width up to 3 tasks, below 5 ms otherwise.
+    is taken from the verdicts' points; the rest is exact geometry of the Gramian. A verdict without points gets no
+    pictures. Cost: 10 ms a width up to 3 tasks, below 5 ms otherwise.
     """
     drawn = [verdict for verdict in verdicts if verdict.front]
     return {
         key: _plain(kind.arrange(shares, verdicts[0]))
-        if kind.place == "all widths"
+        if kind.place == "beside the spectrum"
         else {
             verdict.about.width: _NOTHING
             if verdict.status == "nothing_to_trade"
@@ -72,10 +68,7 @@ def check_pictures(record: AuditRecord) -> None:
     Raises:
         ValueError: The first five places at once.
     """
-    wrong = [f"pictures.{place}" for place in _misfits(record.pictures or {}, len(record.tasks))]
-    if wrong:
-        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise ValueError("; ".join(wrong[:5]) + more)
+    refuse_places([f"pictures.{place}" for place in _misfits(record.pictures or {}, len(record.tasks))])
 
 
 def _misfits(pictures: dict[str, Any], k: int) -> Iterator[str]:
@@ -83,7 +76,7 @@ def _misfits(pictures: dict[str, Any], k: int) -> Iterator[str]:
         if key not in PICTURES:
             yield f"{key}: no such picture; one of {', '.join(PICTURES)}"
             continue
-        whole = PICTURES[key].place == "all widths"
+        whole = PICTURES[key].place == "beside the spectrum"
         for place, picture in {key: found}.items() if whole else ((f"{key}.{q}", one) for q, one in found.items()):
             if wrong := "" if isinstance(picture, str) else _misfit(key, picture, k):
                 yield f"{place}.{wrong}"

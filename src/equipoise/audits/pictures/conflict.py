@@ -47,29 +47,19 @@ class Edge(BaseModel):
 
 
 class Conflict(Picture):
-    """The signed graph of tasks.
-
-    Attributes:
-        width: Shared width of the test.
-        edges: Correlations of the predictions, or of the inverse: those above `least`, and those on the cycle.
-        cycle: Tasks in conflict, in order.
-        margin: Size of the conflict.
-        status: Of the condition.
-        matrix: What the correlations are of, in words.
-        least: Weaker edges are left out.
-    """
+    """The signed graph of tasks."""
 
     key = "conflict"
     place = "test"
 
     figure: Literal["conflict graph"] = "conflict graph"
-    width: int | None = None
-    edges: list[Edge]
-    cycle: list[str]
-    margin: float
-    status: str | None = None
-    matrix: str
-    least: float
+    width: int | None = None  # shared width of the test
+    edges: list[Edge]  # correlations of the predictions, or of the inverse: those above `least`, and those on the cycle
+    cycle: list[str]  # tasks in conflict, in order
+    margin: float  # size of the conflict
+    status: str | None = None  # of the condition
+    matrix: str  # what the correlations are of, in words
+    least: float  # weaker edges are left out
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Conflict | str:
@@ -98,15 +88,10 @@ class Conflict(Picture):
         most: int = 60,
         known: Condition | None = None,
     ) -> Conflict:
-        """The graph of a Gramian.
+        """The graph of a Gramian (k, k): its correlations at width 1, otherwise their inverse where it exists.
 
-        Args:
-            gramian: (k, k).
-            width: 1 for the correlations, otherwise the inverse where it exists.
-            tasks: k names.
-            least: Weaker edges are left out, unless they are on the cycle.
-            most: Edges kept, the strongest; `least` rises to that.
-            known: The outcome of `condition`, where it is at hand.
+        Edges weaker than `least` are left out, unless they are on the cycle; `least` rises until at most `most` edges
+        are kept. `known` is the outcome of `condition`, where it is at hand.
         """
         from ...linear.problem.gramian import checked_gramian, checked_width, correlations  # noqa: PLC0415 - scipy
         from ...linear.sign_test.condition import condition  # noqa: PLC0415 - scipy

@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from ...core.drawing import plot_parts as plot
 from ...core.drawing.palette import VISIBLE
-from ...core.drawing.plot_parts import (
-    Figure,
-    LegendEntry,
-    Panel,
-    color_bar,
-    hover_text,
-    make_axis,
-    make_panel,
-    rounded,
-    safe_name,
-    triangle_axes,
-)
 from ...core.text import clean, share
 from ...errors import TaskError
 from .picture import Picture, Points, plain, shares_of
@@ -33,16 +22,7 @@ __all__ = ["Gap"]
 
 
 class Gap(Picture):
-    """One mark a model, coloured by its gap; of three tasks in a triangle.
-
-    Attributes:
-        width: Shared width.
-        losses: (n, k) of the models.
-        gap: (n,) by how much a mixture beats each on every task; 0 where some weights reach it.
-        division: (n, 3) how each model's excess over separate models is divided; or
-        weights: (n, k) the Tchebycheff weights that were asked for.
-        models: (n,) members of the smallest mixture, where that was computed.
-    """
+    """One mark a model, coloured by its gap; of three tasks in a triangle."""
 
     key = "gap"
     place = "stakes"
@@ -50,11 +30,12 @@ class Gap(Picture):
 
     figure: Literal["gap over the front"] = "gap over the front"
     width: int
-    division: Points | None = None
-    weights: Points | None = None
-    losses: Points = Field(min_length=1)
+    division: Points | None = None  # (n, 3) how each model's excess over separate models is divided
+    weights: Points | None = None  # (n, k) instead: the Tchebycheff weights that were asked for
+    losses: Points = Field(min_length=1)  # (n, k) of the models
+    # (n,) by how much a mixture beats each on every task; 0 where some weights reach it
     gap: list[float] = Field(min_length=1)
-    models: list[int] | None = None
+    models: list[int] | None = None  # (n,) members of the smallest mixture, where that was computed
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Gap | str:
@@ -80,12 +61,7 @@ class Gap(Picture):
 
     @classmethod
     def of(cls, problem: LinearProblem | Shares, width: int, *, directions: int = 91) -> Gap:
-        """The gap of a problem over a lattice of directions.
-
-        Args:
-            problem: Of two or three tasks.
-            width: Below the rank.
-            directions: Least number of Tchebycheff weights on a lattice of the simplex.
+        """The gap of a problem of two or three tasks, over at least `directions` Tchebycheff weights on a lattice.
 
         Raises:
             TaskError: Another number of tasks.
@@ -129,30 +105,30 @@ class Gap(Picture):
     def _places(self) -> Points:
         return self.division if self.division is not None else self.weights or []
 
-    def panels(self) -> list[Panel]:
+    def panels(self) -> list[plot.Panel]:
         largest = max(self.gap)
         alt = (
             "By how much a mixture of models improves every task at once over the single models of the front, shared "
             f"width {self.width}, {len(self.gap)} of them. Largest: {share(largest)} of variance, at {self._where()}."
         )
-        look: Figure = {
-            "color": [rounded(gap) for gap in self.gap],
+        look: plot.Figure = {
+            "color": [plot.rounded(gap) for gap in self.gap],
             "colorscale": "Cividis",
             "size": 9,
             "line": {"color": "faint", "width": 0.8},
-            "colorbar": color_bar("gap, share of variance"),
+            "colorbar": plot.color_bar("gap, share of variance"),
         }
         hover = [
-            hover_text(f"gap {share(gap)}", zip(self.tasks, map(share, point), strict=True))
+            plot.hover_text(f"gap {share(gap)}", zip(self.tasks, map(share, point), strict=True))
             for gap, point in zip(self.gap, self.losses, strict=True)
         ]
-        trace: Figure = {"mode": "markers", "marker": look, "hoverinfo": "text", "hovertext": hover}
+        trace: plot.Figure = {"mode": "markers", "marker": look, "hoverinfo": "text", "hovertext": hover}
         if len(self.tasks) == 2:
-            x, y = ([rounded(point[i]) for point in self.losses] for i in range(2))
+            x, y = ([plot.rounded(point[i]) for point in self.losses] for i in range(2))
             trace |= {"type": "scatter", "x": x, "y": y}
-            titles = [make_axis(f"{safe_name(task)}, loss") for task in self.tasks]
-            layout: Figure = {"xaxis": titles[0], "yaxis": titles[1]}
-            return [make_panel("Gap over the front", alt, [trace], layout, shape="square")]
+            titles = [plot.make_axis(f"{plot.safe_name(task)}, loss") for task in self.tasks]
+            layout: plot.Figure = {"xaxis": titles[0], "yaxis": titles[1]}
+            return [plot.make_panel("Gap over the front", alt, [trace], layout, shape="square")]
         sides = {side: [place[i] for place in self._places()] for i, side in enumerate("abc")}
         trace |= {"type": "scatterternary", **sides}
         note = (
@@ -161,8 +137,8 @@ class Gap(Picture):
             if self.division is not None
             else "Each corner asks most of one task; colour is the gap of the best single model for these demands."
         )
-        layout = triangle_axes(self.tasks)
-        return [make_panel("Gap over the front", alt, [trace], layout, shape="square", note=note)]
+        layout = plot.triangle_axes(self.tasks)
+        return [plot.make_panel("Gap over the front", alt, [trace], layout, shape="square", note=note)]
 
     def _where(self) -> str:
         place = self.gap.index(max(self.gap))
@@ -182,7 +158,7 @@ class Gap(Picture):
     def unit(self) -> str:
         return "Gaps and losses in shares of variance"
 
-    def legend(self) -> list[LegendEntry]:
+    def legend(self) -> list[plot.LegendEntry]:
         return []
 
 

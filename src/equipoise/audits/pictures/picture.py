@@ -27,32 +27,24 @@ class Picture(BaseModel, ABC):
 
     Losses are in shares of each task's variance. A report is drawn without the libraries that computed it, so a file of
     pictures imports `equipoise.linear` inside `arrange` only.
-
-    Attributes:
-        key: Its name in ``record.json``, on the page and in this folder.
-        place: Where it stands: with all widths, or for each width with what is at stake or with the test of theory.
-        known: How sure its numbers are.
-        figure: What ``record.json`` calls it.
-        tasks: k names.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
-    key: ClassVar[str]
-    place: ClassVar[Literal["all widths", "stakes", "test"]]
-    known: ClassVar[str] = "exact, for linear models"
+    key: ClassVar[str]  # its name in ``record.json``, on the page and in this folder
+    # where it stands: one for all widths beside the spectrum, or one a width with what is at stake or with the test
+    place: ClassVar[Literal["beside the spectrum", "stakes", "test"]]
+    known: ClassVar[str] = "exact, for linear models"  # how sure its numbers are
 
-    figure: str
-    tasks: list[str]
+    figure: str  # what ``record.json`` calls it
+    tasks: list[str]  # k names
 
     @classmethod
     @abstractmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Self | str:
-        """The picture, or a sentence that says why there is none.
+        """The picture of a width at which something is left to trade, or a sentence that says why there is none.
 
-        Args:
-            shares: The problem.
-            verdict: Of the width, at which something is left to trade; for a picture of all widths any of them.
+        A picture beside the spectrum is given the verdict of any of them.
         """
 
     @abstractmethod

@@ -10,17 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel
 
+from ...core.drawing import plot_parts as plot
 from ...core.drawing.palette import MARKS
-from ...core.drawing.plot_parts import (
-    Figure,
-    Panel,
-    make_axis,
-    make_marker,
-    make_panel,
-    pair_hover,
-    rounded,
-    safe_name,
-)
 from ...core.numbers import Array
 from ...core.text import clean, joined
 from ...errors import SettingError, TaskError
@@ -63,30 +54,20 @@ class Crease(BaseModel):
 
 
 class Region(Picture):
-    """One panel a pair of tasks.
-
-    Attributes:
-        width: 1, or the rank less one.
-        models: The sample.
-        pieces: Number of a surface -> its signs in words.
-        creases: Where surfaces meet, at full rank of three tasks.
-        weighted: Losses that weights reach.
-        others: Name -> losses of further models.
-        separate: (k,) losses of models of their own.
-    """
+    """One panel a pair of tasks."""
 
     key = "region"
     place = "test"
     known = "surfaces and what lies on the front are exact, at a sample of points; what weights reach is a sweep"
 
     figure: Literal["feasible region"] = "feasible region"
-    width: int
+    width: int  # 1, or the rank less one
     models: Models
-    pieces: dict[str, str]
-    creases: list[Crease]
-    weighted: Points
-    others: dict[str, Points]
-    separate: list[float] | None = None
+    pieces: dict[str, str]  # number of a surface -> its signs in words
+    creases: list[Crease]  # where surfaces meet, at full rank of three tasks
+    weighted: Points  # losses that weights reach
+    others: dict[str, Points]  # name -> losses of further models
+    separate: list[float] | None = None  # (k,) losses of models of their own
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Region | str:
@@ -117,15 +98,10 @@ class Region(Picture):
         sweep: int = 200,
         others: Mapping[str, ArrayLike] | None = None,
     ) -> Region:
-        """The region of a problem.
+        """The region of two or three tasks at width 1 or rank - 1.
 
-        Args:
-            problem: Of two or three tasks.
-            width: 1 or rank - 1.
-            count: Models.
-            creases: Points a crease; 0 for none.
-            sweep: Weights of the refined sweep; 0 for none.
-            others: Name of a method -> (n, k) losses of its models, in shares of variance.
+        It holds `count` models, `creases` points on each crease and a refined `sweep` of so many weights. `others` maps
+        the names of methods to the (n, k) losses of their models, in shares of variance.
 
         Raises:
             TaskError: Another number of tasks.
@@ -179,45 +155,45 @@ class Region(Picture):
         points["creases"] = [point for crease in self.creases for point in crease.losses]
         return next((key for key, rows in points.items() if not self.each_task(rows)), "")
 
-    def panels(self) -> list[Panel]:
+    def panels(self) -> list[plot.Panel]:
         return [self._pair(i, j) for i, j in itertools.combinations(range(len(self.tasks)), 2)]
 
-    def _pair(self, i: int, j: int) -> Panel:
+    def _pair(self, i: int, j: int) -> plot.Panel:
         traces = []
         for number, (piece, signs) in enumerate(self.pieces.items()):
             own = [
                 point for point, owner in zip(self.models.losses, self.models.piece, strict=True) if str(owner) == piece
             ]
-            look = make_marker(_COLORS[number % len(_COLORS)], _SYMBOLS[number % len(_SYMBOLS)], 4, 0.6)
+            look = plot.make_marker(_COLORS[number % len(_COLORS)], _SYMBOLS[number % len(_SYMBOLS)], 4, 0.6)
             traces.append(_points(own, i, j, f"models with signs {signs}", marker=look))
         for crease in self.creases:
             traces.append(_points(crease.losses, i, j, CREASE, mode="lines", line={"color": "faint", "width": 1.5}))
         if self.weighted:
-            look = make_marker("ink", "circle", 4)
+            look = plot.make_marker("ink", "circle", 4)
             traces.append(_points(self.weighted, i, j, "reached by weights", marker=look))
         for crease in self.creases:
             hidden = [point for point, out in zip(crease.losses, crease.unreachable, strict=True) if out]
             if hidden:
-                traces.append(_points(hidden, i, j, HIDDEN, marker=make_marker("vermillion", "x", 7)))
+                traces.append(_points(hidden, i, j, HIDDEN, marker=plot.make_marker("vermillion", "x", 7)))
         for number, (name, points) in enumerate(self.others.items()):
             mark = _KNOWN.get(name)
             look = (
-                make_marker("green", _OTHERS[number % len(_OTHERS)], 11)
+                plot.make_marker("green", _OTHERS[number % len(_OTHERS)], 11)
                 if mark is None
-                else make_marker(mark.color, mark.symbol, mark.size)
+                else plot.make_marker(mark.color, mark.symbol, mark.size)
             ) | {"line": {"color": "page", "width": 1}}
-            traces.append(_points(points, i, j, safe_name(name, 40), marker=look))
+            traces.append(_points(points, i, j, plot.safe_name(name, 40), marker=look))
         first, second = clean(self.tasks[i]), clean(self.tasks[j])
         alt = (
             f"Feasible region at shared width {self.width}: loss of {first} across, loss of {second} upwards, in "
             f"shares of variance. {len(self.pieces)} surfaces by sign pattern; {len(self.weighted)} points reached by "
             f"weights; {self._hidden()} crease points are Pareto-optimal and out of reach of all weights."
         )
-        layout: Figure = {
-            "xaxis": make_axis(f"{safe_name(self.tasks[i])}, loss"),
-            "yaxis": make_axis(f"{safe_name(self.tasks[j])}, loss"),
+        layout: plot.Figure = {
+            "xaxis": plot.make_axis(f"{plot.safe_name(self.tasks[i])}, loss"),
+            "yaxis": plot.make_axis(f"{plot.safe_name(self.tasks[j])}, loss"),
         }
-        return make_panel(f"{first} against {second}", alt, traces, layout, shape="square")
+        return plot.make_panel(f"{first} against {second}", alt, traces, layout, shape="square")
 
     def _hidden(self) -> int:
         return sum(sum(crease.unreachable) for crease in self.creases)
@@ -257,13 +233,13 @@ def _signs(pattern: Array) -> str:
     return " ".join("+" if sign > 0 else "−" if sign < 0 else "0" for sign in pattern)
 
 
-def _points(losses: Points, i: int, j: int, words: str, **more: Any) -> Figure:
+def _points(losses: Points, i: int, j: int, words: str, **more: Any) -> plot.Figure:
     return {
         "type": "scatter",
         "mode": "markers",
         "name": words,
-        "x": [rounded(point[i]) for point in losses],
-        "y": [rounded(point[j]) for point in losses],
-        "hovertemplate": pair_hover(),
+        "x": [plot.rounded(point[i]) for point in losses],
+        "y": [plot.rounded(point[j]) for point in losses],
+        "hovertemplate": plot.pair_hover(),
         **more,
     }

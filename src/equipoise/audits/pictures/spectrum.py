@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from ...core.drawing.plot_parts import (
-    MOST_LINES,
-    Figure,
-    Panel,
-    line_styles,
-    make_axis,
-    make_marker,
-    make_panel,
-    pair_hover,
-    safe_name,
-)
+from ...core.drawing import plot_parts as plot
 from ...core.text import clean, share
 from ...errors import SettingError, listed
 from .picture import Picture, Points, plain, shares_of
@@ -31,23 +21,16 @@ __all__ = ["Spectrum"]
 
 
 class Spectrum(Picture):
-    """Bars: all tasks together. Lines: each task.
-
-    Attributes:
-        widths: 1 to the rank.
-        total: Share of the predictable variance of all tasks that the best layer of each width captures.
-        captured: (widths, k) share of each task's predictable variance, at equal weights per unit of variance.
-        separate: (k,) loss of a model of its own.
-    """
+    """Bars: all tasks together. Lines: each task."""
 
     key = "spectrum"
-    place = "all widths"
+    place = "beside the spectrum"
 
     figure: Literal["spectrum"] = "spectrum"
-    widths: list[int] = Field(min_length=1)
-    total: list[float]
-    captured: Points
-    separate: list[float]
+    widths: list[int] = Field(min_length=1)  # 1 to the rank
+    total: list[float]  # share of the predictable variance of all tasks that the best layer of each width captures
+    captured: Points  # (widths, k) share of each task's predictable variance, at equal weights per unit of variance
+    separate: list[float]  # (k,) loss of a model of its own
 
     @classmethod
     def arrange(cls, shares: Shares, verdict: Verdict) -> Spectrum | str:
@@ -91,20 +74,20 @@ class Spectrum(Picture):
         """Tasks that something can be predicted of."""
         return [number for number, separate in enumerate(self.separate) if separate < 1]
 
-    def panels(self) -> list[Panel]:
+    def panels(self) -> list[plot.Panel]:
         names = [self.tasks[number] for number in self._known()]
         rows = [[row[number] for number in self._known()] for row in self.captured]
-        bars: Figure = {
+        bars: plot.Figure = {
             "type": "bar",
             "name": "all tasks, at best",
             "x": self.widths,
             "y": self.total,
             "marker": {"color": "faint", "opacity": 0.4},
-            "hovertemplate": pair_hover("width %{x}", "%{y:.3f}"),
+            "hovertemplate": plot.pair_hover("width %{x}", "%{y:.3f}"),
         }
         lines = [
             (style["name"], [row[number] for row in rows], style["color"], style["dash"])
-            for number, style in enumerate(line_styles(names))
+            for number, style in enumerate(plot.line_styles(names))
         ] or [("the task that gets most", [max(row) for row in rows], "blue", "solid"),
               ("the task that gets least", [min(row) for row in rows], "vermillion", "dash")]  # fmt: skip
         traces = [bars]
@@ -113,27 +96,27 @@ class Spectrum(Picture):
                 {
                     "type": "scatter",
                     "mode": "lines+markers",
-                    "name": safe_name(name, 40),
+                    "name": plot.safe_name(name, 40),
                     "x": self.widths,
                     "y": values,
                     "line": {"color": color, "width": 2, "dash": dash},
-                    "marker": make_marker(color, "circle", 6),
-                    "hovertemplate": pair_hover("width %{x}", "%{y:.3f}"),
+                    "marker": plot.make_marker(color, "circle", 6),
+                    "hovertemplate": plot.pair_hover("width %{x}", "%{y:.3f}"),
                 }
             )
         told = (f"width {width} {share(value)}" for width, value in zip(self.widths, self.total, strict=True))
         alt = (
             "What each shared width captures of the predictable variance. All tasks together: " + ", ".join(told) + "."
         )
-        layout: Figure = {
-            "xaxis": make_axis("shared width", tickvals=self.widths[:: -(-len(self.widths) // 20)]),
-            "yaxis": make_axis("share of what can be predicted", range=[0, 1.04]),
+        layout: plot.Figure = {
+            "xaxis": plot.make_axis("shared width", tickvals=self.widths[:: -(-len(self.widths) // 20)]),
+            "yaxis": plot.make_axis("share of what can be predicted", range=[0, 1.04]),
         }
-        each = "each task" if len(names) <= MOST_LINES else "the tasks that get most and least"
+        each = "each task" if len(names) <= plot.MOST_LINES else "the tasks that get most and least"
         note = (
             f"Bars: all tasks together, the best that any layer of this width can do. Lines: {each}, at equal weights."
         )
-        return [make_panel("Spectrum", alt, traces, layout, shape="low", note=note)]
+        return [plot.make_panel("Spectrum", alt, traces, layout, shape="low", note=note)]
 
     def caption(self) -> str:
         first, total = self.captured[0], self.total

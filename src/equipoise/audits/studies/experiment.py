@@ -1,6 +1,5 @@
 """The published experiment (Hu et al., NeurIPS 2023, section 5): every triple of tasks, at widths 1 and 2."""
 
-import json
 from collections.abc import MutableMapping, Sequence
 from itertools import combinations
 from typing import Any, Literal
@@ -48,20 +47,15 @@ def reproduce_triples(
     of a weight sweep, and losses are in shares of each task's variance.
 
     Args:
-        table: As `equipoise.data.load` returns it, with at least three tasks.
+        table: Table of at least three tasks, as `equipoise.data.load` returns it.
         triples: Names of three tasks each; default all triples.
-        widths: Of the shared layer.
-        starts: Of MGDA and MGDA-UB each.
-        directions: Of the Tchebycheff points.
+        widths: Widths of the shared layer.
+        starts: Number of starts of MGDA and of MGDA-UB.
+        directions: Number of Tchebycheff points.
         seed: First seed of the starts.
-        tolerance: Leads below it count as 0, in shares of the predictable variance. Ends of runs are known to about
-            1e-6.
-        kept: Finished parts: what is in it is not computed again, what is computed is put in. One entry a triple and
-            width.
+        tolerance: Leads below it count as 0, in shares of the predictable variance. Ends are known to about 1e-6.
+        kept: Finished parts, one a triple and width, which are not computed again; new ones are put in.
         progress: Called with (done, all, words).
-
-    Returns:
-        The record.
 
     Raises:
         TaskError: Fewer than three tasks, or unknown names.
@@ -88,7 +82,7 @@ def reproduce_triples(
         columns = [table.tasks.index(task) for task in tasks]
         problem = LinearProblem(table.inputs, table.targets[:, columns], tasks=tasks)
         parts[name] = _triple(problem, width, starts, directions, seed, tolerance).model_dump(mode="json")
-    found = [TripleRecord.model_validate_json(json.dumps(parts[name])) for name in work]
+    found = [TripleRecord.model_validate(parts[name]) for name in work]
     if progress:
         progress(steps, steps, "done")
     return TriplesRecord(

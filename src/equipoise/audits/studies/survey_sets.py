@@ -5,12 +5,15 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter, ValidationError
 
-from ...core.records.json_text import parsed_json
+from ...core.files import read_file
+from ...core.records.json_text import first_fault
 from ...data import load
 from ...data.loading import EXTENSIONS
 from ...errors import DataError, listed
@@ -28,23 +31,17 @@ TICKETS = tuple(
     f"LBL+{carrier}+fut_001" for carrier in ("ALLminpA", "ALLminp0", "aDLminpA", "aCOminpA", "aFLminpA", "aUAminpA")
 )
 HASHED = 256
+_TARGETS = TypeAdapter(dict[str, Annotated[tuple[str, ...], Field(min_length=1)]])
 
 
 @dataclass(frozen=True)
 class SurveySet:
-    """One set.
+    """One set."""
 
-    Attributes:
-        name: In the table.
-        path: Of its file.
-        read: Path -> problem; None where there is nothing to survey, and
-        why: says why.
-    """
-
-    name: str
+    name: str  # as the table shows it
     path: Path
-    read: Callable[[Path], LinearProblem] | None
-    why: str = ""
+    read: Callable[[Path], LinearProblem] | None  # path -> problem; None where there is nothing to survey
+    why: str = ""  # why there is nothing
 
 
 def _table(targets: tuple[str, ...] | None) -> Callable[[Path], LinearProblem]:
@@ -106,10 +103,8 @@ KNOWN: dict[str, Known] = {
 def find_sets(folder: Path, targets: Mapping[str, Sequence[str]]) -> list[SurveySet]:
     """Every table in a folder and the folders in it, in the order of their paths.
 
-    Args:
-        folder: Hidden files and folders are left out.
-        targets: Path below the folder -> targets. A table that is neither named here nor a known public set is listed
-            with a note that says so.
+    Hidden files are left out. `targets` maps paths below the folder to target columns. A table that is neither named
+    there nor a known public set is listed with a note that says so.
 
     Raises:
         DataError: There is no table, or targets are named for a file that is not there.
@@ -148,14 +143,11 @@ def read_targets(path: Path) -> dict[str, tuple[str, ...]]:
         DataError: It cannot be read, or is no object of lists of names.
     """
     try:
-        found = parsed_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return _TARGETS.validate_json(read_file(path))
+    except OSError as error:
         raise DataError(f"{str(path)!r} must be JSON that names targets; it cannot be read: {error}.") from error
-    lists = isinstance(found, dict) and all(
-        isinstance(names, list) and names and all(isinstance(name, str) for name in names) for names in found.values()
-    )
-    if not lists:
+    except ValidationError as error:
         raise DataError(
-            f'{str(path)!r} must say which columns of which file are targets: {{"wine.csv": ["pH", "alcohol"]}}.'
-        )
-    return {str(name): tuple(names) for name, names in found.items()}
+            f'{str(path)!r} must say which columns of which file are targets: {{"wine.csv": ["pH", "alcohol"]}}; '
+            f"{first_fault(error)}."
+        ) from error

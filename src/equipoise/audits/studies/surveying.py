@@ -30,21 +30,13 @@ MOST_SUBSETS = 1000
 
 @dataclass(frozen=True)
 class _Set:
-    """A table made small: what the judging of its subsets needs.
+    """A table made small: what the judging of its subsets needs."""
 
-    Attributes:
-        key: Of its parts.
-        name: In the table.
-        shares: Its linear problem.
-        inputs: Columns.
-        note: What to doubt.
-    """
-
-    key: str
+    key: str  # begins the names of its parts
     name: str
     shares: Shares
     inputs: int
-    note: str
+    note: str  # what to doubt
 
 
 @dataclass(frozen=True)
@@ -79,14 +71,14 @@ def survey(
     """How often weighted sums cannot reach the whole front of a linear model, over the tables of a folder.
 
     Args:
-        folder: With tables, in folders or not. Public sets that `survey_sets.KNOWN` names need nothing more.
+        folder: Folder with tables, in folders or not. Public sets that `survey_sets.KNOWN` names need nothing more.
         targets: Path below the folder -> target columns. A table without is listed with a note.
-        sizes: Tasks in a subset.
+        sizes: Numbers of tasks in a subset.
         directions: Tchebycheff points judged in each subset that fails or is open; the first is the balanced one.
-        threshold: Leads above this share of variance matter.
-        seed: Of the directions, and of the subsets where not all are judged.
+        threshold: Share of variance above which a lead matters.
+        seed: Seed of the directions, and of the subsets where not all are judged.
         most: Most subsets of one size judged in one table; where there are more, this number is drawn and noted.
-        kept: Finished parts: what is in it is not computed again, what is computed is put in. One entry a subset.
+        kept: Finished parts, one a subset, which are not computed again; new ones are put in.
         progress: Called with (subsets done, all, words).
 
     Returns:

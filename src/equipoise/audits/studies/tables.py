@@ -23,20 +23,15 @@ def triples_table(record: TriplesRecord) -> Rows:
     header = ("tasks", "width", "condition", "margin", "MGDA", "MGDA-UB", "Tchebycheff", "largest lead", "members")
     rows: list[tuple[str, ...]] = []
     for triple in record.triples:
-        cells = {run.method: f"{run.stationary} / {run.optimal} / {run.out_of_reach}" for run in triple.runs}
+        cells: dict[str, str] = {
+            run.method: f"{run.stationary} / {run.optimal} / {run.out_of_reach}" for run in triple.runs
+        }
+        margin = f"{triple.margin:.4f}" if triple.condition == "fails" else ""
+        lead = f"{triple.largest_lead:.4f}" if triple.largest_lead > record.tolerance else "0"
         rows.append(
-            (
-                ", ".join(triple.tasks),
-                str(triple.width),
-                triple.condition,
-                f"{triple.margin:.4f}" if triple.condition == "fails" else "",
-                cells["MGDA"],
-                cells["MGDA-UB"],
-                cells["Tchebycheff"],
-                f"{triple.largest_lead:.4f}" if triple.largest_lead > record.tolerance else "0",
-                str(triple.members) if triple.members else "",
-            )
-        )
+            (", ".join(triple.tasks), str(triple.width), triple.condition, margin,
+             *(cells[method] for method in header[4:7]), lead, str(triple.members or ""))
+        )  # fmt: skip
     return header, rows
 
 
@@ -53,25 +48,10 @@ def survey_table(record: SurveyRecord) -> Rows:
             continue
         others = row.undetermined + row.single_point
         rest = f"{others} undetermined or single point" if others else ""
-        rows.append(
-            (
-                row.data,
-                str(row.rows),
-                str(row.inputs),
-                str(row.tasks),
-                str(row.size),
-                str(row.width),
-                str(row.subsets),
-                str(row.holds),
-                str(row.fails),
-                str(row.open),
-                _pair(row.margin),
-                _pair(row.stake),
-                str(row.matter),
-                ", ".join(row.worst),
-                "; ".join(part for part in (rest, row.note) if part),
-            )
-        )
+        counts = (row.rows, row.inputs, row.tasks, row.size, row.width, row.subsets, row.holds, row.fails, row.open)
+        note = "; ".join(part for part in (rest, row.note) if part)
+        stakes = (_pair(row.margin), _pair(row.stake), str(row.matter), ", ".join(row.worst))
+        rows.append((row.data, *map(str, counts), *stakes, note))
     return header, rows
 
 
@@ -81,11 +61,7 @@ def table_of(record: TriplesRecord | SurveyRecord) -> Rows:
 
 
 def record_from_json(text: str, where: str) -> TriplesRecord | SurveyRecord:
-    """A record of either kind.
-
-    Args:
-        text: As the record's own ``model_dump_json`` writes it.
-        where: Named in the error.
+    """A record of either kind, as its own ``model_dump_json`` writes it; `where` is named in the error.
 
     Raises:
         RunFolderError: It is neither.

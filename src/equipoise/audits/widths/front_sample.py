@@ -34,19 +34,12 @@ _SIMPLICES = 10
 
 @dataclass(frozen=True)
 class Budget:
-    """How many points of each kind are drawn.
+    """How many points of each kind are drawn."""
 
-    Attributes:
-        models: Random projections.
-        sweep: Weights of the adaptive sweep.
-        directions: Directions for single best models.
-        climb: Directions tried near the one of largest gap, where that can be seen.
-    """
-
-    models: int
-    sweep: int
-    directions: int
-    climb: int = 0
+    models: int  # random projections
+    sweep: int  # weights of the adaptive sweep
+    directions: int  # directions for single best models
+    climb: int = 0  # directions tried near the one of largest gap, where that can be seen
 
 
 def budget_for(tasks: int) -> Budget:
@@ -70,12 +63,6 @@ def front_points(
 
     The gap of a model is delta of `reach` in shares of variance: by how much a mixture improves every task
     at once. Losses are rounded to 6 decimals; weights are not, and stand only where their optimum is the only one.
-
-    Args:
-        shares: The problem in shares of variance.
-        here: The optima of this width.
-        seed: Of the random projections and directions.
-        budget: Default `budget_for` the number of tasks.
     """
     size = budget or budget_for(len(shares.tasks))
     points = [_point("any model", losses) for losses in _random_models(shares, here.width, size.models, seed)]
@@ -197,18 +184,13 @@ def _lead(gramian: Array, width: int, captured: Array) -> float:
 
 
 def weight_sweep(shares: Shares, width: int, count: int) -> list[tuple[Array, Array]]:
-    """Weights and losses of weighted sums, finer where the losses move most.
+    """Weights and losses of weighted sums at width q, finer where the losses move most; at least one a task.
 
     Longest-edge bisection of the weight simplex, lengths measured in losses: starting from its corners
     (least weight 1e-4), the edge with the largest product of loss distance and root of weight distance is
     halved next. Above 10 tasks only edges between corners and to the centre are halved, not the simplices
     between them. A uniform grid leaves holes of several percent exactly where trade-offs happen. For pictures
     only: whether a point can be reached is decided by `reach`.
-
-    Args:
-        shares: The problem in shares of variance.
-        width: q.
-        count: Weights in all, at least one a task.
 
     Example:
         >>> X = np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]])

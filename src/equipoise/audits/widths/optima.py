@@ -25,23 +25,14 @@ PROVEN = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """A problem in shares of each task's variance: 1 is predicting the mean, 0 is perfect.
+    """A problem in shares of each task's variance: 1 is predicting the mean, 0 is perfect."""
 
-    Attributes:
-        gramian: (k, k) second moments of the predictions, targets in units of their standard deviation.
-        unexplained: (k,) what no linear model explains.
-        tasks: k names.
-        rank: Effective number of tasks.
-        rows: Rows used.
-        inputs: Input columns, or 0 where that is not known.
-    """
-
-    gramian: Array
-    unexplained: Array
-    tasks: tuple[str, ...]
-    rank: int
+    gramian: Array  # (k, k) second moments of the predictions, targets in units of their standard deviation
+    unexplained: Array  # (k,) what no linear model explains
+    tasks: tuple[str, ...]  # k names
+    rank: int  # effective number of tasks
     rows: int
-    inputs: int = 0
+    inputs: int = 0  # input columns, or 0 where that is not known
 
     @property
     def ceiling(self) -> Array:
@@ -96,17 +87,11 @@ def in_shares(problem: LinearProblem) -> Shares:
 
 @dataclass(frozen=True)
 class Effort:
-    """Limits of the searches of one width.
+    """Limits of the searches of one width."""
 
-    Attributes:
-        weights: Descents over weights, after 400 samples.
-        models: Random starts for the best single model, besides those that the best mixture gives.
-        nodes: Of the exact search at width 1 before it is replaced by a bracket.
-    """
-
-    weights: int
-    models: int
-    nodes: int
+    weights: int  # descents over weights, after 400 samples
+    models: int  # random starts for the best single model, besides those that the best mixture gives
+    nodes: int  # sign patterns of the exact search at width 1 before it is replaced by a bracket
 
 
 RESAMPLED = Effort(weights=8, models=4, nodes=5_000)
@@ -129,34 +114,24 @@ def effort_for(tasks: int) -> Effort:
 
 @dataclass(frozen=True, eq=False)
 class WidthSolution:
-    """The optima of one width that the ladder compares, each for the largest excess over a task's own best loss.
-
-    Attributes:
-        shares: The problem.
-        width: Shared width q.
-        equal: Optimum of the plain sum.
-        best: The weights that were found for the least largest excess; None where q >= rank.
-        point: Single model with the least largest excess, and mixture; None where q >= rank.
-        losses_equal, losses_point, losses_mixture: (k,) losses in shares of variance.
-        losses_best: (k,) losses of the optimum of `written`; where there is none, of one of the optima that the weights
-            found have.
-        mixture_models: Number of models in the mixture.
-        weights: (k,) the weights found, sum 1, from which similar problems are searched; None where q >= rank.
-        written: (k,) the weights to hand out, as `BestWeights` has them, 0 for tasks that nothing predicts; None where
-            none were found.
-    """
+    """The optima of one width that the ladder compares, each for the largest excess over a task's own best loss."""
 
     shares: Shares
     width: int
-    equal: Scalarized
-    best: BestWeights | None
-    point: TchebycheffPoint | None
+    equal: Scalarized  # optimum of the plain sum
+    best: BestWeights | None  # the weights that were found for the least largest excess; None where q >= rank
+    point: TchebycheffPoint | None  # single model with the least largest excess, and mixture; None where q >= rank
+    # (k,) losses in shares of variance
     losses_equal: Array
+    # (k,) losses of the optimum of `written`; where there is none, of one of the optima that the weights found have
     losses_best: Array
     losses_point: Array
     losses_mixture: Array
     mixture_models: int
+    # (k,) the weights found, sum 1, from which similar problems are searched; None where q >= rank
     weights: Array | None = None
+    # (k,) the weights to hand out, as `BestWeights` has them, 0 for tasks that nothing predicts; None where none were
+    # found
     written: Array | None = None
 
     @property
@@ -198,19 +173,12 @@ class WidthSolution:
 
 @dataclass(eq=False)
 class Solutions:
-    """Solves each width once and keeps the answer.
-
-    Args:
-        shares: The problem.
-        watch: Called with a few words before each piece of work that takes time.
-        effort: Limits of the searches; default `effort_for` the number of tasks.
-        similar: Solved problem of the same tasks, whose best weights the searches start from.
-    """
+    """Solves each width once and keeps the answer."""
 
     shares: Shares
-    watch: Callable[[str], None] | None = None
-    effort: Effort | None = None
-    similar: Solutions | None = None
+    watch: Callable[[str], None] | None = None  # called with a few words before each piece of work that takes time
+    effort: Effort | None = None  # limits of the searches; default `effort_for` the number of tasks
+    similar: Solutions | None = None  # solved problem of the same tasks, whose best weights the searches start from
     _kept: dict[int, WidthSolution] = field(default_factory=dict)
 
     @property

@@ -21,9 +21,9 @@ def build_ladder(
 ) -> tuple[tuple[Rung, ...], int | None]:
     """The rungs at one width, and the index of the cheapest that closes the gap; None where equal weights do.
 
-    Rungs, in this order: equal weights; best weights found; one Tchebycheff model; a mixture of models; wider
-    shared layers with a weighted sum, up to the first that closes; separate models. At q >= rank only the
-    first and the last differ in cost, and in nothing else.
+    Rungs, in this order: equal weights; best weights found; one Tchebycheff model; a mixture of models; wider shared
+    layers with a weighted sum, up to the first that closes (`solve` is then asked for these widths too); separate
+    models. At q >= rank only the first and the last differ in cost, and in nothing else.
 
     A wider layer is shown with equal weights where these come within the threshold of the best weights found
     at that width, otherwise with the latter (the words then name both).
@@ -36,12 +36,6 @@ def build_ladder(
     needs such weights and no single model at this width closes, the narrowest one that closes with equal weights is
     shown as well. The cheapest rung lowers what equal weights give by more than the threshold: a smaller gain would not
     be worth what it costs other tasks.
-
-    Args:
-        shares: The problem in shares of variance.
-        width: q.
-        solve: Width -> its optima; called for q and, while nothing closes, for wider layers.
-        threshold: Of matter, in shares of variance.
     """
     here = solve(width)
     separate = _rung(
@@ -74,11 +68,12 @@ def build_ladder(
     return tuple(rungs), min(usable, key=lambda i: (rungs[i].models > 1, i), default=None)
 
 
-def _rung(shares: Shares, losses: Array, *, goal: float, lower: float | None = None, **values: Any) -> Rung:
+def _rung(shares: Shares, losses: Array, *, goal: float, width: int, lower: float | None = None, **values: Any) -> Rung:
     excess = shares.excess(losses)
     floor = excess if lower is None or excess - lower <= _EXACT else float(lower)
     return Rung(
         **{"models": 1, "exactness": "exact", **values},
+        width=width,
         worst=float(losses.max()),
         worst_task=shares.tasks[int(losses.argmax())],
         worst_excess=excess,
@@ -88,115 +83,84 @@ def _rung(shares: Shares, losses: Array, *, goal: float, lower: float | None = N
     )
 
 
-def _plain(weights: Array | None) -> tuple[float, ...] | None:
-    return None if weights is None else tuple(float(weight) for weight in weights)
-
-
 def _equal(shares: Shares, here: WidthSolution, goal: float) -> Rung:
-    tasks = len(shares.tasks)
-    words = "equal weights" + (" (a tie: one optimum of several)" if here.equal.tied else "")
+    tasks, tied = len(shares.tasks), here.equal.tied
     return _rung(
         shares,
         here.losses_equal,
-        goal=-np.inf if here.equal.tied else goal,  # nobody knows which optimum a training run ends at
-        kind="equal_weights",
-        words=words,
+        goal=-np.inf if tied else goal,  # nobody knows which optimum a training run ends at
         width=here.width,
-        weights=None if here.equal.tied else (1 / tasks,) * tasks,
+        kind="equal_weights",
+        words="equal weights" + (" (a tie: one optimum of several)" if tied else ""),
+        weights=None if tied else (1 / tasks,) * tasks,
+    )
+
+
+def _searched(shares: Shares, here: WidthSolution, goal: float, kind: str, words: str) -> Rung:
+    """The best weights that a search found at a width."""
+    assert here.best is not None
+    written = None if here.written is None else tuple(float(weight) for weight in here.written)
+    return _rung(
+        shares,
+        here.losses_best,
+        goal=goal,
+        width=here.width,
+        lower=here.single_lower,
+        kind=kind,
+        words=words,
+        exactness="exact" if here.best_is_proven else "found by search",
+        solves=here.best.solves,
+        weights=written,
+        weight_digits=here.best.digits,
+        written_weights=written,
     )
 
 
 def _best(shares: Shares, here: WidthSolution, goal: float) -> Rung:
     assert here.best is not None
     none = " (none that can be written: one optimum of several)" if here.written is None else ""
-    return _rung(
-        shares,
-        here.losses_best,
-        goal=goal,
-        lower=here.single_lower,
-        kind="best_weights",
-        words=f"best weights found in {here.best.solves:,} solves{none}",
-        width=here.width,
-        exactness="exact" if here.best_is_proven else "found by search",
-        solves=here.best.solves,
-        weights=_plain(here.written),
-        weight_digits=here.best.digits,
-        written_weights=_plain(here.written),
-    )
+    return _searched(shares, here, goal, "best_weights", f"best weights found in {here.best.solves:,} solves{none}")
 
 
 def _one_and_many(shares: Shares, here: WidthSolution, goal: float) -> tuple[Rung, Rung]:
-    assert here.point is not None
     models = here.mixture_models
     single = _rung(
         shares,
         here.losses_point,
         goal=goal,
+        width=here.width,
         lower=here.single_lower,
         kind="tchebycheff",
         words="one model, trained on its largest excess (Tchebycheff)",
-        width=here.width,
         exactness="exact" if here.excess_point - here.single_lower <= PROVEN else "bracket",
     )
+    words = f"a mixture of {models} models" if models > 1 else "a mixture of models: one model is as good"
     mixture = _rung(
-        shares,
-        here.losses_mixture,
-        goal=goal,
-        kind="mixture",
-        words=f"a mixture of {models} models" if models > 1 else "a mixture of models: one model is as good",
-        width=here.width,
-        models=models,
+        shares, here.losses_mixture, goal=goal, width=here.width, kind="mixture", words=words, models=models
     )
     return single, mixture
 
 
 def _equal_beyond(shares: Shares, width: int, goal: float) -> Rung:
     """The narrowest layer beyond `width` that closes with equal weights: an eigen-decomposition a width, no search."""
-    tasks = len(shares.tasks)
-    even = np.full(tasks, 1.0 / tasks)
+    even = np.full(len(shares.tasks), 1.0 / len(shares.tasks))
     for wider in range(width + 1, shares.rank + 1):
         found = optimum(shares.gramian, even, wider)
         losses = shares.losses(found.captured)
         if shares.excess(losses) <= goal and not found.tied:
             break
-    return _rung(
-        shares,
-        losses,
-        goal=goal,
-        kind="wider",
-        words=f"width {wider} with equal weights",
-        width=wider,
-        weights=(1 / tasks,) * tasks,
-    )
+    return _with_equal(shares, losses, wider, goal)
+
+
+def _with_equal(shares: Shares, losses: Array, width: int, goal: float) -> Rung:
+    even = (1 / len(shares.tasks),) * len(shares.tasks)
+    words = f"width {width} with equal weights"
+    return _rung(shares, losses, goal=goal, width=width, kind="wider", words=words, weights=even)
 
 
 def _wider(shares: Shares, there: WidthSolution, goal: float, threshold: float) -> Rung:
-    tasks = len(shares.tasks)
     equal = there.excess_equal
     if there.best is None or (equal <= there.excess_best + threshold and not there.equal.tied):
-        return _rung(
-            shares,
-            there.losses_equal,
-            goal=goal,
-            kind="wider",
-            words=f"width {there.width} with equal weights",
-            width=there.width,
-            weights=(1 / tasks,) * tasks,
-        )
-    return _rung(
-        shares,
-        there.losses_best,
-        goal=goal,
-        lower=there.single_lower,
-        kind="wider",
-        words=(
-            f"width {there.width} with the best weights found in {there.best.solves:,} solves "
-            f"(equal weights: {equal:.3f})"
-        ),
-        width=there.width,
-        exactness="exact" if there.best_is_proven else "found by search",
-        solves=there.best.solves,
-        weights=_plain(there.written),
-        weight_digits=there.best.digits,
-        written_weights=_plain(there.written),
-    )
+        return _with_equal(shares, there.losses_equal, there.width, goal)
+    found = f"the best weights found in {there.best.solves:,} solves (equal weights: {equal:.3f})"
+    return _searched(shares, there, goal, "wider", f"width {there.width} with {found}")

@@ -40,15 +40,7 @@ def verdict_at(
     seed: int = 0,
     bootstrap: Bootstrap | None = None,
 ) -> Verdict:
-    """The whole verdict of one width.
-
-    Args:
-        solutions: Optima of this and wider layers, solved when asked for.
-        width: q.
-        threshold: Differences below this share of variance are called too small to matter.
-        seed: Of the picture's random points.
-        bootstrap: To be kept with the verdict.
-    """
+    """The whole verdict of one width; `solutions` are those of this and wider layers, solved when asked for."""
     shares = solutions.shares
     here = solutions.at(width)
     theorem = condition(shares.gramian, width, tasks=shares.tasks)

@@ -1,8 +1,7 @@
 """A verdict in sentences. They say what was measured and never more; numbers are shares of each task's variance."""
 
-from collections.abc import Sequence
-
 from ...core.records.audit import SENSITIVE_DIGITS, Condition, Effect, Rung, VerdictStatus
+from ...core.text import joined
 from ...linear.optima.written_weights import MOST_DIGITS, WITHIN
 from .optima import Shares, WidthSolution
 
@@ -32,10 +31,6 @@ def _loss(value: float) -> str:
 
 def _size(value: float) -> str:
     return f"{value:.2f}".removeprefix("0") if value >= 0.005 else f"{value:.1g}"
-
-
-def _joined(names: Sequence[str]) -> str:
-    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)
 
 
 def sentences(
@@ -79,7 +74,7 @@ def _nothing(shares: Shares, width: int) -> str:
     dimensions = f"{shares.rank} dimension{'s' if shares.rank > 1 else ''}"
     part = shares.predictable
     if not part.all():
-        lost = _joined([task for task, known in zip(shares.tasks, part, strict=True) if not known])
+        lost = joined([task for task, known in zip(shares.tasks, part, strict=True) if not known])
         kept = [task for task, known in zip(shares.tasks, part, strict=True) if known]
         other = f"part of {kept[0]} spans" if len(kept) == 1 else f"parts of the other {counted(len(kept))} tasks span"
         return (
@@ -152,12 +147,12 @@ def _changes(shares: Shares, before: Rung, after: Rung) -> str:
         first = f"{told[0]} {verb}s {_loss(abs(gains[told[0]]))}"
         said = [first, *(f"{task} {_loss(abs(gains[task]))}" for task in told[1:])]
         left = len(tasks) - len(told)
-        parts.append(_joined([*said, f"{counted(left)} more {verb} less"] if left else said))
+        parts.append(joined([*said, f"{counted(left)} more {verb} less"] if left else said))
     if not down:
         parts.append("no task pays")
     elif same:
         parts.append(
-            f"{_joined(same) if len(same) <= _FEW else f'{counted(len(same))} tasks'} stay as they are"
+            f"{joined(same) if len(same) <= _FEW else f'{counted(len(same))} tasks'} stay as they are"
             if len(same) > 1
             else f"{same[0]} stays as it is"
         )
@@ -185,7 +180,7 @@ def _largest(shares: Shares, rung: Rung) -> str:
     tasks = [task for task, value in zip(shares.tasks, excess, strict=True) if _loss(value) == _size_of(rung)]
     if len(tasks) == len(shares.tasks):
         return "all tasks"
-    return _joined(tasks) if len(tasks) <= _FEW else f"{counted(len(tasks))} tasks"
+    return joined(tasks) if len(tasks) <= _FEW else f"{counted(len(tasks))} tasks"
 
 
 def _keep(shares: Shares, equal: Rung, single: Rung, effect: Effect) -> list[str]:
@@ -287,6 +282,6 @@ def caveat(shares: Shares, width: int) -> str:
     if doubtful:
         unsaid += (
             f" {shares.inputs} inputs on this number of rows explain as much of pure noise as they explain of "
-            f"{_joined(doubtful)}: what is traded there may not exist on new rows."
+            f"{joined(doubtful)}: what is traded there may not exist on new rows."
         )
     return unsaid

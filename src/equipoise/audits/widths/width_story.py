@@ -10,9 +10,7 @@ __all__ = ["width_summary"]
 def width_summary(verdicts: Sequence[Verdict], smallest_width: int) -> str:
     """The widths at which things get easy, as one story: nothing to trade, good enough, weights that suffice.
 
-    Args:
-        verdicts: Of rising widths.
-        smallest_width: At which nothing is left to trade.
+    Verdicts are of rising widths; from `smallest_width` on nothing is left to trade.
     """
     widths = [verdict.about.width for verdict in verdicts]
     tried = "" if widths == list(range(1, len(widths) + 1)) else " tried"

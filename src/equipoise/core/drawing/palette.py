@@ -18,23 +18,14 @@ Symbol = Literal["circle", "circle-open", "x", "triangle-up", "diamond", "star",
 
 @dataclass(frozen=True)
 class Mark:
-    """How one kind of point is drawn and named.
+    """How one kind of point is drawn and named."""
 
-    Args:
-        name: Identifies the mark.
-        words: What the legend says.
-        color: Name of a colour of the page: ``var(--blue)`` in its styles.
-        symbol: Plotly's name of the marker; the legend draws the same shape.
-        size: In pixels.
-        cloud: Whether there are many such points (drawn thin, below the others).
-    """
-
-    name: str
-    words: str
-    color: str
-    symbol: Symbol
-    size: float
-    cloud: bool = False
+    name: str  # identifies the mark
+    words: str  # what the legend says
+    color: str  # name of a colour of the page: ``var(--blue)`` in its styles
+    symbol: Symbol  # plotly's name of the marker; the legend draws the same shape
+    size: float  # pixels
+    cloud: bool = False  # whether there are many such points (drawn thin, below the others)
 
 
 MARKS = (

@@ -73,7 +73,7 @@ class Rung(_Record):
     Losses are mean squared errors in shares of each task's own variance: 1 is predicting the mean, 0 is perfect.
 
     Attributes:
-        kind: Which remedy.
+        kind: The remedy by its kind.
         words: The remedy in words, as the table shows it.
         width: Shared width that it needs.
         models: Number of trained models that it needs.
@@ -126,8 +126,8 @@ class Effect(_Record):
         mixture_gap: Largest excess of the best single model minus largest excess of the best mixture.
         largest_gap: Largest amount by which a mixture of models improves every task at once over some single model
             on the front, over the directions tried (a lower bound of the supremum).
-        directions: How many directions of the front were tried for `largest_gap`.
-        exactness: Of `balanced_gap`.
+        directions: Number of directions of the front that were tried for `largest_gap`.
+        exactness: How `balanced_gap` is known.
         threshold: Below this, differences are called too small to matter.
     """
 
@@ -140,57 +140,36 @@ class Effect(_Record):
 
 
 class FrontPoint(_Record):
-    """One point of the picture.
+    """One point of the picture."""
 
-    Attributes:
-        kind: What it is; see the words in the report's legend.
-        losses: In shares of each task's variance.
-        weights: Task weights that give it, where there are any.
-        gap: By how much a mixture improves every task at once here (0: some weights support this point), or None.
-    """
-
+    # what it is; see the words in the report's legend
     kind: Literal[
         "any model", "weighted sum", "one model", "equal weights", "best weights", "tchebycheff", "mixture", "separate"
     ]
-    losses: tuple[float, ...]
-    weights: tuple[float, ...] | None = None
+    losses: tuple[float, ...]  # losses in shares of each task's variance
+    weights: tuple[float, ...] | None = None  # task weights that give it, where there are any
+    # by how much a mixture improves every task at once here (0: some weights support this point), or None
     gap: float | None = None
 
 
 class Bootstrap(_Record):
-    """How the verdict varies over resamples of the rows.
-
-    Attributes:
-        resamples: How many.
-        statuses: Verdict status -> number of resamples with it.
-        conditions: Condition status -> number of resamples with it.
-        balanced_gap: 5 %, 50 % and 95 % quantiles.
-        margin: 5 %, 50 % and 95 % quantiles.
-    """
+    """How the verdict varies over resamples of the rows."""
 
     resamples: int
-    statuses: dict[str, int]
-    conditions: dict[str, int]
-    balanced_gap: tuple[float, float, float]
-    margin: tuple[float, float, float]
+    statuses: dict[str, int]  # verdict status -> number of resamples with it
+    conditions: dict[str, int]  # condition status -> number of resamples with it
+    balanced_gap: tuple[float, float, float]  # 5 %, 50 % and 95 % quantiles
+    margin: tuple[float, float, float]  # 5 %, 50 % and 95 % quantiles
 
 
 class About(_Record):
-    """The model that a verdict speaks of.
+    """The model that a verdict speaks of."""
 
-    Attributes:
-        model: In words ("linear model with a shared layer of width 1").
-        width: Shared width.
-        rank: Effective number of tasks.
-        rows: Rows used.
-        split: ``in-sample`` or ``held-out``.
-    """
-
-    model: str
+    model: str  # in words ("linear model with a shared layer of width 1")
     width: int
-    rank: int
+    rank: int  # effective number of tasks
     rows: int
-    split: Literal["in-sample", "held-out"]
+    split: Literal["in-sample", "held-out"]  # ``in-sample`` or ``held-out``
 
 
 class Verdict(_Record):
@@ -201,14 +180,14 @@ class Verdict(_Record):
         headline: The first sentence.
         words: The verdict in full sentences, first `headline`.
         caveat: What the verdict does not say.
-        about: Which model.
+        about: The model that it speaks of.
         condition: The theorem's test.
-        effect: How much is at stake.
+        effect: The size of what is at stake.
         ladder: Remedies, cheapest first.
         remedy: Index into `ladder` of the cheapest rung that closes the gap without sensitive weights and lowers what
             equal weights give by more than the threshold; None where nothing needs one.
         front: Points for the picture.
-        bootstrap: How the verdict varies over rows, where that was asked or needed.
+        bootstrap: The verdict over resamples of the rows, where that was asked or needed.
         effort: The limits of the searches behind it, in a sentence; "" where nothing was searched.
         measure: What all of it is decided on: the largest excess, or, before there was this field, the largest loss.
     """
@@ -245,47 +224,27 @@ class Verdict(_Record):
 
 
 class TaskCard(_Record):
-    """One task: a target column.
+    """One task: a target column."""
 
-    Attributes:
-        name: As in the table's header.
-        unit: Unit of the target, or "".
-        kind: ``regression`` or ``least squares on classes``.
-        variance: Of the target over the rows used, in unit squared.
-        separate_loss: Loss of the best linear model of this task alone, in shares of variance (1 - R2, in-sample).
-        correlations: Correlation of this task's predictable part with every task's.
-    """
-
-    name: str
-    unit: str
-    kind: Literal["regression", "least squares on classes"]
-    variance: float
-    separate_loss: float
-    correlations: tuple[float, ...]
+    name: str  # as in the table's header
+    unit: str  # unit of the target, or ""
+    kind: Literal["regression", "least squares on classes"]  # ``regression`` or ``least squares on classes``
+    variance: float  # of the target over the rows used, in unit squared
+    separate_loss: float  # loss of the best linear model of this task alone, in shares of variance (1 - R2, in-sample)
+    correlations: tuple[float, ...]  # correlation of this task's predictable part with every task's
 
 
 class DataCard(_Record):
-    """Where the table came from and what was done to it.
+    """Where the table came from and what was done to it."""
 
-    Attributes:
-        name: Of the set or file.
-        source: In words: where it is from, licence.
-        rows: In the table.
-        rows_used: After rows with missing targets were left out.
-        inputs: Encoded input columns.
-        steps: What was done to inputs and targets, one sentence each.
-        warnings: What the reader should doubt, one sentence each.
-        columns: How each column was read; empty in records of earlier versions.
-    """
-
-    name: str
-    source: str
-    rows: int
-    rows_used: int
-    inputs: int
-    steps: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
-    columns: tuple[ColumnCard, ...] = ()
+    name: str  # name of the set or file
+    source: str  # in words: where it is from, licence
+    rows: int  # rows of the table
+    rows_used: int  # rows left after rows with missing targets were left out
+    inputs: int  # encoded input columns
+    steps: tuple[str, ...]  # what was done to inputs and targets, one sentence each
+    warnings: tuple[str, ...] = ()  # what the reader should doubt, one sentence each
+    columns: tuple[ColumnCard, ...] = ()  # how each column was read; empty in records of earlier versions
 
 
 Drawn = dict[str, Any] | str
@@ -297,9 +256,9 @@ class AuditRecord(_Record):
 
     Attributes:
         format: Version of this layout.
-        title: Of the report.
+        title: Title of the report.
         command: What to type to get this again.
-        data: The table.
+        data: The table as it was read.
         tasks: One card a task.
         verdicts: One a width, rising.
         smallest_width: Smallest width at which nothing is left to trade.

@@ -10,20 +10,12 @@ Holds = Literal["numbers", "true/false", "classes", "dates", "text", "nothing"]
 
 
 class ColumnCard(BaseModel):
-    """How one column was read.
-
-    Attributes:
-        name: As in the table's header.
-        role: ``target``, ``input`` or ``left out``.
-        holds: ``numbers``, ``true/false``, ``classes``, ``dates``, ``text`` or ``nothing``.
-        missing: Rows without a value, before any row was left out.
-        done: What was done to it, in a few words; "" where it was used as it is.
-    """
+    """How one column was read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: str  # as in the table's header
     role: Literal["target", "input", "left out"]
     holds: Holds
-    missing: int
-    done: str = ""
+    missing: int  # rows without a value, before any row was left out
+    done: str = ""  # what was done to it, in a few words; "" where it was used as it is

@@ -37,11 +37,6 @@ def _finite(digits: str) -> float:
 
 
 def first_fault(error: ValidationError, whole: str = "the file") -> str:
-    """The first thing that a record lacks or has wrongly, with its place.
-
-    Args:
-        error: Of pydantic.
-        whole: What the place is called where the fault is in no part.
-    """
+    """The first thing that a record lacks or has wrongly, with its place; `whole` where the fault is in no part."""
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"

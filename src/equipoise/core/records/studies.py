@@ -12,157 +12,95 @@ class _Record(BaseModel):
 
 
 class EndRecord(_Record):
-    """One point: the end of a run, or a Tchebycheff point. Losses and leads in shares of each task's variance.
-
-    Attributes:
-        losses: Of the tasks.
-        pareto: ``optimal``, ``dominated`` or ``undetermined``, among single models of the same width.
-        lead: By how much a mixture of models improves every task at once (delta); above `tolerance` of the record no
-            weights reach the point.
-        reachable: Whether some weights reach it; None where undetermined.
-        saddle_index: Of the weighted sum with the run's final weights; None for Tchebycheff points.
-    """
+    """One point: the end of a run, or a Tchebycheff point. Losses and leads in shares of each task's variance."""
 
     losses: tuple[float, ...]
+    # ``optimal``, ``dominated`` or ``undetermined``, among single models of the same width
     pareto: Literal["optimal", "dominated", "undetermined", "outside"]
+    # by how much a mixture of models improves every task at once (delta); above `tolerance` of the record no weights
+    # reach the point
     lead: float
-    reachable: bool | None
-    saddle_index: int | None = None
+    reachable: bool | None  # whether some weights reach it; None where undetermined
+    saddle_index: int | None = (
+        None  # saddle index of the weighted sum with the run's final weights; None for Tchebycheff points
+    )
 
 
 class RunsRecord(_Record):
-    """All runs of one method on one triple at one width.
-
-    Attributes:
-        method: ``MGDA``, ``MGDA-UB`` or ``Tchebycheff``.
-        points: One a start, or one a direction.
-        stationary: Runs that ended Pareto-stationary.
-        optimal: Points that are Pareto-optimal.
-        out_of_reach: Points that are Pareto-optimal and that no weights reach.
-        distinct: Different ends.
-        rises: Steps after which some loss was higher, all runs together.
-    """
+    """All runs of one method on one triple at one width."""
 
     method: Literal["MGDA", "MGDA-UB", "Tchebycheff"]
-    points: tuple[EndRecord, ...]
-    stationary: int
-    optimal: int
-    out_of_reach: int
-    distinct: int
-    rises: int
+    points: tuple[EndRecord, ...]  # one a start, or one a direction
+    stationary: int  # runs that ended Pareto-stationary
+    optimal: int  # points that are Pareto-optimal
+    out_of_reach: int  # points that are Pareto-optimal and that no weights reach
+    distinct: int  # number of different ends
+    rises: int  # steps after which some loss was higher, all runs together
 
 
 class TripleRecord(_Record):
-    """One triple of tasks at one width.
-
-    Attributes:
-        tasks: Names.
-        width: Shared width.
-        condition: Status of the theorem's test.
-        margin: Of the conflict.
-        cycle: Tasks in conflict.
-        sweep: Losses of the refined sweep over weights.
-        runs: MGDA, MGDA-UB and the Tchebycheff points.
-        largest_lead: Largest delta seen on a Pareto-optimal point.
-        members: Fewest models of a mixture that attains it, or 0 where it is 0.
-    """
+    """One triple of tasks at one width."""
 
     tasks: tuple[str, ...]
     width: int
-    condition: str
+    condition: str  # status of the theorem's test
     margin: float
-    cycle: tuple[str, ...]
-    sweep: tuple[tuple[float, ...], ...]
-    runs: tuple[RunsRecord, ...]
-    largest_lead: float
-    members: int
+    cycle: tuple[str, ...]  # tasks in conflict
+    sweep: tuple[tuple[float, ...], ...]  # losses of the refined sweep over weights
+    runs: tuple[RunsRecord, ...]  # MGDA, MGDA-UB and the Tchebycheff points
+    largest_lead: float  # largest delta seen on a Pareto-optimal point
+    members: int  # fewest models of a mixture that attains it, or 0 where it is 0
 
 
 class TriplesRecord(_Record):
-    """The published experiment on one table.
+    """The published experiment on one table."""
 
-    Attributes:
-        written_by: Marks the file as ours.
-        format: Of this layout.
-        data: Name of the table.
-        sha256: Of its file.
-        rows: Used.
-        inputs: Columns.
-        starts: Of MGDA and MGDA-UB each.
-        directions: Of the Tchebycheff points.
-        seed: Of the starts.
-        tolerance: Leads below it count as 0.
-        triples: One a triple and width.
-        notes: What a reader must know.
-    """
-
-    written_by: Literal["equipoise reproduce"] = "equipoise reproduce"
+    written_by: Literal["equipoise reproduce"] = "equipoise reproduce"  # marks the file as ours
     format: Literal[1] = 1
     data: str
-    sha256: str
+    sha256: str  # checksum of its file
     rows: int
     inputs: int
-    starts: int
-    directions: int
-    seed: int
-    tolerance: float
-    triples: tuple[TripleRecord, ...]
-    notes: tuple[str, ...] = ()
+    starts: int  # starts of MGDA and of MGDA-UB
+    directions: int  # Tchebycheff points of each triple and width
+    seed: int  # first seed of the starts
+    tolerance: float  # leads below it count as 0
+    triples: tuple[TripleRecord, ...]  # one a triple and width
+    notes: tuple[str, ...] = ()  # what a reader must know
 
 
 class SurveyRow(_Record):
-    """All subsets of one size of one table's tasks, at one width.
+    """All subsets of one size of one table's tasks, at one width."""
 
-    Attributes:
-        data: Name of the set.
-        rows: Rows used.
-        inputs: Input columns.
-        tasks: Number of tasks in the set.
-        size: Tasks in a subset.
-        width: Shared width.
-        subsets: Number of subsets.
-        holds, fails, open, undetermined, single_point: How many have each status.
-        margin: 50 % and 100 % quantile of the margin over those that fail; None where none does.
-        stake: The same of the largest lead found on a subset's front, over those that fail or are open, in shares of
-            variance; None where there are none.
-        matter: Subsets with a lead above the threshold of matter.
-        worst: Tasks of the subset with the largest lead, or ().
-        note: Why there is nothing to survey, or what to doubt, or "".
-    """
-
-    data: str
+    data: str  # name of the set
     rows: int
     inputs: int
-    tasks: int
-    size: int
+    tasks: int  # number of tasks in the set
+    size: int  # tasks in a subset
     width: int
     subsets: int
+    # how many have each status
     holds: int
     fails: int
     open: int
     undetermined: int
     single_point: int
+    # 50 % and 100 % quantile of the margin over those that fail; None where none does
     margin: tuple[float, float] | None
+    # the same of the largest lead found on a subset's front, over those that fail or are open, in shares of variance;
+    # None where there are none
     stake: tuple[float, float] | None
-    matter: int
-    worst: tuple[str, ...]
-    note: str = ""
+    matter: int  # subsets with a lead above the threshold of matter
+    worst: tuple[str, ...]  # tasks of the subset with the largest lead, or ()
+    note: str = ""  # why there is nothing to survey, or what to doubt, or ""
 
 
 class SurveyRecord(_Record):
-    """The survey over a folder of tables.
-
-    Attributes:
-        written_by, format: As above.
-        rows: One a set, size and width; sets without any subset have one row with a note.
-        directions: Points of the front judged in each subset.
-        threshold: Leads above this share of variance matter.
-        seed: Of the directions.
-    """
+    """The survey over a folder of tables."""
 
     written_by: Literal["equipoise reproduce"] = "equipoise reproduce"
     format: Literal[1] = 1
-    rows: tuple[SurveyRow, ...]
-    directions: int
-    threshold: float
+    rows: tuple[SurveyRow, ...]  # one a set, size and width; sets without any subset have one row with a note
+    directions: int  # points of the front judged in each subset
+    threshold: float  # leads above this share of variance matter
     seed: int

@@ -24,36 +24,25 @@ class _Record(BaseModel):
 
 
 class TrainingConfig(_Record):
-    """Whose training this is.
+    """Whose training this is."""
 
-    Attributes:
-        written_by: Marks the folder as ours.
-        format: Version of the folder's layout.
-        command: Tells this folder from an audit's.
-        method: The call that made the method.
-        method_class: Import path of its class, for a reader; nothing is ever imported by it. "" in older folders.
-        kind: What the method looks at.
-        tasks: Names, in the order of every vector.
-        heads, scale, nonfinite: Settings of the Balancer.
-        every: A line is written at step 1 and every so many steps.
-        gradients: Where the method computes no gradients itself: they are measured at step 1 and every so many steps;
-            None for never. Methods on gradients show theirs in every line.
-        versions: Package -> version of the first run.
-    """
-
-    written_by: Literal["equipoise"] = "equipoise"
-    format: Literal[1] = 1
-    command: Literal["record"] = "record"
-    method: str
+    written_by: Literal["equipoise"] = "equipoise"  # marks the folder as ours
+    format: Literal[1] = 1  # version of the folder's layout
+    command: Literal["record"] = "record"  # tells this folder from an audit's
+    method: str  # the call that made the method
+    # import path of its class, for a reader; nothing is ever imported by it. "" in older folders
     method_class: str = ""
-    kind: Kind
-    tasks: tuple[str, ...]
+    kind: Kind  # what the method looks at
+    tasks: tuple[str, ...]  # in the order of every vector
+    # settings of the Balancer
     heads: str
     scale: str
     nonfinite: str
-    every: int
+    every: int  # a line is written at step 1 and every so many steps
+    # where the method computes no gradients itself: they are measured at step 1 and every so many steps; None for
+    # never. Methods on gradients show theirs in every line
     gradients: int | None
-    versions: dict[str, str]
+    versions: dict[str, str]  # package -> version of the first run
 
     @property
     def outside_class(self) -> str:
@@ -70,26 +59,19 @@ class TrainingConfig(_Record):
 
 
 class GradientLine(_Record):
-    """The tasks' gradients at one step, before weights unless said.
+    """The tasks' gradients at one step, before weights unless said."""
 
-    Attributes:
-        at: Where they were taken: ``shared parameters``, a ``sketch`` of these, ``features``, or ``one layer``.
-        measured: ``by the method`` (free) or ``by the record`` (one backward pass a task).
-        norms: Size of each task's gradient, in loss per unit of parameter.
-        shares: Size of each task's weighted gradient over the sum of these sizes; sum 1. None without weights.
-        to_update: Cosine between each task's gradient and the update; negative: the step raises this loss to first
-            order. None without weights.
-        cosines: Between the tasks' gradients, upper triangle row by row; None above `MOST_PAIRED` tasks.
-        conflicting: Share of the task pairs with a negative cosine; None where no pair has one.
-    """
-
-    at: Place
+    at: Place  # where they were taken: ``shared parameters``, a ``sketch`` of these, ``features``, or ``one layer``
+    # ``by the method`` (free) or ``by the record`` (one backward pass a task)
     measured: Literal["by the method", "by the record"]
-    norms: Numbers
+    norms: Numbers  # size of each task's gradient, in loss per unit of parameter
+    # size of each task's weighted gradient over the sum of these sizes; sum 1. None without weights
     shares: Numbers | None
+    # cosine between each task's gradient and the update; negative: the step raises this loss to first order. None
+    # without weights
     to_update: Numbers | None
-    cosines: Numbers | None
-    conflicting: float | None
+    cosines: Numbers | None  # between the tasks' gradients, upper triangle row by row; None above `MOST_PAIRED` tasks
+    conflicting: float | None  # share of the task pairs with a negative cosine; None where no pair has one
 
 
 MOST_PAIRED = 16
@@ -97,50 +79,26 @@ MOST_PAIRED = 16
 
 
 class StepLine(_Record):
-    """One step.
+    """One step."""
 
-    Attributes:
-        step: Counted by the Balancer from 1.
-        seconds: Wall time since the recording began in this process.
-        step_seconds: Mean wall time of a step since the line before; None in the first line of a process.
-        balancer_seconds: Wall time inside the Balancer at this step; None where the step had no outcome.
-        record_seconds: Wall time that recording has taken so far in this process.
-        raw_losses: Unweighted losses.
-        weighted_losses: Weight times loss; None for methods without weights.
-        weights: direction = weights @ jacobian; None for methods without weights.
-        groups: With ``granularity=``: number of groups over which `weights` are means; 0 otherwise.
-        gradients: Where they were known or measured.
-        status: What became of the solve, by name; ``NO_OUTCOME`` where nothing finite was left.
-        certificate: Relative residual of the solve.
-        counts: How often each status occurred since the training began.
-        lost: Lines that were due before this one and could not be written (a full disk, for example).
-    """
-
-    step: int
-    seconds: float
-    step_seconds: float | None
-    balancer_seconds: float | None
-    record_seconds: float
+    step: int  # counted by the Balancer from 1
+    seconds: float  # wall time since the recording began in this process
+    step_seconds: float | None  # mean wall time of a step since the line before; None in the first line of a process
+    balancer_seconds: float | None  # wall time inside the Balancer at this step; None where the step had no outcome
+    record_seconds: float  # wall time that recording has taken so far in this process
     raw_losses: Numbers
-    weighted_losses: Numbers | None
-    weights: Numbers | None
-    groups: int = 0
-    gradients: GradientLine | None
-    status: str
-    certificate: float | None
-    counts: dict[str, int]
-    lost: int = 0
+    weighted_losses: Numbers | None  # weight times loss; None for methods without weights
+    weights: Numbers | None  # direction = weights @ jacobian; None for methods without weights
+    groups: int = 0  # with ``granularity=``: number of groups over which `weights` are means; 0 otherwise
+    gradients: GradientLine | None  # where they were known or measured
+    status: str  # what became of the solve, by name; ``NO_OUTCOME`` where nothing finite was left
+    certificate: float | None  # relative residual of the solve
+    counts: dict[str, int]  # how often each status occurred since the training began
+    lost: int = 0  # lines that were due before this one and could not be written (a full disk, for example)
 
 
 class Notice(_Record):
-    """Something that a user should know about a run.
-
-    Attributes:
-        kind: Which of the things that are looked for.
-        subject: The task or the other run that it is about, or "".
-        words: What was found, with its numbers.
-        remedy: What to do.
-    """
+    """Something that a user should know about a run."""
 
     kind: Literal[
         "uniform weights",
@@ -152,37 +110,25 @@ class Notice(_Record):
         "nothing shared",
         "lost lines",
     ]
-    subject: str = ""
-    words: str
-    remedy: str
+    subject: str = ""  # the task or the other run that it is about, or ""
+    words: str  # what was found, with its numbers
+    remedy: str  # what to do
 
 
 class TrainingRecord(_Record):
-    """A run as it is read back.
-
-    Attributes:
-        config: Whose training.
-        lines: In the order of their steps.
-        torn: Whether the last line was cut off (a crash, or a run that is writing right now).
-        replaced: How many lines were dropped because a later line repeats an earlier step.
-    """
+    """A run as it is read back."""
 
     config: TrainingConfig
-    lines: tuple[StepLine, ...]
-    torn: bool
-    replaced: int
+    lines: tuple[StepLine, ...]  # in the order of their steps
+    torn: bool  # whether the last line was cut off (a crash, or a run that is writing right now)
+    replaced: int  # how many lines were dropped because a later line repeats an earlier step
 
 
 def read_lines(config: TrainingConfig, text: bytes) -> TrainingRecord:
-    """The record in the bytes of a ``records.jsonl``.
+    """The record in the bytes of a ``records.jsonl``; the last line may be torn.
 
-    Args:
-        config: Of the same folder.
-        text: Whole lines; the last may be torn.
-
-    Returns:
-        Lines with rising steps. Where a step is not above the one before, a run went on from an earlier point: the
-        lines from there on are dropped in favour of the later ones.
+    Steps rise. Where a step is not above the one before, a run went on from an earlier point: the lines from there on
+    are dropped in favour of the later ones.
 
     Raises:
         RunFolderError: A line other than the last cannot be read, or has another number of tasks.

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from ...core.numbers import Array
 from ...errors import DataError, SettingError
-from ..raw import Card, RawTable, frame_of
+from ..raw import Card, RawTable
 from ..table import Table
 from .arm_links import GRAVITY, LINKS, Link
 
@@ -123,19 +123,12 @@ def inverse_dynamics(
 
 
 def sample_states(rows: int, seed: int) -> tuple[Array, Array, Array]:
-    """States of smooth motions about the working pose, one independent motion a row.
+    """States of smooth motions about the working pose, one independent motion a row: position, velocity, acceleration.
 
     q_j(t) = pose_j + sum over h = 1, 2, 3 of (A / h) sin(h w t + phase_jh), with A = 0.25 rad, w = 3 rad/s
     and phases uniform and independent; taken at one instant, where t drops out. Standard deviations: 0.21
     rad, 0.92 rad/s, 5.9 rad/s^2, alike for all joints and close to those of SARCOS. Position and acceleration
     of a joint are correlated (-0.69), as in any swinging motion.
-
-    Args:
-        rows: How many, at least 2.
-        seed: Of NumPy's default generator; the same seed gives the same states.
-
-    Returns:
-        Positions, velocities and accelerations, (rows, 7) each.
 
     Raises:
         SettingError: Fewer than 2 rows, or a negative seed.
@@ -161,28 +154,20 @@ def read_arm(rows: int = CARD.rows, seed: int = 0) -> RawTable:
     }
     torques = inverse_dynamics(*motion)
     columns |= {task: torques[:, joint] for joint, task in enumerate(CARD.tasks)}
-    return RawTable(
-        frame_of(columns),
-        name=CARD.name,
-        source=CARD.origin,
-        declared=CARD.tasks,
-        units=dict(zip(CARD.tasks, CARD.units, strict=True)),
-        steps=(f"Generated: {rows} independent states about one working pose (seed {seed}), torques exact.",),
+    return CARD.table(
+        columns, f"Generated: {rows} independent states about one working pose (seed {seed}), torques exact."
     )
 
 
 def load_arm(rows: int = CARD.rows, seed: int = 0) -> Table:
-    """The arm as a table: 21 inputs, 7 torques.
+    """The arm as a table: 21 inputs, 7 torques; `load("arm", targets=[...])` gives a part of its tasks.
 
     Args:
-        rows: How many.
-        seed: Of the states.
-
-    Returns:
-        The table; `load("arm", targets=[...])` gives a part of its tasks with the same 21 inputs.
+        rows: Number of rows, at least 2.
+        seed: Seed of the states, not negative.
 
     Raises:
-        SettingError: Fewer than 2 rows, or a negative seed.
+        SettingError: A setting out of range.
 
     Example:
         >>> load_arm(rows=100)

@@ -24,21 +24,14 @@ class Link:
 
     The frame of link i is reached from that of link i-1 by: turn by `twist` about x, go `length` along x,
     turn by the joint angle about z, go `offset` along z. The joint's axis is the new z.
-
-    Attributes:
-        twist: rad.
-        length: m.
-        offset: m.
-        mass: kg.
-        centre: Centre of mass in the link's frame, m.
-        inertia: xx, yy, zz, xy, xz, yz about the centre of mass, axes of the link's frame, kg m^2.
     """
 
-    twist: float
-    length: float
-    offset: float
-    mass: float
-    centre: tuple[float, float, float]
+    twist: float  # rad
+    length: float  # m
+    offset: float  # m
+    mass: float  # kg
+    centre: tuple[float, float, float]  # centre of mass in the link's frame, m
+    # xx, yy, zz, xy, xz, yz about the centre of mass, axes of the link's frame, kg m^2
     inertia: tuple[float, float, float, float, float, float]
 
     @property

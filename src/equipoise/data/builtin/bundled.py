@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...core.numbers import Array
-from ..raw import Card, RawTable, frame_of, values_sha256
+from ..raw import Card, RawTable, values_sha256
 
 __all__ = ["DIABETES", "LINNERUD", "read_diabetes", "read_linnerud"]
 
@@ -65,13 +65,5 @@ def read_linnerud() -> RawTable:
 
 
 def _table(card: Card, names: Sequence[str], values: Array, step: str) -> RawTable:
-    return RawTable(
-        frame_of({name: values[:, position] for position, name in enumerate(names)}),
-        name=card.name,
-        source=card.origin,
-        declared=card.tasks,
-        units=dict(zip(card.tasks, card.units, strict=True)),
-        steps=(step,),
-        warnings=card.doubts(values),
-        sha256=values_sha256(values),
-    )
+    columns = {name: values[:, position] for position, name in enumerate(names)}
+    return card.table(columns, step, warnings=card.doubts(values), sha256=values_sha256(values))

@@ -28,9 +28,6 @@ def as_times(levels: list[str]) -> tuple[pd.Series, bool] | None:
 
     Clock times become durations since midnight.
 
-    Args:
-        levels: Different texts, at least one.
-
     Example:
         >>> as_times(["31/01/2024", "01/02/2024"])[0].dt.month.tolist()
         [1, 2]

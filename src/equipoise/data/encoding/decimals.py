@@ -23,16 +23,11 @@ _ENOUGH = 10  # numbers with exactly three digits behind the point, beside whole
 
 @dataclass
 class Decided:
-    """How the numbers of each column are written.
+    """How the numbers of each column are written."""
 
-    Attributes:
-        styles: Column -> (decimal mark, mark between thousands or "").
-        unclear: Column -> why its numbers can be read in two ways.
-        steps: What was found.
-    """
-
+    # column -> (decimal mark, mark between thousands or "")
     styles: dict[str, tuple[str, str]] = field(default_factory=dict)
-    unclear: dict[str, str] = field(default_factory=dict)
+    unclear: dict[str, str] = field(default_factory=dict)  # column -> why its numbers can be read in two ways
     steps: list[str] = field(default_factory=list)
 
 

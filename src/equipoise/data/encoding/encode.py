@@ -173,15 +173,12 @@ def encode_frame(
 
     Args:
         frame: Columns of numbers, booleans, texts or categories; NaN and None are missing.
-        targets: Target columns.
-        inputs: Input columns; None takes all others.
+        targets: Names of the target columns.
+        inputs: Names of the input columns; None takes all others.
         drop: Columns that are not used.
         name: Name of the table.
         source: Origin and licence, as a phrase.
-        **reading: How columns are read: ``na``, ``decimal``, ``thousands``, ``numeric``, ``categorical``, ``date``.
-
-    Returns:
-        The table.
+        **reading: Options about how columns are read: ``na``, ``decimal``, ``numeric``, ``date``, ...; see `Reading`.
 
     Raises:
         DataError: See `encode`; also where two columns have the same name.
@@ -206,7 +203,7 @@ def encode_arrays(inputs: Any, targets: Any) -> Table:
 
     Args:
         inputs: (n, p), or (n,) for one input.
-        targets: (n, k).
+        targets: (n, k), one column a task.
 
     Returns:
         The table; columns are called as in the frames, else ``x0``, ``x1``, ... and ``y0``, ``y1``, ...

@@ -22,15 +22,10 @@ _COUNTER_ROWS = 10  # fewer rows than this rise by chance too easily to be calle
 
 @dataclass
 class EncodedInputs(Encoded):
-    """Input columns.
+    """Input columns."""
 
-    Attributes:
-        problems: One sentence for each column that cannot be used.
-        left: Column that was left out -> why.
-    """
-
-    problems: list[str] = field(default_factory=list)
-    left: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)  # one sentence for each column that cannot be used
+    left: dict[str, str] = field(default_factory=dict)  # column that was left out -> why
 
 
 def encode_inputs(

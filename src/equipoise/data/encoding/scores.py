@@ -12,7 +12,7 @@ FEW_ROWS = 10
 
 
 def best_scores(codes: NDArray[np.intp], count: int, inputs: Array) -> Array:
-    r"""One score a class, so that a linear model of the inputs predicts the scores best.
+    r"""One score a class, so that a linear model of the inputs (n, p) predicts the scores best: (m,).
 
     With D (n, m) the 0/1 columns of the classes and P the projection on the centred inputs,
 
@@ -22,13 +22,8 @@ def best_scores(codes: NDArray[np.intp], count: int, inputs: Array) -> Array:
     discriminant analysis by optimal scoring", JASA 1994). Scores have mean 0 and variance 1 over the rows; the last
     class scores more than the first. If the inputs say nothing about the classes, the scores are 0, 1, 2, ...
 
-    Args:
-        codes: (n,) the class of each row; -1 for rows that do not count and score the mean, 0.
-        count: Classes m, at least 2 of them with a row.
-        inputs: (n, p).
-
-    Returns:
-        (m,). Cost: O(n p min(n, p)).
+    `codes` are the class of each row, -1 for rows that do not count and score the mean, 0; of the `count` classes at
+    least two must have a row. Cost: O(n p min(n, p)).
 
     Example:
         >>> best_scores(np.array([0, 0, 1, 1, 2, 2]), 3, np.array([[0.0], [0], [9], [9], [0], [0]])).round(2).tolist()
@@ -46,14 +41,9 @@ def best_scores(codes: NDArray[np.intp], count: int, inputs: Array) -> Array:
 
 
 def scores_of_sums(sums: Array, sizes: Array) -> Array:
-    """`best_scores` from what each class sums up to.
+    """`best_scores` from what each class of so many rows sums up to.
 
-    Args:
-        sums: (m, r) D^T U, with U an orthonormal basis of the centred inputs, in any rotation.
-        sizes: (m,) rows of each class.
-
-    Returns:
-        (m,).
+    `sums` is D^T U, (m, r), with U an orthonormal basis of the centred inputs, in any rotation.
     """
     root = np.sqrt(sizes)
     # in t = sqrt(sizes) * s the variance is |t|^2; orthogonal to sqrt(sizes) means centred

@@ -18,17 +18,11 @@ _PLAIN_LETTERS = str.maketrans(
 
 
 class Spelled(NamedTuple):
-    """The parts of a number.
+    """The parts of a number."""
 
-    Attributes:
-        core: Digits with points, commas and other marks, a minus before them where it is negative.
-        unit: What stands around them: a currency, a percent sign, a unit, or "".
-        odd: Whether the minus was written in another way than with "-".
-    """
-
-    core: str
-    unit: str
-    odd: bool
+    core: str  # digits with points, commas and other marks, a minus before them where it is negative
+    unit: str  # what stands around them: a currency, a percent sign, a unit, or ""
+    odd: bool  # whether the minus was written in another way than with "-"
 
 
 def spelled(text: str) -> Spelled | None:

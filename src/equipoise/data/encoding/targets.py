@@ -23,18 +23,13 @@ MAX_CLASSES = 20  # levels of one target; more is free text
 
 @dataclass
 class EncodedTargets(Encoded):
-    """Target columns, one a task.
+    """Target columns, one a task."""
 
-    Attributes:
-        kept: (rows,) the rows complete in all targets.
-        units: One a task.
-        kinds: One a task.
-        unscored: Task -> its classes, and the class of each row; its column waits for the inputs (`score_classes`).
-    """
-
+    # (rows,) the rows complete in all targets
     kept: NDArray[np.bool_] = field(default_factory=lambda: np.ones(0, dtype=np.bool_))
-    units: list[str] = field(default_factory=list)
-    kinds: list[str] = field(default_factory=list)
+    units: list[str] = field(default_factory=list)  # one a task
+    kinds: list[str] = field(default_factory=list)  # one a task
+    # task -> its classes, and the class of each row; its column waits for the inputs (`score_classes`)
     unscored: dict[int, tuple[list[str], NDArray[np.intp]]] = field(default_factory=dict)
 
     def add_task(self, task: str, values: Array, unit: str, kind: str) -> None:
@@ -179,8 +174,7 @@ def _sized(labels: Sequence[str], sizes: NDArray[np.int64], most: float = np.inf
 def score_classes(out: EncodedTargets, inputs: Array) -> list[str]:
     """Give each target of classes without an order its `best_scores`, over classes of 10 rows or more.
 
-    Returns:
-        Problems: a target without two classes that are large enough.
+    What is returned are problems: targets without two classes that are large enough.
     """
     problems = []
     for task, (labels, codes) in out.unscored.items():

@@ -22,21 +22,13 @@ Holds = Literal["numbers", "booleans", "classes", "dates"]
 
 @dataclass
 class Encoded:
-    """Columns as they are encoded.
+    """Columns as they are encoded."""
 
-    Attributes:
-        columns: One (rows,) array each, finite, none constant.
-        names: One each.
-        steps: One sentence for each change.
-        warnings: One sentence for each doubt.
-        done: Column of the source -> what was done to it, in a few words.
-    """
-
-    columns: list[Array] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    steps: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    done: dict[str, str] = field(default_factory=dict)
+    columns: list[Array] = field(default_factory=list)  # one (rows,) array each, finite, none constant
+    names: list[str] = field(default_factory=list)  # one each
+    steps: list[str] = field(default_factory=list)  # one sentence for each change
+    warnings: list[str] = field(default_factory=list)  # one sentence for each doubt
+    done: dict[str, str] = field(default_factory=dict)  # column of the source -> what was done to it, in a few words
 
     def add(self, name: str, values: Array) -> None:
         """Append one column."""

@@ -34,19 +34,13 @@ _TO_THE_BIT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) els
 
 @dataclass
 class _Column:
-    """One column as blocks arrive.
+    """One column as blocks arrive."""
 
-    Attributes:
-        blocks: Its numbers, emptied where it turns out to need its texts.
-        text: Whether it must be read again, as texts.
-        grouped: Whether every number so far could have a point between thousands instead of a decimal point.
-        marks: Marks of missing values.
-    """
-
+    # its numbers, emptied where it turns out to need its texts
     blocks: list[NDArray[np.generic]] = field(default_factory=list)
-    text: bool = False
-    grouped: bool = True
-    marks: Counter[str] = field(default_factory=Counter)
+    text: bool = False  # whether it must be read again, as texts
+    grouped: bool = True  # whether every number so far could have a point between thousands instead of a decimal point
+    marks: Counter[str] = field(default_factory=Counter)  # marks of missing values
 
     def add(self, values: pd.Series) -> None:
         if self.text:

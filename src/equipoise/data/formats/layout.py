@@ -20,23 +20,14 @@ ROW_NAMES = "row names"
 
 @dataclass
 class Layout:
-    """Where the rows of a text table begin, and what their columns are called.
+    """Where the rows of a text table begin, and what their columns are called."""
 
-    Attributes:
-        separator: Between columns; " " for any number of blanks.
-        skip: Lines above the first row of data.
-        names: One a column, as in the header; None where there is no header.
-        width: Columns.
-        decimal: Mark of decimals that some number of the first rows can only have.
-        steps: What was skipped or added.
-    """
-
-    separator: str
-    skip: int
-    names: list[str] | None
-    width: int
-    decimal: str
-    steps: list[str] = field(default_factory=list)
+    separator: str  # between columns; " " for any number of blanks
+    skip: int  # lines above the first row of data
+    names: list[str] | None  # one a column, as in the header; None where there is no header
+    width: int  # number of columns
+    decimal: str  # mark of decimals that some number of the first rows can only have
+    steps: list[str] = field(default_factory=list)  # what was skipped or added
 
 
 @dataclass(frozen=True)

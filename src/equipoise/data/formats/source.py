@@ -43,21 +43,13 @@ _SECONDS = 60  # that a web address may keep silent
 
 @dataclass(frozen=True)
 class Source:
-    """The bytes of a table, unpacked.
+    """The bytes of a table, unpacked."""
 
-    Attributes:
-        name: As it is shown.
-        suffix: Ending of the unpacked name in lower case, such as ".csv", or "".
-        sha256: Of the bytes as they were found, packed or not.
-        content: The bytes, or the plain file that holds them.
-        steps: How it was unpacked.
-    """
-
-    name: str
-    suffix: str
-    sha256: str
-    content: bytes | Path
-    steps: tuple[str, ...] = ()
+    name: str  # as it is shown
+    suffix: str  # ending of the unpacked name in lower case, such as ".csv", or ""
+    sha256: str  # of the bytes as they were found, packed or not
+    content: bytes | Path  # the bytes, or the plain file that holds them
+    steps: tuple[str, ...] = ()  # how it was unpacked
 
     def open(self) -> BinaryIO:
         """The bytes from their start."""

@@ -20,19 +20,12 @@ _MARKUP = (b"<!doctype", b"<html", b"<?xml")
 
 @dataclass(frozen=True)
 class FileText:
-    """A text table, to be read as often as needed.
-
-    Attributes:
-        source: Its bytes.
-        encoding: As Python names it.
-        steps: How it was read, where that was not plain UTF-8.
-        warnings: What the reader should doubt.
-    """
+    """A text table, to be read as often as needed."""
 
     source: Source
-    encoding: str
-    steps: tuple[str, ...]
-    warnings: tuple[str, ...]
+    encoding: str  # as Python names it
+    steps: tuple[str, ...]  # how it was read, where that was not plain UTF-8
+    warnings: tuple[str, ...]  # what the reader should doubt
 
     def open(self, skip: int = 0) -> TextIO:
         """The text behind its first `skip` lines, line ends as they are."""

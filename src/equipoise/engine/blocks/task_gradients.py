@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch._utils import _unflatten_dense_tensors
 
 from ...errors import EquipoiseError, NonFiniteError
 from ..cost.plan import Plan
@@ -19,7 +20,6 @@ from .products import can_be_trusted
 from .separable import SeparableRows
 
 _LARGE = 2.0**96  # weights above this are applied in two factors: the gradients' own type may not hold them
-_SMALL = 4096  # numbers: fewer are copied together sooner than looked at one by one
 
 __all__ = ["Gradients", "Handout", "Own", "Part", "StackedRows", "head_gradients", "nonfinite_heads", "only_own"]
 
@@ -43,6 +43,8 @@ class Gradients:
         at_inputs: Weights of some rows, and which -> gradients of inputs that were not kept, by a pass of its own; None
             where there are none.
         rows: Which rows of those that came back these are; None for all.
+        packed: The gradients in `own` one after another in one tensor, where they are few numbers and each is one
+            task's; else None.
     """
 
     parts: Sequence[Part]
@@ -56,6 +58,7 @@ class Gradients:
     reached: Sequence[Tensor] | None = None
     at_inputs: Callable[[Tensor, Sequence[int]], Handout] | None = None
     rows: Sequence[int] | None = None
+    packed: Tensor | None = None
 
     @property
     def numbers(self) -> Sequence[int]:
@@ -130,6 +133,22 @@ class Gradients:
                 )
         return found
 
+    def on_own(self, weights: Tensor, factor: float) -> Handout:
+        """As `head_gradients`, for all of `own`."""
+        if self.packed is not None:
+            shares = weights.tolist()
+            if min(shares) == max(shares):
+                leaves = [leaf for leaf, _ in self.own]
+                blocks = _unflatten_dense_tensors(self.packed * (shares[0] * factor), leaves)
+                return list(zip(leaves, blocks, strict=True))
+        return head_gradients(self.own, weights, factor)
+
+    def nonfinite_own(self) -> dict[int, int]:
+        """As `nonfinite_heads`."""
+        if self.packed is not None and math.isfinite(self.packed.sum(dtype=torch.float64).item()):
+            return {}
+        return nonfinite_heads(self.own)
+
     def parameters(self) -> list[Tensor]:
         """Every leaf that some task reaches."""
         if self.reached is not None:
@@ -157,6 +176,7 @@ class Gradients:
             own=only_own(self.own, rows),
             count=len(rows),
             rows=[self.numbers[row] for row in rows],
+            packed=None,
         )
         if "products" in vars(self):
             gramian, again = self.products
@@ -190,19 +210,14 @@ class StackedRows:
     values: Tensor
 
     def gramian(self) -> Tensor:
-        """(k, k) inner products of the rows, float64, symmetric to the bit. Cost: k² n / 2 multiply-adds."""
+        """(k, k) inner products of the rows, float64, symmetric to the bit. Cost: k² n multiply-adds."""
         wide = self.values.double()
-        if wide.device.type == "cpu":
-            rows = wide.numpy()
-            return torch.from_numpy(rows @ rows.T)  # NumPy sees that both factors are one, and computes half of it
-        lower = (wide @ wide.T).tril()
-        return lower + lower.tril(-1).T
+        products = wide @ wide.T
+        return (products + products.T).mul_(0.5)
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows, one block a parameter."""
-        mixed = weights.to(self.values) @ self.values
-        pieces = mixed.split_with_sizes([parameter.numel() for parameter in self.parameters])
-        return [piece.view(parameter.shape) for piece, parameter in zip(pieces, self.parameters, strict=True)]
+        return list(_unflatten_dense_tensors(weights.to(self.values) @ self.values, self.parameters))
 
     def only(self, rows: Sequence[int]) -> "StackedRows":
         """Some of the rows."""
@@ -251,10 +266,6 @@ def _sum(terms: Sequence[Tensor], count: int) -> Tensor:
 def head_gradients(own: Own, weights: Tensor, factor: float) -> Handout:
     """Parameters that are not balanced, with the weighted sum of their gradients (half types summed in float32)."""
     factors = [weight * factor for weight in weights.tolist()]
-    alone = [(leaf, *rows[0]) for leaf, rows in own if len(rows) == 1]
-    if len(alone) == len(own) and own and not any([leaf.dtype != torch.float32 or g.is_sparse for leaf, _, g in alone]):  # noqa: C419
-        blocks = torch._foreach_mul([gradient for _, _, gradient in alone], [factors[row] for _, row, _ in alone])
-        return [(leaf, block) for (leaf, _, _), block in zip(alone, blocks, strict=True)]
     handout = []
     for leaf, rows in own:
         wide = torch.promote_types(leaf.dtype, torch.float32)
@@ -271,11 +282,6 @@ def head_gradients(own: Own, weights: Tensor, factor: float) -> Handout:
 def nonfinite_heads(own: Own) -> dict[int, int]:
     """Rows whose gradient on a parameter of their own holds NaN or inf, each with the place of the first in `own`."""
     # NaN and inf make a sum NaN or inf, which reads each number once; one wait on the device for all of them
-    blocks = [block for _, rows in own for _, block in rows]
-    if _are_small(blocks):  # k heads: two operations, not k
-        together = torch.cat([block.reshape(-1) for block in blocks])
-        if math.isfinite(together.sum(dtype=torch.float64).item()):
-            return {}
     entries = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
     entries = [entry for entry in entries if entry[2].numel()]
     if not entries:
@@ -288,14 +294,6 @@ def nonfinite_heads(own: Own) -> dict[int, int]:
         if not fine and not bool(torch.isfinite(block).all()):  # a sum of finite numbers may overflow
             found.setdefault(row, place)
     return found
-
-
-def _are_small(blocks: Sequence[Tensor]) -> bool:
-    for block in blocks:
-        like = block.dtype == blocks[0].dtype and block.device == blocks[0].device and not block.is_complex()
-        if not like or block.is_sparse or block.numel() > _SMALL:
-            return False
-    return bool(blocks)
 
 
 def _values(block: Tensor) -> Tensor:

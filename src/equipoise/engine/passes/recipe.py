@@ -8,12 +8,15 @@ gradients at once, or tasks are two, each loss gets one pass through everything.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors
 from torch.autograd.graph import GradientEdge, Node, _engine_run_backward
 
+from ...core.losses import are_alike
 from ..blocks.task_gradients import Gradients, Own, StackedRows
 from ..cost.plan import Plan
 from ..graph.ownership import Ownership
@@ -43,6 +46,8 @@ class Recipe:
             `send_back`; none where that takes autograd's batches.
         linear: Whether each head is that product alone, with its weight and perhaps a bias: `own` then lists the
             weights, and the biases behind them.
+        packs: Whether the gradients in `own` are put into one tensor: few numbers, each of one task.
+        width: Numbers of the parameters that are balanced.
     """
 
     signature: Signature
@@ -54,6 +59,8 @@ class Recipe:
     entrances: Sequence[int] = ()
     linear: bool = False
     order: Sequence[int] = ()
+    packs: bool = False
+    width: int = 0
 
     def run(self, losses: Sequence[Tensor], nodes: Sequence[Any], features: Sequence[Tensor], keep: bool) -> Gradients:
         """The gradients of a step.
@@ -73,15 +80,19 @@ class Recipe:
                 for row in rows
                 for leaf, block in zip(shared, row, strict=True)
             ]
-            values = torch.cat([block.reshape(-1) for block in blocks]).view(count, -1)
+            if self.packs:
+                blocks += [block for _, found in own for _, block in found]
+            numbers = _flatten_dense_tensors(blocks)
+            values = numbers[: count * self.width].view(count, -1)
+            packed = numbers[count * self.width :] if self.packs else None
         else:
             cut, later = GradientEdge(nodes[self.cut[0]], self.cut[1]), keep or not self.order
             if self.entrances:
-                columns, factors, own = self.heads(losses, nodes, later)
+                columns, factors, own, packed = self.heads(losses, nodes, later)
                 sent = _multiplied(columns, factors)
             else:
                 rows, own = self._one_by_one(losses, nodes, [cut], later)
-                sent = torch.stack([row[0] for row in rows])
+                sent, packed = torch.stack([row[0] for row in rows]), None
             if self.order:
                 brought = send_back(self.order, self.signature.below, nodes, self.cut[0], sent)
                 found: Sequence[Tensor] = [brought[place] for place in self.shared]
@@ -90,12 +101,15 @@ class Recipe:
                     [cut], shared, [sent], retain_graph=keep, is_grads_batched=True, materialize_grads=True
                 )
             values = torch.cat([block.reshape(count, -1) for block in found], dim=1)
-        return Gradients([StackedRows(shared, values)], own, self.plan, count)
+        return Gradients([StackedRows(shared, values)], own, self.plan, count, packed=packed)
 
     def heads(
         self, losses: Sequence[Tensor], nodes: Sequence[Any], keep: bool
-    ) -> tuple[list[Tensor], list[Tensor], Own]:
-        """All heads at once: the gradients at their products, the weights of these, and their parameters' gradients."""
+    ) -> tuple[list[Tensor], list[Tensor], Own, Tensor | None]:
+        """All heads at once: the gradients at their products, the weights of these, and their parameters' gradients.
+
+        The last of them once as they are, and once packed.
+        """
         places = [nodes[place] for place in self.entrances]
         factors = [node._saved_mat2.detach() for node in places]
         inputs = places[0]._saved_mat1.detach() if self.linear else None
@@ -113,7 +127,13 @@ class Recipe:
             for leaf, (_, rows), block in zip(leaves, self.own, found, strict=False)
             if block is not None
         ]
-        return columns, factors, own
+        packed = _flatten_dense_tensors([found[0][1] for _, found in own]) if self.packs and own else None
+        return columns, factors, own, packed
+
+    @cached_property
+    def _mine(self) -> list[list[int]]:
+        """For each task the places of its own leaves."""
+        return [[place for place, rows in self.own if row in rows] for row in range(len(self.signature.roots))]
 
     def _one_by_one(
         self, losses: Sequence[Tensor], nodes: Sequence[Any], goals: Sequence[Any], keep: bool
@@ -122,7 +142,7 @@ class Recipe:
         brought: dict[int, list[tuple[int, Tensor]]] = {place: [] for place, _ in self.own}
         found = []
         for row, loss in enumerate(losses):
-            mine = [place for place, rows in self.own if row in rows]
+            mine = self._mine[row]
             wanted = [*goals, *[nodes[place].variable for place in mine]]
             blocks = _grad([loss], wanted, keep or row + 1 < len(losses))
             found.append(blocks[: len(goals)])
@@ -200,5 +220,8 @@ def _multiplied(columns: list[Tensor], factors: list[Tensor]) -> Tensor:
 
 def _grad(outputs: Sequence[Tensor], wanted: Sequence[Any], keep: bool) -> list[Any]:
     """`torch.autograd.grad` of some scalars, without its checks: they cost as much as a small head's pass."""
-    upstream = tuple([torch.ones_like(output) for output in outputs])
+    if are_alike(outputs):
+        upstream = (torch.ones_like(outputs[0]),) * len(outputs)
+    else:
+        upstream = tuple([torch.ones_like(output) for output in outputs])
     return list(_engine_run_backward(tuple(outputs), upstream, keep, False, tuple(wanted), True, accumulate_grad=False))

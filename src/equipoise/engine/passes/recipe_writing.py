@@ -93,6 +93,8 @@ def write_recipe(
         [place[node] for node in entrances],
         linear,
         [place[node] for node in order],
+        _packs(own, graph),
+        size,
     )
 
 
@@ -129,7 +131,16 @@ def write_feature_recipe(
     kept = [(place[node], name) for node in products for name in CONSTANTS.get(node.name(), ())]
     signature = replace(signature, ones=tuple(kept))
     shared = [at[key] for key in parts.trunk.leaves if key in at]
-    return Recipe(signature, shared, own, plan, ownership.version, None, [place[node] for node in products], linear)
+    return Recipe(signature, shared, own, plan, ownership.version, None, [place[node] for node in products], linear,
+        packs=_packs(own, graph),
+    )  # fmt: skip
+
+
+def _packs(own: Sequence[tuple[int, Sequence[int]]], graph: Graph) -> bool:
+    """Whether gradients of own parameters are so few numbers that one tensor of all costs less than k of each."""
+    nodes = [graph.nodes[place] for place, _ in own]
+    size = sum(node.variable.numel() for node in nodes)  # type: ignore[attr-defined]
+    return 0 < size <= _FEW and all(len(rows) == 1 for _, rows in own)
 
 
 def _cut(graph: Graph, masks: dict[Node, int], k: int) -> GradientEdge | None:

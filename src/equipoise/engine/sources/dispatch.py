@@ -10,7 +10,7 @@ from torch import Tensor
 from ...core.tasks import Tasks
 from ...errors import InputError
 from ...methods.base import JacobianMethod, Method
-from ..blocks.task_gradients import Gradients, nonfinite_heads
+from ..blocks.task_gradients import Gradients
 from ..cost.memory import flat_copies, refuse_above
 from ..graph.autograd_graph import read_graph
 from ..graph.inspection import hold_statistics, inspect_graph, refuse_unreached
@@ -101,7 +101,7 @@ def gradients_of(
             scaled = [_wide(loss) * 2.0**power for loss in losses]
             request = replace(request, losses=scaled, graph=read_graph(scaled), keep=True)
         found = replace(mode.compute(request), power=power)
-        fine = bool(torch.isfinite(found.gramian().diagonal()).all()) and not (power and nonfinite_heads(found.own))
+        fine = bool(torch.isfinite(found.gramian().diagonal()).all()) and not (power and found.nonfinite_own())
         if fine or not power:
             return found
         power = max(power - 4, 0)

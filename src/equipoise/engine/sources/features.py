@@ -108,14 +108,14 @@ class FeatureRecipe(Recipe):
 
     def run(self, losses: Sequence[Tensor], nodes: Sequence[Any], features: Sequence[Tensor], keep: bool) -> Gradients:
         """Gradients at the features, from one call."""
-        columns, factors, own = self.heads(losses, nodes, True)
+        columns, factors, own, packed = self.heads(losses, nodes, True)
         owner = torch.tensor([row for row, column in enumerate(columns) for _ in range(column.shape[1])])
         sent = Factors(torch.cat(columns, dim=1), torch.cat([factor.T for factor in factors]), owner)
         trunk = [nodes[place].variable for place in self.shared]
         at = FactoredRows(features, [sent], len(losses))
         rows = FeatureRows(features, at, trunk, keep, warns=self.plan.reason == _APPROXIMATE)
         reached = [*trunk, *[leaf for leaf, _ in own]]
-        return Gradients([rows], own, self.plan, len(losses), by_pass=True, reached=reached)
+        return Gradients([rows], own, self.plan, len(losses), by_pass=True, reached=reached, packed=packed)
 
 
 @dataclass(frozen=True, eq=False)

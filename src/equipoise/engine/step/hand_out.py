@@ -1,5 +1,6 @@
 """From weights to what each parameter receives."""
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -25,10 +26,16 @@ def head_weights(weighed: Weighed, heads: Literal["own", "weighted"]) -> Tensor:
     """The weight of each task's gradient on parameters of its own, (k,)."""
     weights = weighed.weights
     if heads == "own":
-        return torch.full((weights.shape[-1],), 1 / weights.shape[-1], dtype=weights.dtype)
+        return _uniform(weights.shape[-1], weights.dtype)
     weights = weights.cpu().clone()
     weights[list(weighed.left_out)] = 1 / len(weights)  # no gradient in the trunk is no reason to stop the head
     return weights
+
+
+@lru_cache(maxsize=64)
+def _uniform(k: int, dtype: torch.dtype) -> Tensor:
+    """(k,), each 1/k; nobody writes into it."""
+    return torch.full((k,), 1 / k, dtype=dtype)
 
 
 def hand_out(now: Context, source: Gradients, weights: Tensor, heads: Tensor) -> Handout:
@@ -61,7 +68,7 @@ def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | 
     """
     unscale, later = 2.0**-source.power, source.at_inputs
     if given is None and now.settings.heads == "own" and later is None:
-        return head_gradients(source.own, heads, factor_of(now) * unscale)  # all alike
+        return source.on_own(heads, factor_of(now) * unscale)  # all alike
     inputs = _weights_of_inputs(now, heads)
     if given is not None:
         heads, inputs = heads - given, inputs - given

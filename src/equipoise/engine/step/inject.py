@@ -17,12 +17,12 @@ class _Inject(torch.autograd.Function):
     """Forward: a given value. Backward: the incoming gradient times stored tensors."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, count: int, refusal: str, *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Tensor, gradients: Sequence[Tensor], refusal: str, *targets: Tensor) -> Tensor:
         # save_for_backward frees them after use: a second backward raises instead of doubling the gradient
-        ctx.save_for_backward(*tensors[:count])
-        ctx.count, ctx.refusal = count, refusal
+        ctx.save_for_backward(*gradients)
+        ctx.refusal = refusal
         # stored gradients belong to the parameters as they are now; autograd watches saved tensors, these are not
-        ctx.leaves = [(tensor, tensor._version) for tensor in tensors[count:] if tensor.is_leaf]
+        ctx.leaves = [(target, target._version) for target in targets if target.is_leaf]
         return value.clone()
 
     @staticmethod
@@ -41,9 +41,9 @@ class _Inject(torch.autograd.Function):
         if (
             not twice and upstream.device.type == "cpu" and upstream.item() == 1.0
         ):  # as after a plain `loss.backward()`: no copy
-            return (None, None, None, *[None] * ctx.count, *gradients)
+            return (None, None, None, *gradients)
         scaled = tuple(gradient * upstream.to(gradient.device, gradient.dtype) for gradient in gradients)
-        return (None, None, None, *[None] * ctx.count, *scaled)
+        return (None, None, None, *scaled)
 
 
 def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor], refusal: str = "") -> Tensor:
@@ -71,7 +71,7 @@ def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor]
     """
     if not targets:
         return value.detach().clone().requires_grad_()
-    scalar: Tensor = _Inject.apply(value.detach(), len(gradients), refusal, *gradients, *targets)  # type: ignore[no-untyped-call]
+    scalar: Tensor = _Inject.apply(value.detach(), gradients, refusal, *targets)  # type: ignore[no-untyped-call]
     return scalar
 
 

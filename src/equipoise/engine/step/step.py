@@ -15,7 +15,7 @@ from ...methods.run import Outcome, Weighed, run_gramian_method, run_loss_method
 from ...solve import Status
 from ..blocks.handout import all_finite, nothing_finite, through_losses
 from ..blocks.layout import extended, grown, laid_out, taken_apart
-from ..blocks.task_gradients import Gradients, Handout, head_gradients, nonfinite_heads
+from ..blocks.task_gradients import Gradients, Handout, head_gradients
 from ..cost.plan import Plan
 from ..engine_state import Carried, Reused
 from ..graph.autograd_graph import leaves_behind
@@ -74,7 +74,7 @@ def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, G
     """The step without tasks whose gradient is not finite, or the end of it."""
     squares = source.gramian().diagonal().tolist()
     in_trunk = [] if all(map(math.isfinite, squares)) else [i for i, v in enumerate(squares) if not math.isfinite(v)]
-    in_heads = nonfinite_heads(source.own)
+    in_heads = source.nonfinite_own()
     if not in_trunk and not in_heads:
         return now, source
     bad = sorted({*in_trunk, *in_heads})

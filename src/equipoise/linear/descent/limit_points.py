@@ -30,11 +30,11 @@ class EndPoint:
         captured: (k,) captured energies at the end.
         stationary: Whether it is Pareto-stationary to the run's tolerance.
         pareto: ``optimal``, ``dominated`` by another single model, or ``undetermined``.
-        dominated_by: By how much one model improves every task at once, in shares of diag(G).
-        lead: By how much a mixture improves every task at once (delta of `reach`).
+        dominated_by: Amount by which one model improves every task at once, in shares of diag(G).
+        lead: Amount by which a mixture improves every task at once (delta of `reach`).
         reachable: Whether some weights have it among their optima; None where undetermined.
-        saddle_index: Of the weighted sum with the run's final weights: 0 at its optimum. Above 0, training on with
-            these weights fixed leaves the point.
+        saddle_index: Saddle index of the weighted sum with the run's final weights: 0 at its optimum. Above 0, training
+            on with these weights fixed leaves the point.
         rises: Steps after which some loss was higher (0 for MGDA).
         steps: Number of steps taken.
     """
@@ -62,8 +62,8 @@ class EndPoints:
     """All runs of one method.
 
     Attributes:
-        method: ``MGDA`` or ``MGDA-UB``.
-        ends: One a start.
+        method: Method that was run, ``MGDA`` or ``MGDA-UB``.
+        ends: End points, one a start.
     """
 
     method: Literal["MGDA", "MGDA-UB"]
@@ -113,11 +113,12 @@ def end_points(
         gramian: (k, k) G. Runs depend on the tasks' units, judgements do not.
         unexplained: (k, k) second moments of the unexplained parts, or their diagonal (k,).
         width: Shared width q >= 1.
-        method: Which method to run.
+        method: Method to run.
         seeds: One start is drawn from each seed.
-        dimensions: Of the space in which the starts are drawn, as for `mgda_ub`: the rank of the inputs starts as
-            training does. Default: the rank of G; a random model there is Pareto-stationary more often than not.
-        tolerance: In shares of diag(G): leads below it count as 0. The ends are found to about the root of the runs'
+        dimensions: Dimension of the space in which the starts are drawn, as for `mgda_ub`: the rank of the inputs
+            starts as training does. Default: the rank of G; a random model there is Pareto-stationary more often than
+            not.
+        tolerance: Smallest lead that counts, in shares of diag(G). The ends are found to about the root of the runs'
             own tolerance, so nothing finer would be true.
 
     Raises:

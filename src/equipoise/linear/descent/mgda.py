@@ -32,9 +32,9 @@ class MGDAPath:
         weights: (k,) min-norm weights at the end, sum 1.
         stationarity: Norm of the weighted gradient over 2 sum_i weights_i G_ii: no unit, at most 1.
         status: ``Status.STATIONARY`` when `stationarity` is below the tolerance, else ``Status.ITERATION_LIMIT``.
-        saddle_index: For the weighted sum with these weights: how many eigenvalues outside the shared layer exceed the
-            least one inside. 0: the end is an optimum of its own weighted sum. Above 0 it is a saddle point of it, and
-            training on with these weights fixed leaves it.
+        saddle_index: Number of eigenvalues outside the shared layer that exceed the least one inside, for the weighted
+            sum with these weights. 0: the end is an optimum of its own weighted sum. Above 0 it is a saddle point of
+            it, and training on with these weights fixed leaves it.
         steps: Number of steps taken.
         history: (steps + 1, k) losses along the way; every step lowers all of them.
     """
@@ -87,7 +87,7 @@ def mgda(
         tolerance: The run ends where `stationarity` is at most this.
 
     Returns:
-        `MGDAPath`.
+        The path, a `MGDAPath`.
 
     Raises:
         GramianError: Not a Gramian.

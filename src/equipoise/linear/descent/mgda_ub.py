@@ -41,7 +41,7 @@ class SharedGramians:
     Attributes:
         features: (k, k) K_Z n: with respect to the shared features, times the number of rows.
         weights: (k, k) K_W: with respect to the shared weights.
-        losses: (k,) at the model.
+        losses: Losses at the model, (k,).
     """
 
     features: Array
@@ -149,9 +149,9 @@ def mgda_ub(
         width: Shared width q >= 1.
         start: (k, m) combinations of the predictions to start from, as for `mgda`.
         seed: Seed of a random start.
-        dimensions: Of the space in which a random start is drawn: the rank of the inputs, for a shared layer that
-            starts as training does. Default: the rank of G, the span of the predictions, which all ends lie in; but a
-            start there may already be Pareto-stationary.
+        dimensions: Dimension of the space in which a random start is drawn: the rank of the inputs, for a shared layer
+            that starts as training does. Default: the rank of G, the span of the predictions, which all ends lie in;
+            but a start there may already be Pareto-stationary.
         steps: Largest number of steps.
         step_size: Length of a step in units of 1 / max_i G_ii, above 0.
         tolerance: The run ends where `stationarity` is at most this.

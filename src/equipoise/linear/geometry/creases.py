@@ -47,7 +47,7 @@ class Crease:
 
     Attributes:
         flipped: Positions of these tasks, at most half of all.
-        kind: Which x the points are in, as in `Surfaces`.
+        kind: Coordinates x of the points, named as in `Surfaces`.
         captured: (n, k) captured energies of the points.
         points: (n, k) coordinates x of the points.
         signs: (n, k) of one of the two surfaces; the other has the signs of `flipped` turned.

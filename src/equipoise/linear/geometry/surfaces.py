@@ -44,7 +44,7 @@ class Surfaces:
     Attributes:
         kind: ``captured`` (width 1: x = e) or ``residual`` (width rank - 1: x = diag(G) - e).
         captured: (n, k) captured energies e.
-        points: (n, k) coordinates x.
+        points: Coordinates x of the models, (n, k).
         signs: (n, k) +1 or -1, the first entry +1; 0 where x is 0.
         pieces: (n,) number of the piece: positions of the tasks with sign -1 read as binary digits, task 1 the lowest.
     """

@@ -16,21 +16,13 @@ QUICK = 7
 
 @dataclass(frozen=True, eq=False)
 class Single:
-    """The best single projection found.
+    """The best single projection found."""
 
-    Attributes:
-        basis: (r, q) orthonormal basis of the projection.
-        lower: Proven lower end of the worst level; the level of `basis` where exact.
-        exact: Whether no single projection does better, to 1e-9.
-        method: How it was found, in words.
-        steps: Sign patterns, levels and descents tried.
-    """
-
-    basis: Array
-    lower: float
-    exact: bool
-    method: str
-    steps: int
+    basis: Array  # (r, q) orthonormal basis of the projection
+    lower: float  # proven lower end of the worst level; the level of `basis` where exact
+    exact: bool  # whether no single projection does better, to 1e-9
+    method: str  # algorithm that found it, in words
+    steps: int  # sign patterns, levels and descents tried
 
 
 def best_single(

@@ -39,23 +39,14 @@ ROUNDED = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """The best mixture of projections.
+    """The best mixture of projections."""
 
-    Attributes:
-        value: Worst level of the mixture below, an upper end of the optimum.
-        lower: Proven lower end of the optimum.
-        dual: Weights (k,) >= 0 with dual.pace = 1 which prove `lower`: the normal of the supporting hyperplane.
-        weights: Shares (m,) of the members, sum 1.
-        bases: Members (m, r, q), orthonormal columns.
-        iterations: Number of Newton steps.
-    """
-
-    value: float
-    lower: float
-    dual: Array
-    weights: Array
-    bases: Array
-    iterations: int
+    value: float  # worst level of the mixture below, an upper end of the optimum
+    lower: float  # proven lower end of the optimum
+    dual: Array  # weights (k,) >= 0 with dual.pace = 1 which prove `lower`: the normal of the supporting hyperplane
+    weights: Array  # shares (m,) of the members, sum 1
+    bases: Array  # members (m, r, q), orthonormal columns
+    iterations: int  # number of Newton steps
 
     def models(self) -> list[Array]:
         """Single models (r, q) near the mixture: the top eigenvectors of its mean, then its members."""

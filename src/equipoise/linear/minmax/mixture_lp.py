@@ -37,43 +37,27 @@ MOST_PROGRAMS = 400
 
 @dataclass(frozen=True, eq=False)
 class Vertex:
-    """A basic optimum of the program.
+    """A basic optimum of the program."""
 
-    Attributes:
-        shares: (m,) probabilities of the models.
-        value: Optimum: cost . expected + t.
-        level: t, 0 where the program has none.
-        normal: (k,) w = cost + prices, non-negative: the weighted sum that proves the optimum.
-        least_support: Whether no optimal mixture of fewer models exists (proved by trying all).
-    """
-
-    shares: Array
-    value: float
-    level: float
-    normal: Array
-    least_support: bool
+    shares: Array  # (m,) probabilities of the models
+    value: float  # optimum: cost . expected + t
+    level: float  # t, 0 where the program has none
+    normal: Array  # (k,) w = cost + prices, non-negative: the weighted sum that proves the optimum
+    least_support: bool  # whether no optimal mixture of fewer models exists (proved by trying all)
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """One linear program over the mixtures of a pool.
+    """One linear program over the mixtures of a pool."""
 
-    Attributes:
-        losses: (m, k), finite, in units in which their spread is about 1.
-        cost: (k,) non-negative weights of the expected losses in the objective.
-        pace: (k,) non-negative, or None for a program without t.
-        ceiling: (k,), inf where a loss is not limited.
-        tolerance: Of the solver, in units of the losses; at least 1e-10.
-        floor: A proven lower end of t. With losses over many powers of ten the solver may call the program unbounded
-            without it.
-    """
-
-    losses: Array
-    cost: Array
-    pace: Array | None
-    ceiling: Array
+    losses: Array  # (m, k), finite, in units in which their spread is about 1
+    cost: Array  # (k,) non-negative weights of the expected losses in the objective
+    pace: Array | None  # (k,) non-negative, or None for a program without t
+    ceiling: Array  # (k,), inf where a loss is not limited
+    # A proven lower end of t. With losses over many powers of ten the solver may call the program unbounded without
+    # it
     floor: float | None = None
-    tolerance: float = FEASIBLE
+    tolerance: float = FEASIBLE  # tolerance of the solver, in units of the losses; at least 1e-10
 
     @classmethod
     def least_level(cls, levels: Array, tolerance: float = FEASIBLE) -> Program:

@@ -24,19 +24,12 @@ Index = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class MinMax:
-    """A problem min over projections of rank at most `width` of the worst level; see the module.
+    """A problem min over projections of rank at most `width` of the worst level; see the module."""
 
-    Attributes:
-        factor: A, shape (r, k), unit columns.
-        need: (k,) captured shares at which the levels are 0; at least 1 where the ideal is attainable or beyond.
-        pace: (k,) positive: how much captured share lowers the level by one.
-        width: q, below r.
-    """
-
-    factor: Array
-    need: Array
-    pace: Array
-    width: int
+    factor: Array  # A, shape (r, k), unit columns
+    need: Array  # (k,) captured shares at which the levels are 0; at least 1 where the ideal is attainable or beyond
+    pace: Array  # (k,) positive: how much captured share lowers the level by one
+    width: int  # width q, below r
 
     @property
     def rank(self) -> int:

@@ -27,7 +27,8 @@ class MinimalMixture:
     """A mixture of few models that is ahead of a point in every task.
 
     Attributes:
-        lead: It captures at least `captured` + lead * direction; negative where the point is out of reach of mixtures.
+        lead: Distance from the point along the direction: the mixture captures at least `captured` + lead * direction;
+            negative where the point is out of reach of mixtures.
         upper: Proven: no mixture of this width has a larger lead.
         weights: (k,) which prove it, weights . direction = 1.
         probabilities: (m,) sum 1, m (m + 1) / 2 <= k where every task binds at the optimum (all `weights` positive),
@@ -48,19 +49,12 @@ class MinimalMixture:
 
 @dataclass(frozen=True, eq=False)
 class Ahead:
-    """The question "how far ahead of this point?" as a `MinMax`: its worst level is minus the lead.
+    """The question "how far ahead of this point?" as a `MinMax`: its worst level is minus the lead."""
 
-    Attributes:
-        problem: The `MinMax` over the tasks of `index`.
-        index: Tasks that count.
-        energy: (len(index),) G_ii of these.
-        back: Map from bases to directions, as `unit_factor` returns it.
-    """
-
-    problem: MinMax
-    index: Index
-    energy: Array
-    back: Array
+    problem: MinMax  # the `MinMax` over the tasks of `index`
+    index: Index  # positions of the tasks that count
+    energy: Array  # energies G_ii of these tasks, (len(index),)
+    back: Array  # map from bases to directions, as `unit_factor` returns it
 
     def spread(self, basis: Array, tasks: int) -> Array:
         """(k, q) directions of a basis (r, q), zero rows for tasks that do not count."""

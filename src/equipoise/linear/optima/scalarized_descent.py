@@ -26,19 +26,12 @@ LEAST = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Weights and one of their optima.
+    """Weights and one of their optima."""
 
-    Attributes:
-        weights: (k,) weights of the captured shares, sum 1.
-        basis: (r, q) orthonormal basis of the optimum.
-        level: Worst level of `basis`.
-        tied: Whether `basis` is one of a set of optima.
-    """
-
-    weights: Array
-    basis: Array
-    level: float
-    tied: bool
+    weights: Array  # (k,) weights of the captured shares, sum 1
+    basis: Array  # (r, q) orthonormal basis of the optimum
+    level: float  # worst level of `basis`
+    tied: bool  # whether `basis` is one of a set of optima
 
 
 def settled(problem: MinMax, weights: Array, near: Array | None = None) -> Pair:

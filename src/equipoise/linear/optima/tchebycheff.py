@@ -25,8 +25,8 @@ class TchebycheffPoint:
         value: max_i weights_i (rho_i - ideal_i) at this model.
         lower: Proven lower end over all single models; equal to `value` where exact.
         captured: (k,) captured energies e_i of this model, all tasks.
-        exactness: ``exact`` or ``bracket``.
-        method: How it was computed, in words.
+        exactness: Kind of the result, ``exact`` or ``bracket``.
+        method: Algorithm that computed it, in words.
         iterations: Sign patterns, levels or descents tried, plus the mixture's Newton steps.
         directions: (k, q') the shared layer as combinations of the tasks' predictions: X W = Ŷ @ directions, with
             directions^T G directions = identity and q' = min(q, rank). For a table with OLS coefficients (p, k):

@@ -137,7 +137,7 @@ def scalarized_model(problem: LinearProblem, weights: ArrayLike, width: int | No
 
     Args:
         problem: The table as a linear problem.
-        weights: (k,), as in `scalarized`.
+        weights: Weights of the tasks, (k,), as in `scalarized`.
         width: Shared width; default that of the problem.
 
     Returns:

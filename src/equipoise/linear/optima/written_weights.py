@@ -43,16 +43,11 @@ def optima(problem: MinMax, weights: Array, apart: float = TIE) -> Array:
 def written_weights(
     problem: MinMax, near: Array, index: Index, shares: Array, level: float, best: float, seed: int
 ) -> tuple[Array | None, int | None, int]:
-    """Weights for the user: few decimals, sum 1 as written, and a worst loss near the best.
+    """Weights for the user: few decimals, sum 1 as written, and a worst loss near `best`.
 
-    Args:
-        problem: The `MinMax` over the tasks that count.
-        near: (n, k) weights of all tasks, rows of sum 1; neighbours of the first are tried.
-        index: Positions of the tasks that count.
-        shares: Factors that turn weights of these losses into weights of the captured shares.
-        level: The unit of `problem`'s levels.
-        best: The worst loss to aim at.
-        seed: Seed of the neighbours.
+    Neighbours of the first row of `near` (n, k) are tried, weights of all tasks of sum 1, and the other rows rounded.
+    `problem` is over the tasks at `index`, its levels are in units of `level`, and weights of the losses times `shares`
+    are weights of the captured shares.
 
     Returns:
         The weights, or None; the least number of decimals that come within `WITHIN`, or None; the number of

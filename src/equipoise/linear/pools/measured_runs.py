@@ -29,7 +29,7 @@ class RunPoint:
     """One setting (weights, method, architecture; whatever was varied), its loss averaged over its seeds.
 
     Attributes:
-        name: Of the setting.
+        name: Name of the setting.
         losses: (k,) mean over the seeds.
         seeds: Number of runs.
         dominated_by: Name of a setting that is nowhere worse and somewhere better; None for a non-dominated one.
@@ -38,7 +38,7 @@ class RunPoint:
             made may change it.
         interval: 5 % and 95 % quantiles of the gap over resamples of the seeds; None without seeds.
         mixture: Names and probabilities of the mixture that attains the gap; empty where the gap is 0.
-        mixture_losses: (k,) its expected losses.
+        mixture_losses: Expected losses of that mixture, (k,).
         next_weights: (k,) sum 1: the weighted sum to train next; a model with a lower value than all runs have makes
             the pool better around here.
         end: Name of the task at whose end of the front the setting lies, or None.
@@ -58,21 +58,22 @@ class RunPoint:
 
 @dataclass(frozen=True, eq=False)
 class RunsAudit:
-    """What a pool of runs says about the trade-off.
+    """Findings about the trade-off in a pool of runs.
 
     Attributes:
-        points: One a setting, in the order given.
-        tasks: k names.
+        points: Points of the pool, one a setting, in the order given.
+        tasks: Names of the k tasks.
         scale: (k,) ranges of the tasks over the non-dominated settings: the unit of the gaps.
         front: Names of the non-dominated settings.
-        unsupported: Those of them whose gap is positive, and remains so at the 5 % quantile where seeds are given.
+        unsupported: Settings among those whose gap is positive, and remains so at the 5 % quantile where seeds are
+            given.
         at_ends: Share of the non-dominated settings that lie at an end.
         crowded: Whether more than half of at least four non-dominated settings lie at the ends, or the largest hole
             is more than half of the range: the middle of the front is then hardly known.
         largest_hole: Largest distance from a non-dominated setting to its nearest neighbour on the way between ends:
             the longest edge of the minimum spanning tree, in ranges (largest task).
-        resamples: Of the seeds.
-        words: What was found, in sentences.
+        resamples: Number of resamples of the seeds.
+        words: Findings, in sentences.
     """
 
     points: tuple[RunPoint, ...]
@@ -110,12 +111,12 @@ def audit_runs(
         losses: (m, k), one row a run; or (settings, seeds, k).
         settings: m labels: runs with the same label differ by seed only. Default: every row is a setting.
         seeds: m labels of the seeds; without them no intervals. Every setting needs the same ones.
-        tasks: k names.
-        resamples: Of the seeds.
-        seed: Of the resamples.
+        tasks: Names of the k tasks.
+        resamples: Number of resamples of the seeds.
+        seed: Seed of the resamples.
 
     Returns:
-        The audit.
+        The audit of the runs.
 
     Raises:
         DataError: Losses not finite or of another shape; settings with different seeds.

@@ -22,17 +22,17 @@ __all__ = ["PoolMixture", "checked_pool", "mixture"]
 
 @dataclass(frozen=True, eq=False)
 class PoolMixture:
-    """Probabilities over a pool of models, and what proves them best.
+    """Probabilities over a pool of models, and the proof that they are the best ones.
 
     Attributes:
         status: ``optimal``; or ``infeasible``: no mixture of the pool meets the limits, and this one misses them
             least (the largest miss, in shares of each limited task's range in the pool, is smallest).
-        value: What the preference minimises, in its own terms, computed at this mixture; for ``infeasible`` the largest
-            miss.
-        probabilities: (m,) sum 1.
+        value: Value that the preference minimises, in its own terms, computed at this mixture; for ``infeasible`` the
+            largest miss.
+        probabilities: Probabilities of the members, (m,), sum 1.
         members: Positions of the models with positive probability, the likeliest first.
-        names: Their names.
-        losses: (k,) expected losses.
+        names: Names of the members.
+        losses: Expected losses of the mixture, (k,).
         variance: (k,) variance of the loss over the draw of the model, sum_j a_j L_ji^2 - (sum_j a_j L_ji)^2: what a
             single user, who gets one model, may see on top of the noise of the data.
         single: Position of the best single model of the pool; of those that meet the limits, where any does.
@@ -43,7 +43,7 @@ class PoolMixture:
         miss: 0, or for ``infeasible`` the largest miss, in shares of the range in the pool.
         farkas: (k,) for ``infeasible`` the proof: non-negative, sum 1, and every model of the pool has
             farkas . L > farkas . limits over the limited tasks; else None.
-        tasks: k names.
+        tasks: Names of the k tasks.
         tied: Positions of all models that some optimal mixture may hold: their weighted loss is the least of the pool.
     """
 

@@ -22,29 +22,17 @@ LOOSE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The best mixture of a pool.
+    """The best mixture of a pool."""
 
-    Attributes:
-        shares: (m,) probabilities.
-        value: The demand's criterion at this mixture.
-        normal: (k,) weights of the losses that prove it.
-        least_support: Whether no optimal mixture of fewer models exists (proved).
-        tied: Positions of all models that some optimal mixture may hold.
-    """
-
-    shares: Array
-    value: float
-    normal: Array
-    least_support: bool
-    tied: tuple[int, ...]
+    shares: Array  # probabilities of the models, (m,)
+    value: float  # the demand's criterion at this mixture
+    normal: Array  # (k,) weights of the losses that prove it
+    least_support: bool  # whether no optimal mixture of fewer models exists (proved)
+    tied: tuple[int, ...]  # positions of all models that some optimal mixture may hold
 
 
 def best_of(pool: Array, demand: Demand) -> Best:
-    """The mixture of the pool that is best for a demand which some mixture meets.
-
-    Args:
-        pool: (m, k) losses.
-        demand: From `demand_of`.
+    """The mixture of a pool of losses (m, k) that is best for a demand which some mixture meets.
 
     Raises:
         EquipoiseError: The solver's answer is not the optimum, or none: our error.

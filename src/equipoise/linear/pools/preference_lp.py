@@ -1,4 +1,4 @@
-"""Preferences as linear programs over the mixtures of a pool: what is minimised, and under which limits."""
+"""Preferences as linear programs over the mixtures of a pool: the objective, and the limits."""
 
 from __future__ import annotations
 
@@ -24,24 +24,18 @@ the rounding of the losses, which is more where they differ by 1e-8 of their siz
 
 @dataclass(frozen=True, eq=False)
 class Demand:
-    """A preference in the form of `mixture_program`: minimise cost . losses + t with losses_i - pace_i t <= ceiling_i.
-
-    Attributes:
-        cost, pace, ceiling: As there.
-        offset: Added to the program's value to get the preference's own criterion.
-        limits: (k,) upper limits asked for, inf where there are none; None unless the preference is `Bounds`.
-        unit: (k,) what misses of the limits are measured in; with `limits` only.
-    """
+    """A preference in the form of `Program`: minimise cost . losses + t with losses_i - pace_i t <= ceiling_i."""
 
     cost: Array
     pace: Array | None
     ceiling: Array
-    offset: float = 0.0
+    offset: float = 0.0  # number added to the program's value to get the preference's own criterion
+    # upper limits of the losses, (k,), inf where there are none; None unless the preference is `Bounds`
     limits: Array | None = None
-    unit: Array | None = None
+    unit: Array | None = None  # units in which misses of the limits are measured, (k,); with `limits` only
 
     def criterion(self, losses: Array) -> Array:
-        """(n,) what the preference minimises, for losses (n, k); inf where limits are missed."""
+        """Values of the preference's criterion, (n,), for losses (n, k); inf where limits are missed."""
         values = losses @ self.cost + self.offset
         counted = np.isfinite(self.ceiling)
         over = losses[:, counted] - self.ceiling[counted]
@@ -63,11 +57,8 @@ class Demand:
 def spread(losses: Array, aims: Array | None = None) -> Array:
     """(k,) unit of each task: the range of its loss over the pool; where it does not vary, the size of its aim.
 
-    Without an aim, or with one of 0, the size of the loss itself: no unit is absolute. 1 only where both are 0.
-
-    Args:
-        losses: (m, k).
-        aims: (k,) what losses are compared with: limits or a reference; inf where there is nothing.
+    Aims are limits or a reference, inf where there is nothing. Without an aim, or with one of 0, the unit is the size
+    of the loss itself: no unit is absolute. 1 only where both are 0.
 
     Example:
         >>> spread(np.array([[0.0, 5.0], [2.0, 5.0]])).tolist()

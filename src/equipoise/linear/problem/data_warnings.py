@@ -14,11 +14,8 @@ NOTHING = 1e-9
 def fit_doubts(inputs: int, rows: int, names: tuple[str, ...], shares: NDArray[np.float64]) -> list[str]:
     """What only the fit shows: a target among the inputs, or one that they say nothing of.
 
-    Args:
-        inputs: Input columns.
-        rows: Rows. With as many inputs as rows every target is fitted, which says nothing of it.
-        names: Of the k tasks.
-        shares: (k,) of each target that least squares explains.
+    `shares` (k,) of each target are explained by least squares. With as many inputs as rows every target is fitted,
+    which says nothing of it.
 
     Example:
         >>> fit_doubts(1, 9, ("a", "b"), np.array([0.5, 0.0]))

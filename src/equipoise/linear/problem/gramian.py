@@ -37,11 +37,9 @@ _NEGATIVE = 1e-9
 def checked_gramian(gramian: ArrayLike) -> Array:
     """A symmetric float64 copy of a Gramian, or an error that says what is wrong with it.
 
-    Args:
-        gramian: (k, k), symmetric to 1e-9 and positive semidefinite to 1e-9 (of its correlations).
-
     Raises:
-        GramianError: Not real numbers, another shape, NaN or inf, not symmetric, or clearly not positive semidefinite.
+        GramianError: Not real numbers, another shape, NaN or inf, not symmetric to 1e-9, or not positive semidefinite
+            to 1e-9 of its correlations.
 
     Example:
         >>> checked_gramian([[2, 1], [1, 2]]).dtype

@@ -56,7 +56,7 @@ class LinearProblem:
         target_moments: (k, k) S = Y^T Y / n.
         coefficients: (p, k) least-squares coefficients: Ŷ = X @ coefficients (of least norm where C is
             singular).
-        method: How the predictions were computed.
+        method: Computation of the predictions, by name.
         rows, inputs, tasks, width, center, scale: Numbers of rows and inputs, and the settings as given.
         warnings: Doubts about the data, one sentence each.
 

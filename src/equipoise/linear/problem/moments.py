@@ -36,20 +36,10 @@ def fields_of_moments(
 ) -> dict[str, Any]:
     """The fields of the problem that `LinearProblem(X, Y)` would be, from moments about the means.
 
-    Differences: predictions come from the eigenvectors of C, where the rows would give them from X itself above a
-    condition number of 1e8; directions of the inputs below 1e-11 of the largest are then left out, and `warnings`
-    says so. Nothing can be resampled.
-
-    Args:
-        second_moments: (p, p) mean of (x - mean)(x - mean)^T.
-        cross_moments: (p, k) mean of (x - mean)(y - mean)^T.
-        target_moments: (k, k) mean of (y - mean)(y - mean)^T.
-        rows: Number of rows, at least 2 and k.
-        input_means: (p,) means of the inputs.
-        target_means: (k,) means of the targets.
-        tasks: Names of the k tasks.
-        center: Whether means are subtracted; False puts them back in.
-        scale: Whether targets are divided by their standard deviations.
+    With x and y centred, C (p, p) is the mean of x x^T, B (p, k) of x y^T and S (k, k) of y y^T; there must be two rows
+    or more, and as many as targets. The other arguments are those of `LinearProblem`. Differences: predictions come
+    from the eigenvectors of C, where the rows would give them from X itself above a condition number of 1e8; directions
+    of the inputs below 1e-11 of the largest are then left out, and `warnings` says so. Nothing can be resampled.
 
     Raises:
         DataError: Shapes, values that are not finite, a constant target, identical targets, too few rows.

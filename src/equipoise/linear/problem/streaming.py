@@ -20,7 +20,7 @@ BLOCK = 2**17
 
 
 class SecondMoments:
-    """Sums of products of inputs and targets over batches: all that a linear problem needs of them.
+    """Sums of products of inputs and targets over batches: all that a linear problem needs.
 
     Kept are (p + k, p + k) sums of products, (p + k,) sums, and the first block's means, which are subtracted from
     every row before anything is squared: a mean that is large against the spread then costs no digits (Chan, Golub and
@@ -55,7 +55,7 @@ class SecondMoments:
 
         Args:
             X: (n, p) inputs of any real dtype; sums are in float64.
-            Y: (n, k) targets.
+            Y: Targets, (n, k).
 
         Raises:
             DataError: Shapes that do not fit, or values that are not finite. Nothing of the batch was then added.

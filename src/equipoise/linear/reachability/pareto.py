@@ -1,4 +1,4 @@
-"""Is this trade-off Pareto-optimal among single models, and which weighted sums know of it?"""
+"""Is this trade-off Pareto-optimal among single models, and which weighted sums reach it?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class ParetoTest:
             delta of `reach`, which is at least as large.
         upper: Proven: no single model has a larger lead.
         exact: Whether lead and upper are the same, to 1e-9.
-        method: How it was decided, in words.
+        method: Algorithm that decided it, in words.
         better: (k,) energies of the model that attains `lead`.
         also: (k,) energies of a model that is nowhere worse and better at some task (the point is weakly optimal
             only), or None where none was found.

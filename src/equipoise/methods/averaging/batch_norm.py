@@ -55,8 +55,8 @@ def reestimate_statistics(
     The model runs in train mode without gradients, so dropout draws from the global generator as in training.
 
     Args:
-        model: Its layers' statistics are reset; modes and momenta are put back.
-        loader: Yields batches.
+        model: Model whose layers' statistics are reset; modes and momenta are put back.
+        loader: Loader that yields batches.
         forward: ``forward(model, batch)``; None for ``model(batch)``, or ``model(batch[0])`` where a batch is a tuple
             or a list, moved to the model's device.
 

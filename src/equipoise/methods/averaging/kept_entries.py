@@ -13,9 +13,9 @@ class Entry:
     """A kept iterate.
 
     Attributes:
-        losses: (k,), float64.
+        losses: Losses of the iterate, (k,), float64.
         values: The model's tensors by name.
-        credit: How many iterates it stands for.
+        credit: Number of iterates that the entry stands for.
     """
 
     losses: Tensor
@@ -32,8 +32,8 @@ def copied(model: nn.Module, device: str | None) -> dict[str, Tensor]:
     """True copies: a state dict holds references to the live parameters. Half types are kept in float32.
 
     Args:
-        model: Whose tensors.
-        device: Where copies lie; None for where the tensors are.
+        model: Model whose tensors are copied.
+        device: Device of the copies; None for that of the tensors.
 
     Example:
         >>> model = nn.Linear(1, 1, bias=False).half()

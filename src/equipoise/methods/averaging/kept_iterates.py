@@ -45,12 +45,12 @@ class KeptIterates:
         rule: ``"ada"``; ``"mean"`` (every iterate counts one: one running mean); ``"sample"``; ``"count"`` (a dropped
             iterate counts fully for each that dominates it: credits exceed T, and the guarantee is lost).
         cap: Most entries, at least 1; each holds a copy of the model.
-        every: Only every so many calls of `keep` count.
+        every: Interval between kept iterates, in calls of `keep`.
         dominance: ``"batch"``: the losses given to `keep`, which carry mini-batch noise; ``"evaluation"``: those
             that `evaluate` returns, the same data for every iterate, as the guarantee asks.
-        device: Where copies lie; None for the parameters' own device, ``"cpu"`` to spare the accelerator.
+        device: Device of the copies; None for the parameters' own device, ``"cpu"`` to spare the accelerator.
         evaluate: ``evaluate(model) -> losses``, called without gradients; modes are put back afterwards.
-        seed: Of ``"sample"``.
+        seed: Seed of the draw of ``"sample"``.
 
     Cost:
         O(m k) for m entries, and one copy of the model whenever an iterate is kept; half-precision parameters are
@@ -113,7 +113,7 @@ class KeptIterates:
         """Offers the model's present parameters, with the losses AT these parameters: call it before the optimizer.
 
         Args:
-            model: Its state dict is copied, buffers included.
+            model: Model whose state dict is copied, buffers included.
             losses: One scalar a task, all tasks; by name or in order, the same way every time. Not needed with
                 ``dominance="evaluation"``.
 
@@ -167,7 +167,7 @@ class KeptIterates:
         """Writes the answer into the model and measures its normalisation statistics anew.
 
         Args:
-            model: Changed in place.
+            model: Model to be changed in place.
             loader: Training batches; required where the model has batch normalisation and the answer is a mean.
             forward: ``forward(model, batch)``; by default ``model(batch)`` or ``model(batch[0])``.
 

@@ -49,7 +49,7 @@ class AlignedMTL(FromWeightedMean):
 
     Args:
         task_weights: w, non-negative, by task name or in task order, normalised to sum 1; None for 1/k.
-        scale: ``"min"``, ``"median"`` or ``"rmse"``.
+        scale: Common singular value, ``"min"``, ``"median"`` or ``"rmse"`` of those kept.
         rank_tolerance: Relative to the largest singular value of J, in [0, 1). The default suits Jacobians computed
             in float32, whose dependent rows are so only to about 3e-8.
 

@@ -34,9 +34,9 @@ class AlignedMTLUB(AlignedMTL):
         Senushkin et al. (2023), arXiv:2305.19000.
 
     Args:
-        task_weights: As in `AlignedMTL`.
-        scale: As in `AlignedMTL`.
-        rank_tolerance: As in `AlignedMTL`.
+        task_weights: The same setting as in `AlignedMTL`.
+        scale: The same setting as in `AlignedMTL`.
+        rank_tolerance: The same setting as in `AlignedMTL`.
 
     Example:
         >>> import equipoise as eq

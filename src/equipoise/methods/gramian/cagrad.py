@@ -48,7 +48,7 @@ class CAGrad(GramianMethod):
         differ: the dual is solved exactly, with the primal-dual gap as certificate, at any scale of the gradients.
 
     Args:
-        c: At least 0; the paper's range is [0, 1).
+        c: Radius of the ball around the mean gradient, in units of its length, at least 0; the paper's range is [0, 1).
         rescale: ``"1+c^2"`` (default), ``"1+c"`` (the mean's scale), or None.
 
     Example:
@@ -71,7 +71,7 @@ class CAGrad(GramianMethod):
 
     @property
     def divisor(self) -> float:
-        """What the direction is divided by."""
+        """Divisor of the direction."""
         return {None: 1.0, "1+c^2": 1 + self.c**2, "1+c": 1 + self.c}[self.rescale]
 
     def claims(self, k: int) -> frozenset[str]:

@@ -40,7 +40,7 @@ class FairGrad(GramianMethod):
         authors minimise the squared residual with a general least-squares routine.
 
     Args:
-        alpha: Positive.
+        alpha: Exponent of the fairness, positive.
 
     Example:
         >>> import equipoise as eq

@@ -43,7 +43,7 @@ class GradNorm(GramianMethod):
 
     Args:
         alpha: Strength of the pull towards equal training rates, at least 0; 1.5 as published, 0 for equal norms.
-        lr: eta > 0.
+        lr: Step size eta of the weights, > 0.
 
     Example:
         >>> import equipoise as eq

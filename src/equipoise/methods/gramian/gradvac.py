@@ -52,7 +52,7 @@ class GradVac(GramianMethod):
 
     Args:
         beta: Speed of the targets, from 0 (PCGrad) to below 1; 0.01 as published.
-        seed: Of the random orders, at least 0.
+        seed: Seed of the random orders, at least 0.
 
     Example:
         >>> import equipoise as eq

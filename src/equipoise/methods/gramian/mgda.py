@@ -122,7 +122,7 @@ class MGDA(GramianMethod):
         return Answer(torch.from_numpy(solution.value), state, solution.status, solution.certificate)
 
     def _divisors(self, matrix: NDArray[np.float64], step: Step) -> NDArray[np.float64]:
-        """What `normalize` divides each gradient by, (k,)."""
+        """Divisors of the gradients under `normalize`, (k,)."""
         divisors = np.ones(len(matrix))
         if self.normalize in ("l2", "loss+"):
             norms = np.sqrt(np.diagonal(matrix))

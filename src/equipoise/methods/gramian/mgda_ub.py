@@ -42,9 +42,9 @@ class MGDAUB(MGDA):
         x^T M y >= 0 (Su, *Notes on MGDA*, 3.3).
 
     Args:
-        zero: As in `MGDA`.
-        normalize: As in `MGDA`.
-        solver: As in `MGDA`.
+        zero: The same setting as in `MGDA`.
+        normalize: The same setting as in `MGDA`.
+        solver: The same setting as in `MGDA`.
 
     Example:
         >>> import equipoise as eq

@@ -29,7 +29,7 @@ class MoDo(GramianMethod):
         throws all weight on one task.
     Degenerate:
         Every step is defined. A zero gradient is left out, and its share is not given to others. Where only one batch
-        is at hand, J1 = J2 and the step is biased by the noise of the gradients. k = 1: the gradient.
+        is given, J1 = J2 and the step is biased by the noise of the gradients. k = 1: the gradient.
     Cost:
         O(k^2), and a second batch.
     Source:

@@ -43,7 +43,7 @@ class PCGrad(GramianMethod):
         algorithm sums the projected gradients; we take their mean.
 
     Args:
-        seed: Of the random orders, at least 0.
+        seed: Seed of the random orders, at least 0.
 
     Example:
         >>> import equipoise as eq

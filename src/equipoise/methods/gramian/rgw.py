@@ -38,7 +38,7 @@ class RGW(GramianMethod):
     Args:
         distribution: ``"normal"``, ``"uniform"``, ``"truncated normal"``, ``"random normal"`` (softmax of each),
             ``"dirichlet"``, ``"one-hot"`` or ``"subset"``; see `equipoise.methods.random_weights`.
-        seed: Of the draws, at least 0.
+        seed: Seed of the draws, at least 0.
 
     Example:
         >>> import equipoise as eq

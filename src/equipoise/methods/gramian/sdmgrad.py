@@ -45,9 +45,9 @@ class SDMGrad(GramianMethod):
         is exact, where the authors take 20 steps with momentum on a rescaled G; ``"double"`` takes one inner step.
 
     Args:
-        lam: lambda >= 0.
-        sampling: ``"single"`` or ``"double"``.
-        step_size: Of the projected step of ``"double"``, positive, per squared unit of a gradient.
+        lam: Weight lambda of the mean gradient, at least 0.
+        sampling: Number of batches a step, ``"single"`` or ``"double"``.
+        step_size: Size of the projected step of ``"double"``, positive, per squared unit of a gradient.
 
     Example:
         >>> import equipoise as eq

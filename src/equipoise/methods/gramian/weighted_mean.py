@@ -1,4 +1,4 @@
-"""What methods share that start from a weighted mean of the gradients: `AlignedMTL`, `DualProj`, `UPGrad`."""
+"""Base of the methods that start from a weighted mean of the gradients: `AlignedMTL`, `DualProj`, `UPGrad`."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ class FromWeightedMean(GramianMethod):
         return 1.0
 
     def shares(self, step: Step) -> NDArray[np.float64]:
-        """What each task of a step weighs in the mean: k w over the number of present tasks.
+        """Weight of each task of a step in the mean: k w over the number of present tasks.
 
         Weights are not spread over the present tasks anew: where each batch holds some tasks' labels only, the mean
         over the batches follows w.

@@ -42,7 +42,7 @@ class DBMTL(JacobianMethod):
         gradient instead of zero; beta is constant; no 1e-8 is added to the losses.
 
     Args:
-        beta: In [0, 1); .9 as published, 0 for no memory.
+        beta: Share of the old average, in [0, 1); .9 as published, 0 for no memory.
 
     Example:
         >>> import equipoise as eq

@@ -41,7 +41,7 @@ class ExcessMTL(JacobianMethod):
         their code adds 1e-7 to S, which depends on the unit.
 
     Args:
-        step_size: eta, positive and finite.
+        step_size: Step size eta of the weights, positive and finite.
 
     Example:
         >>> import equipoise as eq

@@ -33,7 +33,7 @@ class GradDrop(JacobianMethod):
         A mean over the tasks: with leak 1 the mean gradient. In expectation over U, k d is
         :math:`P \sum_i g_i^+ - (1 - P) \sum_i g_i^-` at leak 0.
     Degenerate:
-        Zero entries stay zero. k = 1: the gradient. A Jacobian handed over in blocks is fine if the state goes from
+        Zero entries stay zero. k = 1: the gradient. A Jacobian passed in blocks is fine if the state goes from
         block to block; ``step`` then counts blocks, and other blocks draw other numbers.
     Cost:
         O(k n) on the Jacobian's device; the draws are those of that kind of device.
@@ -43,7 +43,7 @@ class GradDrop(JacobianMethod):
 
     Args:
         leak: l in [0, 1], one number for all tasks or one a task (by name or in task order).
-        seed: Of the draws, at least 0.
+        seed: Seed of the draws, at least 0.
 
     Example:
         >>> import equipoise as eq

@@ -48,7 +48,7 @@ class MoCo(JacobianMethod):
     Args:
         beta: Speed of the tracking, in (0, 1]; 1 does not track.
         gamma: Step of the weights, > 0.
-        rho: Regularisation, at least 0.
+        rho: Regularisation of the weights' problem, at least 0.
         schedule: ``"constant"``, or ``"decaying"``: beta and gamma times t^(-1/2), t = 1, 2, ...
 
     Example:

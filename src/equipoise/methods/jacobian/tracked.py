@@ -42,8 +42,8 @@ class Tracked(AroundMethod, JacobianMethod):
         Fernando et al. (2023), arXiv:2210.12624.
 
     Args:
-        method: The inner method.
-        beta: In (0, 1]; 1 changes nothing.
+        method: Gramian method that sees the tracked gradients.
+        beta: Rate of the tracking, in (0, 1]; 1 changes nothing.
 
     Example:
         >>> import equipoise as eq

@@ -51,13 +51,13 @@ class Averaged(LossMethod):
         Liu et al. (2024), arXiv:2410.21764, algorithm 2 (AdaOMD); the cap and ``"sample"`` are ours.
 
     Args:
-        method: Any loss method.
+        method: Loss method whose iterates are averaged.
         rule: ``"ada"``, ``"mean"``, ``"sample"`` or ``"count"``.
         cap: Most copies, at least 1.
-        every: Keep only every so many steps.
+        every: Interval between kept iterates, in steps.
         dominance: ``"batch"`` or ``"evaluation"``: which losses decide.
-        device: Where the copies lie; None for the model's device.
-        seed: Of ``"sample"``.
+        device: Device of the copies; None for the model's device.
+        seed: Seed of the draw of ``"sample"``.
 
     Example:
         >>> eq.direction(Averaged(), [[1.0, 0.0], [0.0, 1.0]], losses=[3.0, 2.0])

@@ -41,7 +41,7 @@ class COSMOS(LossMethod):
 
     Args:
         weights: w, non-negative, normalised to sum 1; None for 1/k each.
-        c: At least 0; 8 as in the authors' largest experiment, 0 is the weighted mean.
+        c: Weight of the cosine, at least 0; 8 as in the authors' largest experiment, 0 is the weighted mean.
 
     Example:
         >>> import equipoise as eq

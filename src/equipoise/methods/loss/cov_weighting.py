@@ -1,4 +1,4 @@
-"""Weights from the coefficient of variation: a loss that still moves still has something to teach."""
+"""Weight tasks by their loss's coefficient of variation."""
 
 from dataclasses import dataclass
 from typing import ClassVar

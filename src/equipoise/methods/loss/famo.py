@@ -52,7 +52,7 @@ class FAMO(LossMethod):
 
     Args:
         gamma: Weight decay of the logits, at least 0; pulls towards equal z.
-        lr: Of the logits' Adam, > 0.
+        lr: Learning rate of the logits' Adam, > 0.
         min_losses: b, one number a task below every loss; None for 0.
         floor: epsilon, at least 0, in the unit of a loss.
 

@@ -85,7 +85,7 @@ class HypervolumeLoss(LossMethod):
         return Answer(1 / self._room(losses, step), state)
 
     def _room(self, losses: Tensor, step: Step) -> Tensor:
-        """(k,): how far each loss lies below the reference."""
+        """Distances of the losses below the reference, (k,)."""
         if self.reference is None:
             reference = self.slack * losses.detach().amax()
             rule = "HypervolumeLoss() puts its reference above the largest loss, which must be positive"

@@ -1,4 +1,4 @@
-"""A weighted sum of the losses: what everybody tries first, and often should keep."""
+"""A weighted sum of the losses: the usual first choice, and often a good one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def preference_factors(weights: PerTask | None, tasks: Tasks, like: Tensor) -> T
     Args:
         weights: Frozen setting, or None for equal weights.
         tasks: Tasks of the step.
-        like: Gives dtype and device.
+        like: Tensor that gives dtype and device.
 
     Returns:
         (k,) factors of the present tasks; made once for the same tasks, so never change them in place.

@@ -51,7 +51,7 @@ class OMDTchebycheff(WeightedSum):
     Args:
         weights: Preference, non-negative; None for 1/k each.
         step_size: eta > 0, per unit of loss. 0.03 to 1 for losses near 1; O(1/sqrt(T)) for the bound.
-        dual: ``"exponentiated"`` or ``"gradient"``.
+        dual: Update of the dual weights, ``"exponentiated"`` or ``"gradient"``.
 
     Example:
         >>> import equipoise as eq

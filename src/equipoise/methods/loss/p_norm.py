@@ -43,7 +43,8 @@ class PNorm(LossMethod):
 
     Args:
         weights: w, non-negative, by task name or in task order; None for 1/k each.
-        p: At least 1, finite; the powers are taken relative to the largest term, so none overflows.
+        p: Order of the norm, at least 1 and finite; the powers are taken relative to the largest term, so none
+            overflows.
 
     Example:
         >>> import equipoise as eq

@@ -43,7 +43,8 @@ class PBI(LossMethod):
 
     Args:
         weights: w, non-negative; None for equal entries.
-        theta: At least 0; 5 as published. 0 is `LinearScalarization` up to a factor; large theta follows the ray.
+        theta: Weight of the distance from the ray, at least 0; 5 as published. 0 is `LinearScalarization` up to a
+            factor; large theta follows the ray.
         ideal: z: None for zero, ``"running"``, or one number a task.
 
     Example:

@@ -43,8 +43,8 @@ class ReLoBRaLo(WeightedSum):
     Args:
         alpha: Memory of the weights, 0 to 1.
         rho: Chance to keep the weights' history in a step; 1 - rho looks back to the first step. 0 to 1.
-        T: Temperature, > 0.
-        seed: At least 0.
+        T: Temperature of the softmax, > 0.
+        seed: Seed of the draws, at least 0.
 
     Example:
         >>> import equipoise as eq

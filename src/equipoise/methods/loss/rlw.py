@@ -42,7 +42,7 @@ class RLW(WeightedSum):
             ``"one-hot"`` (one task alone) or ``"subset"`` (equal weights on a random part of the tasks); see
             `equipoise.methods.random_weights`.
         normalize: f: ``"softmax"`` or ``"sum"``. The last three distributions lie on the simplex as they are.
-        seed: At least 0.
+        seed: Seed of the draws, at least 0.
 
     Example:
         >>> import equipoise as eq

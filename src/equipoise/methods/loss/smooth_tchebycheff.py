@@ -64,8 +64,8 @@ class SmoothTchebycheff(LossMethod):
         final_mu: Smoothing after `anneal` epochs (``plain`` only).
         anneal: Epochs over which mu falls geometrically (``plain`` only).
         relative: Whether mu counts in shares of R (``plain`` only).
-        ideal, utopia: As in `Tchebycheff` (``plain`` only).
-        form: ``"plain"`` or ``"log"``.
+        ideal, utopia: The same settings as in `Tchebycheff` (``plain`` only).
+        form: The scalar's form, ``"plain"`` or ``"log"``.
         warmup: Epochs before the nadir is measured (``log`` only), at least 0.
 
     Example:

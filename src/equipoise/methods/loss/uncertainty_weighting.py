@@ -151,7 +151,7 @@ def scaled_cross_entropy(logits: Tensor, target: Tensor, log_variance: Tensor) -
 
     Args:
         logits: f, (B, classes), without unit.
-        target: y, (B,), class numbers.
+        target: Class numbers y, (B,).
         log_variance: log s^2, a scalar; trained.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What loss methods ask of their settings, and of the losses before a logarithm or a ratio is taken, by task name."""
+"""Checks of loss methods: settings, and losses before a logarithm or a ratio is taken, with the tasks by name."""
 
 import math
 from numbers import Real
@@ -32,9 +32,9 @@ def refuse_losses(fine: Tensor, losses: Tensor, tasks: Tasks, rule: str, instead
     Args:
         fine: (k,) of truth values: which losses keep it (NaN keeps none).
         losses: (k,) of the present tasks.
-        tasks: Names.
-        rule: What must hold, as a clause: "X compares ratios, so no loss may be negative".
-        instead: What to type instead.
+        tasks: Names of the tasks.
+        rule: The rule that must hold, as a clause: "X compares ratios, so no loss may be negative".
+        instead: Advice on what to type instead.
     """
     if not fine.all():
         names = [name for name, is_fine in zip(tasks.here, fine.tolist(), strict=True) if not is_fine]
@@ -48,10 +48,10 @@ def refuse_nonpositive(
 
     Args:
         losses: (k,) of the present tasks.
-        tasks: Names.
-        where: The method, as typed.
+        tasks: Names of the tasks.
+        where: The method as the user typed it.
         instead: The method to use instead.
-        why: What the method does with the losses.
+        why: The method's use of the losses, as a clause.
 
     Example:
         >>> import torch

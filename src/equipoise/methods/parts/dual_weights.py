@@ -26,7 +26,7 @@ def simplex_step(state: State, slope: Callable[[Tensor], Tensor], step_size: flo
     Args:
         state: Holds ``dual``, (k,), of the present tasks; absent ones keep their part.
         slope: Gradient at shares of sum 1; (k,) -> (k,), on the CPU.
-        step_size: gamma, positive.
+        step_size: Step size gamma, positive.
 
     Returns:
         The present tasks' shares after the step, sum 1, on the CPU, and the state. A present group that has lost all

@@ -1,4 +1,4 @@
-"""What methods on feature gradients warn of: tasks that have no sample in common."""
+"""A warning of methods on feature gradients: the tasks have no sample in common."""
 
 import warnings
 
@@ -15,7 +15,7 @@ def warn_of_separate_samples(gramian: Tensor, method: GramianMethod) -> None:
 
     Args:
         gramian: (k, k), of feature gradients kept per sample.
-        method: Its class is named X + UB, after the method X on parameter gradients.
+        method: Method whose class is named X + UB, after the method X on parameter gradients.
 
     Warns:
         `EquipoiseWarning` for two or more tasks without a common sample.

@@ -27,7 +27,7 @@ def freeze_ideal(ideal: Ideal) -> Ideal:
 
 
 def utopia_shift(utopia: float | None, ideal: Ideal) -> float:
-    """How far z lies below the ideal: what was asked for; else 0.01 below a running ideal, and 0 below a given one.
+    """Distance of z below the ideal: the setting; else 0.01 below a running ideal, and 0 below a given one.
 
     A running ideal is attained by the task that set it, so it needs a shift to stay below every loss. A given ideal is
     used as written. An ideal of zero has no size to take a share of.
@@ -49,10 +49,10 @@ def measure_from_ideal(
 
     Args:
         losses: (k,) of the present tasks.
-        ideal: Frozen setting.
-        utopia: How far z lies below the ideal, relative to its size; None as in `utopia_shift`.
-        state: Holds ``ideal``.
-        step: For task names.
+        ideal: The method's setting, frozen.
+        utopia: Distance of z below the ideal, relative to the ideal's size; None as in `utopia_shift`.
+        state: State that holds ``ideal``.
+        step: Step that names the tasks.
 
     Returns:
         The differences (k,), differentiable, and the state with the running ideal updated (this step included).

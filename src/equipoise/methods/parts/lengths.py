@@ -13,7 +13,7 @@ def direction_and_length(vector: Tensor) -> tuple[Tensor, Tensor]:
     """The unit vector, and the Euclidean length.
 
     Args:
-        vector: (k,), finite.
+        vector: Vector of finite entries, (k,).
 
     Returns:
         (k,) of length 1, and a scalar; zeros for a vector of zeros. Both differentiable where it is not all zeros.

@@ -4,7 +4,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 __all__ = ["Distribution", "random_weights"]
 
@@ -21,17 +20,17 @@ def random_weights(
     """One draw of weights.
 
     Args:
-        distribution: Of z, one entry a task: ``"normal"`` N(0, 1); ``"uniform"`` on [0, 1]; ``"truncated normal"``
-            N(0, 1) cut to [-2, 2]; ``"random normal"`` N(m_i, s_i^2) with m_i from N(0, 1) and s_i from [0, 1]
-            uniform, drawn anew as well; ``"dirichlet"`` uniform on the simplex; ``"one-hot"`` one task alone;
+        distribution: Distribution of z, one entry a task: ``"normal"`` N(0, 1); ``"uniform"`` on [0, 1]; ``"truncated
+            normal"`` N(0, 1) cut to [-2, 2]; ``"random normal"`` N(m_i, s_i^2) with m_i from N(0, 1) and s_i from [0,
+            1] uniform, drawn anew as well; ``"dirichlet"`` uniform on the simplex; ``"one-hot"`` one task alone;
             ``"subset"`` each task with probability 1/2, not all absent.
         k: Number of tasks.
-        generator: Source of randomness; advanced.
+        generator: Source of randomness; its state advances.
         normalize: ``"softmax"`` of z, or z over its sum (``"uniform"`` only). The last three distributions lie on
             the simplex already, ``"subset"`` after division by its count.
 
     Returns:
-        (k,), non-negative, sum 1.
+        Weights (k,), non-negative, sum 1.
 
     Source:
         Lin et al. (2022), arXiv:2111.10603.
@@ -55,7 +54,9 @@ def random_weights(
     if distribution == "normal":
         drawn = generator.normal(size=k)
     elif distribution == "truncated normal":
-        # by the inverse of the distribution function; scipy.stats would take half a second to import
+        from scipy.special import ndtr, ndtri  # noqa: PLC0415 - slow to import (scipy.stats: half a second)
+
+        # by the inverse of the distribution function
         drawn = np.asarray(ndtri(generator.uniform(ndtr(-2.0), ndtr(2.0), size=k)), dtype=np.float64)
     elif distribution == "random normal":
         means, deviations = generator.normal(size=k), generator.random(k)

@@ -10,8 +10,8 @@ def proportional_shares(values: Tensor, known: Tensor) -> Tensor:
     r"""Weights that sum to 1: 1/k for a task without a value, the rest in proportion to the values.
 
     Args:
-        values: (k,), non-negative where known.
-        known: (k,) of truth values.
+        values: Values of the tasks, (k,), non-negative where known.
+        known: Truth values, (k,): whether a task's value is known.
 
     Returns:
         (k,). If all known values are zero they share equally.

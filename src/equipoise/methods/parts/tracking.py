@@ -36,8 +36,8 @@ def track(state: State, gradients: Tensor, rate: float) -> State:
 
     Args:
         state: Holds ``tracked`` and ``seen``, of the present tasks.
-        gradients: (k, n).
-        rate: beta in (0, 1].
+        gradients: Gradients of this step, (k, n).
+        rate: Rate beta of the tracking, in (0, 1].
 
     Returns:
         The state with both moved.

@@ -1,4 +1,4 @@
-"""Whom each task visits, one after the other: the random orders of `PCGrad` and `GradVac`."""
+"""Random orders in which each task visits the others, for `PCGrad` and `GradVac`."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ def visits(generator: np.random.Generator, k: int) -> NDArray[np.intp]:
     """Every task visits all the others once, each in a random order of its own.
 
     Args:
-        generator: Source of randomness; advanced.
+        generator: Source of randomness; its state advances.
         k: Number of tasks.
 
     Returns:

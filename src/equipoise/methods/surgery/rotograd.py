@@ -111,7 +111,7 @@ class RotoGrad(nn.Module):
         """Every head's output.
 
         Args:
-            features: (..., dim).
+            features: Shared features, (..., dim).
 
         Returns:
             Task name -> output of its head.
@@ -142,7 +142,7 @@ def _matrix(layer: nn.Module) -> Tensor:
 
 
 class _Share(torch.autograd.Function):
-    """z -> (R_1 z, ..., R_K z); its backward sees all tasks' gradients at once and makes RotoGrad's of them."""
+    """z -> (R_1 z, ..., R_K z); its backward sees all tasks' gradients at once and returns RotoGrad's."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, owner: RotoGrad, count: int, *matrices: Tensor) -> tuple[Tensor, ...]:

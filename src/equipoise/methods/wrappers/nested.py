@@ -14,10 +14,10 @@ _PREFIX = "inner_"
 
 @dataclass(frozen=True)
 class AroundMethod(Method):
-    """What `Smoothed` and `Tracked` share: the inner method's memory lies in the outer state, prefixed ``inner_``.
+    """Base of `Smoothed` and `Tracked`: the inner method's memory is kept in the outer state, prefixed ``inner_``.
 
     Args:
-        method: The inner method.
+        method: Method that the wrapper goes around.
     """
 
     method: GramianMethod = MGDA()  # noqa: RUF009 - a value: frozen, hashable, without memory

@@ -40,8 +40,8 @@ class Smoothed(AroundMethod, GramianMethod):
         Zhou et al. (2022), *On the convergence of stochastic multi-objective gradient manipulation* (CR-MOGM).
 
     Args:
-        method: The inner method.
-        alpha: In [0, 1); 0 changes nothing.
+        method: Method whose weights are averaged.
+        alpha: Share of the old average, in [0, 1); 0 changes nothing.
 
     Example:
         >>> import equipoise as eq

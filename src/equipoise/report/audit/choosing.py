@@ -13,15 +13,11 @@ MOST_TASKS = 40
 
 
 def recommended(record: AuditRecord) -> int:
-    """Which verdict to show first.
+    """Which verdict to show first, as an index into verdicts of rising width.
 
-    Args:
-        record: Of an audit; its verdicts rise in width.
-
-    Returns:
-        An index into its verdicts: the narrowest width below the rank at which a weighted sum brings every task within
-        the threshold of a model of its own. Where there is none, the width that the narrowest width's remedy asks for
-        if a weighted sum is enough there, then the narrowest at which it is, then the narrowest.
+    It is the narrowest width below the rank at which a weighted sum brings every task within the threshold of a model
+    of its own. Where there is none, the width that the narrowest width's remedy asks for if a weighted sum is enough
+    there, then the narrowest at which it is, then the narrowest.
     """
     first = record.verdicts[0]
     asked = None if first.remedied.kind == "separate" else first.remedied.width

@@ -51,14 +51,10 @@ _LONG_START = 150
 
 
 def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[str, Any]:
-    """Everything that a report shows.
-
-    Args:
-        records: One a case; a demo shows several side by side.
-        title: Of the page; by default the only record's own.
+    """Everything that a report shows of these cases, as plain strings, numbers, lists and dicts.
 
     Returns:
-        ``title``, ``cases`` and ``versions``; plain strings, numbers, lists and dicts throughout.
+        ``title`` (by default the only record's own), ``cases``, ``glossary`` and ``versions``.
     """
     cases = [_case_in_short(record, number) for number, record in enumerate(records, start=1)]
     return {

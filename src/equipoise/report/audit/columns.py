@@ -57,12 +57,11 @@ def column_rows(columns: Sequence[ColumnCard]) -> list[dict[str, Any]]:
 def render_columns(columns: Sequence[ColumnCard]) -> "RenderableType":
     """The same as something that rich prints."""
     from rich.console import Group  # noqa: PLC0415 - pages do without
-    from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("column", "role", "holds", "missing", "what was done"):
-        table.add_column(heading, overflow="fold")
+    from ...core.console import make_table  # noqa: PLC0415
+
+    table = make_table("column", "role", "holds", "missing", "what was done")
     for row in column_rows(columns):
         missing = str(row["missing"] or "-") if row["holds"] else ""
         table.add_row(*(Text(str(cell)) for cell in (row["name"], row["role"], row["holds"], missing, row["done"])))

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from ...core.console import make_table
 from ...core.records.audit import AuditRecord
 from .collect import collect
 
@@ -39,7 +39,9 @@ def _single(section: dict[str, Any]) -> list[RenderableType]:
     words.append(section["headline"], style=f"bold {_STYLES[section['status']]}")
     words.append(f" {section['rest']}")
     measure = section["measure"]
-    table = _table("remedy", measure["decides"].lower(), "", measure["short"], "closes the gap", "takes", "how sure")
+    table = make_table(
+        "remedy", measure["decides"].lower(), "", measure["short"], "closes the gap", "takes", "how sure"
+    )
     for rung in section["ladder"]:
         table.add_row(
             Text(("> " if rung["remedy"] else "  ") + rung["words"]),
@@ -70,7 +72,7 @@ def _single(section: dict[str, Any]) -> list[RenderableType]:
 
 
 def _several(case: dict[str, Any]) -> list[RenderableType]:
-    table = _table("width", "verdict", "equal", "best weights", "one model", "mixture", "cheapest remedy")
+    table = make_table("width", "verdict", "equal", "best weights", "one model", "mixture", "cheapest remedy")
     for section in case["sections"]:
         summary = section["summary"]
         kinds = ("equal_weights", "best_weights", "tchebycheff", "mixture")
@@ -99,10 +101,3 @@ def _several(case: dict[str, Any]) -> list[RenderableType]:
 
 def _unsaid(part: dict[str, Any]) -> Text:
     return Text(part["caveat"], style="dim")
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

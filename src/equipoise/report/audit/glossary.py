@@ -77,21 +77,13 @@ _TERMS = (
 
 
 def glossary(cases: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-    """The terms that these cases use, in a fixed order.
-
-    Args:
-        cases: As `collect` makes them; only their own sentences are searched, not the names of a user's table.
-    """
+    """The terms that these cases use, in a fixed order; only our sentences are searched, not a user's names."""
     text = " ".join(word for case in cases for word in _texts(case)).lower()
     return [{"term": term, "words": words} for term, signs, words in _TERMS if any(sign in text for sign in signs)]
 
 
 def explained(verdict: Verdict) -> dict[str, list[dict[str, str]]]:
-    """The terms of each part of a section, to stand beside it.
-
-    Returns:
-        ``about``, ``ladder``, ``front`` and ``test``, each a list of terms with their sentences.
-    """
+    """The terms of ``about``, ``ladder``, ``front`` and ``test``, to be explained beside these parts of a section."""
     kinds = {rung.kind for rung in verdict.ladder}
     ladder = [
         *(["Tchebycheff"] if "tchebycheff" in kinds else []),

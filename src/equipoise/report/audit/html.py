@@ -15,11 +15,11 @@ LARGEST = 5_000_000
 
 
 def render_html(record: AuditRecord | Sequence[AuditRecord], title: str | None = None) -> str:
-    """The report as one HTML page.
+    """The report as one HTML page; several records are cases shown side by side.
 
     Args:
-        record: One record, or several cases shown side by side.
-        title: Of the page; by default the record's own.
+        record: One record, or several cases.
+        title: Title of the page; by default the record's own.
 
     Returns:
         The page. Same records, same text: it holds no date and no random name.

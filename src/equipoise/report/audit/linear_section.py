@@ -15,13 +15,8 @@ NONE: dict[str, Any] = {"panels": [], "legend": [], "title": "", "caption": "", 
 
 
 def add_pictures(page: dict[str, Any], records: Sequence[AuditRecord]) -> dict[str, Any]:
-    """The page with ``pictures`` (key -> block) in every case and in every section.
-
-    Args:
-        page: As `collect` makes it of these records.
-        records: One a case.
-    """
-    of_case = [key for key, kind in PICTURES.items() if kind.place == "all widths"]
+    """The page, as `collect` makes it of these records, with ``pictures`` (key -> block) in every case and section."""
+    of_case = [key for key, kind in PICTURES.items() if kind.place == "beside the spectrum"]
     of_width = [key for key in PICTURES if key not in of_case]
     for case, record in zip(page["cases"], records, strict=True):
         found: dict[str, Any] = record.pictures or {}

@@ -18,11 +18,11 @@ _LISTED = re.compile(r"^(\d{1,9})([.)])")
 
 
 def render_markdown(record: AuditRecord | Sequence[AuditRecord], title: str | None = None) -> str:
-    """The report as Markdown text.
+    """The report as Markdown text; several records are cases one after another.
 
     Args:
-        record: One record, or several cases one after another.
-        title: Of the page; by default the record's own.
+        record: One record, or several cases.
+        title: Title of the page; by default the record's own.
     """
     records = [record] if isinstance(record, AuditRecord) else list(record)
     return markdown_text("report.md", collect(records, title))

@@ -18,9 +18,8 @@ _MOST_PAIRS = 10
 def correlation_table(record: AuditRecord) -> dict[str, Any]:
     """What the table of correlations shows.
 
-    Returns:
-        ``names`` and ``rows`` (name, cells of value and shade) up to `MOST_SQUARE` tasks; above, ``pairs`` (two names,
-        value, shade), the most negative first, and ``of``, how many pairs there are.
+    Up to `MOST_SQUARE` tasks ``names`` and ``rows`` (name, cells of value and shade); above, ``pairs`` (two names,
+    value, shade), the most negative first, and ``of``, how many pairs there are.
     """
     names = short_names([task.name for task in record.tasks])
     related = [task.correlations for task in record.tasks]

@@ -6,19 +6,8 @@ Two tasks: one panel. Three: a panel a pair, and the triangle of weights. More: 
 import itertools
 from collections.abc import Sequence
 
+from ...core.drawing import plot_parts as plot
 from ...core.drawing.palette import MARKS, Mark, legend_mark, mark_of
-from ...core.drawing.plot_parts import (
-    Figure,
-    LegendEntry,
-    Panel,
-    color_bar,
-    hover_text,
-    make_axis,
-    make_panel,
-    rounded,
-    safe_name,
-    triangle_axes,
-)
 from ...core.records.audit import FrontPoint, Verdict
 from ...core.text import clean, share
 from .multiples import multiples, multiples_legend
@@ -31,13 +20,8 @@ CLOUD_LIMIT = 600
 """Most points of one crowded kind that are drawn; more would only hide each other and slow the page."""
 
 
-def figures(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
-    """The panels of one verdict; none where the record holds no points.
-
-    Args:
-        verdict: With its front.
-        tasks: Names, as in the record.
-    """
+def figures(verdict: Verdict, tasks: Sequence[str]) -> list[plot.Panel]:
+    """The panels of one verdict; none where the record holds no points."""
     points = _thinned([(mark_of(point), point) for point in verdict.front])
     if not points or (verdict.status == "nothing_to_trade" and _one_place(verdict.front)):
         return []
@@ -60,7 +44,7 @@ def marks_present(verdict: Verdict) -> list[Mark]:
     return [mark for mark in MARKS if mark.name in present]
 
 
-def legend_entries(verdict: Verdict, tasks: Sequence[str]) -> list[LegendEntry]:
+def legend_entries(verdict: Verdict, tasks: Sequence[str]) -> list[plot.LegendEntry]:
     """The legend of `figures`."""
     if len(tasks) > 3:
         return multiples_legend(verdict)
@@ -82,41 +66,41 @@ def _hover(mark: Mark, point: FrontPoint, tasks: Sequence[str]) -> str:
         more.append("weights: " + " : ".join(f"{weight:.{6 if mark.cloud else 10}g}" for weight in point.weights))
     if mark.name == "hidden":
         more.append(f"a mixture is better on every task by {share(point.gap)}")
-    return hover_text(mark.words, zip(tasks, map(share, point.losses), strict=True), *more)
+    return plot.hover_text(mark.words, zip(tasks, map(share, point.losses), strict=True), *more)
 
 
-def _marker(mark: Mark) -> Figure:
-    marker: Figure = {"color": mark.color, "symbol": mark.symbol, "size": mark.size}
+def _marker(mark: Mark) -> plot.Figure:
+    marker: plot.Figure = {"color": mark.color, "symbol": mark.symbol, "size": mark.size}
     if mark.cloud:
         return marker | {"opacity": 0.55 if mark.name == "any" else 0.85}
     return marker | {"line": {"color": "page", "width": 1.5}}
 
 
-def _pair(points: Sequence[Point], tasks: Sequence[str], i: int, j: int) -> Panel:
-    traces: list[Figure] = []
+def _pair(points: Sequence[Point], tasks: Sequence[str], i: int, j: int) -> plot.Panel:
+    traces: list[plot.Figure] = []
     for mark, group in _grouped(points):
         order = sorted(group, key=lambda p: (p.losses[i], p.losses[j])) if mark.cloud else list(group)
         traces.append(
             {
                 "type": "scatter",
                 "mode": "markers",
-                "x": [rounded(p.losses[i]) for p in order],
-                "y": [rounded(p.losses[j]) for p in order],
+                "x": [plot.rounded(p.losses[i]) for p in order],
+                "y": [plot.rounded(p.losses[j]) for p in order],
                 "marker": _marker(mark),
                 "hoverinfo": "text",
                 "hovertext": [_hover(mark, p, tasks) for p in order],
             }
         )
     first, second = clean(tasks[i]), clean(tasks[j])
-    layout: Figure = {
-        "xaxis": make_axis(f"{safe_name(tasks[i])}, loss", range=_range(points, i)),
-        "yaxis": make_axis(f"{safe_name(tasks[j])}, loss", range=_range(points, j)),
+    layout: plot.Figure = {
+        "xaxis": plot.make_axis(f"{plot.safe_name(tasks[i])}, loss", range=_range(points, i)),
+        "yaxis": plot.make_axis(f"{plot.safe_name(tasks[j])}, loss", range=_range(points, j)),
     }
     alt = (
         f"Scatter plot. Across: loss of {first}; upwards: loss of {second}; both in shares of variance, lower is "
         f"better. {_seen(points, tasks, (i, j))}"
     )
-    return make_panel(f"{first} against {second}", alt, traces, layout, shape="square")
+    return plot.make_panel(f"{first} against {second}", alt, traces, layout, shape="square")
 
 
 def _range(points: Sequence[Point], task: int) -> list[float]:
@@ -125,7 +109,7 @@ def _range(points: Sequence[Point], task: int) -> list[float]:
     values = told or [point.losses[task] for _, point in points]
     low, high = min(values), max(values)
     margin = 0.08 * (high - low) or 0.05
-    return [rounded(low - margin), rounded(high + margin)]
+    return [plot.rounded(low - margin), plot.rounded(high + margin)]
 
 
 def _aims(verdict: Verdict, tasks: int) -> Sequence[float]:
@@ -134,7 +118,7 @@ def _aims(verdict: Verdict, tasks: int) -> Sequence[float]:
     return own if own is not None and verdict.measure == "excess" else (0.0,) * tasks
 
 
-def _triangle(points: Sequence[Point], tasks: Sequence[str], aims: Sequence[float]) -> list[Panel]:
+def _triangle(points: Sequence[Point], tasks: Sequence[str], aims: Sequence[float]) -> list[plot.Panel]:
     """The triangle of weights, coloured by what the verdict is decided on; not drawn without weights."""
 
     def decides(point: FrontPoint) -> float:
@@ -145,12 +129,12 @@ def _triangle(points: Sequence[Point], tasks: Sequence[str], aims: Sequence[floa
         return []
     traces = [_ternary(sums, [_hover(mark_of(p), p, tasks) for p in sums])]
     traces[0]["marker"] = {
-        "color": [rounded(decides(p)) for p in sums],
+        "color": [plot.rounded(decides(p)) for p in sums],
         "colorscale": "Cividis",
         "reversescale": True,
         "size": 6,
         "line": {"color": "faint", "width": 0.6},
-        "colorbar": color_bar("largest excess" if any(aims) else "worst task"),
+        "colorbar": plot.color_bar("largest excess" if any(aims) else "worst task"),
     }
     for mark, group in _grouped(points):
         weighted = [p for p in group if p.weights is not None]
@@ -164,12 +148,12 @@ def _triangle(points: Sequence[Point], tasks: Sequence[str], aims: Sequence[floa
         f"worst at {share(max(map(decides, sums)))}."
     )
     note = "The weights tried: each corner gives all weight to one task, the middle is equal weights."
-    return [make_panel("Weights", alt, traces, triangle_axes(tasks), shape="square", note=note)]
+    return [plot.make_panel("Weights", alt, traces, plot.triangle_axes(tasks), shape="square", note=note)]
 
 
-def _ternary(points: Sequence[FrontPoint], hover: list[str]) -> Figure:
+def _ternary(points: Sequence[FrontPoint], hover: list[str]) -> plot.Figure:
     weights = [p.weights or () for p in points]
-    sides = {side: [rounded(w[index]) for w in weights] for index, side in enumerate("abc")}
+    sides = {side: [plot.rounded(w[index]) for w in weights] for index, side in enumerate("abc")}
     return {"type": "scatterternary", "mode": "markers", **sides, "hoverinfo": "text", "hovertext": hover}
 
 

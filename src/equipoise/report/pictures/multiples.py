@@ -2,18 +2,8 @@
 
 from collections.abc import Sequence
 
+from ...core.drawing import plot_parts as plot
 from ...core.drawing.palette import MARKS, Mark, legend_mark, mark_of
-from ...core.drawing.plot_parts import (
-    Figure,
-    LegendEntry,
-    Panel,
-    hover_text,
-    make_axis,
-    make_marker,
-    make_panel,
-    rounded,
-    safe_name,
-)
 from ...core.records.audit import FrontPoint, Verdict
 from ...core.text import clean, share
 from .names import short_names
@@ -30,13 +20,8 @@ _PART = 0.05
 """Left out at either end of the range of the weighted sums."""
 
 
-def multiples(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
-    """One panel for each remedy that is a single point of the verdict.
-
-    Args:
-        verdict: With its front.
-        tasks: Names, as in the record.
-    """
+def multiples(verdict: Verdict, tasks: Sequence[str]) -> list[plot.Panel]:
+    """One panel for each remedy that is a single point of the verdict."""
     marked = [(mark_of(point), point) for point in verdict.front if not mark_of(point).cloud]
     marked.sort(key=lambda pair: MARKS.index(pair[0]))
     own = _separate(verdict)
@@ -45,13 +30,13 @@ def multiples(verdict: Verdict, tasks: Sequence[str]) -> list[Panel]:
         return []
     rows = _rows([point for _, point in panels], own, len(tasks))
     sums = [point.losses for point in verdict.front if point.kind == "weighted sum"]
-    names = [safe_name(name, _LETTERS) for name in short_names(tasks, _LETTERS)]
+    names = [plot.safe_name(name, _LETTERS) for name in short_names(tasks, _LETTERS)]
     band = _band(sums, rows)
     far = max(x for values in (*(point.losses for _, point in panels), own or ()) for x in values)
     return [_panel(mark, point, own, band, rows, tasks, names, far) for mark, point in panels]
 
 
-def multiples_legend(verdict: Verdict) -> list[LegendEntry]:
+def multiples_legend(verdict: Verdict) -> list[plot.LegendEntry]:
     """What the marks of all panels mean."""
     entries = [legend_mark(mark) for mark in MARKS if any(mark_of(p) is mark and not mark.cloud for p in verdict.front)]
     if any(point.kind == "weighted sum" for point in verdict.front):
@@ -92,27 +77,29 @@ def _panel(
     tasks: Sequence[str],
     names: Sequence[str],
     far: float,
-) -> Panel:
+) -> plot.Panel:
     places = list(range(len(rows)))
-    traces: list[Figure] = []
+    traces: list[plot.Figure] = []
     if band:
-        across = [x for low, high in band for x in (rounded(low), rounded(high), None)]
+        across = [x for low, high in band for x in (plot.rounded(low), plot.rounded(high), None)]
         upwards = [y for place in places for y in (place, place, None)]
         line = {"color": "bar", "width": 7}
         traces.append(_trace(across, upwards, mode="lines", line=line, hoverinfo="skip"))
     if own is not None:
-        values = [rounded(own[task]) for task in rows]
-        traces.append(_trace(values, places, mode="markers", marker=make_marker("ink", "square", 5), hoverinfo="skip"))
+        values = [plot.rounded(own[task]) for task in rows]
+        traces.append(
+            _trace(values, places, mode="markers", marker=plot.make_marker("ink", "square", 5), hoverinfo="skip")
+        )
     hover = [
-        hover_text(mark.words, [(tasks[task], share(point.losses[task])), *_own_words(own, task)]) for task in rows
+        plot.hover_text(mark.words, [(tasks[task], share(point.losses[task])), *_own_words(own, task)]) for task in rows
     ]
-    look = make_marker(mark.color, mark.symbol, 9) | {"line": {"color": "page", "width": 1}}
-    found = [rounded(point.losses[task]) for task in rows]
+    look = plot.make_marker(mark.color, mark.symbol, 9) | {"line": {"color": "page", "width": 1}}
+    found = [plot.rounded(point.losses[task]) for task in rows]
     traces.append(_trace(found, places, mode="markers", marker=look, hoverinfo="text", hovertext=hover))
     few = len(rows) < len(tasks)
-    layout: Figure = {
-        "xaxis": make_axis("loss, share of variance", range=[0, rounded(1.05 * far)], nticks=5),
-        "yaxis": make_axis(
+    layout: plot.Figure = {
+        "xaxis": plot.make_axis("loss, share of variance", range=[0, plot.rounded(1.05 * far)], nticks=5),
+        "yaxis": plot.make_axis(
             "", tickvals=places, ticktext=[names[task] for task in rows], range=[len(rows) - 0.4, -0.6],
             tickfont={"size": 11},
         ),
@@ -125,7 +112,7 @@ def _panel(
         f"Largest losses: {told}."
     )
     note = f"The {len(rows)} of {len(tasks)} tasks furthest above their own best." if few else ""
-    panel = make_panel(mark.words, alt, traces, layout, shape="rows", note=note)
+    panel = plot.make_panel(mark.words, alt, traces, layout, shape="rows", note=note)
     return {**panel, "height": _ROW * len(rows) + _AROUND}
 
 
@@ -133,5 +120,5 @@ def _own_words(own: tuple[float, ...] | None, task: int) -> list[tuple[str, str]
     return [] if own is None else [("a model of its own", share(own[task]))]
 
 
-def _trace(x: Sequence[float | None], y: Sequence[float | None], **more: object) -> Figure:
+def _trace(x: Sequence[float | None], y: Sequence[float | None], **more: object) -> plot.Figure:
     return {"type": "scatter", "x": list(x), "y": list(y), **more}

@@ -34,12 +34,7 @@ def _numbered(name: str, number: int, length: int) -> str:
 
 
 def said_shorter(page: Any, names: Sequence[str]) -> Any:
-    """A part of a page with every long name in it made short.
-
-    Args:
-        page: Strings, numbers, lists and dicts.
-        names: Of the tasks.
-    """
+    """A part of a page (strings, numbers, lists and dicts) with every long name of a task made short."""
     pairs = zip(map(clean, names), short_names(names), strict=True)
     changed = {name: short for name, short in pairs if name != short}
     ordered = sorted(changed, key=len, reverse=True)  # a name may be part of another

@@ -38,15 +38,9 @@ _OTHER_STATUSES = {
 
 
 def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> dict[str, Any]:
-    """Everything that a report of a training shows.
+    """Everything that a report of a training shows, as plain strings, numbers, lists and dicts.
 
-    Args:
-        record: As read back.
-        found: Notices beyond those that the record alone gives (comparisons with other runs).
-        title: Of the page; by default the method and its tasks.
-
-    Returns:
-        Plain strings, numbers, lists and dicts.
+    `found` are notices beyond those that the record alone gives: comparisons with other runs.
     """
     config, lines = record.config, record.lines
     said = [*notices(record), *found]

@@ -7,19 +7,9 @@ line's dashes tell tasks apart without colour.
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from ...core.drawing.plot_parts import (
-    MOST_LINES,
-    Figure,
-    Panel,
-    legend_line,
-    line_styles,
-    make_axis,
-    make_panel,
-    pair_hover,
-    rounded,
-    safe_name,
-)
+from ...core.drawing import plot_parts as plot
 from ...core.records.training import MOST_PAIRED, GradientLine, StepLine, TrainingRecord
 from ...core.text import clean
 
@@ -33,123 +23,105 @@ MOST_POINTS = 400
 _FEW_STEPS = 6
 _PAIRS = ("blue", "vermillion", "green", "purple", "orange", "sky")
 _PAIR_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid")
+_POWERS: plot.Figure = {"exponentformat": "power"}
+_ANGLE: plot.Figure = {"range": [-1.05, 1.05]}
+_SHARE: plot.Figure = {"range": [-2, 102]}
+_ZERO: plot.Figure = {"zeroline": True, "zerolinecolor": "faint", "zerolinewidth": 1}
 
 
-def training_panels(record: TrainingRecord) -> list[Panel]:
-    """All panels that the record has numbers for."""
-    lines, tasks = record.lines, record.config.tasks
-    panels = [
-        _over_steps("Losses, unweighted", "raw loss", lines, tasks, lambda line: line.raw_losses, log=True),
-        _over_steps("Weights", "weight", lines, tasks, lambda line: line.weights, log=len(tasks) > MOST_LINES),
-        _over_steps("Losses, weighted", "weight x loss", lines, tasks, lambda line: line.weighted_losses, log=True),
-        _over_steps("Size of the gradients", "norm", lines, tasks, _of(lambda g: g.norms), log=True),
-        _over_steps(
-            "Share of the update", "percent", lines, tasks, _of(lambda g: g.shares and [_percent(x) for x in g.shares]),
-            range=[-2, 102],
-        ),
-        _pairs(lines, tasks),
-        _over_steps(
-            "Cosine to the update", "cosine", lines, tasks, _of(lambda g: g.to_update), range=[-1.05, 1.05], zero=True,
-        ),
-    ]  # fmt: skip
-    return [panel for panel in panels if panel is not None]
+@dataclass(frozen=True)
+class Series:
+    """A picture of numbers over steps."""
+
+    name: str
+    unit: str
+    read: Callable[[StepLine], Values | None]  # one number a task of a step, or what `labels` names
+    log: bool = False  # whether it may have a logarithmic axis
+    axis: plot.Figure = field(default_factory=dict)
+    labels: Callable[[Sequence[str]], Sequence[str]] | None = None  # names of its lines, where they are not the tasks
 
 
 def _of(read: Callable[[GradientLine], Values | None]) -> Callable[[StepLine], Values | None]:
     return lambda line: None if line.gradients is None else read(line.gradients)
 
 
-def _percent(value: Value) -> Value:
-    return None if value is None else 100 * value
+def _percent(values: Values) -> Values:
+    return [None if value is None else 100 * value for value in values]
 
 
-def _over_steps(
-    name: str,
-    unit: str,
-    lines: Sequence[StepLine],
-    tasks: Sequence[str],
-    read: Callable[[StepLine], Values | None],
-    *,
-    log: bool = False,
-    zero: bool = False,
-    **axis: object,
-) -> Panel | None:
-    found = [(line.step, values) for line in lines if (values := read(line)) is not None]
-    if not found:
-        return None
-    rows = [_thinned([(step, values[task]) for step, values in found]) for task in range(len(tasks))]
+def _pictures(k: int) -> tuple[Series, ...]:
+    """What is drawn of k tasks. Of their pairs: each up to four tasks, the share in conflict above."""
+    if k <= 4 <= MOST_PAIRED:
+        pairs = Series(
+            "Cosines between the tasks", "cosine", _of(lambda g: g.cosines), axis=_ANGLE | _ZERO, labels=_pair_names
+        )
+    else:
+        pairs = Series(
+            "Pairs of tasks in conflict", "percent of the pairs", _of(lambda g: _percent([g.conflicting])), axis=_SHARE,
+            labels=lambda tasks: ["pairs in conflict"],
+        )  # fmt: skip
+    return (
+        Series("Losses, unweighted", "raw loss", lambda line: line.raw_losses, log=True),
+        Series("Weights", "weight", lambda line: line.weights, log=k > plot.MOST_LINES),
+        Series("Losses, weighted", "weight x loss", lambda line: line.weighted_losses, log=True),
+        Series("Size of the gradients", "norm", _of(lambda g: g.norms), log=True),
+        Series("Share of the update", "percent", _of(lambda g: g.shares and _percent(g.shares)), axis=_SHARE),
+        *([pairs] if k > 1 else []),
+        Series("Cosine to the update", "cosine", _of(lambda g: g.to_update), axis=_ANGLE | _ZERO),
+    )
+
+
+def _pair_names(tasks: Sequence[str]) -> list[str]:
+    return [f"{clean(a)} and {clean(b)}" for a, b in itertools.combinations(tasks, 2)]
+
+
+def training_panels(record: TrainingRecord) -> list[plot.Panel]:
+    """All panels that the record has numbers for."""
+    drawn = (_drawn(series, record.lines, record.config.tasks) for series in _pictures(len(record.config.tasks)))
+    return [panel for panel in drawn if panel is not None]
+
+
+def _drawn(series: Series, lines: Sequence[StepLine], tasks: Sequence[str]) -> plot.Panel | None:
+    found = [(line.step, values) for line in lines if (values := series.read(line)) is not None]
+    names = series.labels(tasks) if series.labels else tasks
+    rows = [_thinned([(step, values[place]) for step, values in found]) for place in range(len(names))]
     present = [value for row in rows for _, value in row if value is not None]
     if not present:
         return None
-    wide = log and min(present) > 0 and max(present) > 20 * min(present)
-    spoken = [f"{clean(task)} {_first_and_last(row)}" for task, row in zip(tasks, rows, strict=True)]
-    alt = f"{name} over steps, {unit}. {'; '.join(spoken[:12])}."
-    if len(tasks) > MOST_LINES:
-        return _map(name, unit, alt, tasks, rows, wide)
-    traces = [
-        _line(style["name"], row, style["color"], style["dash"])
-        for style, row in zip(line_styles(tasks), rows, strict=True)
-    ]
-    scale: dict[str, object] = {"type": "log", "dtick": _decades(present)} if wide else {}
-    unit = f"{unit}, log scale" if wide else unit
-    layout: Figure = {
+    wide = series.log and min(present) > 0 and max(present) > 20 * min(present)
+    spoken = [f"{clean(name)} {_first_and_last(row)}" for name, row in zip(names, rows, strict=True)]
+    unit = "" if series.labels else f", {series.unit}"
+    alt = f"{series.name} over steps{unit}. {'; '.join(spoken[:12])}."
+    if len(names) > plot.MOST_LINES:
+        return _map(series.name, series.unit, alt, tasks, rows, wide)
+    looks = [(style["name"], style["color"], style["dash"]) for style in plot.line_styles(tasks)]
+    if series.labels:
+        looks = list(zip(names, _PAIRS, _PAIR_DASHES, strict=False))
+    traces = [_line(name, row, color, dash) for (name, color, dash), row in zip(looks, rows, strict=True)]
+    scale: plot.Figure = {"type": "log", "dtick": _decades(present)} if wide else {}
+    layout: plot.Figure = {
         "xaxis": _step_axis([step for step, _ in found], rangemode="tozero"),
-        "yaxis": make_axis(unit, **_POWERS, **scale, **axis, **(_ZERO if zero else {})),
+        "yaxis": plot.make_axis(f"{series.unit}, log scale" if wide else series.unit, **_POWERS | scale | series.axis),
     }
-    return make_panel(name, alt, traces, layout, shape="over")
-
-
-def _pairs(lines: Sequence[StepLine], tasks: Sequence[str]) -> Panel | None:
-    """Cosines between the tasks: a line a pair up to four tasks, the share of conflicting pairs above."""
-    found = [(line.step, line.gradients) for line in lines if line.gradients is not None]
-    if len(tasks) < 2 or not found:
-        return None
-    if len(tasks) <= 4 <= MOST_PAIRED:
-        names = [f"{clean(a)} and {clean(b)}" for a, b in itertools.combinations(tasks, 2)]
-        rows = [
-            _thinned([(step, gradients.cosines[pair] if gradients.cosines else None) for step, gradients in found])
-            for pair in range(len(names))
-        ]
-        unit, name = "cosine", "Cosines between the tasks"
-        axis: dict[str, object] = {"range": [-1.05, 1.05], **_ZERO}
-    else:
-        names = ["pairs in conflict"]
-        rows = [_thinned([(step, _percent(gradients.conflicting)) for step, gradients in found])]
-        unit, name, axis = "percent of the pairs", "Pairs of tasks in conflict", {"range": [-2, 102]}
-    if not any(value is not None for row in rows for _, value in row):
-        return None
-    traces = [
-        _line(label, row, color, dash)
-        for label, row, color, dash in zip(names, rows, _PAIRS, _PAIR_DASHES, strict=False)
-    ]
-    steps = [step for step, _ in found]
-    layout: Figure = {
-        "xaxis": _step_axis(steps, rangemode="tozero"),
-        "yaxis": make_axis(unit, **_POWERS, **axis),
-    }
-    spoken = [f"{label} {_first_and_last(row)}" for label, row in zip(names, rows, strict=True)]
-    note = "Below zero: a step along one task's gradient raises the other's loss."
-    alt = f"{name} over steps. {'; '.join(spoken)}."
-    panel = make_panel(name, alt, traces, layout, shape="over", note=note)
-    if len(names) > 1:  # beside the plot: inside, it would take the plot's height and lie on its axis
-        panel["legend"] = [
-            legend_line(label, color, dash) for label, color, dash in zip(names, _PAIRS, _PAIR_DASHES, strict=False)
-        ]
+    note = "Below zero: a step along one task's gradient raises the other's loss." if series.labels else ""
+    panel = plot.make_panel(series.name, alt, traces, layout, shape="over", note=note)
+    if series.labels and len(names) > 1:  # beside the plot: inside, it would take the plot's height and lie on its axis
+        panel["legend"] = [plot.legend_line(*look) for look in looks]
     return panel
 
 
 def _map(
     name: str, unit: str, alt: str, tasks: Sequence[str], rows: Sequence[Sequence[tuple[int, Value]]], log: bool
-) -> Panel:
+) -> plot.Panel:
     def shown(value: Value) -> Value:
         if value is None:
             return None
-        return rounded(math.log10(value) if log else value)
+        return plot.rounded(math.log10(value) if log else value)
 
-    trace: Figure = {
+    trace: plot.Figure = {
         "type": "heatmap",
         "x": [step for step, _ in rows[0]],
-        "y": [f"{number + 1}. {safe_name(task, 20)}" for number, task in enumerate(tasks)],
+        "y": [f"{number + 1}. {plot.safe_name(task, 20)}" for number, task in enumerate(tasks)],
         "z": [[shown(value) for _, value in row] for row in rows],
         "colorscale": "Cividis",
         "hoverongaps": False,
@@ -160,31 +132,31 @@ def _map(
             "title": {"text": f"{unit}, log10" if log else unit, "side": "right"},
         },
     }
-    layout: Figure = {
-        "xaxis": make_axis("step"),
-        "yaxis": make_axis("", autorange="reversed", nticks=len(tasks), tickfont={"size": 11}),
+    layout: plot.Figure = {
+        "xaxis": plot.make_axis("step"),
+        "yaxis": plot.make_axis("", autorange="reversed", nticks=len(tasks), tickfont={"size": 11}),
     }
-    panel = make_panel(name, alt, [trace], layout, shape="wide", note="One row a task; gaps are absent tasks.")
+    panel = plot.make_panel(name, alt, [trace], layout, shape="wide", note="One row a task; gaps are absent tasks.")
     return {**panel, "height": 15 * len(tasks) + 90}
 
 
-def _step_axis(steps: Sequence[int], **more: object) -> Figure:
+def _step_axis(steps: Sequence[int], **more: object) -> plot.Figure:
     """An axis of whole steps: a few steps are named one by one, since plotly would write fractions between them."""
     few = {"tickvals": sorted(set(steps))} if len(set(steps)) <= _FEW_STEPS else {}
-    return make_axis("step", **few, **more)
+    return plot.make_axis("step", **few, **more)
 
 
-def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) -> Figure:
+def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) -> plot.Figure:
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(row) <= 40 else "lines",
-        "name": safe_name(name, 44),
+        "name": plot.safe_name(name, 44),
         "x": [step for step, _ in row],
-        "y": [None if value is None else rounded(value) for _, value in row],
+        "y": [None if value is None else plot.rounded(value) for _, value in row],
         "line": {"color": color, "dash": dash, "width": 2},
         "marker": {"color": color, "size": 4},
         "connectgaps": True,
-        "hovertemplate": pair_hover("step %{x}", "%{y:.4g}"),
+        "hovertemplate": plot.pair_hover("step %{x}", "%{y:.4g}"),
     }
 
 
@@ -203,7 +175,3 @@ def _first_and_last(row: Sequence[tuple[int, Value]]) -> str:
 def _decades(values: Sequence[float]) -> int:
     """Decades between two ticks; from the logarithms, since 1e300 over 1e-300 is no number."""
     return max(1, math.ceil((math.log10(max(values)) - math.log10(min(values))) / 6))
-
-
-_POWERS: Figure = {"exponentformat": "power"}
-_ZERO: Figure = {"zeroline": True, "zerolinecolor": "faint", "zerolinewidth": 1}

@@ -1,12 +1,11 @@
 """A recorded training as one self-contained HTML page, as Markdown, and for the console."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from ...core.console import make_table
 from ...core.records.training import Notice, TrainingRecord
 from ..audit.markdown import markdown_text
 from ..page import render_page
@@ -16,13 +15,7 @@ __all__ = ["render_training_console", "render_training_html", "render_training_m
 
 
 def render_training_html(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> str:
-    """The page: it loads nothing and holds no date.
-
-    Args:
-        record: As read back.
-        found: Notices from comparisons with other runs.
-        title: Of the page.
-    """
+    """The page, with notices from comparisons with other runs: it loads nothing and holds no date."""
     page = collect_training(record, found, title)
     return render_page("training.html", page, drawn=bool(page["panels"]), styles=("report.css", "training.css"))
 
@@ -38,17 +31,11 @@ def render_training_console(record: TrainingRecord, found: Sequence[Notice] = ()
     parts: list[RenderableType] = [Text(page["lead"], style="bold"), Text(page["headline"])]
     for notice in page["notices"]:
         parts += [Text(""), Text(notice["words"]), Text(f"What to do: {notice['remedy']}", style="dim")]
-    parts += [Text(""), _tasks(page), Text(page["gradients"], style="dim")]
-    parts += [Text(f"{row['status']}: {row['steps']} steps ({row['share']})") for row in page["counts"]]
-    parts += [Text(sentence) for sentence in page["time"]]
-    return Group(*parts)
-
-
-def _tasks(page: dict[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("task", "first loss", "lowest", "last", "weight", "gradient", "share of update", "present"):
-        table.add_column(column, overflow="fold")
+    table = make_table("task", "first loss", "lowest", "last", "weight", "gradient", "share of update", "present")
     for task in page["tasks"]:
         keys = ("name", "first", "lowest", "last", "weights", "norm", "share", "present")
         table.add_row(*(Text(task[key]) for key in keys))
-    return table
+    parts += [Text(""), table, Text(page["gradients"], style="dim")]
+    parts += [Text(f"{row['status']}: {row['steps']} steps ({row['share']})") for row in page["counts"]]
+    parts += [Text(sentence) for sentence in page["time"]]
+    return Group(*parts)

@@ -159,9 +159,9 @@ class Problem:
             batch.sizes,
             strict=True,
         )
-        for (task, loss), (given, data, size) in zip(self.losses.items(), parts, strict=True):
+        for (task, loss), (mine, data, size) in zip(self.losses.items(), parts, strict=True):
             labels = _Labels(data) if batch.may_miss else None
-            yield task, _labelled(task, loss, given, data, labels) if size else None, size
+            yield task, _labelled(task, loss, mine, data, labels) if size else None, size
 
 
 class _Labels:

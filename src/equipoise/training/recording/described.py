@@ -18,17 +18,10 @@ _STEPS_PER_PASS = 150
 def describe_training(
     balancer: Balancer, tasks: tuple[str, ...], every: int, gradients: int | Literal["auto"] | None
 ) -> tuple[TrainingConfig, int | None]:
-    """A training's configuration, and how often gradients are measured.
+    """A training's configuration, and the steps between measurements of gradients.
 
-    Args:
-        balancer: The Balancer of the training.
-        tasks: Task names.
-        every: Steps between lines.
-        gradients: As `equipoise.record` takes it.
-
-    Returns:
-        The configuration; steps between measurements, a multiple of `every`, or None for never. The configuration
-        names them for loss methods only, since the others compute the gradients anyway.
+    These are a multiple of `every`, or None for never. The configuration names the latter for loss methods only, since
+    the others compute the gradients anyway.
     """
     method = balancer.method
     kind: Kind = "loss method"

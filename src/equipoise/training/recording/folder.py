@@ -6,13 +6,9 @@ torch.
 """
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from ...core.files import read_file, replace_file, take_lock
-from ...core.our_folder import CONFIG, REPORT, found_for, our_config
-from ...core.records.json_text import first_fault
+from ...core.files import read_file, refusing, replace_file, take_lock
+from ...core.our_folder import CONFIG, REPORT, found_for, our_config, read_card
 from ...core.records.training import TrainingConfig, TrainingRecord, read_lines
 from ...errors import RunFolderError, TaskError
 from .line_file import LineFile
@@ -32,28 +28,21 @@ MOST_NEIGHBOURS = 100
 MOST_OF_A_NEIGHBOUR = 2**26
 """Longer records of others are not compared."""
 _FIRST_BYTES = 65_536
+_ANOTHER = "Record into a new folder."
 
 
 def check_folder(folder: Path) -> TrainingConfig | None:
-    """The configuration of the training that a folder holds, None where it holds nothing.
-
-    Args:
-        folder: It need not exist, nor its parents.
+    """The configuration of the training that a folder holds, None where it holds nothing or does not exist.
 
     Raises:
         RunFolderError: The folder is not ours, or cannot be written. Nothing is ever changed here.
     """
     found = found_for(folder, "training", overwrite=True, instead="Give a new or empty folder.")
-    return None if found.config is None else _valid(folder, found.config)
+    return None if found.config is None else read_card(folder, TrainingConfig, found.config, _ANOTHER)
 
 
 def open_training(folder: Path, config: TrainingConfig, *, overwrite: bool) -> tuple[TrainingConfig, LineFile]:
-    """Takes a folder for a recording, and makes it where it is new.
-
-    Args:
-        folder: New, empty, or of the same training.
-        config: Configuration of the training to record.
-        overwrite: Replace an earlier recording.
+    """Take a folder that is new, empty or of the same training, or with `overwrite` of another one, for a recording.
 
     Returns:
         The configuration that stands there now, and the file of its lines.
@@ -63,16 +52,13 @@ def open_training(folder: Path, config: TrainingConfig, *, overwrite: bool) -> t
             the disk refuses.
     """
     check_folder(folder)
-    try:
+    with refusing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _refused(folder, error) from error
     lock, lines = take_lock(folder, wait=0.0), None
     try:
-        kept = _taken(folder, config, overwrite)
-        lines = LineFile(folder / RECORDS, lock)
-    except OSError as error:
-        raise _refused(folder, error) from error
+        with refusing(folder):
+            kept = _taken(folder, config, overwrite)
+            lines = LineFile(folder / RECORDS, lock)
     finally:
         if lines is None:
             lock.release()
@@ -103,28 +89,21 @@ def _taken(folder: Path, config: TrainingConfig, overwrite: bool) -> TrainingCon
 
 
 def write_config(folder: Path, config: TrainingConfig) -> None:
-    """Makes the folder and writes its configuration, whole or not at all.
+    """Make the folder and write its configuration, whole or not at all.
 
     Raises:
         RunFolderError: The disk refuses.
         TaskError: A name that no file can hold.
     """
-    unwritable = [task for task in config.tasks if not _writable(task)]
+    unwritable = [task for task in config.tasks if any("\ud800" <= sign <= "\udfff" for sign in task)]
     if unwritable:
         raise TaskError(
             "task names must be text that a file can hold; found half of a surrogate pair in "
             f"{', '.join(map(ascii, unwritable))}. Rename these tasks."
         )
-    text = config.model_dump_json(indent=2) + "\n"
-    try:
+    with refusing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / CONFIG, text)
-    except OSError as error:
-        raise _refused(folder, error) from error
-
-
-def _writable(name: str) -> bool:
-    return not any("\ud800" <= sign <= "\udfff" for sign in name)
+        replace_file(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
 
 
 def read_training(folder: Path) -> TrainingRecord:
@@ -144,15 +123,11 @@ def read_training(folder: Path) -> TrainingRecord:
 
 
 def read_neighbours(folder: Path, like: TrainingRecord) -> dict[str, TrainingRecord]:
-    """Trainings recorded beside this one that might be the same under another name.
+    """Trainings recorded beside this one that might be the same under another name: folder name -> record.
 
-    Args:
-        folder: At most `MOST_NEIGHBOURS` folders in the folder above it are looked at, in the order of their names.
-        like: The record of this folder. Others are read whole only if their tasks are the same, their method is
-            another, and their first lines agree; what cannot be read is left out.
-
-    Returns:
-        Folder name -> record.
+    At most `MOST_NEIGHBOURS` folders beside it are looked at, in the order of their names. They are read whole only if
+    their tasks are those of `like`, their method is another, and their first lines agree; what cannot be read is left
+    out.
     """
     own, found = folder.resolve(), {}
     try:
@@ -177,18 +152,13 @@ def read_neighbours(folder: Path, like: TrainingRecord) -> dict[str, TrainingRec
 
 
 def write_report(folder: Path, page: str) -> Path:
-    """Writes ``report.html`` whole or not at all.
-
-    Returns:
-        Its path.
+    """Write ``report.html`` whole or not at all; returns its path.
 
     Raises:
         RunFolderError: The disk refuses.
     """
-    try:
+    with refusing(folder):
         replace_file(folder / REPORT, page)
-    except OSError as error:
-        raise _refused(folder, error) from error
     return folder / REPORT
 
 
@@ -199,18 +169,4 @@ def _read_config(folder: Path) -> TrainingConfig:
         raise RunFolderError(f"{str(folder / CONFIG)!r} cannot be read: {error.strerror or error}.") from error
     if found is None:
         raise RunFolderError(f"{str(folder)!r} must be a folder that eq.record wrote; it has no config.json of ours.")
-    return _valid(folder, found)
-
-
-def _valid(folder: Path, found: dict[str, Any]) -> TrainingConfig:
-    try:
-        return TrainingConfig.model_validate(found)
-    except ValidationError as error:
-        raise RunFolderError(
-            f"{str(folder / CONFIG)!r} is of another version of equipoise, or was changed: {first_fault(error)}. "
-            "Record into a new folder."
-        ) from error
-
-
-def _refused(folder: Path, error: OSError) -> RunFolderError:
-    return RunFolderError(f"the folder {str(folder)!r} must be writable; the system says: {error.strerror or error}.")
+    return read_card(folder, TrainingConfig, found, _ANOTHER)

@@ -23,12 +23,8 @@ def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) ->
     """Inner products of the losses' gradients on shared parameters; nothing else is touched.
 
     One backward pass a loss, over a graph that stays; no ``.grad`` is written, no hook of a parameter runs, no random
-    number is drawn (a checkpointed layer repeats its own).
-
-    Args:
-        losses: Scalars with their graph.
-        shared: Ids of what to look at; None for the parameters with a gradient from two losses that is not exactly
-            zero.
+    number is drawn (a checkpointed layer repeats its own). `shared` holds the ids of the parameters to look at; None
+    takes those with a gradient from two losses that is not exactly zero.
 
     Returns:
         (k, k), float64; zeros where nothing is shared. None where k gradients take more than `MOST_BYTES`, or the graph
@@ -71,15 +67,9 @@ def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) ->
 def describe_gradients(
     gramian: Tensor, weights: Array | None, rows: Sequence[int], k: int, measured: bool, at: Place
 ) -> GradientLine:
-    """Describe a Gramian as a line of the record.
+    """The Gramian (m, m) of the present tasks, those at `rows` among all k, as a line of the record.
 
-    Args:
-        gramian: (m, m) of the present tasks.
-        weights: (m,), or None.
-        rows: Their positions among all tasks.
-        k: Number of all tasks.
-        measured: Whether the record measured it.
-        at: Where it was taken.
+    `weights` are theirs, (m,), or None; `measured` says whether the record measured the Gramian.
     """
     matrix = gramian.detach().cpu().numpy().astype(np.float64)
     norms = np.sqrt(np.maximum(np.diagonal(matrix), 0.0))

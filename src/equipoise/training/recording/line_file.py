@@ -17,14 +17,7 @@ _BLOCK = 65_536
 
 
 class LineFile:
-    """A file of lines, open for appending.
-
-    Args:
-        path: In a folder whose lock this process holds.
-        lock: That lock, which goes when the file is closed.
-
-    Attributes:
-        moved: Whether the file had another name when the last line was added. It is written there all the same.
+    """A file of lines, open for appending, in a folder whose lock this process holds; closing it gives the lock back.
 
     Raises:
         RunFolderError: What has this name is no plain file.
@@ -37,7 +30,7 @@ class LineFile:
         self._process = os.getpid()
         self._descriptor = os.open(path, _FLAGS, 0o644)
         self._open = True
-        self.moved = False
+        self.moved = False  # whether the file had another name when the last line was added to it
         found = os.fstat(self._descriptor)
         if not stat.S_ISREG(found.st_mode):
             self._open = False

@@ -103,7 +103,7 @@ class Recorder:
     forked process) is not recorded: two would write to one file.
 
     Attributes:
-        folder: Where it writes.
+        folder: The folder that it writes to.
         notices: Notices logged so far.
         lost: Lines that were due and could not be written.
     """

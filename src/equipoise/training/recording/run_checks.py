@@ -28,16 +28,11 @@ _MEANT_TO_BE_UNIFORM = ("LinearScalarization()", "LinearScalarization(weights=No
 
 
 def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, ...]:
-    """All notices about one run.
+    """All notices about one run; with fewer than three lines only restarts and lost lines.
 
-    Args:
-        record: With at least three lines; below that nothing is said but of restarts and lost lines.
-        running: Whether more is to come. Uniform weights are then mentioned from 32 lines on only: methods that move
-            per epoch begin with them.
-
-    Returns:
-        Restarts, lost lines, failed solves, steps with nothing to balance, uniform weights, tasks of small share, in
-        this order.
+    While the run is `running`, uniform weights are mentioned from 32 lines on only: methods that move per epoch begin
+    with them. The order is: restarts, lost lines, failed solves, steps with nothing to balance, uniform weights, small
+    shares.
 
     Example:
         >>> config = TrainingConfig(method="MGDA()", kind="Gramian method", tasks=("a", "b"), heads="own", scale="mean",
@@ -56,16 +51,10 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
 
 
 def identical_runs(name: str, record: TrainingRecord, others: Mapping[str, TrainingRecord]) -> tuple[Notice, ...]:
-    """Runs of other methods with identical losses.
+    """A notice for each other run with the same unweighted losses, to the last bit, at every common recorded step.
 
-    Args:
-        name: Name of this run.
-        record: This run.
-        others: Other runs by name. Runs of the same method are expected to agree and not mentioned, nor are runs of
-            other tasks or with fewer than three common recorded steps.
-
-    Returns:
-        One notice for each run whose unweighted losses equal this one's to the last bit at every common recorded step.
+    Runs of the same method are expected to agree and not mentioned, nor are runs of other tasks or with fewer than
+    three common recorded steps.
     """
     mine = {line.step: line.raw_losses for line in record.lines}
     found = []
