@@ -7,12 +7,12 @@ import pytest
 import equipoise as eq
 from equipoise.core.records.fitted import fit_record_from_json
 from equipoise.errors import DataError, EquipoiseError, NonFiniteError, RunFolderError, SettingError
-from equipoise.training.tables import running
-from equipoise.training.tables.columns import look_at
+from equipoise.training.tables.comparing import running
 from equipoise.training.tables.fit_table import fit_table
 from equipoise.training.tables.predicting import predict
+from equipoise.training.tables.preparing.columns import look_at
+from equipoise.training.tables.preparing.splitting import splits
 from equipoise.training.tables.saved import read_fit
-from equipoise.training.tables.splitting import splits
 
 from .tables_of import mixed, raw
 

@@ -153,10 +153,15 @@ class Problem:
             for task, loss in self.losses.items():
                 yield task, _labelled(task, loss, outputs, batch.data, labels), rows
             return
-        parts = zip(apart(outputs, batch.sizes), apart(batch.data, batch.sizes), batch.sizes, strict=True)
-        for (task, loss), (given, data, size) in zip(self.losses.items(), parts, strict=True):
+        parts = zip(
+            apart(outputs, batch.sizes, by_number=batch.by_number),
+            apart(batch.data, batch.sizes),
+            batch.sizes,
+            strict=True,
+        )
+        for (task, loss), (mine, data, size) in zip(self.losses.items(), parts, strict=True):
             labels = _Labels(data) if batch.may_miss else None
-            yield task, _labelled(task, loss, given, data, labels) if size else None, size
+            yield task, _labelled(task, loss, mine, data, labels) if size else None, size
 
 
 class _Labels:

@@ -24,11 +24,13 @@ class Batch:
         data: What a loss is given: the user's container with the rows of this batch.
         sizes: Where each task has rows of its own, which lie one task below the other: how many each has.
         may_miss: Whether a label may be missing (NaN).
+        by_number: Whether each task's outputs are chosen by number; see `trees.apart`.
     """
 
     data: Any
     sizes: Sequence[int] | None = None
     may_miss: bool = True
+    by_number: bool = False
 
 
 class OwnRows:
@@ -36,6 +38,11 @@ class OwnRows:
 
     The model sees the rows of all tasks in one pass, one task below the other; each task's loss is given the outputs
     and the batch of its own rows only.
+
+    With many tasks and a method on gradients, name the features and let each head see its own rows only, so that the
+    engine needs one backward pass for all tasks: ``forward=lambda model, batch: {"features": model.trunk(batch[0]),
+    "heads": model.heads}``, ``features=lambda outputs: outputs["features"]``, and in the loss of task i
+    ``outputs["heads"][i](outputs["features"])``.
 
     Args:
         data: Task name -> tuple or mapping of equally long tensors or arrays, all of the same structure.

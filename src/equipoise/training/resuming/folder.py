@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from torch import Tensor
 
 from ...core.files import read_file, replace_file, take_lock
-from ...core.our_folder import CONFIG, REPORT, found_for
+from ...core.our_folder import CONFIG, REPORT, found_for, read_card
 from ...core.records.fit_runs import FitConfig, FitLine, read_fit_lines
-from ...core.records.json_text import first_fault
 from ...errors import RunFolderError
 from ..recording.line_file import LineFile
 from .checkpoint import read_checkpoint, remove_checkpoint, write_checkpoint
@@ -125,14 +123,11 @@ def _look(folder: Path, *, overwrite: bool) -> FitConfig | None:
             "version knows 1). Update equipoise, or give another folder."
         )
     try:
-        return FitConfig.model_validate(found)
-    except ValidationError as error:
+        return read_card(folder, FitConfig, found, "Give another folder, or overwrite=True to replace that run.")
+    except RunFolderError:
         if overwrite:
             return None
-        raise RunFolderError(
-            f"{str(folder / CONFIG)!r} is of another version of equipoise, or was changed: {first_fault(error)}. Give "
-            "another folder, or overwrite=True to replace that run."
-        ) from error
+        raise
 
 
 def _refused(folder: Path, error: OSError) -> RunFolderError:

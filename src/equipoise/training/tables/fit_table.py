@@ -1,17 +1,15 @@
 """`fit_table`: a table with several targets in, a comparison and selected networks out. Reads like the recipe it is."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 import pandas as pd
 
 from ..._version import __version__
-from ...core.numbers import is_whole
 from ...core.progress import Progress
 from ...core.records.audit import DataCard
 from ...core.records.fitted import Entrant, FitRecord, FittedTask, SeedRun
@@ -19,29 +17,28 @@ from ...core.text import plural
 from ...data.columns import clean_name
 from ...data.raw import RawTable
 from ...data.reading import Reading, checked_reading
-from ...errors import EquipoiseError, SettingError
+from ...errors import EquipoiseError
 from ...methods.base import Method
 from ...methods.loss import LinearScalarization
 from ..problem.splits import Split
-from .assembling import Used, data_card, seed_run, selected_entrants, task_cards
-from .boosting import boosted
-from .columns import Columns, look_at
-from .entrants import Plan, plans
-from .executing import Unit, attempted
-from .giveaways import giveaways
-from .parts import Parts
-from .predicting import Network, Predictor
-from .preparation import Preparation
-from .recipe import Recipe, recipe_for
-from .running import Trained
-from .saved import FitTableConfig, load_predictor, open_folder, read_fit, save_fit
-from .source import read_table
-from .splitting import split_card, splits
+from .comparing.assembling import Used, data_card, seed_run, selected_entrants, task_cards
+from .comparing.boosting import boosted
+from .comparing.entrants import Plan, plans
+from .comparing.executing import Unit, attempted
+from .comparing.parts import Parts
+from .comparing.running import Trained
+from .networks.recipe import Recipe, recipe_for
+from .predictor import Network, Predictor
+from .preparing.columns import Columns, look_at
+from .preparing.giveaways import giveaways
+from .preparing.preparation import Preparation
+from .preparing.source import read_table
+from .preparing.splitting import split_card, splits
+from .saved import FitTableConfig, frame_sha256, load_predictor, open_folder, read_fit, save_fit
+from .settings import BASELINES, Baseline, checked_seeds
 
-__all__ = ["BASELINES", "FittedTable", "fit_table"]
+__all__ = ["FittedTable", "fit_table"]
 
-Baseline = Literal["weights", "separate", "boosting"]
-BASELINES: tuple[Baseline, ...] = ("weights", "separate", "boosting")
 Announce = Callable[[DataCard, tuple[FittedTask, ...]], object]
 _RUNS = "runs"
 
@@ -142,7 +139,7 @@ def fit_table(
         >>> list(fitted.predict(table.head(3)[["x"]]).columns)
         ['square', 'cube']
     """
-    chosen = _checked(seeds, epochs, hidden, width, trials, baselines, jobs)
+    chosen = checked_seeds(seeds, epochs, hidden, width, trials, baselines, jobs)
     method = LinearScalarization() if method is None else method
     how = checked_reading(reading)
     raw = read_table(source, how, header=header, names=names)
@@ -165,7 +162,7 @@ def fit_table(
         config = FitTableConfig(
             version=__version__,
             data=raw.name,
-            sha256=raw.sha256 or _digest(raw.frame),
+            sha256=raw.sha256 or frame_sha256(raw.frame),
             settings={
                 "targets": [target.name for target in columns.targets], "inputs": list(columns.inputs), "group": group,
                 "time": time, "method": repr(method), "seeds": chosen, "epochs": recipe.epochs,
@@ -303,43 +300,5 @@ def _versions() -> dict[str, str]:
     return {"equipoise": __version__, **{package: version(package) for package in packages}}
 
 
-def _digest(frame: pd.DataFrame) -> str:
-    """SHA-256 of the names and values of a data frame."""
-    found = hashlib.sha256(repr(list(map(str, frame.columns))).encode())
-    for _, column in frame.items():
-        found.update(pd.util.hash_pandas_object(column.astype(str), index=False).to_numpy().tobytes())
-    return found.hexdigest()
-
-
 def _clean(name: str | None) -> str | None:
     return None if name is None else clean_name(name)
-
-
-def _checked(
-    seeds: int | Sequence[int],
-    epochs: int | None,
-    hidden: Sequence[int] | None,
-    width: int | None,
-    trials: int,
-    baselines: Sequence[str],
-    jobs: int,
-) -> list[int]:
-    """The seeds.
-
-    Raises:
-        SettingError: All settings that are out of range.
-    """
-    given = range(seeds) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
-    chosen = list(given) if isinstance(given, Sequence) else []
-    wrong = []
-    if not chosen or not all(map(is_whole, chosen)) or len(set(chosen)) < len(chosen):
-        wrong.append(f"seeds={seeds!r} (how many, at least 1, or different whole numbers)")
-    for name, value in {"epochs": epochs, "width": width, "trials": trials, "jobs": jobs}.items():
-        wrong += [] if value is None or is_whole(value, least=1) else [f"{name}={value!r} (a whole number, at least 1)"]
-    if hidden is not None and (not hidden or not all(is_whole(units, least=1) for units in hidden)):
-        wrong.append(f"hidden={hidden!r} (one width or more, each at least 1)")
-    if unknown := [name for name in baselines if name not in BASELINES]:
-        wrong.append(f"baselines={unknown!r} (known: {', '.join(BASELINES)})")
-    if wrong:
-        raise SettingError(f"arguments of fit are out of range: {'; '.join(wrong)}.")
-    return [int(seed) for seed in chosen]

@@ -4,9 +4,11 @@
 pickled, and each file is written under another name and renamed.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,11 +19,11 @@ from ...core.records.json_text import first_fault
 from ...data.reading import Reading
 from ...errors import RunFolderError
 from ..resuming.checkpoint import TensorFile, read_tensors, write_tensors
-from .predicting import Network, Predictor
-from .preparation import Preparation
-from .recipe import Recipe
+from .networks.recipe import Recipe
+from .predictor import Network, Predictor
+from .preparing.preparation import Preparation
 
-__all__ = ["FitTableConfig", "load_predictor", "open_folder", "read_fit", "save_fit"]
+__all__ = ["FitTableConfig", "frame_sha256", "load_predictor", "open_folder", "read_fit", "save_fit"]
 
 RECORD, NETWORKS = "record.json", "networks"
 _JSON = "networks.json"
@@ -194,3 +196,11 @@ def _refused(folder: Path, error: OSError) -> RunFolderError:
         f"the folder {str(folder)!r} must be writable; the system says: {error.strerror or error}. What was written "
         "before stays valid."
     )
+
+
+def frame_sha256(frame: pd.DataFrame) -> str:
+    """SHA-256 of the names and values of a data frame."""
+    found = hashlib.sha256(repr(list(map(str, frame.columns))).encode())
+    for _, column in frame.items():
+        found.update(pd.util.hash_pandas_object(column.astype(str), index=False).to_numpy().tobytes())
+    return found.hexdigest()

@@ -1,7 +1,7 @@
 import os
 from dataclasses import dataclass
 
-from equipoise.training.tables.executing import attempted
+from equipoise.training.tables.comparing.executing import attempted
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.records.fitted import Role
-from ...methods.base import Method
-from ...methods.loss import LinearScalarization
-from .recipe import Recipe
+from ....core.records.fitted import Role
+from ....methods.base import Method
+from ....methods.loss import LinearScalarization
+from ..networks.recipe import Recipe
 
 __all__ = ["STACKED", "Plan", "Training", "plans", "tried_weights"]
 

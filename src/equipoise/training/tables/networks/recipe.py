@@ -11,17 +11,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from ..preparing.preparation import Preparation
 from .layers import decayed, rate
 from .network import LinearNetwork, TableNetwork
-from .preparation import Preparation
 
 __all__ = ["Recipe", "recipe_for", "schedule"]
 
 
 _STEPS = 2500
-_LARGE = 5000  # training rows of a regression, above which networks are wider and trained longer
-_MANY = 10_000  # training rows, above which one network is as good as the mean of several
-_MEMBERS = 4
+_MEMBERS = ((5000, 4), (10_000, 2))  # below so many training rows so many members: the more rows, the less they bring
 
 
 @dataclass(frozen=True)
@@ -104,18 +102,16 @@ def recipe_for(
     Args:
         preparation: Of the table.
         rows: In the training part.
-        hidden: Widths of the trunk's layers; None for three layers of 128, or 256 for large regressions.
-        epochs: Passes over the training rows; None for about 2500 steps (5000 for large regressions), from 10 to 200
-            epochs.
+        hidden: Widths of the trunk's layers; None for three layers of 128.
+        epochs: Passes over the training rows; None for about 2500 steps, from 10 to 200 epochs.
     """
     classes = any(kind != "regression" for kind in preparation.kinds.values())
-    large = rows >= _LARGE and not classes
     batch = 32 if rows < 1000 else 128 if rows < 10_000 else 256
-    steps = _STEPS * (2 if large else 1)
+    members = next((count for most, count in _MEMBERS if rows < most), 1)
     return Recipe(
-        hidden=tuple(hidden) if hidden is not None else (256 if large else 128,) * 3,
-        members=_MEMBERS if rows < _MANY else 1,
-        epochs=epochs if epochs is not None else min(200, max(10, round(steps / math.ceil(rows / batch)))),
+        hidden=tuple(hidden) if hidden is not None else (128,) * 3,
+        members=members,
+        epochs=epochs if epochs is not None else min(200, max(10, round(_STEPS / math.ceil(rows / batch)))),
         batch_size=batch,
         learning_rate=0.04 if classes else 0.1,
         weight_decay=0.02 if classes else 0.01,

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from ..problem.metric import Metric
-from ..problem.problem import Problem
-from .network import task_loss
-from .preparation import Preparation
-from .recipe import Recipe
+from ...problem.metric import Metric
+from ...problem.problem import Problem
+from ..networks.network import task_loss
+from ..networks.recipe import Recipe
+from ..preparing.preparation import Preparation
 
 __all__ = ["METRICS", "Parts", "measured", "problem_of"]
 

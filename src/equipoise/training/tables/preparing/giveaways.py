@@ -7,10 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ...core.numbers import Array
-from ...core.text import joined, percent
-from ...data.columns import cut, option
-from ...data.encoding.values import as_floats, holds
+from ....core.numbers import Array
+from ....core.text import joined, percent
+from ....data.columns import cut, option
+from ....data.encoding.values import as_floats, holds
 from .columns import Columns, Target
 from .preparation import class_codes
 

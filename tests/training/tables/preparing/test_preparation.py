@@ -5,10 +5,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 
 from equipoise.errors import DataError
-from equipoise.training.tables.columns import look_at
-from equipoise.training.tables.preparation import Preparation
+from equipoise.training.tables.preparing.columns import look_at
+from equipoise.training.tables.preparing.preparation import Preparation
 
-from .tables_of import mixed, raw
+from ..tables_of import mixed, raw
 
 TARGETS = ["y", "kind", "up"]
 TRAIN = np.arange(0, 80)

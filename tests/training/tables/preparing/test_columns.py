@@ -3,11 +3,11 @@ import pandas as pd
 import pytest
 
 from equipoise.errors import DataError
-from equipoise.training.tables.columns import look_at
 from equipoise.training.tables.fit_table import fit_table
-from equipoise.training.tables.splitting import splits
+from equipoise.training.tables.preparing.columns import look_at
+from equipoise.training.tables.preparing.splitting import splits
 
-from .tables_of import mixed, raw
+from ..tables_of import mixed, raw
 
 
 def looked(frame, **options):

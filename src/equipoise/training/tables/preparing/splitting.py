@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ...core.records.fitted import SplitCard
-from ...errors import DataError
-from ..problem.splits import Split, split
+from ....core.records.fitted import SplitCard
+from ....errors import DataError
+from ...problem.splits import Split, split
 from .columns import Columns
 from .preparation import class_codes
 

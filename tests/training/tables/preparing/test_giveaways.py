@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 
-from equipoise.training.tables.columns import look_at
-from equipoise.training.tables.giveaways import giveaways
+from equipoise.training.tables.preparing.columns import look_at
+from equipoise.training.tables.preparing.giveaways import giveaways
 
-from .tables_of import mixed, raw
+from ..tables_of import mixed, raw
 
 
 def warnings(frame, targets):

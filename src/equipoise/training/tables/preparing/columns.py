@@ -7,15 +7,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ...core.records.columns import ColumnCard
-from ...core.records.columns import Holds as Shown
-from ...data.columns import choose_columns, option, some
-from ...data.encoding.inputs import number_identifier, text_identifier
-from ...data.encoding.targets import unusable
-from ...data.encoding.values import as_floats, as_numbers, constant, holds, stand_in, unfit
-from ...data.raw import RawTable, refuse
-from ...data.reading import NOTHING_SAID, Reading
-from ...errors import listed
+from ....core.records.columns import ColumnCard
+from ....core.records.columns import Holds as Shown
+from ....data.columns import choose_columns, option, some
+from ....data.encoding.inputs import number_identifier, text_identifier
+from ....data.encoding.targets import unusable
+from ....data.encoding.values import as_floats, as_numbers, constant, holds, stand_in, unfit
+from ....data.raw import RawTable, refuse
+from ....data.reading import NOTHING_SAID, Reading
+from ....errors import listed
 
 __all__ = ["Columns", "Kind", "Target", "input_kind", "look_at", "number_label"]
 

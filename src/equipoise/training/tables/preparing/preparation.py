@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from ...core.numbers import Array
-from ...data.encoding.inputs import MAX_LEVELS
-from ...data.encoding.values import as_floats
-from ...data.raw import RawTable, refuse
+from ....core.numbers import Array
+from ....data.encoding.inputs import MAX_LEVELS
+from ....data.encoding.values import as_floats
+from ....data.raw import RawTable, refuse
 from .columns import Columns, Kind, Target, number_label
 
 __all__ = [

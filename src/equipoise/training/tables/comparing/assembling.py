@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ...core.records.audit import DataCard
-from ...core.records.fitted import Curve, Entrant, FittedTask, SeedRun
-from ...data.raw import RawTable
-from .columns import Columns
+from ....core.records.audit import DataCard
+from ....core.records.fitted import Curve, Entrant, FittedTask, SeedRun
+from ....data.raw import RawTable
+from ..preparing.columns import Columns
 from .entrants import Plan, Training
 from .parts import METRICS
 from .rules import geometric_mean

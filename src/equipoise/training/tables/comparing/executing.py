@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from ...core.progress import Progress
+from ....core.progress import Progress
 from .entrants import Training
 from .parts import Parts
 from .running import Trained, attempt

@@ -4,8 +4,8 @@ import torch
 from sklearn.metrics import log_loss, mean_squared_error
 from torch import nn
 
-from equipoise.training.tables.network import LinearNetwork, TableNetwork, joined, task_loss
-from equipoise.training.tables.recipe import Recipe, schedule
+from equipoise.training.tables.networks.network import LinearNetwork, TableNetwork, joined, task_loss
+from equipoise.training.tables.networks.recipe import Recipe, schedule
 
 OUTPUTS = {"y": 1, "up": 1, "kind": 3}
 KINDS = {"y": "regression", "up": "binary", "kind": "classes"}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from ...data.columns import column_names
-from ...data.encoding.prepare import prepared
-from ...data.loading import read_columns
-from ...data.raw import RawTable
-from ...data.reading import Reading
-from ...errors import DataError
+from ....data.columns import column_names
+from ....data.encoding.prepare import prepared
+from ....data.loading import read_columns
+from ....data.raw import RawTable
+from ....data.reading import Reading
+from ....errors import DataError
 
 __all__ = ["read_table"]
 

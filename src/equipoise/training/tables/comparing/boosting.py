@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from ...core.records.fitted import SeedRun
+from ....core.records.fitted import SeedRun
+from ..preparing.preparation import OTHER, Preparation
 from .parts import measured
-from .preparation import OTHER, Preparation
 
 __all__ = ["boosted"]
 

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...core.records.fitted import Curve
-from ...errors import EquipoiseError, RunFolderError
-from ..loop.selection import WHOLE
-from ..loop.training import fit
+from ....core.records.fitted import Curve
+from ....errors import EquipoiseError, RunFolderError
+from ...loop.selection import WHOLE
+from ...loop.training import fit
+from ..networks.network import TableNetwork
+from ..networks.recipe import schedule
 from .entrants import Training
-from .network import TableNetwork
 from .parts import METRICS, Parts, problem_of
-from .recipe import schedule
 from .rules import GeometricMean, OwnBest
 
 __all__ = ["Trained", "attempt", "train"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..loop.selection import WHOLE, PerTaskBest, Selection
+from ...loop.selection import WHOLE, PerTaskBest, Selection
 
 __all__ = ["GeometricMean", "OwnBest", "geometric_mean"]
 
