@@ -94,7 +94,7 @@ def test_the_same_command_says_the_same_without_training_again(run, fitted, tmp_
     def refused(*args, **kwargs):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("equipoise.training.tables.fit_table.attempt", refused)
+    monkeypatch.setattr("equipoise.training.tables.fit_table.attempted", refused)
     monkeypatch.setattr("equipoise.training.tables.fit_table.boosted", refused)
     command = shlex.split(read(tmp_path / "run").command)[1:]
     again = run(*command, "-q", "-o", "run")
