@@ -55,10 +55,10 @@ def answer(record: FitRecord) -> Answer:
     """The first sentence and those that follow, from the record alone."""
     single, separate = single_model(record), entrant_of(record, "separate")
     tasks = [task.name for task in record.tasks]
-    if single is None or separate is None or len(tasks) == 1:
-        status, headline, found = "undecided", _nothing_to_compare(record, single), None
-        measured: list[str] = []
-    else:
+    found: Contrast | None = None
+    status: Status = "undecided"
+    headline, measured = _nothing_to_compare(record, single), list[str]()
+    if single is not None and separate is not None and len(tasks) > 1:
         found = contrast(tasks, losses_of(single), losses_of(separate), overlap_of(record))
         status, headline, measured = _compared(found, len(record.seeds))
     sentences = [
