@@ -1,20 +1,16 @@
 """Trainings in this process, or several at once in processes of their own; the numbers are the same to the bit."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from ....core.progress import Progress
+from ...executors.pool import run_in_processes
 from .entrants import Training
 from .parts import Parts
 from .running import Trained, attempt
 
 __all__ = ["Unit", "attempted"]
-
-_DIED = "its process died (killed, or out of memory)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,42 +32,26 @@ class Unit:
         return f"seed {self.seed}: {self.training.name}"
 
 
-def attempted(units: Sequence[Unit], jobs: int, progress: Progress | None) -> list[Trained | str]:
-    """What each training gave, in order, or why it failed.
+def _run(unit: Unit) -> Trained | str:
+    return unit.run()
 
-    A process that dies takes the trainings down that run at that moment: those are tried once more, one at a time, so
-    that a training that kills its process costs itself only.
-    """
+
+def attempted(units: Sequence[Unit], jobs: int, progress: Progress | None) -> list[Trained | str]:
+    """What each training gave, in order, or why it failed; a process that dies costs its own training only."""
     results: dict[int, Trained | str] = {}
 
-    def tell(number: int) -> None:
-        if progress is not None:
-            progress(len(results), len(units), units[number].words)
+    def ended(number: int, result: Trained | str) -> None:
+        results[number] = result
+        following = next((unit.words for place, unit in enumerate(units) if place not in results), "")
+        if progress is not None and following:
+            progress(len(results), len(units), following)
 
+    if progress is not None and units:
+        progress(0, len(units), units[0].words)
     if jobs == 1:
         for number, unit in enumerate(units):
-            tell(number)
-            results[number] = unit.run()
-        return list(results.values())
-    _together(dict(enumerate(units)), min(jobs, len(units)), results, tell)
-    for number, unit in enumerate(units):
-        if number not in results:
-            _together({number: unit}, 1, results, tell)
-            results.setdefault(number, _DIED)
+            ended(number, unit.run())
+    else:
+        calls = {number: (unit,) for number, unit in enumerate(units)}
+        run_in_processes(_run, calls, min(jobs, len(units)), ended, lambda _, why: why)
     return [results[number] for number in range(len(units))]
-
-
-def _together(
-    units: Mapping[int, Unit], jobs: int, results: dict[int, Trained | str], tell: Callable[[int], None]
-) -> None:
-    """Put in the results of all units whose process lived."""
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))  # a fork of a process with threads can hang
-    try:
-        futures = {pool.submit(unit.run): number for number, unit in units.items()}
-        tell(next(iter(units)))
-        for future in as_completed(futures):
-            if not isinstance(future.exception(), BrokenProcessPool):
-                results[futures[future]] = future.result()
-                tell(futures[future])
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -110,7 +110,7 @@ def look_at(
         given = [name for name in given if name not in left]
 
     for name in chosen:
-        problems += _add_target(out, raw, name)
+        problems += _add_target(out, raw, name, number=name in reading["numeric"])
     problems += _twins(out, frame)
     asked = {name for names in kinds.values() for name in names}
     for name in given:
@@ -137,8 +137,8 @@ def look_at(
     return out
 
 
-def _add_target(out: Columns, raw: RawTable, name: str) -> list[str]:
-    """Append one target; returns what forbids it."""
+def _add_target(out: Columns, raw: RawTable, name: str, *, number: bool) -> list[str]:
+    """Append one target, as a number even of two values where the caller said so; returns what forbids it."""
     column = raw.frame[name]
     present = column.dropna()
     if name in raw.unclear:
@@ -154,7 +154,7 @@ def _add_target(out: Columns, raw: RawTable, name: str) -> list[str]:
         levels = np.unique(values)
         if constant(values):
             return [_constant(name, f"{levels[0]:g}", len(values))]
-        if len(levels) > 2 or len(values) == 2:
+        if len(levels) > 2 or number or len(values) == 2:
             out.targets.append(Target(name, "regression", kind, unit=unit))
             return []
         labels = [number_label(float(level)) for level in levels]
