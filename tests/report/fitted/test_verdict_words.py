@@ -45,8 +45,8 @@ def test_it_depends_on_the_target():
     found = said(0.5, 2.0)
     assert found.status == "both"
     assert re.fullmatch(
-        r"Here one model for all 2 targets is better than separate ones for “a” and worse for “b”: its held-out loss is "
-        r"50 % lower \(.*\) for “a” and 2.0 times as high \(.*\) for “b”; on average over the targets no difference "
+        r"Here one model for all 2 targets is better than separate ones for “a” and worse for “b”: its held-out loss "
+        r"is 50 % lower \(.*\) for “a” and 2.0 times as high \(.*\) for “b”; on average over the targets no difference "
         r"is detectable\.",
         found.headline,
     )
