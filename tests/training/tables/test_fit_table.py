@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import equipoise as eq
+from equipoise.core.files import locked
 from equipoise.core.records.fitted import fit_record_from_json
 from equipoise.errors import DataError, EquipoiseError, NonFiniteError, RunFolderError, SettingError
 from equipoise.training.tables.comparing import running
@@ -91,6 +92,28 @@ def test_another_call_on_the_folder_is_refused_with_what_differs(fitted, frame, 
     changed = frame.assign(x=frame["x"] + 1)
     with pytest.raises(RunFolderError, match=r"content of the data \(sha256\)"):
         fit_table(changed, **TINY, width=2, folder=folder)
+
+
+def test_overwriting_replaces_a_fit_and_leaves_other_files(frame, tmp_path):
+    options = TINY | {"seeds": 1, "baselines": (), "na": ("-999",)}
+    first = fit_table(frame, **options, folder=tmp_path / "run")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    assert fit_table(frame, **options, folder=tmp_path / "run").record == first.record
+    second = fit_table(frame, **options | {"epochs": 2}, folder=tmp_path / "run", overwrite=True)
+    assert second.record.entrants[0].runs[0].passes == 2
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    pd.testing.assert_frame_equal(predict(tmp_path / "run", frame), second.predict(frame), check_exact=True)
+
+
+def test_a_folder_of_others_and_one_that_is_being_written_are_refused(frame, tmp_path):
+    options = TINY | {"seeds": 1, "baselines": ()}
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "thesis.tex").write_text("")
+    with pytest.raises(RunFolderError, match="not written by equipoise"):
+        fit_table(frame, **options, folder=tmp_path / "theirs", overwrite=True)
+    (tmp_path / "ours").mkdir()
+    with locked(tmp_path / "ours"), pytest.raises(RunFolderError, match="is being written by another"):
+        fit_table(frame, **options, folder=tmp_path / "ours")
 
 
 def test_test_rows_influence_no_training_and_no_choice(frame):

@@ -34,13 +34,12 @@ from .preparing.giveaways import giveaways
 from .preparing.preparation import Preparation
 from .preparing.source import read_table
 from .preparing.splitting import split_card, splits
-from .saved import FitTableConfig, frame_sha256, load_predictor, open_folder, read_fit, save_fit
+from .saved import RUNS, FitTableConfig, frame_sha256, held_folder, load_predictor, read_fit, save_fit
 from .settings import BASELINES, Baseline, checked_seeds
 
 __all__ = ["FittedTable", "fit_table"]
 
 Announce = Callable[[DataCard, tuple[FittedTask, ...]], object]
-_RUNS = "runs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,72 +149,71 @@ def fit_table(
         baselines = [name for name in baselines if name == "boosting"]
     columns.warnings += giveaways(raw.frame, columns)
     divided = splits(raw.frame, columns, chosen, group=_clean(group), time=_clean(time))
-    card, tasks = data_card(raw, columns), task_cards(raw.frame, columns)
+    first = Preparation.fitted(raw, columns, divided[0].train)
+    card, tasks = data_card(raw, columns, first.width), task_cards(raw.frame, columns)
     if announce is not None:
         announce(card, tasks)
-    first = Preparation.fitted(raw, columns, divided[0].train)
     recipe = recipe_for(first, len(divided[0].train), hidden=hidden, epochs=epochs)
     entrants = tuple(plans([task.name for task in tasks], recipe, method, baselines, trials, width))
 
+    config = FitTableConfig(
+        version=__version__,
+        data=raw.name,
+        sha256=raw.sha256 or frame_sha256(raw.frame),
+        settings={
+            "targets": [task.name for task in tasks], "inputs": list(columns.inputs), "group": group, "time": time,
+            "method": repr(method), "seeds": chosen, "epochs": recipe.epochs, "hidden": list(recipe.hidden),
+            "width": width, "trials": trials, "baselines": list(baselines),
+            "reading": {key: value for key, value in how.items() if value not in (None, (), 0)},
+        },
+    )  # fmt: skip
     place = None if folder is None else Path(folder)
-    if place is not None:
-        config = FitTableConfig(
-            version=__version__,
-            data=raw.name,
-            sha256=raw.sha256 or frame_sha256(raw.frame),
-            settings={
-                "targets": [target.name for target in columns.targets], "inputs": list(columns.inputs), "group": group,
-                "time": time, "method": repr(method), "seeds": chosen, "epochs": recipe.epochs,
-                "hidden": list(recipe.hidden), "width": width, "trials": trials, "baselines": list(baselines),
-                "reading": {key: value for key, value in how.items() if value not in (None, (), 0)},
-            },
-        )  # fmt: skip
-        if open_folder(place, config, overwrite=overwrite):
+    with held_folder(place, config, overwrite=overwrite) as finished:
+        if place is not None and finished:
             return FittedTable(read_fit(place), load_predictor(place))
-
-    results, preparations = _all_runs(raw, columns, divided, chosen, entrants, place, jobs, progress)
-    runs: dict[str, list[SeedRun]] = {plan.name: [] for plan in entrants}
-    used: dict[str, list[tuple[Preparation, Used]]] = {plan.name: [] for plan in entrants}
-    for seed, preparation in zip(chosen, preparations, strict=True):
-        for plan in entrants:
-            run, counted = seed_run(plan, seed, [results[seed, training.name] for training in plan.trainings])
-            runs[plan.name].append(run)
-            used[plan.name].append((preparation, counted))
-    sizes = {
-        name: next((sum(found.parameters for _, found in counted) for _, counted in seeds_of if counted), None)
-        for name, seeds_of in used.items()
-    }
-    compared = [
-        Entrant(
-            name=plan.name, role=plan.role, words=plan.words, method=plan.method, parameters=sizes[plan.name],
-            runs=tuple(runs[plan.name]),
+        results, preparations = _all_runs(raw, columns, divided, chosen, entrants, place, jobs, progress)
+        runs: dict[str, list[SeedRun]] = {plan.name: [] for plan in entrants}
+        used: dict[str, list[tuple[Preparation, Used]]] = {plan.name: [] for plan in entrants}
+        for seed, preparation in zip(chosen, preparations, strict=True):
+            for plan in entrants:
+                run, counted = seed_run(plan, seed, [results[seed, training.name] for training in plan.trainings])
+                runs[plan.name].append(run)
+                used[plan.name].append((preparation, counted))
+        sizes = {
+            name: next((sum(found.parameters for _, found in counted) for _, counted in seeds_of if counted), None)
+            for name, seeds_of in used.items()
+        }
+        compared = [
+            Entrant(
+                name=plan.name, role=plan.role, words=plan.words, method=plan.method, parameters=sizes[plan.name],
+                runs=tuple(runs[plan.name]),
+            )
+            for plan in entrants
+        ]  # fmt: skip
+        selected = _selected(compared, [task.name for task in tasks])
+        predictor = Predictor(tuple(_networks(selected, used)), how)
+        if "boosting" in baselines:
+            compared.append(_boosting(raw, divided, chosen, preparations, progress))
+        record = FitRecord(
+            title=title if title is not None else f"{raw.name}: {', '.join(task.name for task in tasks[:4])}",
+            command=command,
+            data=card,
+            sha256=config.sha256,
+            tasks=tasks,
+            split=split_card(divided, columns, group=_clean(group), time=_clean(time)),
+            seeds=tuple(chosen),
+            budget=_budget(recipe, trials if "weights" in baselines else 1),
+            selection=_SELECTION,
+            entrants=tuple(compared),
+            selected=selected,
+            predicts="the mean over the networks of all seeds, each trained on its own training rows; "
+            "the losses above are those of single seeds",
+            device=f"CPU, one thread a training, {plural(jobs, 'training')} at once",
+            versions=_versions(),
         )
-        for plan in entrants
-    ]  # fmt: skip
-    selected = _selected(compared, [task.name for task in tasks])
-    predictor = Predictor(tuple(_networks(selected, used)), how)
-    if "boosting" in baselines:
-        compared.append(_boosting(raw, divided, chosen, preparations, progress))
-    record = FitRecord(
-        title=title if title is not None else f"{raw.name}: {', '.join(task.name for task in tasks[:4])}",
-        command=command,
-        data=card,
-        sha256=raw.sha256,
-        tasks=tasks,
-        split=split_card(divided, columns, group=_clean(group), time=_clean(time)),
-        seeds=tuple(chosen),
-        budget=_budget(recipe, trials if "weights" in baselines else 1),
-        selection=_SELECTION,
-        entrants=tuple(compared),
-        selected=selected,
-        predicts="the mean over the networks of all seeds, each trained on its own training rows; "
-        "the losses above are those of single seeds",
-        device=f"CPU, one thread a training, {plural(jobs, 'training')} at once",
-        versions=_versions(),
-    )
-    if place is not None:
-        save_fit(place, record, predictor)
-    return FittedTable(record, predictor)
+        if place is not None:
+            save_fit(place, record, predictor)
+        return FittedTable(record, predictor)
 
 
 _SELECTION = (
@@ -247,7 +245,7 @@ def _all_runs(
     trainings = list({training.name: training for plan in entrants for training in plan.trainings}.values())
     preparations = [Preparation.fitted(raw, columns, each.train) for each in divided]
     units = [
-        Unit(parts, training, seed, None if folder is None else folder / _RUNS / f"seed-{seed}-{training.name}")
+        Unit(parts, training, seed, None if folder is None else folder / RUNS / f"seed-{seed}-{training.name}")
         for seed, each, preparation in zip(seeds, divided, preparations, strict=True)
         for parts in [Parts.of(raw.frame, preparation, each.parts)]
         for training in trainings

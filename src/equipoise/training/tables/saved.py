@@ -5,6 +5,8 @@ pickled, and each file is written under another name and renamed.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -13,19 +15,19 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...core.files import locked, read_file, replace_file
-from ...core.our_folder import CONFIG, REPORT, found_for
+from ...core.our_folder import CONFIG, REPORT, found_for, what_is_in
 from ...core.records.fitted import FitRecord, fit_record_from_json, fit_record_to_json
 from ...core.records.json_text import first_fault
 from ...data.reading import Reading
 from ...errors import RunFolderError
-from ..resuming.checkpoint import TensorFile, read_tensors, write_tensors
+from ..resuming.checkpoint import CHECKPOINT, TensorFile, read_tensors, remove_checkpoint, write_tensors
 from .networks.recipe import Recipe
 from .predictor import Network, Predictor
 from .preparing.preparation import Preparation
 
-__all__ = ["FitTableConfig", "frame_sha256", "load_predictor", "open_folder", "read_fit", "save_fit"]
+__all__ = ["RUNS", "FitTableConfig", "frame_sha256", "held_folder", "load_predictor", "read_fit", "save_fit"]
 
-RECORD, NETWORKS = "record.json", "networks"
+RECORD, NETWORKS, RUNS = "record.json", "networks", "runs"
 _JSON = "networks.json"
 _INSTEAD = "Choose another folder with --out."
 
@@ -54,8 +56,9 @@ class FitTableConfig(_Strict):
 
     def differences(self, now: "FitTableConfig") -> list[str]:
         """The arguments in which a new call differs, each with both values."""
+        plain = (config.model_dump(mode="json") for config in (self, now))  # tuples as lists, as they were read
         mine, theirs = (
-            {"data": c.data, "content of the data (sha256)": c.sha256[:12], **c.settings} for c in (self, now)
+            {"data": c["data"], "content of the data (sha256)": c["sha256"][:12], **c["settings"]} for c in plain
         )
         keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
         return [f"{key}: {mine.get(key)!r} there, {theirs.get(key)!r} now" for key in keys]
@@ -75,40 +78,65 @@ class _Networks(_Strict):
     tensors: TensorFile
 
 
-def open_folder(folder: Path, config: FitTableConfig, *, overwrite: bool) -> bool:
-    """Make a folder ready for a fit.
+@contextmanager
+def held_folder(folder: Path | None, config: FitTableConfig, *, overwrite: bool) -> Iterator[bool]:
+    """Hold the folder of a fit: no other process writes there meanwhile. Without a folder nothing is done.
 
-    Returns:
+    Yields:
         Whether it holds the finished fit already.
 
     Raises:
-        RunFolderError: It is not ours, or holds another fit and `overwrite` is not asked for. Nothing was changed.
+        RunFolderError: It is not ours, is being written, or holds another fit and `overwrite` is not asked for. Nothing
+            was changed.
     """
+    if folder is None:
+        yield False
+        return
+    _look(folder, config, overwrite=overwrite)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    with locked(folder, wait=0.0):
+        if not _look(folder, config, overwrite=overwrite):
+            try:
+                _clear(folder)
+                replace_file(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
+            except OSError as error:
+                raise _refused(folder, error) from error
+        yield (folder / RECORD).is_file()
+
+
+def _look(folder: Path, config: FitTableConfig, *, overwrite: bool) -> bool:
+    """Whether the folder holds the same fit; False where it is empty or may be replaced."""
     found = found_for(folder, "fit", overwrite=overwrite, instead=_INSTEAD)
-    there = None
-    if found.kind == "fit":
-        try:
-            there = FitTableConfig.model_validate(found.config)
-        except ValidationError as error:
-            raise _damaged(folder, f"{CONFIG}: {first_fault(error)}") from error
-    differing = there.differences(config) if there else []
+    if found.kind != "fit":
+        return False
+    try:
+        there = FitTableConfig.model_validate(found.config)
+    except ValidationError as error:
+        raise _damaged(folder, f"{CONFIG}: {first_fault(error)}") from error
+    differing = there.differences(config)
     if differing and not overwrite:
         raise RunFolderError(
             f"The folder {str(folder)!r} holds a fit of something else. It differs in\n  "
             + "\n  ".join(differing)
             + f"\n{_INSTEAD} Or replace it with --overwrite."
         )
-    if there and not differing:
-        return (folder / RECORD).is_file()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, wait=0.0):
-            for name in (RECORD, REPORT):
-                (folder / name).unlink(missing_ok=True)
-            replace_file(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
-    except OSError as error:
-        raise _refused(folder, error) from error
-    return False
+    return not differing
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier fit of ours left; what others put beside it stays."""
+    for name in (RECORD, REPORT, f"{NETWORKS}/{_JSON}"):
+        (folder / name).unlink(missing_ok=True)
+    for run in (folder / RUNS).glob("seed-*"):
+        if what_is_in(run).kind == "run":
+            remove_checkpoint(run)
+            if (run / CHECKPOINT).is_dir() and not any((run / CHECKPOINT).iterdir()):
+                (run / CHECKPOINT).rmdir()
+            for name in ("records.jsonl", CONFIG):
+                (run / name).unlink(missing_ok=True)
 
 
 def save_fit(folder: Path, record: FitRecord, predictor: Predictor) -> None:
@@ -200,7 +228,8 @@ def _refused(folder: Path, error: OSError) -> RunFolderError:
 
 def frame_sha256(frame: pd.DataFrame) -> str:
     """SHA-256 of the names and values of a data frame."""
-    found = hashlib.sha256(repr(list(map(str, frame.columns))).encode())
+    found = hashlib.sha256(repr([(str(name), str(column.dtype)) for name, column in frame.items()]).encode())
     for _, column in frame.items():
-        found.update(pd.util.hash_pandas_object(column.astype(str), index=False).to_numpy().tobytes())
+        values = column.astype(str) if column.dtype == object else column  # cells of several types have no hash
+        found.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
     return found.hexdigest()

@@ -23,14 +23,14 @@ Used = list[tuple[Training, Trained]]
 """The trainings of an entrant that count: the best of several, or one for each group of targets."""
 
 
-def data_card(raw: RawTable, columns: Columns) -> DataCard:
-    """The table as the report shows it."""
+def data_card(raw: RawTable, columns: Columns, width: int) -> DataCard:
+    """The table as the report shows it, with the number of encoded input columns."""
     return DataCard(
         name=raw.name,
         source=raw.source,
         rows=len(raw.frame),
         rows_used=int(raw.frame[[target.name for target in columns.targets]].notna().any(axis=1).sum()),
-        inputs=len(columns.inputs),
+        inputs=width,
         steps=tuple(columns.steps),
         warnings=tuple(columns.warnings),
         columns=columns.cards,

@@ -10,6 +10,7 @@ import pandas as pd
 from ....core.records.columns import ColumnCard
 from ....core.records.columns import Holds as Shown
 from ....data.columns import choose_columns, option, some
+from ....data.encoding.encode import siblings
 from ....data.encoding.inputs import number_identifier, text_identifier
 from ....data.encoding.targets import unusable
 from ....data.encoding.values import as_floats, as_numbers, constant, holds, stand_in, unfit
@@ -132,6 +133,8 @@ def look_at(
     if not out.inputs and not problems:
         problems.append("No input column is left. " + (" ".join(out.warnings) or "All columns are targets or dropped."))
     refuse(about, problems)
+    if inputs is None and not raw.declared:
+        out.warnings += siblings(chosen, list(out.inputs))
     out.cards = _cards(raw, out, left)
     _say(out, raw, left)
     return out

@@ -34,7 +34,7 @@ def giveaways(frame: pd.DataFrame, columns: Columns) -> list[str]:
     """
     warnings = []
     targets = [(target, _numbers(target, frame[target.name])) for target in columns.targets]
-    ranks = [rankdata(values, nan_policy="omit") for _, values in targets]
+    ranks = [np.asarray(rankdata(values, nan_policy="omit"), dtype=np.float64) for _, values in targets]
     for name in columns.inputs:
         by_value = holds(frame[name]) == "classes"
         codes, labels = _binned(frame[name])
