@@ -1,11 +1,11 @@
 """What `equipoise.fit` costs beyond a loop written by hand, and whether killed runs end as if nothing had happened.
 
 Cost: the same model, batches, method and seed in `fit` and in a hand-written loop with the same `Balancer`; both take
-turns, and the table shows the median over turns of the ratio of process CPU time, with its range. The final weights must
-be equal to the bit. The last column sets `fit` against a hand-written loop on the plain mean without a Balancer.
+turns, and the table shows the median over turns of the ratio of process CPU time, with its range. The final weights
+must be equal to the bit. The last column sets `fit` against a hand-written loop on the plain mean without a Balancer.
 
-London schools (139 tasks, each with rows of its own; needs EQUIPOISE_DATA): a step of `fit` over a plain hand-written step
-on the mean of the 139 losses.
+London schools (139 tasks, each with rows of its own; needs EQUIPOISE_DATA): a step of `fit` over a plain hand-written
+step on the mean of the 139 losses.
 
 Kill: every method that remembers something is killed with SIGKILL 20 times at random moments and called again; weights,
 states and records must equal those of the uninterrupted run to the bit (`tests/training/loop/killing.py`).
@@ -41,6 +41,7 @@ ROWS = 4096
 
 
 def network(inputs: int, width: int, depth: int, k: int) -> nn.Module:
+    """A multilayer perceptron with k outputs."""
     layers: list[nn.Module] = []
     for _ in range(depth):
         layers += [nn.Linear(inputs, width), nn.ReLU()]
@@ -49,6 +50,7 @@ def network(inputs: int, width: int, depth: int, k: int) -> nn.Module:
 
 
 def squared(task: int, outputs, batch):
+    """The mean squared error of one output."""
     return (outputs[:, task] - batch[1][:, task]).square().mean()
 
 
@@ -76,6 +78,7 @@ def by_hand(make, x, y, batch_size: int, steps: int, method) -> tuple[float, nn.
 
 
 def by_fit(make, x, y, batch_size: int, steps: int, method) -> tuple[float, nn.Module]:
+    """The same training by `equipoise.fit`."""
     losses = {f"t{i}": functools.partial(squared, i) for i in range(y.shape[1])}
     began = time.process_time()
     fitted = eq.fit(
@@ -85,6 +88,7 @@ def by_fit(make, x, y, batch_size: int, steps: int, method) -> tuple[float, nn.M
 
 
 def cost(turns: int) -> list[dict]:
+    """CPU time of both loops, side by side."""
     rows = []
     for size, (inputs, width, depth, k, batch_size, steps) in SIZES.items():
         generator = torch.Generator().manual_seed(0)
@@ -126,10 +130,12 @@ class Schools(nn.Module):
 
 
 def own(task: int, outputs, batch):
+    """The mean squared error of one school's head on its own rows."""
     return (outputs["heads"][task](outputs["features"])[:, 0] - batch[1]).square().mean()
 
 
 def schools(folder: Path, steps: int) -> list[dict]:
+    """Steps of `fit` in plain steps."""
     table = loadmat(folder / "malsar_school" / "school.mat")
     xs = [torch.from_numpy(np.asarray(part, dtype=np.float32)) for part in table["X"].ravel()]
     ys = [torch.from_numpy(np.asarray(part, dtype=np.float32).ravel()) for part in table["Y"].ravel()]
@@ -183,6 +189,7 @@ def _median(step, count: int) -> float:
 
 
 def kills(count: int) -> list[dict]:
+    """One row a method."""
     with tempfile.TemporaryDirectory() as place:
         program = [sys.executable, "-m", "tests.training.loop.killing", place, "1", str(count)]
         run = subprocess.run(program, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
@@ -190,6 +197,7 @@ def kills(count: int) -> list[dict]:
 
 
 def show(title: str, rows: list[dict]) -> None:
+    """Print a table."""
     print(f"\n{title}")
     for row in rows:
         print(
@@ -201,6 +209,7 @@ def show(title: str, rows: list[dict]) -> None:
 
 
 def main() -> None:
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--quick", action="store_true", help="fewer turns and kills")
@@ -217,8 +226,9 @@ def main() -> None:
     found["kills"] = kills(2 if given.quick else 20)
     bad = [row["method"] for row in found["kills"] if row["equal"] != row["kills"]]
     total = sum(row["kills"] for row in found["kills"])
-    print(f"\nkill -9: {total} kills of {len(found['kills'])} methods, {sum(row['in time'] for row in found['kills'])} of a "
-          f"run in progress; not equal to the bit: {', '.join(bad) or 'none'}")  # fmt: skip
+    hits = sum(row["in time"] for row in found["kills"])
+    print(f"\nkill -9: {total} kills of {len(found['kills'])} methods, {hits} of them of a run in progress")
+    print(f"not equal to the bit: {', '.join(bad) or 'none'}")
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "loop.json").write_text(json.dumps(found, indent=2))
 

@@ -65,10 +65,9 @@ def test_anything_with_submit_serves():
 
 
 def test_a_key_is_the_configuration_and_nothing_else():
-    base = eq.Run(plain, eq.CAGrad(c=0.4), 0, {"epochs": 2, "optimizer": functools.partial(torch.optim.SGD, lr=0.1)})
-    same = eq.Run(
-        plain, eq.CAGrad(c=0.4), 0, {"optimizer": functools.partial(torch.optim.SGD, lr=0.1), "epochs": 2}, "n"
-    )
+    optimizer = functools.partial(torch.optim.SGD, lr=0.1)
+    base = eq.Run(plain, eq.CAGrad(c=0.4), 0, {"epochs": 2, "optimizer": optimizer})
+    same = eq.Run(plain, eq.CAGrad(c=0.4), 0, {"optimizer": optimizer, "epochs": 2}, "another name")
     assert base.key == same.key
     others = [
         eq.Run(failing, eq.CAGrad(c=0.4), 0, base.settings),
