@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from equipoise.cli.app import app
 from equipoise.core.records.fitted import SeedRun, fit_record_from_json
 
-QUICK = ("--epochs", "1", "--hidden", "8", "--seeds", "2", "--trials", "2", "-q")
+QUICK = ("--epochs", "1", "--hidden", "8", "--seeds", "2", "--trials", "2", "-j", "1", "-q")
 
 
 def write_table(folder):

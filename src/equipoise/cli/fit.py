@@ -1,5 +1,6 @@
 """``equipoise fit``: a table with several targets in; networks, baselines, and an answer out."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,6 +58,11 @@ def _widths(text: str | None) -> tuple[int, ...] | None:
     return None if text is None else tuple(whole(part.strip()) for part in text.split(","))
 
 
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @reporting_with("interrupted; what is finished is kept: the same command goes on from there")
 def fit(
     data: Data,
@@ -87,7 +93,9 @@ def fit(
         int | None, whole_option("--width", "Q", "Fit a linear model with a shared layer of width Q, no network.")
     ] = None,
     trials: Annotated[int, whole_option("--trials", "N", "Weights to try for the tuned fixed weights.")] = 4,
-    jobs: Annotated[int, whole_option("--jobs", "N", "Trainings at the same time.", "-j")] = 1,
+    jobs: Annotated[
+        int | None, whole_option("--jobs", "N", "Trainings at the same time. Default: the number of cores.", "-j")
+    ] = None,
     no_header: NoHeader = False,
     names: ColumnNames = None,
     sep: Separator = None,
@@ -141,8 +149,8 @@ def fit(
         fitted = fit_table(
             data, targets=wanted, inputs=given, names=renamed, drop=dropped, group=group, time=time, method=built,
             seeds=range(seed, seed + seeds), epochs=epochs, hidden=_widths(hidden), width=width, trials=trials,
-            jobs=jobs, header=not no_header, folder=folder, overwrite=overwrite, command=typed, announce=announce,
-            progress=progress, **said,
+            jobs=_cores() if jobs is None else jobs, header=not no_header, folder=folder, overwrite=overwrite,
+            command=typed, announce=announce, progress=progress, **said,
         )  # fmt: skip
     show_fit(folder, fitted.record, as_json)
     if fitted.record.failed or fitted.record.skipped:
