@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -151,6 +152,15 @@ def test_regression_of_two_values_stays_regression(table):
 def test_settings_that_cannot_be_are_refused(table, settings, words):
     with pytest.raises(InputError, match=words):
         eq.MultiTaskRegressor(**{**QUICK, **settings}).fit(table[0], table[1])
+
+
+def test_a_fit_that_fails_leaves_no_mixture_of_two(table):
+    inputs, numbers, _ = table
+    model = eq.MultiTaskRegressor(**QUICK).fit(inputs, numbers)
+    with pytest.raises(InputError):
+        model.fit(inputs, numbers * 0)  # constant targets
+    with pytest.raises(NotFittedError):
+        model.predict(inputs)
 
 
 def test_one_class_and_numbers_as_classes_are_refused(table):

@@ -62,9 +62,14 @@ class _MultiTask(BaseEstimator):  # type: ignore[misc]
         tags.target_tags.required = True
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "report_")
+
     @property
     def audit_(self) -> AuditRecord:
         """The linear audit of the training table (`equipoise.audit`), made when it is first asked for.
+
+        The estimator keeps its table for that.
 
         Raises:
             DataError: The table has one target, or rows without every target leave too few.
@@ -79,6 +84,7 @@ class _MultiTask(BaseEstimator):  # type: ignore[misc]
         return {"numeric": self._targets} if self._numeric_targets else {"categorical": self._targets}
 
     def _fit(self, X: Any, y: Any, targets: pd.DataFrame, *, flat: bool) -> Self:
+        self.__dict__.pop("report_", None)  # what fails from here on leaves no mixture of two fits
         frame = self._frame(X, reset=True)
         check_consistent_length(frame, targets)
         self._inputs = list(frame.columns)
