@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 __all__ = ["run_in_processes"]
@@ -30,7 +31,7 @@ def run_in_processes(
         ended: Told of each answer.
         died: Makes the answer of a call whose process died.
     """
-    context = get_context("spawn")
+    context = _context()
     waiting, suspects = list(calls), list[int]()
     while waiting:
         running: dict[Future[Answer], int] = {}
@@ -53,3 +54,12 @@ def run_in_processes(
                     answer = died(number, f"its process died: {error}")
             ended(number, answer)
         suspects.clear()
+
+
+def _context() -> BaseContext:
+    """Processes that start afresh; where there can be a server that they fork from, torch is imported there, once."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["equipoise.training.executors.runs"])
+    return context

@@ -148,9 +148,9 @@ def run_all(
     """
     listed_runs = list(runs)
     keys = [run.key for run in listed_runs]
-    wrong = [f"jobs={jobs!r}"] * (not is_whole(jobs, least=1)) + [f"threads={threads!r}"] * (
-        not is_whole(threads, least=1)
-    )
+    wrong = [
+        f"{name}={value!r}" for name, value in {"jobs": jobs, "threads": threads}.items() if not is_whole(value, 1)
+    ]
     wrong += [f"the runs with the keys {twice} are the same" for twice in [doubled(keys)] if twice]
     if wrong:
         raise SettingError(f"eq.run_all needs whole numbers from 1 and different runs; got {'; '.join(wrong)}.")

@@ -147,7 +147,7 @@ class _LoaderFeed:
         return hasattr(self._loader, "state_dict") and hasattr(self._loader, "load_state_dict")
 
     def state(self) -> Any:
-        within = self._stateful and self._given > 0
+        within = self._stateful and self._given not in (0, self.length)
         generators = {place: generator.get_state() for place, generator in self._generators().items()}
         return {
             "epoch": self.epoch,
@@ -164,13 +164,13 @@ class _LoaderFeed:
                 f"the loader had generators at {sorted(state['generators'])}; it has them at {sorted(mine)}. Build it "
                 "as it was."
             )
-        for place, generator in mine.items():
-            generator.set_state(state["generators"][place])
         if state["loader"] is not None:
             self._loader.load_state_dict(state["loader"])
             self._walk = iter(self._loader)
         elif self._given:  # saved at the end of an epoch: the next batch begins another
             self.epoch, self._given = self.epoch + 1, 0
+        for place, generator in mine.items():  # last: an iterator draws from them when it is made
+            generator.set_state(state["generators"][place])
 
     def _generators(self) -> dict[str, torch.Generator]:
         places = {"loader": self._loader, "sampler": getattr(self._loader, "sampler", None)}

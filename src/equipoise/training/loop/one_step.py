@@ -43,6 +43,7 @@ class Stepper:
     model: nn.Module
     balancer: Balancer
     optimizer: torch.optim.Optimizer
+    schedule: "Schedule"
     feed: Feed
     second: Feed | None
     device: torch.device
@@ -73,6 +74,7 @@ class Stepper:
         if self.feed.epoch != self._epoch:
             self._epoch = self.feed.epoch
             self.balancer.end_epoch()
+            self.schedule.end_epoch()
         other = None
         if self._twice:
             other = self.feed.batch(number) if self.second is None else self.second.batch(number)
@@ -150,16 +152,17 @@ class Schedule:
         self._optimizer, self._factor, self._steps, self._per = optimizer, factor, steps, per
         self._rates = [float(group["lr"]) for group in optimizer.param_groups]
         self.scheduler: LRScheduler | ReduceLROnPlateau | None = None if scheduler is None else scheduler(optimizer)
-        self._epoch = 0
 
-    def before(self, step: int, epoch: int) -> None:
+    def before(self, step: int) -> None:
         """Set the rates for a step, counted from 0."""
         if self._factor is not None:
             factor = self._factor(step / self._steps)
             for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
                 group["lr"] = rate * factor
-        elif self._per == "epoch" and self.scheduler is not None and epoch != self._epoch:
-            self._epoch = epoch
+
+    def end_epoch(self) -> None:
+        """Move a scheduler that moves each epoch."""
+        if self._per == "epoch" and self.scheduler is not None:
             self.scheduler.step()
 
     def after(self) -> None:
@@ -176,8 +179,7 @@ class Schedule:
         else:
             self.scheduler.step()
 
-    def load(self, state: Any, epoch: int) -> None:
+    def load(self, state: Any) -> None:
         """Go on from a saved state."""
-        self._epoch = epoch
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state)

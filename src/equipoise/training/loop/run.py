@@ -64,6 +64,7 @@ class Run:
             model=self.model,
             balancer=self.balancer,
             optimizer=optimizer,
+            schedule=self.schedule,
             feed=feed,
             second=make_feed(lies, asked.batch_size, asked.seed, self.device, stream=1) if twice else None,
             device=self.device,
@@ -163,7 +164,7 @@ class Run:
             stepper.feed.load(state["feed"])
         stepper.feed.epoch = max(stepper.feed.epoch, state["epoch"])
         stepper.resume(state["epoch"])
-        self.schedule.load(state["scheduler"], state["epoch"])
+        self.schedule.load(state["scheduler"])
         self.sums.load(state["sums"])
         self.keeper.best = {key: (float(score), int(step)) for key, (score, step) in state["best"].items()}
         self.keeper.states, self.keeper.since = models, state["since"]

@@ -165,7 +165,7 @@ def _train(
     saved = time.monotonic()
     run.model.train()
     while not run.status:
-        schedule.before(step, feed.epoch)
+        schedule.before(step)
         stepper.step(step)
         schedule.after()
         run.sums.note(run.balancer.last)

@@ -174,12 +174,13 @@ def read_source(data: Any, tasks: Sequence[str], what: str) -> Source:
         return Rows(data, what)
     if isinstance(data, list) and data:
         return Rows(data, what) if isinstance(data[0], Tensor | np.ndarray) else Loader(data, len(data))
-    if isinstance(data, Dataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+    sequence = hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, str | bytes)
+    if isinstance(data, Dataset) or sequence:
         length = _length(data)
         if not length:
             raise DataError(f"{what} must have at least one row and say how many (`__len__`); got {data!r}.")
         return Items(data, length)
-    if isinstance(data, Iterable) and iter(data) is not data:
+    if isinstance(data, Iterable) and not isinstance(data, str | bytes) and iter(data) is not data:
         return Loader(data, _length(data))
     raise DataError(
         f"{what} must be a tuple or mapping of equally long tensors or arrays, a Dataset, a DataLoader, or "
