@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from equipoise.cli.app import app
 from equipoise.core.records.fitted import SeedRun, fit_record_from_json
 
-QUICK = ("--epochs", "1", "--hidden", "8", "--seeds", "2", "--trials", "2", "-q")
+QUICK = ("--epochs", "1", "--hidden", "8", "--seeds", "2", "--trials", "2", "-j", "1", "-q")
 
 
 def write_table(folder):
@@ -94,7 +94,7 @@ def test_the_same_command_says_the_same_without_training_again(run, fitted, tmp_
     def refused(*args, **kwargs):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("equipoise.training.tables.fit_table.attempt", refused)
+    monkeypatch.setattr("equipoise.training.tables.fit_table.attempted", refused)
     monkeypatch.setattr("equipoise.training.tables.fit_table.boosted", refused)
     command = shlex.split(read(tmp_path / "run").command)[1:]
     again = run(*command, "-q", "-o", "run")

@@ -8,7 +8,7 @@ import pytest
 from equipoise.comparison.contrast import contrast, losses_of, overlap_of, selected_losses, single_model
 from tests.report.fitted.constructed import entrant, losses, record
 
-TIMES = 1500
+TIMES = 800
 
 
 def simulated(generator, k, seeds, overlap, shift=0.0):
@@ -23,7 +23,7 @@ def simulated(generator, k, seeds, overlap, shift=0.0):
     )
 
 
-@pytest.mark.parametrize(("k", "seeds"), [(2, 3), (8, 5)])
+@pytest.mark.parametrize(("k", "seeds"), [(2, 3), (5, 5)])
 def test_a_false_better_is_as_rare_as_the_page_says(k, seeds):
     generator, average, anywhere = np.random.default_rng(k), 0, 0
     for _ in range(TIMES):
@@ -37,7 +37,7 @@ def test_a_false_better_is_as_rare_as_the_page_says(k, seeds):
 
 
 def test_a_true_difference_is_found_for_the_target_that_has_it_and_rarely_for_others():
-    generator, truly, falsely, covered, times = np.random.default_rng(0), 0, 0, 0, 600
+    generator, truly, falsely, covered, times = np.random.default_rng(0), 0, 0, 0, 400
     for _ in range(times):
         names, first, second = simulated(generator, 3, 8, 0.0)
         for seed in first:

@@ -20,7 +20,7 @@ def overlapping(generator, times, n, overlap, mean=0.0):
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
 def test_intervals_cover_the_truth_as_often_as_they_say(n):
-    times, overlap = 4000, 0.15 / 0.7
+    times, overlap = 2500, 0.15 / 0.7
     found = [paired(row, overlap) for row in overlapping(np.random.default_rng(n), times, n, overlap, mean=0.3)]
     covered = sum(one.low <= 0.3 <= one.high for one in found) / times
     assert covered == pytest.approx(1 - LEVEL, abs=3 * math.sqrt(LEVEL * (1 - LEVEL) / times))
@@ -66,7 +66,7 @@ def false_verdicts(seeds, times, corrected):
 
 @pytest.mark.parametrize("seeds", [3, 10])
 def test_learners_that_are_equally_good_are_told_apart_no_more_often_than_stated(seeds):
-    times = 1500
+    times = 900
     assert false_verdicts(seeds, times, corrected=True) <= LEVEL + 2 * math.sqrt(LEVEL * (1 - LEVEL) / times)
 
 

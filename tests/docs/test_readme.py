@@ -49,7 +49,7 @@ def _lines(text: str) -> list[str]:
 def test_the_audit_prints_what_the_readme_shows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _parts().to_csv("parts.csv", index=False)
-    block = README.partition("$ equipoise audit parts.csv ")[2].partition("\n```")[0]
+    block = README.rpartition("$ equipoise audit parts.csv ")[2].partition("\n```")[0]
     options, *shown = block.splitlines()
     done = CliRunner().invoke(app, ["audit", "parts.csv", *options.split(), "-q"], env={"COLUMNS": "110"})
     assert done.exit_code == 0, done.output

@@ -1,5 +1,6 @@
 """``equipoise fit``: a table with several targets in; networks, baselines, and an answer out."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,6 +58,11 @@ def _widths(text: str | None) -> tuple[int, ...] | None:
     return None if text is None else tuple(whole(part.strip()) for part in text.split(","))
 
 
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @reporting_with("interrupted; what is finished is kept: the same command goes on from there")
 def fit(
     data: Data,
@@ -86,8 +92,10 @@ def fit(
     width: Annotated[
         int | None, whole_option("--width", "Q", "Fit a linear model with a shared layer of width Q, no network.")
     ] = None,
-    trials: Annotated[int | None, whole_option("--trials", "N", "Weights to try for the tuned fixed weights.")] = None,
-    jobs: Annotated[int, whole_option("--jobs", "N", "Trainings at the same time.", "-j")] = 1,
+    trials: Annotated[int, whole_option("--trials", "N", "Weights to try for the tuned fixed weights.")] = 4,
+    jobs: Annotated[
+        int | None, whole_option("--jobs", "N", "Trainings at the same time. Default: the number of cores.", "-j")
+    ] = None,
     no_header: NoHeader = False,
     names: ColumnNames = None,
     sep: Separator = None,
@@ -118,17 +126,16 @@ def fit(
     from ..training.tables.fit_table import fit_table  # noqa: PLC0415 - imports torch
 
     import_modules(modules)
-    columns = {"targets": names_of(targets), "inputs": names_of(inputs), "names": names_of(names)}
-    dropped = names_of(drop) or ()
+    wanted, given, renamed, dropped = names_of(targets), names_of(inputs), names_of(names), names_of(drop) or ()
     said = said_of(reading_of(sep, decimal, thousands, na, skip_rows, encoding, numeric, categorical, date))
     if settings and method is None:
         raise typer.BadParameter("is a setting of the method that --method names.", param_hint="--set")
-    chosen = method_by_name(method, settings or ()) if method is not None else None
-    folder = out or RunFolder.default("fit", Path(data).name, ",".join(columns["targets"] or ()), method or "")
+    built = method_by_name(method, settings or ()) if method is not None else None
+    folder = out or RunFolder.default("fit", Path(data).name, ",".join(wanted or ()), method or "")
     typed = command_line(
-        "fit", data, targets=columns["targets"], method=method, inputs=columns["inputs"], drop=dropped, group=group,
-        time=time, seeds=seeds, epochs=epochs, hidden=hidden, width=width,
-        trials=trials, no_header=no_header, names=columns["names"], **said, seed=seed or None,
+        "fit", data, targets=wanted, method=method, inputs=given, drop=dropped, group=group, time=time, seeds=seeds,
+        epochs=epochs, hidden=hidden, width=width, trials=trials, no_header=no_header, names=renamed, **said,
+        seed=seed or None,
     )  # fmt: skip
     typed += "".join(f" --set {shlex.quote(setting)}" for setting in settings or ())
 
@@ -140,10 +147,10 @@ def fit(
 
     with progress_on_stderr(quiet) as progress:
         fitted = fit_table(
-            data, **columns, drop=dropped, group=group, time=time, method=chosen, seeds=range(seed, seed + seeds),
-            epochs=epochs, hidden=_widths(hidden), width=width, jobs=jobs, header=not no_header, folder=folder,
-            overwrite=overwrite, command=typed, announce=announce, progress=progress,
-            **({} if trials is None else {"trials": trials}), **said,
+            data, targets=wanted, inputs=given, names=renamed, drop=dropped, group=group, time=time, method=built,
+            seeds=range(seed, seed + seeds), epochs=epochs, hidden=_widths(hidden), width=width, trials=trials,
+            jobs=_cores() if jobs is None else jobs, header=not no_header, folder=folder, overwrite=overwrite,
+            command=typed, announce=announce, progress=progress, **said,
         )  # fmt: skip
     show_fit(folder, fitted.record, as_json)
     if fitted.record.failed or fitted.record.skipped:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import RunFolderError
-from .common import Json, reporting
+from .common import Json, names_of, reporting
 from .table_options import (
     ColumnNames,
     Data,
@@ -17,7 +17,6 @@ from .table_options import (
     Separator,
     SkipRows,
     Thousands,
-    names_of,
     reading_of,
     said_of,
 )

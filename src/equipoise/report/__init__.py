@@ -7,11 +7,16 @@ bytes. What the pictures of an audit show is in its record too: `equipoise.audit
 was made.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .audit.collect import collect
 from .audit.console import render_console
 from .audit.html import render_html
 from .audit.markdown import render_markdown
-from .fitted.render import render_fit_console, render_fit_html, render_fit_markdown
+
+if TYPE_CHECKING:
+    from .fitted.render import render_fit_console, render_fit_html, render_fit_markdown
 
 __all__ = [
     "collect",
@@ -22,3 +27,10 @@ __all__ = [
     "render_html",
     "render_markdown",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What renders a fit imports scipy's distributions, which other reports do without."""
+    if not name.startswith("render_fit_") or name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(".fitted.render", __name__), name)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,19 @@ from ..data.encoding.prepare import MARKS, MISSING
 from ..data.reading import Reading
 from ..errors import SettingError, listed
 from ..methods.base import Method
-from .tables.fit_table import Baseline, fit_table
+from .tables.fit_table import FittedTable, fit_table
+from .tables.settings import Baseline
 
 __all__ = ["MultiTaskClassifier", "MultiTaskRegressor"]
 
 
-class _MultiTask(BaseEstimator):
+class _MultiTask(BaseEstimator):  # type: ignore[misc]
     """What both have in common: names for columns, the fit, the records."""
+
+    report_: FitRecord
+    _numeric_targets = True
+    _fitted: FittedTable
+    _audit: AuditRecord | None
 
     def __init__(
         self,
@@ -65,31 +71,33 @@ class _MultiTask(BaseEstimator):
         """
         check_is_fitted(self)
         if self._audit is None:
-            kinds = {} if self._numeric_targets else {"categorical": self._targets}
-            self._audit = audit(self._table, targets=self._targets, inputs=self._inputs, **kinds)
+            self._audit = audit(self._table, targets=self._targets, inputs=self._inputs, **self._kinds())
         return self._audit
+
+    def _kinds(self) -> Reading:
+        """What the targets are, whatever their values look like."""
+        return {"numeric": self._targets} if self._numeric_targets else {"categorical": self._targets}
 
     def _fit(self, X: Any, y: Any, targets: pd.DataFrame, *, flat: bool) -> Self:
         frame = self._frame(X, reset=True)
         check_consistent_length(frame, targets)
         self._inputs = list(frame.columns)
         self._targets = [_free(str(name), self._inputs) for name in targets.columns]
-        self._outward = y.columns if isinstance(y, pd.DataFrame) else getattr(y, "name", None)
+        self._outward: Any = y.columns if isinstance(y, pd.DataFrame) else getattr(y, "name", None)
         self._pandas, self._flat = isinstance(y, pd.DataFrame | pd.Series), flat
         self._table = pd.concat([frame, targets.set_axis(self._targets, axis=1)], axis=1)
-        self._audit: AuditRecord | None = None
+        self._audit = None
         if isinstance(self.seeds, bool) or not isinstance(self.seeds, Integral) or self.seeds < 1:
             raise SettingError(f"seeds must be a whole number of 1 or more; found {self.seeds!r}.")
-        first = check_random_state(self.random_state).randint(2**31 - int(self.seeds))
-        if isinstance(self.random_state, Integral):
-            first = int(self.random_state)
-        kinds = {"numeric": self._targets} if self._numeric_targets else {"categorical": self._targets}
+        drawn = self.random_state
+        if not isinstance(drawn, Integral):
+            drawn = check_random_state(drawn).randint(2**31 - int(self.seeds))
         self._fitted = fit_table(
             self._table,
             targets=self._targets,
             inputs=self._inputs,
             method=self.method,
-            seeds=[first + number for number in range(int(self.seeds))],
+            seeds=[int(drawn) + number for number in range(int(self.seeds))],
             epochs=self.epochs,
             hidden=self.hidden,
             width=self.width,
@@ -97,13 +105,11 @@ class _MultiTask(BaseEstimator):
             baselines=self.baselines,
             title=f"{type(self).__name__}: {', '.join(self._targets[:4])}",
             command=f"{self!r}.fit(X, y)",
-            **cast("Reading", kinds),
+            **self._kinds(),
         )
-        self.report_: FitRecord = self._fitted.record
+        self.report_ = self._fitted.record
         self.n_outputs_ = len(self._targets)
         return self
-
-    _numeric_targets = True
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """Inputs as a table with names; a data frame keeps its columns' types, everything else must be numbers."""
@@ -138,7 +144,7 @@ def _free(name: str, taken: Sequence[str]) -> str:
     return name
 
 
-class MultiTaskRegressor(RegressorMixin, _MultiTask):
+class MultiTaskRegressor(RegressorMixin, _MultiTask):  # type: ignore[misc]
     """One network for several numeric targets, with scikit-learn's interface.
 
     A data frame keeps its column types (numbers, classes, dates); an array must hold numbers. NaN in `X` is filled as
@@ -189,7 +195,7 @@ class MultiTaskRegressor(RegressorMixin, _MultiTask):
         return self._outwards([found[name].to_numpy(dtype=float) for name in self._targets], X)
 
 
-class MultiTaskClassifier(ClassifierMixin, _MultiTask):
+class MultiTaskClassifier(ClassifierMixin, _MultiTask):  # type: ignore[misc]
     """One network for several targets that are classes, with scikit-learn's interface.
 
     As `MultiTaskRegressor`, with labels instead of numbers; None and NaN are labels that are missing.
@@ -213,7 +219,7 @@ class MultiTaskClassifier(ClassifierMixin, _MultiTask):
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
         given = np.asarray(y) if not isinstance(y, pd.DataFrame) else y.to_numpy(dtype=object)
-        table = _two_d(given)
+        table = _two_d(_check_numbers(given) if given.dtype.kind == "f" else given)
         labels, columns = [], {}
         for name, column in zip(_names_of(y, table.shape[1]), table.T, strict=True):
             present = ~pd.isna(column)
@@ -226,7 +232,7 @@ class MultiTaskClassifier(ClassifierMixin, _MultiTask):
                 )
             codes = np.full(len(column), -1)
             codes[present] = np.searchsorted(found, known)
-            columns[name] = pd.Categorical.from_codes(codes.tolist(), categories=_texts(found), ordered=True)
+            columns[name] = pd.Categorical.from_codes(codes, categories=pd.Index(_texts(found)), ordered=True)
             labels.append(found)
         self._fit(X, y, pd.DataFrame(columns), flat=given.ndim == 1)
         self._labels = labels
@@ -256,13 +262,13 @@ class MultiTaskClassifier(ClassifierMixin, _MultiTask):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy, the mean over the targets."""
-        given, found = _two_d(np.asarray(y)), _two_d(np.asarray(self.predict(X)))
-        pairs = zip(given.T, found.T, strict=True)
+        given, found = (_two_d(np.asarray(labels)) for labels in (y, self.predict(X)))
+        pairs = ((a.tolist(), b.tolist()) for a, b in zip(given.T, found.T, strict=True))
         return float(np.mean([accuracy_score(a, b, sample_weight=sample_weight) for a, b in pairs]))
 
 
 def _check_numbers(y: Any) -> np.ndarray[Any, Any]:
-    """Targets as floats; NaN stays, infinity is refused."""
+    """Numbers as float64; NaN stays, infinity is refused."""
     found: np.ndarray[Any, Any] = check_array(
         y, ensure_2d=False, ensure_all_finite="allow-nan", dtype=np.float64, input_name="y", allow_nd=True
     )

@@ -5,6 +5,7 @@ holds measurements only; differences, intervals and verdicts follow from them. S
 """
 
 import json
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
@@ -223,7 +224,12 @@ class FitRecord(_Record):
 
 def _faults(run: SeedRun, names: list[str]) -> list[str]:
     """What does not fit within one run."""
-    of_tasks = {"val": run.val, "test": run.test, "metric": run.metric, "weights": run.weights}
+    of_tasks: dict[str, Mapping[str, float | None]] = {
+        "val": run.val,
+        "test": run.test,
+        "metric": run.metric,
+        "weights": run.weights,
+    }
     found = [f"{key} names tasks that are not there" for key, given in of_tasks.items() if set(given) - set(names)]
     if run.status == "done":
         found += [f"{key}: one for every task" for key in ("val", "test", "metric") if set(of_tasks[key]) != set(names)]

@@ -36,7 +36,7 @@ def as_csv(frame: pd.DataFrame) -> tuple[str, list[str]]:
     safe = frame.copy()
     for place, kind in enumerate(frame.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
-            safe.isetitem(place, frame.iloc[:, place].astype(object).map(harmless))
+            safe.isetitem(place, frame.iloc[:, place].astype(object).map(harmless).array)
     safe.columns = pd.Index([harmless(str(name)) for name in frame.columns])
     words = "1 text that a spreadsheet would take for a formula was" if changed == 1 else (
         f"{plural(changed, 'text')} that a spreadsheet would take for formulas were"

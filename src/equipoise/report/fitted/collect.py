@@ -180,8 +180,12 @@ def _row(record: FitRecord, said: Answer, place: int) -> dict[str, Any]:
         "finding": ""
         if found is None
         else (found.absent or _finding(found.finding, logs is None or logs.error is None)),
-        "p": "" if found is None or logs is None or logs.error is None else f"{max(found.adjusted, 0.0001):.2g}",
+        "p": "" if found is None or logs is None or logs.error is None else _p(found.adjusted),
     }
+
+
+def _p(value: float) -> str:
+    return "<0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
 def _finding(finding: str, untested: bool) -> str:

@@ -40,13 +40,14 @@ def difference_panel(found: Contrast | None) -> list[Panel]:
     ]
     order = [label for label, _, _ in points]
     layout: Figure = {
-        "xaxis": make_axis("one model / separate models, log scale", type="log", **_ticks(points)),
+        "xaxis": make_axis("one model / separate, log scale", type="log", **_ticks(points)),
         "yaxis": make_axis(
             "",
             categoryorder="array",
             categoryarray=order,
             autorange="reversed",
-            nticks=len(order),
+            tickmode="array",
+            tickvals=order,
             tickfont={"size": 11},
         ),
         "shapes": [

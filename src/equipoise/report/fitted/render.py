@@ -43,7 +43,7 @@ def render_fit_console(record: FitRecord) -> RenderableType:
     parts += [Text(f"doubt: {doubt}", style="yellow") for doubt in page["doubts"]]
     parts += [Text(page["headline"], style=f"bold {_STYLES[page['status']]}"), *map(Text, page["sentences"]), Text("")]
     parts += [_ladder(page), Text("")]
-    parts += [*([_targets(page), Text("")] if page["compared"] else [])]
+    parts += [_targets(page), Text("")] if page["compared"] else []
     parts += [
         Text(f"not finished: {row['entrant']}, seed {row['seed']}: {row['reason']}") for row in page["unfinished"]
     ]

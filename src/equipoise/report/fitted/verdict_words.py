@@ -55,10 +55,10 @@ def answer(record: FitRecord) -> Answer:
     """The first sentence and those that follow, from the record alone."""
     single, separate = single_model(record), entrant_of(record, "separate")
     tasks = [task.name for task in record.tasks]
-    if single is None or separate is None or len(tasks) == 1:
-        status, headline, found = "undecided", _nothing_to_compare(record, single), None
-        measured: list[str] = []
-    else:
+    found: Contrast | None = None
+    status: Status = "undecided"
+    headline, measured = _nothing_to_compare(record, single), list[str]()
+    if single is not None and separate is not None and len(tasks) > 1:
         found = contrast(tasks, losses_of(single), losses_of(separate), overlap_of(record))
         status, headline, measured = _compared(found, len(record.seeds))
     sentences = [
@@ -97,12 +97,13 @@ def _compared(found: Contrast, seeds: int) -> tuple[Status, str, list[str]]:
     if found.finding == "open" and not better and not worse:
         return "open", _open(average, one), [measured]
     if found.finding == "better" and not worse:
-        return "one model", f"{_capital(one)} is better than separate ones here: {loss}{_also(better, k)}.", []
+        return "one model", f"{_capital(one)} is better than separate ones here: {loss}{_also(better)}.", []
     if found.finding == "worse" and not better:
         loss = loss.replace("its", "the one model's", 1)
-        return "separate", f"Separate models are better here than {one}: {loss}{_also(worse, k)}.", []
-    where = [f"better than separate ones for {_named(better)}"] if better else []
-    where += [f"worse {'' if better else 'than separate ones '}for {_named(worse)}"] if worse else []
+        return "separate", f"Separate models are better here than {one}: {loss}{_also(worse)}.", []
+    where = [f"better than separate ones for {_names(better)}"] if better else []
+    where += [f"worse {'' if better else 'than separate ones '}for {_names(worse)}"] if worse else []
+    amounts = f"its held-out loss is {' and '.join(_amounts(tasks) for tasks in (better, worse) if tasks)}"
     on_average = f"on average over the targets {loss.removesuffix(' on average over the targets')}"
     if found.finding == "open":
         on_average = "on average over the targets no difference is detectable"
@@ -110,7 +111,7 @@ def _compared(found: Contrast, seeds: int) -> tuple[Status, str, list[str]]:
         "both" if (better and worse) or found.finding != "open" else ("one model" if better else "separate")
     )
     rest = [] if found.finding != "open" else [measured]
-    return status, f"Here {one} is {' and '.join(where)}; {on_average}.", rest
+    return status, f"Here {one} is {' and '.join(where)}: {amounts}; {on_average}.", rest
 
 
 def _without_interval(average: Paired, one: str, seeds: int) -> str:
@@ -144,19 +145,22 @@ def _open(average: Paired, one: str) -> str:
     )
 
 
-def _also(tasks: Sequence[TaskContrast], k: int) -> str:
+def _also(tasks: Sequence[TaskContrast]) -> str:
     """Which single targets bear the verdict out."""
-    if not tasks:
-        return "; for no target by itself is it certain"
-    return f", {'for each: ' if len(tasks) == k <= _MOST_NAMED else 'and for '}{_named(tasks)}"
+    return f"; {_amounts(tasks)}" if tasks else "; for no target by itself is it certain"
 
 
-def _named(tasks: Sequence[TaskContrast]) -> str:
+def _names(tasks: Sequence[TaskContrast]) -> str:
+    return joined([_name(task) for task in tasks]) if len(tasks) <= _MOST_NAMED else f"{len(tasks)} targets"
+
+
+def _amounts(tasks: Sequence[TaskContrast]) -> str:
     """Targets with their amounts, the largest difference first."""
-    ordered = sorted(tasks, key=lambda task: -abs(task.logs.mean) if task.logs else 0.0)
-    shown = [f"{_name(task)} {amount(task.logs)}" for task in ordered[:_MOST_NAMED] if task.logs]
+    ordered = sorted((task for task in tasks if task.logs), key=lambda task: -abs(task.logs.mean if task.logs else 0.0))
+    shown = [f"{amount(task.logs)} for {_name(task)}" for task in ordered[:_MOST_NAMED] if task.logs]
     more = len(ordered) - len(shown)
-    return joined([*shown, plural(more, "other target")] if more else shown)
+    way = "lower" if tasks[0].finding == "better" else "higher"
+    return joined([*shown, f"{way} for {plural(more, 'other')}"] if more else shown)
 
 
 def _name(task: TaskContrast) -> str:

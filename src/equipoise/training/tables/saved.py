@@ -147,7 +147,7 @@ def save_fit(folder: Path, record: FitRecord, predictor: Predictor) -> None:
     """
     place = folder / NETWORKS
     tensors = {
-        f"{number}/{name}": torch.from_numpy(value)
+        f"{number}/{name}": torch.tensor(value)  # a copy: networks of one step share memory, which no file may
         for number, network in enumerate(predictor.networks)
         for name, value in network.state.items()
     }
