@@ -25,9 +25,9 @@ class Card:
         about: Its content, in a few words.
         rows: Number of rows.
         inputs: Number of input columns.
-        tasks: Target names.
+        tasks: Names of the targets.
         units: One a task, "" where there is none.
-        source: Where it comes from.
+        source: Origin of the data, with its address.
         licence: Licence as stated by its owner.
         sha256: Checksum of the values as little-endian float64, inputs then targets, row by row; "" for generated
             sets.
@@ -82,6 +82,8 @@ class RawTable:
     marks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)  # column -> what was done to it, in a few words
     written_in: Mapping[str, str] = field(default_factory=dict)  # column of numbers -> unit that stood in every cell
+    # column of numbers that were texts -> decimal mark, and mark between thousands or ""
+    styles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def refuse(about: str, problems: Sequence[str]) -> None:

@@ -104,3 +104,40 @@ def test_a_folder_without_a_fit_and_a_damaged_one_are_refused(folder, rows, tmp_
             predict(folder, rows)
     finally:
         place.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("price", "cell", "other"),
+    [
+        ([f"{value:,} EUR" for value in range(700, 1_190_701, 10_000)], "1,250 EUR", "1250 EUR"),
+        ([f"{value / 1000:.3f}".replace(".", ",") for value in range(700, 1300, 5)], "1,250", "1,25"),
+    ],
+    ids=["thousands", "decimals"],
+)
+def test_a_single_number_is_read_as_in_training_though_it_could_mean_two(price, cell, other, tmp_path):
+    frame = mixed(120).assign(price=[*price[1::2], *price[::2]])  # in order it would be a counter
+    place = tmp_path / "run"
+    fit_table(frame, targets=["y", "up"], epochs=2, hidden=(4,), seeds=1, baselines=(), folder=place)
+    rows = frame.head(1).drop(columns=["y", "up"])
+    found, expected = (predict(place, rows.assign(price=value)) for value in (cell, other))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    larger = predict(place, rows.assign(price=cell.replace("1,", "9,")))
+    assert larger.iloc[0, 0] != found.iloc[0, 0]  # it matters what the cell means
+
+
+def test_a_decimal_mark_that_differs_from_the_training_is_refused(tmp_path):
+    frame = mixed(120).assign(price=[f"{value / 100:.2f}".replace(".", ",") for value in range(120)])
+    fit_table(frame, targets=["y", "up"], epochs=1, hidden=(4,), seeds=1, baselines=(), folder=tmp_path / "run")
+    rows = frame.head(3).drop(columns=["y", "up"])
+    with pytest.raises(DataError, match="'price'"):
+        predict(tmp_path / "run", rows.assign(price=["1.25", "2.5", "0.75"]))
+
+
+def test_columns_without_any_value_are_filled_and_no_rows_are_refused(folder, rows):
+    empty = rows.assign(day=None, x=None, colour=None, flag=None)
+    notes = predict(folder, empty).attrs["notes"]
+    assert notes == (
+        "Missing inputs were filled as in training: 'x' (9 rows), 'colour' (9 rows), 'day' (9 rows), 'flag' (9 rows).",
+    )
+    with pytest.raises(DataError, match="At least one row is needed, found none"):
+        predict(folder, rows.head(0))

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,13 @@ class _Prepared:
         self.count(name, {level: n for level, n in column.counts.items() if level and n and level in missing})
 
 
-def prepared(raw: RawTable, reading: Reading, *, times: bool = False) -> RawTable:
+def prepared(
+    raw: RawTable,
+    reading: Reading,
+    *,
+    times: bool = False,
+    styles: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+) -> RawTable:
     """Turn the texts of a table into numbers, booleans, times or classes, and apply the caller's options.
 
     A column of texts is numbers if every value is one, in any notation that `spelled` and `decide` know and with one
@@ -100,6 +107,7 @@ def prepared(raw: RawTable, reading: Reading, *, times: bool = False) -> RawTabl
         reading: What the caller said about cells.
         times: Whether columns named as dates stay times, whose numbers would depend on the first date of this table,
             and dates whose day and month could change places are unclear even where nobody named their column.
+        styles: Column -> marks of its numbers in an earlier table of the same kind: see `decide`.
     """
     out = _Prepared(times=times)
     for name, marks in raw.marks.items():
@@ -124,7 +132,7 @@ def prepared(raw: RawTable, reading: Reading, *, times: bool = False) -> RawTabl
         for name, spelling in spellings.items()
         if spelling
     }
-    decided = decide(cores, reading, decimal_comma=raw.decimal_comma)
+    decided = decide(cores, reading, decimal_comma=raw.decimal_comma, styles=styles)
     out.unclear |= decided.unclear
     for name, column in texts.items():
         if name in out.columns or name in out.unclear:
@@ -156,6 +164,7 @@ def prepared(raw: RawTable, reading: Reading, *, times: bool = False) -> RawTabl
         unclear={**raw.unclear, **out.unclear},
         notes={**raw.notes, **out.notes},
         written_in={**raw.written_in, **out.written_in},
+        styles={**raw.styles, **decided.styles},
         steps=tuple(steps),
     )
 

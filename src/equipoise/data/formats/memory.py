@@ -17,10 +17,11 @@ _HEAD = 2**16
 def available_memory() -> float | None:
     """Bytes that could be taken without swapping, as Linux estimates them; None where the system does not say."""
     try:
-        lines = _MEMINFO.read_text().splitlines()
+        with _MEMINFO.open("rb") as file:
+            lines = file.read().splitlines()
     except OSError:
         return None
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith(b"MemAvailable:")]
     return found[0] if found else None
 
 
@@ -39,10 +40,13 @@ def refuse_beyond_memory(path: Path) -> None:
         return
     cell = float(_NUMBER)
     if path.suffix.lower() in TEXT_ENDINGS:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
+        try:
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
+        except OSError:
+            return  # whoever reads it next says why it cannot be opened
         marks = max(head.count(mark) for mark in (b",", b";", b"\t", b" ")) + head.count(b"\n")
-        cell = len(head) / max(1, marks)
+        cell = max(1.0, len(head) / max(1, marks))
     needed = _COPIES * _NUMBER * size / cell
     if needed > available:
         raise DataError(

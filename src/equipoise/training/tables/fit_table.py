@@ -225,9 +225,10 @@ _SELECTION = (
 
 def _budget(recipe: Recipe, trials: int) -> str:
     tuned = f"; weights are tuned over {plural(trials, 'training')}" if trials > 1 else ""
+    members = f", each the mean of {recipe.members} members trained together" if recipe.members > 1 else ""
     return (
-        f"{plural(recipe.epochs, 'epoch')} of the training rows for every network, in batches of {recipe.batch_size}, "
-        f"each the mean of {plural(recipe.members, 'member')} trained together{tuned}"
+        f"{plural(recipe.epochs, 'epoch')} of the training rows for every network, in batches of {recipe.batch_size}"
+        f"{members}{tuned}"
     )
 
 

@@ -20,7 +20,7 @@ from ...data.reading import Reading, checked_reading
 from ...errors import listed
 from .networks.recipe import Recipe
 from .preparing.columns import Kind, input_kind
-from .preparing.preparation import InputColumn, Preparation, TargetScale
+from .preparing.preparation import InputColumn, Preparation, TargetColumn
 from .preparing.source import read_table
 
 __all__ = ["Network", "Predictor"]
@@ -79,8 +79,12 @@ class Predictor:
             "categorical": [column.name for column in inputs if column.holds == "classes"],
             "date": [column.name for column in inputs if column.holds in ("dates", "hours")],
         }
-        how = checked_reading({**self.reading, **kinds, **reading})
-        raw = read_table(source, how, header=header, names=names)
+        styles = {column.name: column.style for column in inputs if column.holds == "numbers"}
+        comma = {"decimal": ","} if any(style[0] == "," for style in styles.values()) else {}
+        how = checked_reading({**self.reading, **comma, **kinds, **reading})
+        raw = read_table(source, how, header=header, names=names, styles=styles)
+        if raw.frame.empty:
+            refuse(f"Table {raw.name!r}", ["At least one row is needed, found none."])
         notes = _checked(raw, preparation)
         sums: dict[str, Array] = {}
         used: dict[str, int] = {}
@@ -106,7 +110,7 @@ class Predictor:
         return out
 
 
-def _in_words_of(target: TargetScale, output: Tensor) -> Array:
+def _in_words_of(target: TargetColumn, output: Tensor) -> Array:
     """(rows,) numbers in the target's unit, or (rows, classes) probabilities."""
     values: Array = output.double().numpy()
     if target.kind == "regression":
@@ -117,7 +121,7 @@ def _in_words_of(target: TargetScale, output: Tensor) -> Array:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-def _shown(target: TargetScale, mean: Array, *, probabilities: bool) -> dict[str, Any]:
+def _shown(target: TargetColumn, mean: Array, *, probabilities: bool) -> dict[str, Any]:
     if target.kind == "regression":
         return {target.name: mean}
     classes: list[Any] = list(target.classes)
@@ -185,7 +189,7 @@ def _other(raw: RawTable, column: InputColumn) -> str:
         )
     if (unit := raw.written_in.get(name, "")) != column.written_in:
         trained = f"the unit {column.written_in!r}" if column.written_in else "no unit"
-        return f"Input {name!r} had {trained} in training, found {unit or 'none'!r}. Convert it."
+        return f"Input {name!r} had {trained} in training, found {repr(unit) if unit else 'no unit'}. Convert it."
     if kind == "numbers" and (reason := unfit(as_floats(values))):
         return f"Input {name!r} {reason}."
     return ""

@@ -69,7 +69,7 @@ def plans(
     words = "one network, equal weights" if equal else f"one network, {method!r}"
     joint = Training("joint", recipe, method, own)
     yield Plan("joint", "joint", words, repr(method), (joint,))
-    if "weights" in baselines:
+    if "weights" in baselines and trials > 1:
         first = joint if equal else Training("weights-0", recipe, plain, own, dict.fromkeys(own, 1 / len(own)))
         tried = [
             Training(f"weights-{number}", recipe, LinearScalarization(weights), own, weights)

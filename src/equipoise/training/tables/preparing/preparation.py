@@ -21,7 +21,7 @@ __all__ = [
     "LevelColumns",
     "NumberColumn",
     "Preparation",
-    "TargetScale",
+    "TargetColumn",
     "class_codes",
 ]
 
@@ -29,6 +29,7 @@ _MOST_EDGES = 128
 _ROWS_A_BIN = 8
 _MAJORITY = 0.5
 _SOFT = 3.0  # robust units at which numbers begin to be compressed
+_DATE_PARTS = ("day", "weekday", "month", "hour")
 _MISSING, OTHER = "(missing)", "(other)"
 
 
@@ -37,11 +38,19 @@ class _Plain(BaseModel):
 
 
 class InputColumn(_Plain):
-    """An input column as the table holds it: what it holds, and the unit that stood in its cells."""
+    """An input column as the table holds it.
+
+    Attributes:
+        name: As in the table's header.
+        holds: What its cells are.
+        written_in: Unit that stood in every cell, or "".
+        style: Decimal mark of its numbers, and mark between thousands or "".
+    """
 
     name: str
     holds: Kind
     written_in: str = ""
+    style: tuple[str, str] = (".", "")
 
 
 class NumberColumn(_Plain):
@@ -93,7 +102,7 @@ class LevelColumns(_Plain):
     missing: bool = False
 
 
-class TargetScale(_Plain):
+class TargetColumn(_Plain):
     """A target: its kind and classes; of a number, mean and standard deviation over labelled training rows."""
 
     name: str
@@ -118,7 +127,7 @@ class Preparation(_Plain):
     numbers: tuple[NumberColumn, ...]
     flags: tuple[FlagColumn, ...]
     levels: tuple[LevelColumns, ...]
-    targets: tuple[TargetScale, ...]
+    targets: tuple[TargetColumn, ...]
 
     @classmethod
     def fitted(cls, raw: RawTable, columns: Columns, train: NDArray[np.intp]) -> Self:
@@ -147,7 +156,7 @@ class Preparation(_Plain):
             if missing.any() and not missing.all() and missing.tobytes() not in gaps:
                 gaps.add(missing.tobytes())
                 levels.append(LevelColumns(column=name, missing=True))
-        about = f"Table {raw.name!r}"
+        about, usual = f"Table {raw.name!r}", ("," if raw.decimal_comma else ".", "")
         if not (numbers or flags or levels):
             refuse(about, [f"Inputs must vary; each has one value in the {len(frame)} training rows. Give more rows."])
         problems: list[str] = []
@@ -155,7 +164,9 @@ class Preparation(_Plain):
         refuse(about, problems)
         return cls(
             inputs=tuple(
-                InputColumn(name=name, holds=kind, written_in=raw.written_in.get(name, ""))
+                InputColumn(
+                    name=name, holds=kind, written_in=raw.written_in.get(name, ""), style=raw.styles.get(name, usual)
+                )
                 for name, kind in columns.inputs.items()
             ),
             numbers=tuple(numbers),
@@ -221,7 +232,7 @@ class Preparation(_Plain):
         found = {}
         for group in (group for group in self.levels if not group.missing):
             texts = _texts(frame[group.column])
-            strange = texts[~texts.isin([*group.levels, *group.rare])].value_counts()
+            strange = texts[~texts.isin([*group.levels, *group.rare, _MISSING])].value_counts()
             if len(strange):
                 found[group.column] = {str(level): int(count) for level, count in strange.items()}
         return found
@@ -248,17 +259,20 @@ def class_codes(column: pd.Series, kind: Kind, classes: Sequence[str]) -> Array:
 
 def _parts(column: pd.Series, kind: Kind) -> dict[str, Array]:
     """The numbers that a column gives."""
+    if column.isna().all():  # of whatever type
+        return dict.fromkeys(_DATE_PARTS if kind == "dates" else ("",), np.full(len(column), np.nan))
     if kind == "hours":
         return {"": column.dt.total_seconds().to_numpy(dtype=np.float64) / 3600}
     if kind != "dates":
         return {"": as_floats(column)}
     times = column.dt.tz_localize(None) if column.dt.tz is not None else column
     clock = times - times.dt.normalize()
+    values = (
+        (times - pd.Timestamp(0)).dt.total_seconds() / 86400, times.dt.day_of_week, times.dt.month,
+        clock.dt.total_seconds() / 3600,
+    )  # fmt: skip
     return {
-        "day": (times - pd.Timestamp(0)).dt.total_seconds().to_numpy(dtype=np.float64) / 86400,
-        "weekday": times.dt.day_of_week.to_numpy(dtype=np.float64, na_value=np.nan),
-        "month": times.dt.month.to_numpy(dtype=np.float64, na_value=np.nan),
-        "hour": clock.dt.total_seconds().to_numpy(dtype=np.float64) / 3600,
+        part: found.to_numpy(dtype=np.float64, na_value=np.nan) for part, found in zip(_DATE_PARTS, values, strict=True)
     }
 
 
@@ -315,7 +329,7 @@ def _width(group: LevelColumns) -> int:
     return 1 if group.missing else len(group.levels) + bool(group.rare)
 
 
-def _scale(target: Target, column: pd.Series, problems: list[str]) -> TargetScale:
+def _scale(target: Target, column: pd.Series, problems: list[str]) -> TargetColumn:
     given = {"name": target.name, "kind": target.kind, "holds": target.holds, "classes": target.classes}
     present = column.dropna()
     if present.nunique() < 2:
@@ -323,8 +337,8 @@ def _scale(target: Target, column: pd.Series, problems: list[str]) -> TargetScal
             f"Target {target.name!r} must have two different values in the training part, found {present.nunique()} in "
             f"its {len(present)} labelled rows of {len(column)}. Give more rows, or take it out of --targets."
         )
-        return TargetScale(**given, unit=target.unit)
+        return TargetColumn(**given, unit=target.unit)
     if target.kind != "regression":
-        return TargetScale(**given, unit=target.unit)
+        return TargetColumn(**given, unit=target.unit)
     values = as_floats(present)
-    return TargetScale(**given, unit=target.unit, mean=float(values.mean()), deviation=float(values.std()))
+    return TargetColumn(**given, unit=target.unit, mean=float(values.mean()), deviation=float(values.std()))

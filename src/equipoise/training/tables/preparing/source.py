@@ -1,7 +1,8 @@
 """A path, an address, a built-in name or a data frame -> columns that have types."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -22,6 +23,7 @@ def read_table(
     *,
     header: bool = True,
     names: Sequence[str] | None = None,
+    styles: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> RawTable:
     """Read a table; dates stay times, whose numbers would otherwise depend on the first date of the table.
 
@@ -30,14 +32,15 @@ def read_table(
         reading: Checked options about cells.
         header: Whether the first row of a text table holds the names.
         names: Names for all columns, in place of the table's own.
+        styles: Column -> marks of its numbers in the table that was trained on.
 
     Raises:
         DataError: It cannot be read; names are doubled.
     """
     if not isinstance(source, pd.DataFrame):
-        return prepared(read_columns(source, header, names, reading), reading, times=True)
+        return prepared(read_columns(source, header, names, reading), reading, times=True, styles=styles)
     if not header:
         raise DataError("a data frame has the names of its columns: --no-header is for files that do not.")
     columns: Any = column_names("frame", source.columns, names)
     frame = source.set_axis(columns, axis=1).reset_index(drop=True)
-    return prepared(RawTable(frame, "frame", "a pandas DataFrame"), reading, times=True)
+    return prepared(RawTable(frame, "frame", "a pandas DataFrame"), reading, times=True, styles=styles)
