@@ -37,8 +37,9 @@ class CappedMGDA(GramianMethod):
         O(k^3) on the CPU where no weight reaches the cap, else up to some k times as much: 0.3 ms for k = 10, 1 ms for
         k = 40.
     Source:
-        Hu, Ho & Yu (2026), arXiv:2605.30452 (capped MGDA, from a CVaR), and the option ``cap`` of the authors' earlier
-        code for federated learning. We differ: an exact solve, and a default that is no published one.
+        Hu, Ho & Yu (2026), arXiv:2605.30452 (capped MGDA, from a CVaR). The formula above is the dual of the CVaR and
+        was derived from the paper's abstract; its equations were not at hand, so its own notation may differ. The
+        default cap is ours.
 
     Args:
         cap: Upper limit c of every weight, in (0, 1].
