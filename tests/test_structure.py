@@ -183,3 +183,37 @@ def test_building_a_balancer_imports_nothing_that_its_steps_may_not_need():
     code = f"import sys, equipoise as eq; eq.Balancer(eq.CAGrad()); print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+SECTION = re.compile(r"^ *(?:Args|Attributes):\n((?:(?: {4,}.*)?\n)+)", re.MULTILINE)
+FRAGMENT = re.compile(
+    r"(how|whose|where|when|who|of|on|in|at|by|for|from|theirs|to|as|with|those|these|that)\b", re.IGNORECASE
+)
+NOT_YET_WHOLE = {"balancer", "balancing", "engine"}  # parts whose docstrings still hold fragments
+
+
+def described(text: str) -> list[tuple[str, str]]:
+    """Name and description of every argument and attribute that a docstring lists."""
+    found = []
+    for block in SECTION.findall(f"{text}\n"):
+        indent = len(block) - len(block.lstrip(" "))
+        for entry in re.split(rf"^ {{{indent}}}(?=\S)", block, flags=re.MULTILINE)[1:]:
+            name, _, description = " ".join(entry.split()).partition(": ")
+            found.append((name, description))
+    return found
+
+
+@pytest.mark.parametrize("part", sorted({part_of(module) for module in MODULES} - NOT_YET_WHOLE))
+def test_arguments_are_described_in_whole_phrases(part):
+    """Not "k: How many." or "seed: Of the draws."."""
+    fragments = []
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())) if part_of(module) == part else ():
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                entries = described(ast.get_docstring(node) or "")
+                fragments += [
+                    f"{module}, {node.name}: `{name}: {text}`"
+                    for name, text in entries
+                    if len(text.split()) < 3 or FRAGMENT.match(text)
+                ]
+    assert fragments == []

@@ -32,7 +32,7 @@ class GradientDiagnosis:
             (beyond about 1e7).
         stationarity: |min-norm point of the convex hull| / max |g_i|: 0 at a Pareto-stationary point (from a Gramian
             to about 1e-8), at most 1. A zero gradient makes it 0.
-        weights: (k,) as given, or None.
+        weights: Weights of the tasks, (k,), as given, or None.
         shares: (k,), :math:`a_i \langle g_i, d \rangle / |d|^2`, the part of the update that each task gives; sum 1,
             and negative for a task that is overruled. None without weights; NaN where d = 0.
         relative_decreases: (k,), :math:`\langle g_i, d \rangle / L_i`: by which part of itself each loss falls, to

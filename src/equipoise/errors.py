@@ -103,7 +103,7 @@ def listed(names: object, quote: str = "'") -> str:
     """Names as they appear in messages: ``'a', 'b', 'c'``.
 
     Args:
-        names: Any iterable.
+        names: Names in any iterable.
         quote: Put on both sides of each name.
 
     Example:

@@ -25,9 +25,9 @@ class Card:
         about: Its content, in a few words.
         rows: Number of rows.
         inputs: Number of input columns.
-        tasks: Target names.
+        tasks: Names of the targets.
         units: One a task, "" where there is none.
-        source: Where it comes from.
+        source: Origin of the data, with its address.
         licence: Licence as stated by its owner.
         sha256: Checksum of the values as little-endian float64, inputs then targets, row by row; "" for generated
             sets.

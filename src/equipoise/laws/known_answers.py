@@ -31,7 +31,7 @@ class KnownAnswer:
         jacobian: Gradients of the tasks, (k, n).
         direction: (n,), worked out by hand.
         why: Derivation by hand, in a few words.
-        losses: (k,), or None for ones.
+        losses: Losses of the tasks, (k,), or None for ones.
         settings: Settings of the method that are not its defaults.
         tolerance: Largest relative error allowed.
     """
@@ -99,18 +99,29 @@ answers: MappingProxyType[str, KnownAnswer] = MappingProxyType(
         "alignedmtlub": _AGREED,
         "averaged": KnownAnswer(_AXES, (1.0, 0.5), "the inner method's first step is the mean"),
         "cagrad": KnownAnswer(_EVEN, (0.7 / 1.16, 0.7 / 1.16), "by symmetry g0 (1 + c) / (1 + c^2), c = 0.4"),
+        "cappedmgda": KnownAnswer(
+            ((1.0, 0.0, 0.0), (0.0, 3.0, 0.0), (0.0, 0.0, 3.0)),
+            (0.5, 0.75, 0.75),
+            "the shortest has its cap, the others half of the rest each",
+            settings={"cap": 0.5},
+        ),
         "config": KnownAnswer(_AXES, (0.75, 0.75), "along (1, 1)/sqrt 2, as long as the mean projection"),
         "cosmos": KnownAnswer(_AXES, (1.0, 0.5), "losses along the preference: the cosine is flat, the mean is left"),
         "covweighting": _MEAN,
         "dbmtl": KnownAnswer(((4.0, 0.0), (0.0, 3.0)), (2.0, 2.0), "g/L, as long as the longest", losses=(1.0, 3.0)),
         "dualproj": KnownAnswer(((1.0, 0.0), (-3.0, 1.0)), (0.0, 0.5), "the mean (-1, 0.5) on the dual cone"),
         "dwa": _MEAN,
+        "edm": KnownAnswer(((3.0, 0.0), (0.0, 1.0)), (0.75, 0.75), "two tasks: the bisector, weights ~ 1/|g|"),
         "fairgrad": KnownAnswer(_AXES, (1.0, 1.0), "orthogonal gradients: a = 1/|g|"),
         "excessmtl": _MEAN,
         "famo": KnownAnswer(_AXES, (1.5, 0.25), "weights ~ 1/L", losses=(1.0, 3.0), tolerance=1e-7),
         "geometricloss": KnownAnswer(_AXES, (2.0, 0.25), "weights sqrt(L1 L2) / (2 L)", losses=(1.0, 4.0)),
         "graddrop": KnownAnswer(
             ((3.0, -2.0), (1.0, -4.0)), (2.0, -3.0), "signs agree: purity 1 and 0, nothing dropped"
+        ),
+        "go4align": KnownAnswer(_AXES, (1.0, 0.5), "equal losses: the mean"),
+        "gradientannealing": KnownAnswer(
+            ((4.0, 0.0), (0.0, 2.0)), (2.0, 4.0), "factor: largest entry 4 over mean entry 1", settings={"beta": 0.0}
         ),
         "gradnorm": _MEAN,
         "gradvac": _CUT,
@@ -122,14 +133,22 @@ answers: MappingProxyType[str, KnownAnswer] = MappingProxyType(
         "imtll": KnownAnswer(_AXES, (2.0, 1.0), "e^0 = 1 each: the sum"),
         "inversenorm": KnownAnswer(((3.0, 0.0), (0.0, 1.0)), (0.75, 0.75), "weights ~ 1/|g|"),
         "linearscalarization": KnownAnswer(_AXES, (1.0, 0.5), "the mean"),
+        "metabalance": KnownAnswer(
+            ((1.0, 0.0), (0.0, 4.0)), (0.5, 0.5), "the second as long as the first", settings={"relax": 1.0}
+        ),
         "mgda": _SHORTEST,
         "mgdaub": KnownAnswer(((0.0, 1.0), (-1.0, -1.0)), (-0.4, 0.2), "closed form for two: weights (.6, .4)"),
         "moco": KnownAnswer(_AXES, (0.25, 0.875), "one projected step from (.5, .5)", settings={"gamma": 0.5}),
         "modo": KnownAnswer(_EVEN, (0.5, 0.5), "by symmetry"),
         "nashmtl": KnownAnswer(_AXES, (_HALF, _HALF), "the sum of the unit gradients, clipped to length 1"),
+        "ntkmtl": KnownAnswer(((7.0, 0.0), (0.0, 1.0)), (2.5, 2.5), "root mean square 5 times the mean unit gradient"),
+        "ntkweights": KnownAnswer(((3.0, 0.0), (0.0, 1.0)), (5 / 6, 2.5), "mean trace 5 over 9 and 1"),
         "omdtchebycheff": _MEAN,
         "pbi": KnownAnswer(
             _AXES, (-8 * _HALF, 6 * _HALF), "u + 5 (-1, 1)/sqrt 2, u = (1, 1)/sqrt 2", losses=(3.0, 4.0)
+        ),
+        "pcd": KnownAnswer(
+            ((2.0, 0.0), (0.0, 3.0)), (2**0.5, 2**0.5), "(1, 1), as long as the first", settings={"tau": 1.0}
         ),
         "pcgrad": _CUT,
         "pnorm": KnownAnswer(_AXES, (0.6, 0.4), "weights (1.5, 2)/2.5 / 2", losses=(3.0, 4.0)),

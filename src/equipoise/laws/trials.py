@@ -22,7 +22,7 @@ class Moment(NamedTuple):
     Attributes:
         jacobian: Gradients of the present tasks, (k, n).
         losses: Losses of the present tasks, (k,).
-        present: (k,), which tasks take part; the others' rows and losses are not shown to the method.
+        present: Truth values, (k,): whether a task takes part; the others' rows and losses are not shown to the method.
     """
 
     jacobian: Matrix

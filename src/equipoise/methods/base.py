@@ -109,7 +109,7 @@ class Method(ABC):
         """The state after the losses were seen once more, at the new parameters (FAMO).
 
         Args:
-            losses: (k,) of all tasks, float64, detached.
+            losses: Losses of all tasks, (k,), float64, detached.
             state: The state after the step.
 
         Returns:
@@ -144,7 +144,7 @@ class LossMethod(Method):
         """The scalar whose gradient the model follows.
 
         Args:
-            losses: (k,) of the present tasks, float64, differentiable.
+            losses: Losses of the present tasks, (k,), float64, differentiable.
             state: State, restricted to the present tasks.
             step: Names of the tasks, and the preference.
 
@@ -159,7 +159,7 @@ class LossMethod(Method):
         `check_method` compares the two.
 
         Args:
-            losses: (k,) of the present tasks, float64, detached.
+            losses: Losses of the present tasks, (k,), float64, detached.
             state: State, restricted to the present tasks.
             step: Names of the tasks, and the preference.
 
@@ -251,7 +251,7 @@ class JacobianMethod(Method):
         """The direction.
 
         Args:
-            jacobian: (k, n) of one block of parameters, or all of them.
+            jacobian: Gradients of the present tasks, (k, n), of one block of parameters or all of them.
             state: State, restricted to the present tasks.
             step: Names of the tasks, losses, and the preference.
 

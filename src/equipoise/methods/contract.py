@@ -51,7 +51,7 @@ class Step:
         losses: (k,), detached, float64; None where only arrays were given.
         preference: The user's preference, or None.
         count: Number of tasks present in the step, those with a zero gradient included: means divide by it.
-        factor: (k, k) with factor.T @ factor = G, from a QR of the Jacobian where there is one: keeps the digits
+        factor: Matrix (k, k) with factor.T @ factor = G, from a QR of the Jacobian where there is one: keeps the digits
             that squaring loses. None where only G is known.
         cross_gramian: (k, k) inner products of the gradients of two independent batches, or None.
     """
@@ -96,8 +96,8 @@ class CounterExample(NamedTuple):
     """An input on which a method breaks a law.
 
     Attributes:
-        jacobian: Rows of numbers, (k, n).
-        losses: (k,), or None for ones.
+        jacobian: Gradients of the tasks as rows of numbers, (k, n).
+        losses: Losses of the tasks, (k,), or None for ones.
     """
 
     jacobian: tuple[tuple[float, ...], ...]

@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         direction: Direction of the shared parameters, (n,), float64.
-        weights: (k,), or None for a Jacobian method.
+        weights: Weights of the tasks, (k,), or None for a Jacobian method.
         state: State of all tasks after the step.
         status: Outcome of the solve.
         certificate: Certificate of the solve.
@@ -73,7 +73,7 @@ def run_loss_method(method: LossMethod, losses: Tensor, state: State, step: Step
 
     Args:
         method: Loss method to run.
-        losses: (k,) of the present tasks, any float type; computed on in float64.
+        losses: Losses of the present tasks, (k,), any float type; computed on in float64.
         state: State of all tasks.
         step: Names of all tasks, and which of them are present.
 
@@ -90,7 +90,7 @@ def run_gramian_method(method: GramianMethod, gramian: Tensor, state: State, ste
 
     Args:
         method: Gramian method to run.
-        gramian: (k, k) of the present tasks, float64, finite.
+        gramian: Gramian of the present tasks, (k, k), float64, finite.
         state: State of all tasks.
         step: Names of all tasks, which of them are present, and their losses.
 
@@ -169,7 +169,7 @@ def run_method(method: Method, jacobian: Tensor, state: State, step: Step) -> Ou
 
     Args:
         method: Method of any kind.
-        jacobian: (k, n) of the present tasks, float64.
+        jacobian: Gradients of the present tasks, (k, n), float64.
         state: State of all tasks.
         step: Names of all tasks, which of them are present, and their losses.
 

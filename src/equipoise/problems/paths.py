@@ -36,8 +36,8 @@ class Path:
 
     Attributes:
         method: Method that chose the directions.
-        steps: (m,), the step numbers kept, from 0 to the last.
-        points: (m, n), where the run was after them.
+        steps: Numbers of the steps that are kept, (m,), from 0 to the last.
+        points: Points of the run after these steps, (m, n).
         statuses: Count of each solver status.
     """
 

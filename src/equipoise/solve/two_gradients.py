@@ -24,7 +24,7 @@ class TwoGradients(NamedTuple):
 
     Attributes:
         norms: |g_1| and |g_2|, positive.
-        cosine: Of their angle.
+        cosine: Cosine of their angle.
     """
 
     norms: tuple[float, float]
@@ -137,7 +137,7 @@ def in_closed_form(gramian: Array, solve: Callable[[TwoGradients], Solution]) ->
     """The solution for two gradients that are far apart, if its certificate is at rounding; None: ask the solver for k.
 
     Args:
-        gramian: (k, k).
+        gramian: Gramian of the gradients, (k, k).
         solve: Which problem, for example ``TwoGradients.min_norm``.
 
     Example:

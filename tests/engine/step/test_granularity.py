@@ -18,7 +18,7 @@ GROUPS = {
 
 @pytest.mark.parametrize("two_phase", [False, True])
 @pytest.mark.parametrize("granularity", list(GROUPS))
-@pytest.mark.parametrize("method", [eq.MGDA(), eq.CAGrad(), eq.PCGrad(seed=2)])
+@pytest.mark.parametrize("method", [eq.MGDA(), eq.CAGrad(), eq.PCGrad(seed=2), eq.MetaBalance(), eq.PCD()])
 def test_every_group_gets_the_direction_of_its_own_gramian(method, granularity, two_phase):
     model, (x, y) = TwoPart(), batch()
     rows = dense_gradients(model, lambda: losses_of(model, x, y))

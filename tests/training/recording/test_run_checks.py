@@ -1,11 +1,14 @@
 """What did nothing is said, what did something is not."""
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import equipoise as eq
 from equipoise.core.records.training import GradientLine, StepLine, TrainingConfig, TrainingRecord
-from equipoise.training.recording.run_checks import identical_runs, notices
+from equipoise.training.recording.run_checks import ONE_METHOD, identical_runs, notices
 
 TASKS = ("depth", "rotation")
 
@@ -136,3 +139,25 @@ def test_the_same_method_other_tasks_and_short_runs_are_not_compared():
         "short": record([line(step) for step in (1, 50)], method="CAGrad()"),
     }
     assert identical_runs("a", mine, others) == ()
+
+
+PAIRS = [
+    (eq.FairGrad(alpha=1.0), eq.NashMTL(max_norm=None)),
+    (eq.CappedMGDA(cap=1.0), eq.MGDA()),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_two_names_of_one_method_may_train_the_same_model(pair):
+    one, other = map(repr, pair)
+    mine = record([line(step) for step in (1, 50, 100)], method=one)
+    theirs = record([line(step) for step in (1, 50, 100)], method=other)
+    assert identical_runs("a", mine, {"b": theirs}) == ()
+    assert kinds(identical_runs("a", mine, {"b": record(theirs.lines, method="CAGrad()")})) == ["identical runs"]
+    for k in (2, 3, 4):
+        rows = np.random.default_rng(k).normal(size=(k, 9))
+        assert torch.equal(*(eq.direction(method, rows) for method in pair))  # to the bit
+
+
+def test_every_pair_of_names_is_shown_to_coincide():
+    assert {frozenset(map(repr, pair)) for pair in PAIRS} == set(ONE_METHOD)

@@ -127,7 +127,7 @@ class Effect(_Record):
         largest_gap: Largest amount by which a mixture of models improves every task at once over some single model
             on the front, over the directions tried (a lower bound of the supremum).
         directions: Number of directions of the front that were tried for `largest_gap`.
-        exactness: How `balanced_gap` is known.
+        exactness: Evidence for `balanced_gap`: how it is known.
         threshold: Below this, differences are called too small to matter.
     """
 

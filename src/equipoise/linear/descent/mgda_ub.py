@@ -81,7 +81,8 @@ def ub_descent_margin(gramian: ArrayLike, weights: ArrayLike) -> float:
 
     Args:
         gramian: (k, k) K of the true gradients.
-        weights: (k,) from `equipoise.solve.min_norm.min_norm_point` of the feature gradients' Gramian, or any others.
+        weights: Weights of the tasks, (k,), from `equipoise.solve.min_norm.min_norm_point` of the feature gradients'
+            Gramian, or any others.
 
     Returns:
         No unit; 0 where all gradients vanish.

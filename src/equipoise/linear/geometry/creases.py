@@ -50,7 +50,7 @@ class Crease:
         kind: Coordinates x of the points, named as in `Surfaces`.
         captured: (n, k) captured energies of the points.
         points: (n, k) coordinates x of the points.
-        signs: (n, k) of one of the two surfaces; the other has the signs of `flipped` turned.
+        signs: Signs of one of the two surfaces, (n, k); the other has the signs of `flipped` turned.
         disagreement: (n,) angle between the two surfaces' normals, in radians; 0 where they touch smoothly.
         optimal: (n,) whether no single model improves on the point in every task; filled by `judge_creases`, else None.
         lead: (n,) delta of `reach`, in shares of diag(G), at the Pareto-optimal points, NaN elsewhere; None where

@@ -160,7 +160,7 @@ def surface_value(gramian: ArrayLike, point: ArrayLike, signs: ArrayLike) -> flo
     Args:
         gramian: (k, k) G of full rank.
         point: (k,) x >= 0: captured energies at width 1, residuals at width k - 1.
-        signs: (k,) of 1 and -1.
+        signs: Signs of the surface, (k,), 1 and -1.
 
     Raises:
         GramianError, SettingError: Not a Gramian, rank-deficient, or out of range.
@@ -180,7 +180,7 @@ def surface_gradient(gramian: ArrayLike, point: ArrayLike, signs: ArrayLike) -> 
     Args:
         gramian: (k, k) G of full rank.
         point: (k,) x >= 0. Where x_i = 0 the entry is infinite or, if the sum vanishes, Q_ii.
-        signs: (k,) of 1 and -1.
+        signs: Signs of the surface, (k,), 1 and -1.
 
     Example:
         >>> surface_gradient([[2.0, 0.0], [0.0, 1.0]], [1.0, 0.5], [1, 1]).tolist()

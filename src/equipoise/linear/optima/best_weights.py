@@ -33,7 +33,7 @@ class BestWeights:
         exactness: ``exact`` where both meet, else ``found by search``.
         weights: (k,) sum 1, of the losses in units of `scale`: the model minimises sum_i weights_i loss_i / scale_i.
         captured: (k,) captured energies e_i of this model.
-        directions: (k, q') its shared layer as combinations of the tasks' predictions, as in `Scalarized`.
+        directions: Shared layer as combinations of the tasks' predictions, (k, q'), as in `Scalarized`.
         tied: Whether these weights have a set of optima, of which this model is one (two eigenvalues tie). A single
             training run then ends at an arbitrary member, and weights near by at very different ones.
         written: (k,) weights to use: positive, sum 1 as written, with at most 10 decimals, and an optimum of

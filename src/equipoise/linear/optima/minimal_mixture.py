@@ -30,11 +30,11 @@ class MinimalMixture:
         lead: Distance from the point along the direction: the mixture captures at least `captured` + lead * direction;
             negative where the point is out of reach of mixtures.
         upper: Proven: no mixture of this width has a larger lead.
-        weights: (k,) which prove it, weights . direction = 1.
+        weights: Weights of the tasks that prove it, (k,), with weights . direction = 1.
         probabilities: (m,) sum 1, m (m + 1) / 2 <= k where every task binds at the optimum (all `weights` positive),
             and as few as a search found otherwise.
         captured: (m, k) energies of the members.
-        directions: (m, k, q') their shared layers as combinations of the predictions, as in `Scalarized`.
+        directions: Shared layers of the members as combinations of the predictions, (m, k, q'), as in `Scalarized`.
         iterations: Number of Newton steps.
     """
 

@@ -34,8 +34,8 @@ class TchebycheffPoint:
         mixture_value: The worst *expected* weighted loss of the best mixture of models, <= value.
         mixture_lower: Proven lower end of that.
         mixture_weights: (m,) probabilities of its models, m (m + 1) / 2 <= k.
-        mixture_captured: (m, k) their captured energies.
-        mixture_directions: (m, k, q') their shared layers, as `directions`.
+        mixture_captured: Captured energies of the members, (m, k).
+        mixture_directions: Shared layers of the members, (m, k, q'), as `directions`.
         dual: (k,) non-negative, sum 1: task weights whose weighted sum supports the best mixture. Where a weighted
             sum reaches the Tchebycheff point, it is with these.
     """

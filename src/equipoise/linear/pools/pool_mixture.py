@@ -41,8 +41,8 @@ class PoolMixture:
         next_weights: (k,) non-negative, sum 1: the weighted sum to train next. A new model improves the mixture to
             first order exactly where its weighted loss is below that of the mixture; see `gain`.
         miss: 0, or for ``infeasible`` the largest miss, in shares of the range in the pool.
-        farkas: (k,) for ``infeasible`` the proof: non-negative, sum 1, and every model of the pool has
-            farkas . L > farkas . limits over the limited tasks; else None.
+        farkas: Proof for ``infeasible``, (k,): non-negative, sum 1, and every model of the pool has farkas . L > farkas
+            . limits over the limited tasks; else None.
         tasks: Names of the k tasks.
         tied: Positions of all models that some optimal mixture may hold: their weighted loss is the least of the pool.
     """
@@ -71,7 +71,7 @@ class PoolMixture:
         finds, the pool holds the best mixture already.
 
         Args:
-            losses: (k,) of the new model.
+            losses: Losses of the new model, (k,).
         """
         return float(self.next_weights @ (self.losses - np.asarray(losses, dtype=np.float64)))
 

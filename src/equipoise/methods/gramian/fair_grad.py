@@ -21,8 +21,9 @@ class FairGrad(GramianMethod):
     .. math:: G a = a^{-1/\alpha}, \quad a > 0, \qquad d = J^\top a
 
     the direction of its length that maximises the alpha-fair utility
-    :math:`\sum_i \langle g_i, d \rangle^{1-\alpha} / (1 - \alpha)` of the descents. alpha = 1 is Nash-MTL's equation
-    without its clip; a large alpha approaches the largest worst descent, MGDA's unit direction.
+    :math:`\sum_i \langle g_i, d \rangle^{1-\alpha} / (1 - \alpha)` of the descents. alpha = 1, the default, is
+    `NashMTL` without its clip (``max_norm=None``): the two train the same model, to the bit, and comparing them says
+    nothing. A large alpha approaches the largest worst descent, MGDA's unit direction.
 
     Shapes:
         gramian (k, k) -> weights (k,).

@@ -30,6 +30,9 @@ class MGDA(GramianMethod):
     Either d = 0, and the point is Pareto stationary, or :math:`\langle g_i, d \rangle \ge |d|^2 > 0` for every task:
     all losses fall to first order.
 
+    PSMGD (Xu et al. 2024, arXiv:2412.10961) is this method with its weights computed at every R-th step and kept in
+    between: ``Balancer(MGDA(), gradients=Every(R))``.
+
     With `normalize` the problem is solved for :math:`g_i / c_i` (``"l2"``: c = |g|; ``"loss"``: c = L; ``"loss+"``:
     c = L |g|) and the weights apply to the ORIGINAL gradients, as in the authors' trainer: d is then no min-norm point
     and may raise a loss.

@@ -24,7 +24,8 @@ class NashMTL(GramianMethod):
     .. math:: G a = 1/a, \quad a > 0, \qquad d = J^\top a \cdot \min(1, m / |J^\top a|)
 
     the direction of fixed length that maximises :math:`\sum_i \log \langle g_i, d \rangle`. Orthogonal gradients:
-    :math:`a_i = 1/|g_i|`.
+    :math:`a_i = 1/|g_i|`. Without the clip (``max_norm=None``) this is `FairGrad` with ``alpha=1``: the two train the
+    same model, to the bit, and comparing them says nothing.
 
     Shapes:
         gramian (k, k) -> weights (k,); state ``weights`` (k,), ``step``.

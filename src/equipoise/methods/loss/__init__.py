@@ -7,6 +7,7 @@ from .cov_weighting import CoVWeighting
 from .dwa import DWA
 from .famo import FAMO
 from .geometric_loss import GeometricLoss
+from .go4align import GO4Align
 from .hypervolume_loss import HypervolumeLoss
 from .imtl_l import IMTLL
 from .linear_scalarization import LinearScalarization
@@ -34,6 +35,7 @@ __all__ = [
     "UWSO",
     "Averaged",
     "CoVWeighting",
+    "GO4Align",
     "GeometricLoss",
     "HypervolumeLoss",
     "LinearScalarization",

@@ -30,8 +30,8 @@ def refuse_losses(fine: Tensor, losses: Tensor, tasks: Tasks, rule: str, instead
     """Raises `LossError` where any loss breaks a rule, naming every task that does.
 
     Args:
-        fine: (k,) of truth values: which losses keep it (NaN keeps none).
-        losses: (k,) of the present tasks.
+        fine: Truth values, (k,): whether a loss keeps the rule (NaN keeps none).
+        losses: Losses of the present tasks, (k,).
         tasks: Names of the tasks.
         rule: The rule that must hold, as a clause: "X compares ratios, so no loss may be negative".
         instead: Advice on what to type instead.
@@ -47,7 +47,7 @@ def refuse_nonpositive(
     """Raises `LossError` naming every task whose loss is not positive.
 
     Args:
-        losses: (k,) of the present tasks.
+        losses: Losses of the present tasks, (k,).
         tasks: Names of the tasks.
         where: The method as the user typed it.
         instead: The method to use instead.

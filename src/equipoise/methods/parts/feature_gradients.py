@@ -14,7 +14,7 @@ def warn_of_separate_samples(gramian: Tensor, method: GramianMethod) -> None:
     """Warns where the Gramian of feature gradients is diagonal: the tasks share no sample.
 
     Args:
-        gramian: (k, k), of feature gradients kept per sample.
+        gramian: Gramian of feature gradients kept per sample, (k, k).
         method: Method whose class is named X + UB, after the method X on parameter gradients.
 
     Warns:

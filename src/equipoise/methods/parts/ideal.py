@@ -48,7 +48,7 @@ def measure_from_ideal(
     r"""Losses above the utopia point, :math:`L_i - z_i` with :math:`z_i = ideal_i - utopia \cdot |ideal_i|`.
 
     Args:
-        losses: (k,) of the present tasks.
+        losses: Losses of the present tasks, (k,).
         ideal: The method's setting, frozen.
         utopia: Distance of z below the ideal, relative to the ideal's size; None as in `utopia_shift`.
         state: State that holds ``ideal``.

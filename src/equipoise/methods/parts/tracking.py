@@ -23,7 +23,7 @@ def live_rows(gradients: Tensor) -> list[int]:
     to itself where short gradients count most (MGDA), and pull as hard as ever where lengths are divided out.
 
     Args:
-        gradients: (k, n), of this step, not the followed ones.
+        gradients: Gradients of this step, (k, n), not the followed ones.
 
     Returns:
         Rising positions of rows that are not exactly zero.

@@ -11,7 +11,7 @@ import numpy as np
 from ...core.records.training import Notice, StepLine, TrainingConfig, TrainingRecord
 from ...solve import Status
 
-__all__ = ["identical_runs", "notices"]
+__all__ = ["ONE_METHOD", "identical_runs", "notices"]
 
 LEAST_LINES = 3
 """With fewer recorded steps nothing is reported."""
@@ -23,6 +23,12 @@ SMALL_SHARE = 1e-3
 """A task below this share of the update takes no part in it."""
 MOST_FAILED = 0.01
 """Above this share of failed solves a run is called degraded."""
+
+ONE_METHOD = (
+    frozenset({"FairGrad(alpha=1.0)", "NashMTL(max_norm=None, every=1)"}),
+    frozenset({"CappedMGDA(cap=1.0)", "MGDA(zero='leave out', normalize='none', solver='exact')"}),
+)
+"""Settings of two methods that are one and the same: identical runs of these are no sign of a mistake."""
 
 _MEANT_TO_BE_UNIFORM = ("LinearScalarization()", "LinearScalarization(weights=None)")
 
@@ -53,8 +59,8 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
 def identical_runs(name: str, record: TrainingRecord, others: Mapping[str, TrainingRecord]) -> tuple[Notice, ...]:
     """A notice for each other run with the same unweighted losses, to the last bit, at every common recorded step.
 
-    Runs of the same method are expected to agree and not mentioned, nor are runs of other tasks or with fewer than
-    three common recorded steps.
+    Runs of the same method, or of two methods that coincide with these settings, are expected to agree and not
+    mentioned; nor are runs of other tasks or with fewer than three common recorded steps.
     """
     mine = {line.step: line.raw_losses for line in record.lines}
     found = []
@@ -64,6 +70,8 @@ def identical_runs(name: str, record: TrainingRecord, others: Mapping[str, Train
         same_question = other.config.tasks == record.config.tasks and other.config.method != record.config.method
         if not same_question or len(common) < LEAST_LINES or any(mine[step] != theirs[step] for step in common):
             continue
+        if any({record.config.method, other.config.method} == pair for pair in ONE_METHOD):
+            continue  # two names of one method
         found.append(
             Notice(
                 kind="identical runs",
