@@ -50,7 +50,7 @@ def giveaways(frame: pd.DataFrame, columns: Columns) -> list[str]:
 
 
 def _ranks(column: pd.Series) -> Array:
-    return np.asarray(column.rank(), dtype=np.float64)
+    return as_floats(column.rank())
 
 
 def _monotone(name: str, target: Target, first: Array, second: Array) -> str:
