@@ -48,7 +48,7 @@ class FittedTable:
 
     Attributes:
         record: What `equipoise.report` renders.
-        predictor: The networks.
+        predictor: Networks that predict.
     """
 
     record: FitRecord
@@ -101,24 +101,24 @@ def fit_table(
         drop: Names of columns not to use.
         group: Column whose groups stay together, all on one side; it is no input unless named in `inputs`.
         time: Column by which the latest rows become the test part, likewise.
-        method: How the joint network's losses are balanced; their mean if None.
+        method: Method that balances the joint network's losses; their mean if None.
         seeds: Number of seeds, or the seeds themselves.
         epochs: Passes over the training rows for every network; None decides by the number of rows.
         hidden: Widths of the trunk's layers; None decides by the number of rows.
-        width: Of the shared layer of a linear network that takes part; None for none.
+        width: Width of the shared layer of a linear network that takes part; None for none.
         trials: Trainings among which fixed weights are tuned, equal weights among them.
         baselines: What the joint network is compared with: ``weights``, ``separate``, ``boosting``.
         header: Whether the first row of a text table holds the names.
         names: Names for all columns, in place of the table's own.
         jobs: Trainings at once, each in a process of its own.
-        folder: Where everything is written, so that the same call goes on after an interruption; None keeps it in
-            memory.
+        folder: Folder that everything is written to, so that the same call goes on after an interruption; None keeps it
+            in memory.
         overwrite: Replace another fit in the folder.
         command: What to type to get this again, for the report.
-        title: Of the report.
+        title: Title of the report.
         announce: Called with the columns and targets as they were read, before anything is trained.
         progress: Called before each training.
-        **reading: How cells are read: see `equipoise.data.Reading`.
+        **reading: Options about how cells are read: see `equipoise.data.Reading`.
 
     Returns:
         The record and the networks.

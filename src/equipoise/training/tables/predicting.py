@@ -30,12 +30,12 @@ def predict(
     the known ones. Both are said.
 
     Args:
-        folder: Of the fit.
+        folder: Folder of the fit.
         source: A path, an address, ``-`` for standard input, or a data frame.
         probabilities: Whether each class of a target gets a column with its probability, "target=class".
         header: Whether the first row of a text table holds the names.
         names: Names for all columns, in place of the table's own.
-        **reading: How cells are read, where that differs from the fit: see `equipoise.data.Reading`.
+        **reading: Options about how cells are read, where they differ from the fit: see `equipoise.data.Reading`.
 
     Returns:
         One row for each row of the table, one column a target, in the target's own unit or as one of its classes;

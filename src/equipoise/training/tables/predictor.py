@@ -20,7 +20,8 @@ from ...data.reading import Reading, checked_reading
 from ...errors import listed
 from .networks.recipe import Recipe
 from .preparing.columns import Kind, input_kind
-from .preparing.preparation import InputColumn, Preparation, TargetColumn
+from .preparing.encoded_columns import InputColumn, TargetColumn
+from .preparing.preparation import Preparation
 from .preparing.source import read_table
 
 __all__ = ["Network", "Predictor"]
@@ -37,10 +38,10 @@ class Network:
 
     Attributes:
         preparation: Fitted on the training rows of the network's seed.
-        recipe: Of the network.
+        recipe: Recipe of the network.
         tasks: Targets that it has heads for.
-        serves: Those of them that it is used for.
-        state: Parameters.
+        serves: Targets that it is used for.
+        state: Parameters by name.
     """
 
     preparation: Preparation
@@ -56,7 +57,7 @@ class Predictor:
 
     Attributes:
         networks: Several may serve one target: one for each seed.
-        reading: How cells were read in the fit; what is said to `predict` replaces these.
+        reading: Options about cells in the fit; what is said to `predict` replaces these.
     """
 
     networks: tuple[Network, ...]

@@ -41,7 +41,7 @@ class FitTableConfig(_Strict):
 
     Attributes:
         written_by, format, command: Mark the folder as one of a fit.
-        version: Of equipoise, when the fit began.
+        version: Version of equipoise that began the fit.
         data, sha256: Name of the table, and SHA-256 of its bytes or, of a data frame, of its values.
         settings: The arguments, as texts, numbers and lists.
     """

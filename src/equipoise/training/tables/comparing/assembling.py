@@ -59,9 +59,9 @@ def seed_run(plan: Plan, seed: int, results: Sequence[Trained | str]) -> tuple[S
     """One entrant with one seed.
 
     Args:
-        plan: The entrant.
-        seed: Of the run.
-        results: Of each of its trainings: what it gave, or why it failed.
+        plan: Entrant that was trained.
+        seed: Seed of the run.
+        results: One for each of its trainings: what it gave, or why it failed.
     """
     done = [
         (training, found) for training, found in zip(plan.trainings, results, strict=True) if not isinstance(found, str)

@@ -21,9 +21,9 @@ class Training:
     """One call of `equipoise.fit`.
 
     Attributes:
-        name: Of the training within its seed, and of its folder.
+        name: Name of the training within its seed, and of its folder.
         recipe: Sizes and settings of the network.
-        method: How the losses are balanced.
+        method: Method that balances the losses.
         tasks: Targets of the network.
         weights: Task weights, where the method is a weighted mean that is being tuned.
     """
@@ -40,8 +40,8 @@ class Plan:
     """One entrant: the trainings of each seed, of which either the best is taken, or all serve different targets.
 
     Attributes:
-        name, role, words, method: As in `Entrant`.
-        trainings: In order. With several of the same targets, the validation part chooses one.
+        name, role, words, method: Fields of the record's `Entrant`.
+        trainings: Trainings in order. With several of the same targets, the validation part chooses one.
     """
 
     name: str
@@ -57,12 +57,12 @@ def plans(
     """All networks that are compared, in the order of the ladder; gradient boosting is no network.
 
     Args:
-        tasks: Targets.
-        recipe: Of the joint network; the others get its epochs and batches.
-        method: Of the joint network.
+        tasks: Names of the targets.
+        recipe: Recipe of the joint network; the others get its epochs and batches.
+        method: Method of the joint network.
         baselines: Which of ``weights`` and ``separate`` take part.
         trials: Trainings among which weights are tuned.
-        width: Of the linear network's shared layer; None for no linear network.
+        width: Width of the linear network's shared layer; None for no linear network.
     """
     own, plain = tuple(tasks), LinearScalarization()
     equal = method == plain

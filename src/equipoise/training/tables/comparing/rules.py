@@ -17,7 +17,7 @@ class GeometricMean(Selection):
     """The lowest geometric mean of the validation losses: a change by one percent counts the same in every task.
 
     Args:
-        tasks: Those that count: with a labelled row in the validation part.
+        tasks: Tasks that count: with a labelled row in the validation part.
     """
 
     words: ClassVar[str] = "lowest geometric mean of the validation losses"
@@ -33,7 +33,7 @@ class OwnBest(PerTaskBest):
     """For each task its lowest validation loss; for a task without a labelled validation row, as `GeometricMean`.
 
     Args:
-        tasks: Those with a labelled row in the validation part.
+        tasks: Tasks with a labelled row in the validation part.
     """
 
     tasks: tuple[str, ...] = ()

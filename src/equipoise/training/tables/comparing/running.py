@@ -30,9 +30,9 @@ class Trained:
 
     Attributes:
         val, test, metric: Task -> loss on the validation and test part, metric on the test part.
-        parameters: Trained numbers.
+        parameters: Number of trained numbers.
         passes: Passes through a network over the training rows, forward and backward; one for each separate network.
-        seconds: Wall time.
+        seconds: Wall time of the training.
         best_step: Optimizer step whose parameters were kept; None where that differs among separate networks.
         curve: Losses during the training.
         state: The network's parameters, as arrays: between processes tensors would need shared memory.

@@ -58,8 +58,8 @@ class MemberLinear(nn.Module):
     """y = x W / sqrt(d) + b (the NTK parametrization): (members, rows, d) -> (members, rows, outputs).
 
     Args:
-        members: Copies.
-        inputs: d.
+        members: Number of copies.
+        inputs: Number of inputs, d.
         outputs: Columns of the result.
         zero: Whether W begins at zero, as in the last layer of a network; else its entries are standard normal.
     """
@@ -119,8 +119,8 @@ class PiecewiseFeatures(nn.Module):
     together. Without columns there are no features.
 
     Args:
-        members: Copies.
-        edges: For each column its rising edges, two or more.
+        members: Number of copies.
+        edges: Rising edges of each column, three or more.
     """
 
     def __init__(self, members: int, edges: Sequence[Sequence[float]]) -> None:

@@ -24,7 +24,7 @@ class _Headed(nn.Module):
         outputs: Task -> number of outputs: 1 for a number or for the logit of two classes, else one a class.
         kinds: Task -> ``regression``, ``binary`` or ``classes``.
         members: Networks whose predictions are averaged.
-        width: Of the features.
+        width: Width of the features.
     """
 
     def __init__(self, outputs: Mapping[str, int], kinds: Mapping[str, str], members: int, width: int) -> None:
@@ -49,8 +49,8 @@ class TableNetwork(_Headed):
     Args:
         outputs: Task -> number of outputs: 1 for a number or for the logit of two classes, else one a class.
         kinds: Task -> ``regression``, ``binary`` or ``classes``.
-        inputs: p.
-        numbers: How many columns hold numbers.
+        inputs: Number of inputs, p.
+        numbers: Number of columns that hold numbers.
         edges: Column of numbers -> edges of its piecewise-linear features.
         hidden: Widths of the trunk's layers.
         members: Independent networks whose predictions are averaged.
@@ -61,7 +61,7 @@ class TableNetwork(_Headed):
     Example:
         >>> outputs, kinds = {"price": 1, "type": 3}, {"price": "regression", "type": "classes"}
         >>> network = TableNetwork(
-        ...     outputs, kinds, inputs=5, numbers=4, edges={0: [0.0, 1.0]}, hidden=(8, 8), members=2
+        ...     outputs, kinds, inputs=5, numbers=4, edges={0: [0.0, 0.5, 1.0]}, hidden=(8, 8), members=2
         ... )
         >>> {task: tuple(output.shape) for task, output in network(torch.zeros(7, 5)).items()}
         {'price': (7, 2, 1), 'type': (7, 2, 3)}
@@ -143,8 +143,8 @@ class LinearNetwork(_Headed):
     Args:
         outputs: Task -> number of outputs.
         kinds: Task -> ``regression``, ``binary`` or ``classes``.
-        inputs: p.
-        width: q.
+        inputs: Number of inputs, p.
+        width: Width of the shared layer, q.
     """
 
     def __init__(self, outputs: Mapping[str, int], kinds: Mapping[str, str], *, inputs: int, width: int) -> None:

@@ -31,10 +31,10 @@ class Recipe:
         members: Networks whose predictions are averaged.
         epochs: Passes over the training rows.
         batch_size: Rows of a step.
-        learning_rate, weight_decay, dropout: Of the trunk.
+        learning_rate, weight_decay, dropout: Settings of the trunk.
         activation: ``mish`` or ``selu``.
         separate: Whether each task has a trunk of its own.
-        width: Of the linear network's shared layer; 0 for the others.
+        width: Width of the linear network's shared layer; 0 for the others.
     """
 
     hidden: tuple[int, ...]
@@ -100,8 +100,8 @@ def recipe_for(
     """The recipe for a table.
 
     Args:
-        preparation: Of the table.
-        rows: In the training part.
+        preparation: Preparation of the table.
+        rows: Number of training rows.
         hidden: Widths of the trunk's layers; None for three layers of 128.
         epochs: Passes over the training rows; None for about 2500 steps, from 10 to 200 epochs.
     """

@@ -29,11 +29,11 @@ class Target:
     """One target column.
 
     Attributes:
-        name: As in the table's header.
+        name: Name in the table's header.
         kind: What is predicted.
         holds: What its cells are; predictions are given back as the same.
         classes: Its classes as texts, sorted; of an ordered category in its order. Empty for regression.
-        unit: As far as it is known, or "".
+        unit: Unit as far as it is known, or "".
     """
 
     name: str

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from ....core.numbers import Array
 from ....core.text import joined, percent
@@ -34,11 +33,11 @@ def giveaways(frame: pd.DataFrame, columns: Columns) -> list[str]:
     """
     warnings = []
     targets = [(target, _numbers(target, frame[target.name])) for target in columns.targets]
-    ranks = [np.asarray(rankdata(values, nan_policy="omit"), dtype=np.float64) for _, values in targets]
+    ranks = [_ranks(pd.Series(values)) for _, values in targets]
     for name in columns.inputs:
         by_value = holds(frame[name]) == "classes"
         codes, labels = _binned(frame[name])
-        own = None if by_value else frame[name].rank().to_numpy(dtype=np.float64, na_value=np.nan)
+        own = None if by_value else _ranks(frame[name])
         for (target, values), places in zip(targets, ranks, strict=True):
             known = ~np.isnan(values)
             warning = ""
@@ -48,6 +47,10 @@ def giveaways(frame: pd.DataFrame, columns: Columns) -> list[str]:
                 warning = _warning(name, codes[known], labels, target, values[known], by_value)
             warnings += [warning] if warning else []
     return warnings
+
+
+def _ranks(column: pd.Series) -> Array:
+    return as_floats(column.rank())
 
 
 def _monotone(name: str, target: Target, first: Array, second: Array) -> str:
@@ -78,7 +81,7 @@ def _binned(column: pd.Series) -> tuple[NDArray[np.intp], Sequence[str] | None]:
     codes, levels = pd.factorize(column, sort=False, use_na_sentinel=False)
     if len(levels) <= _BINS or holds(column) == "classes":
         return codes, [str(level) for level in levels] if len(levels) <= _LEVELS else None
-    numbers = column.rank(method="average").to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = _ranks(column)
     gaps = np.isnan(numbers)
     edges = np.quantile(numbers[~gaps], np.linspace(0, 1, _BINS + 1)[1:-1])
     codes = np.where(gaps, _BINS, np.searchsorted(edges, numbers))

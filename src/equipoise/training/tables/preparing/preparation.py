@@ -1,29 +1,20 @@
 """From columns to the numbers that networks are fed: fitted on training rows, stored as JSON, applied to any rows."""
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from ....core.numbers import Array
 from ....data.encoding.inputs import MAX_LEVELS
 from ....data.encoding.values import as_floats
 from ....data.raw import RawTable, refuse
 from .columns import Columns, Kind, Target, number_label
+from .encoded_columns import FlagColumn, InputColumn, LevelColumns, NumberColumn, Plain, TargetColumn
 
-__all__ = [
-    "OTHER",
-    "FlagColumn",
-    "InputColumn",
-    "LevelColumns",
-    "NumberColumn",
-    "Preparation",
-    "TargetColumn",
-    "class_codes",
-]
+__all__ = ["OTHER", "Preparation", "class_codes"]
 
 _MOST_EDGES = 128
 _ROWS_A_BIN = 8
@@ -33,88 +24,7 @@ _DATE_PARTS = ("day", "weekday", "month", "hour")
 _MISSING, OTHER = "(missing)", "(other)"
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class InputColumn(_Plain):
-    """An input column as the table holds it.
-
-    Attributes:
-        name: As in the table's header.
-        holds: What its cells are.
-        written_in: Unit that stood in every cell, or "".
-        style: Decimal mark of its numbers, and mark between thousands or "".
-    """
-
-    name: str
-    holds: Kind
-    written_in: str = ""
-    style: tuple[str, str] = (".", "")
-
-
-class NumberColumn(_Plain):
-    """A number: z = (x - median) / scale, then z / sqrt(1 + (z/3)^2); a missing x becomes the median.
-
-    Attributes:
-        column: Input column.
-        part: Of a date: ``day``, ``weekday``, ``month`` or ``hour``; "" for the column itself.
-        median, scale: Of the training rows; scale is the range between quartiles, or half the range where that is zero.
-        edges: Where the network's piecewise-linear features bend, in the units of the result; empty for none.
-    """
-
-    column: str
-    part: str
-    median: float
-    scale: float
-    edges: tuple[float, ...] = ()
-
-
-class FlagColumn(_Plain):
-    """A column of two values in the training rows, 0 and 1; a missing one becomes the more frequent.
-
-    Attributes:
-        column, part: As in `NumberColumn`.
-        low, high: The two values.
-        usual: 0 or 1.
-    """
-
-    column: str
-    part: str
-    low: float
-    high: float
-    usual: float
-
-
-class LevelColumns(_Plain):
-    """One 0/1 column a class; a class that no training row has is zero in all.
-
-    Attributes:
-        column: Input column, of classes, or any whose missing rows are marked.
-        levels: Classes in the training rows, the most frequent first.
-        rare: Classes in the training rows that share one more column.
-        missing: Whether this is the mark of missing rows alone.
-    """
-
-    column: str
-    levels: tuple[str, ...] = ()
-    rare: tuple[str, ...] = ()
-    missing: bool = False
-
-
-class TargetColumn(_Plain):
-    """A target: its kind and classes; of a number, mean and standard deviation over labelled training rows."""
-
-    name: str
-    kind: Literal["regression", "binary", "classes"]
-    holds: Kind
-    classes: tuple[str, ...] = ()
-    unit: str = ""
-    mean: float = 0.0
-    deviation: float = 1.0
-
-
-class Preparation(_Plain):
+class Preparation(Plain):
     """All that is needed to feed rows to a trained network; `model_dump_json` writes it, nothing is pickled.
 
     Attributes:
