@@ -34,8 +34,8 @@ class TaskContrast:
     """One target.
 
     Attributes:
-        task: Its name.
-        logs: Of first loss / second loss, over the seeds with both; None where there is no such ratio.
+        task: Name of the target.
+        logs: Logarithms of first loss / second loss, over the seeds with both; None where there is no such ratio.
         absent: Why there is none, as a sentence; "" where there is one.
         finding: Whether the first is better or worse: by its own test in each direction at `LEVEL` / 2, corrected for
             all targets (Holm).
@@ -76,10 +76,10 @@ def contrast(names: Sequence[str], first: Losses, second: Losses, overlap: float
     first is called better on average is at most 2.5 %, and that it is called better for any target at most 2.5 %.
 
     Args:
-        names: Of the targets.
+        names: Names of the targets.
         first: Held-out losses of the one.
         second: Held-out losses of the other.
-        overlap: See `overlap_of`.
+        overlap: Share by which the splits overlap, as `overlap_of` gives it.
 
     Example:
         >>> one = {0: {"a": 0.8}, 1: {"a": 0.9}, 2: {"a": 0.85}}

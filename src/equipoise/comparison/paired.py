@@ -34,8 +34,8 @@ class Paired:
     """The mean of paired differences and how well it is known.
 
     Attributes:
-        n: Pairs.
-        mean: Of the differences.
+        n: Number of pairs.
+        mean: Mean of the differences.
         low, high: 95 % interval of the mean; None where none can be given: fewer than two pairs, or differences that
             are equal up to rounding, whose spread says nothing.
         error: Standard error of the mean, corrected for overlap; None likewise.
@@ -113,10 +113,10 @@ def power(difference: float, n: int, spread: float, overlap: float) -> float:
     """Chance that the test at `LEVEL` finds a true difference of this size.
 
     Args:
-        difference: True mean.
+        difference: True mean of the differences.
         n: Seeds, two or more.
         spread: Standard deviation between seeds.
-        overlap: As in `paired`.
+        overlap: Ratio of test to training rows, as in `paired`.
 
     Example:
         >>> round(power(0.0, 5, 1.0, 0.2), 3)

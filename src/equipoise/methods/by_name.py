@@ -19,7 +19,7 @@ def method_by_name(name: str, settings: Sequence[str] = ()) -> Method:
     """The method with this name on the command line.
 
     Args:
-        name: As ``equipoise methods`` lists it, in lower or upper case.
+        name: Name that ``equipoise methods`` lists, in lower or upper case.
         settings: ``"c=0.4"``; true, false and none as words; one number a task as ``"weights=price:0.3,days:0.7"`` or,
             in the order of the tasks, ``"weights=0.3,0.7"``.
 

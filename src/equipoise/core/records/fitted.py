@@ -39,8 +39,8 @@ class FittedTask(_Record):
     """One target column.
 
     Attributes:
-        name: As in the table's header.
-        unit: Of the target, or "".
+        name: Name in the table's header.
+        unit: Unit of the target, or "".
         kind: What is predicted.
         classes: Names of the classes, in the order of the network's outputs; empty for regression.
         loss: What is minimised and compared, in words ("mean squared error", "log loss").
@@ -66,7 +66,7 @@ class SplitCard(_Record):
     """How rows were divided.
 
     Attributes:
-        how: In words ("at random, stratified by the targets", "by group: no customer in two parts").
+        how: Division in words ("at random, stratified by the targets", "by group: no customer in two parts").
         kind: What decides on which side a row falls.
         train, val, test: Rows in each part, the mean over the seeds, rounded.
         redrawn: Whether each seed draws parts of its own. False: all seeds share one split (by time, or given), and
@@ -99,7 +99,7 @@ class SeedRun(_Record):
     """One entrant, trained with one seed.
 
     Attributes:
-        seed: Of the split, the initial values and the order of the batches: runs of one seed are paired.
+        seed: Seed of the split, the initial values and the order of the batches: runs of one seed are paired.
         status: ``done``; ``failed``: it raised or ended in NaN; ``skipped``: it was never begun.
         reason: Why it failed or was skipped, as a sentence; "" for ``done``.
         val: Loss of each task on the validation part, in the task's `loss_unit`.
@@ -112,7 +112,7 @@ class SeedRun(_Record):
         weights: Task weights that were chosen, as they multiply the losses in training; empty where there are none.
         settings: Other settings that were chosen, name -> value in words.
         best_step: Optimizer step whose parameters were kept, or None.
-        curve: Of the training that was chosen, or None.
+        curve: Losses of the training that was chosen, or None.
     """
 
     seed: int
@@ -138,7 +138,7 @@ class Entrant(_Record):
         role: ``joint``: one network for all targets, trained by the method asked for; ``weights``: the same with fixed
             weights, tuned; ``linear``: one linear model with a shared layer; ``separate``: a network for each target;
             ``boosting``: gradient boosting for each target, the bar from outside.
-        words: As the ladder shows it ("one network, CAGrad(c=0.4)").
+        words: Name in the ladder ("one network, CAGrad(c=0.4)").
         method: The call that made the method, or "".
         parameters: Trained numbers, all networks of one seed together; None where that says nothing.
         runs: One a seed, in the order of `FitRecord.seeds`.
@@ -157,19 +157,19 @@ class FitRecord(_Record):
 
     Attributes:
         format: Version of this layout.
-        title: Of the report.
+        title: Title of the report.
         command: What to type to get this again.
         data: The table, with a card for each column.
-        sha256: Of the data's bytes; "" where there are none.
+        sha256: SHA-256 of the data's bytes; "" where there are none.
         tasks: One a target.
-        split: How rows were divided.
+        split: Division of the rows.
         seeds: All different, in the order of every entrant's runs.
         budget: What every entrant was given, as a sentence ("60 epochs for each training; 8 trials of weights").
         selection: The rule by which the validation part chose, as a sentence.
-        entrants: In the order of the ladder.
+        entrants: Everything that was trained, in the order of the ladder.
         selected: Task -> name of the entrant that predicts it in `equipoise predict`, chosen on the validation part.
         predicts: What `equipoise predict` uses, as a sentence.
-        device: Where it ran and on how many threads, in words.
+        device: Device and number of threads, in words.
         versions: Package -> version.
     """
 

@@ -21,7 +21,7 @@ def column_rows(columns: Sequence[ColumnCard], tasks: Sequence[FittedTask] = ())
     """One row for each run of columns that were read alike, at most 60 and one that counts the rest.
 
     Args:
-        columns: Of the table.
+        columns: Cards of the table's columns.
         tasks: What a fit does with the targets: their rows then say the loss and the metric.
 
     Example:

@@ -38,8 +38,8 @@ def collect_fit(record: FitRecord, title: str | None = None) -> dict[str, Any]:
     """Everything that a report of a fit shows.
 
     Args:
-        record: Of the fit.
-        title: Of the page; by default the record's own.
+        record: Record of a fit.
+        title: Title of the page; by default the record's own.
 
     Returns:
         Plain strings, numbers, lists and dicts.

@@ -22,8 +22,8 @@ def render_fit_html(record: FitRecord, title: str | None = None) -> str:
     """The page: it loads nothing and holds no date.
 
     Args:
-        record: Of the fit.
-        title: Of the page; by default the record's own.
+        record: Record of a fit.
+        title: Title of the page; by default the record's own.
     """
     page = collect_fit(record, title)
     styles = line_styles([task.name for task in record.tasks])

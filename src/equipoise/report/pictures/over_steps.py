@@ -37,8 +37,8 @@ def draw_steps(
     """A picture of numbers over steps; None where nothing is known.
 
     Args:
-        name: Of the panel.
-        unit: Of the values.
+        name: Name of the panel.
+        unit: Unit of the values.
         found: Steps, rising, each with one value a line or None where it is not known.
         tasks: Names of the lines.
         log: Whether it may have a logarithmic axis, where values span more than a factor of 20.
