@@ -133,6 +133,17 @@ def test_a_newer_or_damaged_checkpoint_is_refused(tmp_path):
     assert fit("mgda", folder, overwrite=True).status == "done"
 
 
+def test_another_number_of_threads_is_said(tmp_path, caplog):
+    interrupted("mgda", tmp_path / "run")
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        assert fit("mgda", tmp_path / "run").status == "done"
+    finally:
+        torch.set_num_threads(before)
+    assert f"began with {before} threads and goes on with {before + 1}" in caplog.text
+
+
 def test_lines_that_were_removed_are_missed(tmp_path):
     interrupted("mgda", tmp_path / "run", step=2 * EVERY)
     (tmp_path / "run" / "records.jsonl").write_bytes(b"")

@@ -27,13 +27,13 @@ class FitConfig(_Record):
         problem: Name of the problem, or "".
         tasks: Names, in order.
         model: SHA-256 of the names, types and shapes of the untrained model's parameters and buffers.
-        parameters: How many numbers are trained, the method's own among them.
+        parameters: Number of trained numbers, the method's own among them.
         data: Part -> SHA-256 of tensors in memory, or how many rows or batches a dataset or loader has.
         method: The call that made the method.
         method_class: Import path of its class, for a reader; nothing is ever imported by it.
         preference: The call that made it, or "".
         balancer: Further settings of the Balancer, as text.
-        steps: Of the whole training.
+        steps: Number of steps of the whole training.
         batch_size: Rows a step; None for all, or where a loader decides.
         optimizer: Its class and the settings of each of its groups.
         schedule: Factors of the learning rate at eleven points of the run, or the scheduler's class and settings.
@@ -42,10 +42,10 @@ class FitConfig(_Record):
         patience: Evaluations without improvement after which training stops.
         clip: Largest gradient norm, for all parameters or by prefix of their names.
         amp: Type of autocast, or "".
-        seed: Of initialisation, order of the data and dropout.
+        seed: Seed of initialisation, order of the data and dropout.
         device: Type of the device.
         versions: Package -> version of the first run.
-        threads: Of the first run; sums on another number of threads may differ in the last bits.
+        threads: Number of threads of the first process; sums on another number may differ in the last bits.
     """
 
     written_by: Literal["equipoise"] = "equipoise"
@@ -111,11 +111,11 @@ class FitLine(_Record):
         weights: Mean weights over those steps; None for methods without weights.
         validation: Losses on the validation part; empty without one.
         metrics: Task -> name -> value on the validation part.
-        scores: Of the selection rule, lower is better; key "" for the rule as a whole. None where not finite.
+        scores: Scores of the selection rule, lower is better; key "" for the rule as a whole. None where not finite.
         improved: Whether any score is the lowest so far.
-        learning_rates: Of each group of the optimizer, at the last step.
+        learning_rates: Learning rate of each group of the optimizer when the line is written.
         passes: Backward passes so far, the tasks' own among them.
-        counts: How often each status of a solve occurred, and steps that had no labelled task.
+        counts: Number of times that each status of a solve occurred, and of steps that had no labelled task.
     """
 
     step: int

@@ -25,9 +25,9 @@ def run_in_processes(
     again one at a time, each in a process of its own: the one that dies there is the one.
 
     Args:
-        function: Importable.
+        function: A function that worker processes can import.
         calls: Number -> arguments.
-        jobs: Processes.
+        jobs: Number of worker processes.
         ended: Told of each answer.
         died: Makes the answer of a call whose process died.
     """

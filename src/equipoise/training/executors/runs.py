@@ -36,8 +36,8 @@ class Run:
     Attributes:
         problem: Function that makes the problem. For worker processes it must be importable: a function of a module,
             or a ``functools.partial`` of one.
-        method: How losses are balanced; None for their mean.
-        seed: Of the training.
+        method: Method that balances the losses; None for their mean.
+        seed: Seed of the training.
         settings: Further arguments of `equipoise.fit`, such as ``{"epochs": 20}``.
         name: Shown in messages; it does not decide the result, and is not part of the key.
 
@@ -70,8 +70,8 @@ class Outcome(BaseModel):
     """What became of a run.
 
     Attributes:
-        key: Of the run.
-        name: Of the run.
+        key: Key of the run.
+        name: Name of the run.
         status: ``done``; ``failed`` (it raised); ``died`` (its process was killed or crashed).
         words: Why it failed, or how it ended.
         losses: Part -> task -> loss of the selected model.
@@ -122,11 +122,11 @@ def run_all(
     it was interrupted, in the middle of a run too; runs that failed or died are tried again.
 
     Args:
-        runs: Different ones.
-        executor: Where they run; `jobs` worker processes, or this process for 1 job, if None.
-        jobs: Worker processes.
-        threads: Threads of each run.
-        folder: Where results and checkpoints are kept; nothing is if None.
+        runs: Trainings, no two of the same configuration.
+        executor: Anything with `submit`; `jobs` worker processes, or this process for 1 job, if None.
+        jobs: Number of worker processes.
+        threads: Number of threads of each run.
+        folder: Folder of results and checkpoints; nothing is kept if None.
         progress: Called when a run has ended.
 
     Returns:

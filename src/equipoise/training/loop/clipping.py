@@ -20,7 +20,7 @@ def make_clip(clip: Clip | None, model: nn.Module, others: Iterable[nn.Parameter
     Args:
         clip: One norm for everything, or prefix of parameter names -> norm. Each parameter belongs to the longest
             prefix that fits; those that none fits are not clipped.
-        model: Whose parameters they are.
+        model: Model with these parameters.
         others: The method's own parameters, which belong to the one norm.
 
     Raises:

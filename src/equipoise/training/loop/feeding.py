@@ -185,10 +185,10 @@ def make_feed(source: Source, batch_size: int | None, seed: int, device: torch.d
     """Training batches of a source.
 
     Args:
-        source: On the device already, if it lies in memory.
+        source: Training data, on the device already if they lie in memory.
         batch_size: Rows a step at most (with `OwnRows` of each task); None for all. A loader has its own.
-        seed: Of the order.
-        device: Where batches are put.
+        seed: Seed of the order.
+        device: Device that batches are put on.
         stream: Streams of one seed are independent of each other (a second batch a step).
     """
     if isinstance(source, Loader):

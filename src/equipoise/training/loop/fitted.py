@@ -43,7 +43,7 @@ class Fitted:
         history: One line an evaluation.
         cost: Steps, passes and seconds.
         config: What was asked for.
-        folder: Of the run, or None.
+        folder: Folder of the run, or None.
     """
 
     model: nn.Module

@@ -134,11 +134,11 @@ class Schedule:
     """Learning rates along a run: a factor of the fraction that is done, or a scheduler of PyTorch.
 
     Args:
-        optimizer: With the learning rates as they were written.
+        optimizer: Optimizer with the learning rates as they were written.
         factor: ``factor(fraction)`` with the fraction of all steps that are done, in [0, 1).
-        scheduler: ``scheduler(optimizer)``.
-        per: When the scheduler moves: each ``"step"``, ``"epoch"`` or ``"evaluation"``.
-        steps: Of the whole run.
+        scheduler: Function of the optimizer that returns a scheduler of PyTorch.
+        per: Clock of the scheduler, which moves each ``"step"``, ``"epoch"`` or ``"evaluation"``.
+        steps: Number of steps of the whole run.
     """
 
     def __init__(

@@ -1,5 +1,6 @@
 """Everything that one training is made of, and how it is taken up again."""
 
+import logging
 import time
 from typing import Any
 
@@ -23,6 +24,8 @@ from .settings import Settings, describe, make_optimizer, steps_in_all
 from .sums import Sums
 
 __all__ = ["Run"]
+
+_LOGGER = logging.getLogger("equipoise")
 
 
 class Run:
@@ -151,6 +154,12 @@ class Run:
         if found is None:
             return
         state, models, lines = found
+        if files.config.threads != torch.get_num_threads():
+            _LOGGER.warning(
+                "%s: the run began with %d threads and goes on with %d; sums may differ in their last bits. Type "
+                "torch.set_num_threads(%d) for the same numbers to the bit.",
+                files.folder, files.config.threads, torch.get_num_threads(), files.config.threads,
+            )  # fmt: skip
         stepper = self.stepper
         self.model.load_state_dict(state["model"])
         self.balancer.load_state_dict(state["balancer"])

@@ -52,7 +52,7 @@ class TensorBoard:
     """Writes event files for ``tensorboard --logdir FOLDER``. Needs the extra ``equipoise[tracking]``.
 
     Args:
-        folder: Where event files go.
+        folder: Folder of the event files.
     """
 
     def __init__(self, folder: str | Path) -> None:

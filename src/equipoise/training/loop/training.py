@@ -66,7 +66,7 @@ def fit(
 
     Args:
         problem: Model, losses and data.
-        method: How the losses are balanced; ``LinearScalarization()``, the mean, if None.
+        method: Method that balances the losses; ``LinearScalarization()``, the mean, if None.
         steps: Steps of the whole training; give this or `epochs`.
         epochs: Passes over the training data (with `OwnRows` over the largest task's).
         batch_size: Most rows a step (with `OwnRows` of each task); None for all. The batches of an epoch have equal
@@ -76,7 +76,7 @@ def fit(
             trains is added as a group without weight decay.
         schedule: ``schedule(fraction) -> factor`` of the learning rates, with the fraction of steps that are done.
         scheduler: Function of the optimizer that returns a scheduler of PyTorch; give this or `schedule`.
-        scheduler_per: When the scheduler moves.
+        scheduler_per: Clock of the scheduler, which moves each step, epoch or evaluation.
         select: Rule by which the model is chosen on the validation part: `MeanLoss`, `MeanImprovement`,
             `WorstImprovement`, `PerTaskBest`; None for the last model; ``"auto"``: `MeanLoss` if there is a validation
             part.
@@ -84,11 +84,12 @@ def fit(
         patience: Evaluations without an improvement by the rule after which training stops.
         clip: Largest gradient norm, or prefix of parameter names -> norm of that group.
         amp: ``"bfloat16"`` or ``"float16"`` (with a gradient scaler) for mixed precision.
-        seed: Of initialisation, order of the data and whatever the model draws. The caller's generators are put back.
-        device: Where to train; where `make_model` puts the model if None.
+        seed: Seed of initialisation, of the order of the data and of whatever the model draws. The caller's generators
+            are put back.
+        device: Device to train on; the one that `make_model` puts the model on if None.
         preference: What is wanted, for methods that honour one.
         balancer: Further settings of the `Balancer`, such as ``{"gradients": eq.Every(10)}``.
-        folder: Where configuration, lines and checkpoints are written; nothing is if None.
+        folder: Folder for configuration, lines and checkpoints; nothing is written if None.
         overwrite: Replace an earlier run of `fit` in the folder.
         save_seconds: Seconds between checkpoints; 0 for one after each step.
         callbacks: Called as ``callback(line, model)`` after each evaluation; training stops where one returns True.

@@ -14,7 +14,7 @@ class Metric:
     """What is reported of a task: accuracy, mean absolute error in the target's own unit, an area under a curve.
 
     Attributes:
-        name: As it is shown.
+        name: Name as it is shown.
         function: ``function(outputs, batch) -> number``, called once for a whole part (validation, test) with the
             model's outputs for all of its rows and the rows themselves; unlabelled rows are its own business.
         better: Whether ``"lower"`` or ``"higher"`` is better.

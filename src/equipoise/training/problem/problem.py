@@ -33,7 +33,7 @@ class Problem:
         forward: ``forward(model, batch) -> outputs``. By default the model is called with the batch's entry
             ``"inputs"`` if the batch is a mapping, with its first entry if it is a tuple, and with the batch otherwise.
         features: ``features(outputs) -> tensor`` that the heads were given, for methods on features; None for none.
-        name: Of the problem, in records and messages.
+        name: Name of the problem in records and messages.
 
     Attributes:
         tasks: Task names in the order of every vector.

@@ -19,9 +19,9 @@ class TargetScale:
     is in the target's own unit.
 
     Attributes:
-        mean: Of the labelled training rows.
+        mean: Mean of the labelled training rows.
         scale: Their standard deviation (divisor n).
-        rows: How many they were.
+        rows: Number of these rows.
     """
 
     mean: float

@@ -22,7 +22,7 @@ class Batch:
 
     Attributes:
         data: What a loss is given: the user's container with the rows of this batch.
-        sizes: Where each task has rows of its own, which lie one task below the other: how many each has.
+        sizes: Number of rows of each task, where each has rows of its own, one task below the other; None otherwise.
         may_miss: Whether a label may be missing (NaN).
         by_number: Whether each task's outputs are chosen by number; see `trees.apart`.
     """
@@ -108,7 +108,7 @@ class Together:
     """Rows of several tasks, one task below the other.
 
     Attributes:
-        rows: Of all tasks.
+        rows: Rows of all tasks.
         sizes: Task name -> number of its rows.
     """
 

@@ -63,7 +63,7 @@ def split(
     Args:
         n_rows: Number of rows, at least one for every side that is asked for.
         fractions: Shares of train, val and test, sum 1; 0 leaves a side empty, but not train.
-        seed: Of the draw; a split by time needs none and is the same for all seeds.
+        seed: Seed of the draw; a split by time needs none and is the same for all seeds.
         groups: (n_rows,) labels of which equal ones stay together: a customer, a patient, a measuring device.
         time: (n_rows,) numbers or dates to order the rows by.
         stratify: (n_rows,) classes whose shares are kept.

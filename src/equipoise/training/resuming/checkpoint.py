@@ -59,7 +59,7 @@ def write_checkpoint(
     """Write a checkpoint in place of the last one.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         step: Steps so far.
         state: Everything but the models that were selected.
         models: Step -> state dict of the models that were selected; they are written once.

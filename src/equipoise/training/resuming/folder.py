@@ -24,7 +24,7 @@ class RunFiles:
 
     Args:
         folder: New, empty, or of the same run, which then goes on.
-        config: Of the run that is about to begin.
+        config: Configuration of the run that is about to begin.
         overwrite: Replace an earlier run that `eq.fit` wrote.
 
     Raises:
