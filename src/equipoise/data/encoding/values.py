@@ -15,7 +15,6 @@ __all__ = [
     "Holds",
     "as_floats",
     "as_numbers",
-    "as_texts",
     "beyond_double",
     "constant",
     "holds",
@@ -87,11 +86,6 @@ def as_floats(column: pd.Series) -> Array:
     if column.dtype == object:
         column = pd.to_numeric(column.map(lambda value: np.nan if pd.isna(value) else float(value)))
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def as_texts(column: pd.Series) -> list[str]:
-    """One text a row of a column without gaps."""
-    return [str(value) for value in column]
 
 
 def constant(values: Array) -> bool:
