@@ -30,10 +30,10 @@ FLOORS = [  # a room may import from its own floor and those above this line; `b
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 CROWDED = {  # folders of more than a dozen files, and why
+    "cli": "one command a file, and what they share",
     "methods/loss": "a catalogue: one method a file",
     "methods/gramian": "a catalogue: one method a file",
     "solve": "a catalogue: one k x k problem a file",
-    "cli": "a catalogue: one command a file",
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 

@@ -11,6 +11,7 @@ from .columns import closest, some
 from .encoding.encode import encode
 from .encoding.prepare import prepared
 from .formats.catalogue import EXTENSIONS, FORMATS, extension_of
+from .formats.memory import refuse_beyond_memory
 from .formats.source import PACKED, fetch, is_stream
 from .raw import RawTable
 from .reading import Reading, checked_reading
@@ -64,10 +65,10 @@ def load(
 def read_columns(
     source: str | os.PathLike[str], header: bool, names: Sequence[str] | None, reading: Reading
 ) -> RawTable:
-    """The columns of a built-in set, file, pipe or address, not yet prepared or encoded.
+    """The columns of a source as they are written; the arguments are those of `load`.
 
     Raises:
-        DataError: The source or its format cannot be used.
+        DataError: There is no such source, it cannot be read, or it would not fit into memory.
     """
     if isinstance(names, str):
         raise DataError(f"names must be a list of column names, found one text {names!r}.")
@@ -83,6 +84,7 @@ def read_columns(
     text = os.fspath(source)
     if not is_stream(text):
         _refuse_missing(Path(text))
+        refuse_beyond_memory(Path(text))
     found = fetch(text if is_stream(text) else Path(text))
     return FORMATS[extension_of(found)](found, reading, header=header, names=names)
 
