@@ -1,4 +1,4 @@
-"""Bytes: how many tensors take and a device has free, and how a person reads them."""
+"""Bytes: the size of tensors, a device's free memory, and both in words."""
 
 import math
 import os
@@ -11,7 +11,7 @@ __all__ = ["free_bytes", "in_words", "size_of"]
 
 
 def free_bytes(device: torch.device) -> float:
-    """Memory that the device has free now; infinite where that cannot be known."""
+    """Bytes that the device has free now; infinite where that cannot be known."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     if device.type == "cpu" and "SC_AVPHYS_PAGES" in os.sysconf_names:
@@ -20,7 +20,7 @@ def free_bytes(device: torch.device) -> float:
 
 
 def in_words(size: float) -> str:
-    """Bytes as a person reads them.
+    """A number of bytes in words.
 
     Example:
         >>> in_words(7_864_320)
