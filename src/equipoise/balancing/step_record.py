@@ -114,7 +114,7 @@ class StepRecord:
 
     @property
     def weights(self) -> Tensor | None:
-        """(k,) weights: direction = weights @ jacobian. With ``granularity=`` (groups, k): one row per entry of `groups`.
+        """(k,) weights: direction = weights @ jacobian. With ``granularity=`` (groups, k), one row per group.
 
         None for methods on the Jacobian (GradDrop, MoCo, ...): they return a direction instead.
         """

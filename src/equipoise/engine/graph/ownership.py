@@ -144,7 +144,7 @@ class Ownership:
         candidates = [(task, gradient) for task, gradient in gradients if gradient is not None and task not in known]
         if not candidates or len(known) > 1:
             return
-        # the numbers are looked at (a wait on the device) only until a parameter's ownership is settled
+        # the numbers are read (a wait on the device) only until a parameter's ownership is settled
         reached = [task for task, gradient in candidates if bool(torch.count_nonzero(_values(gradient)))]
         if reached or name not in self._reached:
             self._change()

@@ -54,7 +54,7 @@ def cut_into_stretches(
     if not spans:
         return "there is nothing to cut"
     closed: set[int] = set()
-    for consumers in graph.consumers.values():  # a gradient asked for at a cut must hold what comes from above it alone
+    for consumers in graph.consumers.values():  # a gradient at a cut must come from above the cut alone
         places = [place[node] for node, _ in consumers]
         closed.update(range(min(places), max(places)))
     cuts = _cuts(order)
