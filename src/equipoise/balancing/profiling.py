@@ -56,7 +56,7 @@ class CostTable:
     Attributes:
         rows: One row per mode; the first is ``plain``.
         method: The method whose directions are compared.
-        about: Tasks, parameters, device, repeats.
+        about: Number of tasks, of parameters and of turns, and the device, in words.
     """
 
     rows: tuple[CostRow, ...]

@@ -40,8 +40,7 @@ class Entrance:
         node: A product with a trained weight, or a choice of rows.
         feature: Number of the feature tensor that it uses.
         head: Number of the only head that it leads to.
-        rows: (n,) flat numbers of the chosen rows, counted over all axes of the feature but the last; None for a
-            product.
+        rows: Numbers of the chosen rows, counted over all axes of the feature but the last; None for a product.
     """
 
     node: Node

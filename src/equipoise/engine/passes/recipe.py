@@ -161,7 +161,7 @@ class Recipes:
         watch: Detector of hooks registered since the last step.
         known: Recipes by the tasks present, the most recent first.
         written: Number of recipes written.
-        used: Number of steps that used a recipe; where graphs are new in every step, no more recipes are written.
+        used: Number of steps that followed a stored recipe; while none does, only a few more are written.
     """
 
     ownership: Ownership
