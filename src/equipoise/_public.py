@@ -18,9 +18,19 @@ from .methods import direction, weights
 from .methods.loss import KeptIterates
 
 if TYPE_CHECKING:
-    from . import data, laws, linear
+    from . import data, laws, linear, rewards
     from .audits.network import audit_features
     from .audits.table_audit import audit
+    from .training.estimators import MultiTaskClassifier, MultiTaskRegressor
+    from .training.executors.runs import Outcome, Run, run_all
+    from .training.loop.selection import MeanImprovement, MeanLoss, PerTaskBest, WorstImprovement
+    from .training.loop.trackers import MLflow, TensorBoard
+    from .training.loop.training import fit
+    from .training.problem.metric import Metric
+    from .training.problem.problem import Problem
+    from .training.problem.scaling import target_scale
+    from .training.problem.sources import OwnRows
+    from .training.problem.splits import split
     from .training.recording.recorder import record
 
 __all__ = [
@@ -31,10 +41,23 @@ __all__ = [
     "Features",
     "KeptIterates",
     "LastLayer",
+    "MLflow",
+    "MeanImprovement",
+    "MeanLoss",
+    "Metric",
     "MixtureModel",
+    "MultiTaskClassifier",
+    "MultiTaskRegressor",
+    "Outcome",
+    "OwnRows",
+    "PerTaskBest",
+    "Problem",
     "Ray",
     "ReferencePoint",
+    "Run",
     "Sketch",
+    "TensorBoard",
+    "WorstImprovement",
     "__version__",
     "audit",
     "audit_features",
@@ -43,26 +66,49 @@ __all__ = [
     "diagnose_step",
     "direction",
     "errors",
+    "fit",
     "laws",
     "linear",
     "masked_mean",
     "methods",
     "profile",
     "record",
+    "rewards",
+    "run_all",
     "size_weights",
     "solve",
+    "split",
+    "target_scale",
     "task_batches",
     "weights",
 ]
 __all__ += [name for name in methods.__all__ if name[0].isupper()]
 
 _ON_USE = {
+    "MLflow": ("equipoise.training.loop.trackers", "MLflow"),
+    "MeanImprovement": ("equipoise.training.loop.selection", "MeanImprovement"),
+    "MeanLoss": ("equipoise.training.loop.selection", "MeanLoss"),
+    "Metric": ("equipoise.training.problem.metric", "Metric"),
+    "Outcome": ("equipoise.training.executors.runs", "Outcome"),
+    "OwnRows": ("equipoise.training.problem.sources", "OwnRows"),
+    "PerTaskBest": ("equipoise.training.loop.selection", "PerTaskBest"),
+    "Problem": ("equipoise.training.problem.problem", "Problem"),
+    "Run": ("equipoise.training.executors.runs", "Run"),
+    "TensorBoard": ("equipoise.training.loop.trackers", "TensorBoard"),
+    "WorstImprovement": ("equipoise.training.loop.selection", "WorstImprovement"),
     "audit": ("equipoise.audits.table_audit", "audit"),
     "audit_features": ("equipoise.audits.network", "audit_features"),
     "data": ("equipoise.data", None),
+    "fit": ("equipoise.training.loop.training", "fit"),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
+    "MultiTaskClassifier": ("equipoise.training.estimators", "MultiTaskClassifier"),
+    "MultiTaskRegressor": ("equipoise.training.estimators", "MultiTaskRegressor"),
     "record": ("equipoise.training.recording.recorder", "record"),
+    "rewards": ("equipoise.rewards", None),
+    "run_all": ("equipoise.training.executors.runs", "run_all"),
+    "split": ("equipoise.training.problem.splits", "split"),
+    "target_scale": ("equipoise.training.problem.scaling", "target_scale"),
 }
 """Name -> module and attribute of what is imported when it is asked for: a training loop needs none of it."""
 

@@ -1,4 +1,4 @@
-"""``equipoise report``: render a run folder's record again, an audit's or a recorded training's."""
+"""``equipoise report``: render a run folder's record again, an audit's, a fit's or a recorded training's."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from .common import Json, reporting, show
+from .fit import show_fit
+from .log_output import tell_log
 from .reproduce import show_again
 from .terminal import say, say_json
 
@@ -22,8 +24,8 @@ def report(
 ) -> None:
     """Render the report of a run folder again.
 
-    Nothing is computed. The folder may come from equipoise audit, demo or reproduce, or from eq.record in your own
-    training loop, even while that training runs.
+    Nothing is computed. The folder may come from equipoise audit, fit, rewards, runs, demo or reproduce, or from
+    eq.record in your own training loop, even while that training runs.
     """
     from ..core.our_folder import what_is_in  # noqa: PLC0415 - not for --help
 
@@ -32,6 +34,10 @@ def report(
         show_again(folder, markdown, as_json)
     elif kind == "training":
         _training(folder, markdown, as_json)
+    elif kind == "log":
+        _log(folder, markdown, as_json)
+    elif kind == "fit":
+        _fit(folder, markdown, as_json)
     else:
         _audit(folder, markdown, as_json)
 
@@ -53,6 +59,17 @@ def _audit(folder: Path, markdown: bool, as_json: bool) -> None:
     say(str(path), err=as_json)
 
 
+def _log(folder: Path, markdown: bool, as_json: bool) -> None:
+    from ..audits.logs.log_folder import read_log_record, replace_log_report  # noqa: PLC0415 - not for --help
+    from ..report.logs.render import render_log_html, render_log_markdown  # noqa: PLC0415 - not for --help
+
+    record = read_log_record(folder)
+    if markdown:
+        say(render_log_markdown(record), end="")
+        return
+    tell_log(record, replace_log_report(folder, render_log_html(record)), as_json)
+
+
 def _training(folder: Path, markdown: bool, as_json: bool) -> None:
     from ..report.training.render import render_training_console, render_training_html, render_training_markdown  # noqa: PLC0415
     from ..training.recording.folder import read_neighbours, read_training, write_report  # noqa: PLC0415
@@ -69,3 +86,14 @@ def _training(folder: Path, markdown: bool, as_json: bool) -> None:
     else:
         show(render_training_console(record, same))
     say(str(path), err=as_json)
+
+
+def _fit(folder: Path, markdown: bool, as_json: bool) -> None:
+    from ..report import render_fit_markdown  # noqa: PLC0415 - not for --help
+    from ..training.tables.saved import read_fit  # noqa: PLC0415 - imports torch
+
+    record = read_fit(folder)
+    if markdown:
+        say(render_fit_markdown(record), end="")
+        return
+    show_fit(folder, record, as_json)

@@ -1,38 +1,52 @@
 """Whether a folder is ours: the one test that audits, recordings, reproductions and reports share.
 
 A folder is ours if its ``config.json`` says so. Computed runs (audits and reproductions) may replace each other, since
-their command computes them again; a recorded training is replaced by nothing but another recording.
+their command computes them again; a recorded training is replaced by nothing but another recording, and a training of
+`eq.fit` or what ``equipoise fit`` wrote by nothing but another of its kind.
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from ..errors import RunFolderError
 from .files import LOCK, TEMPORARY, read_file
-from .records.json_text import first_fault, parsed_json
+from .records.json_text import Model, first_fault, model_of, parsed_json
 
 __all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "read_card", "what_is_in"]
 
-Model = TypeVar("Model", bound=BaseModel)
-Kind = Literal["nothing", "audit", "reproduction", "training", "unknown", "foreign"]
+Kind = Literal["nothing", "audit", "reproduction", "training", "log", "run", "fit", "unknown", "foreign"]
 
 CONFIG, REPORT = "config.json", "report.html"
 _MOST_CONFIG = 2**26
-_KINDS: dict[str, Kind] = {"audit": "audit", "demo": "audit", "record": "training"}
+_KINDS: dict[str, Kind] = {
+    "audit": "audit",
+    "demo": "audit",
+    "record": "training",
+    "rewards": "log",
+    "runs": "log",
+    "train": "run",
+    "fit": "fit",
+}
 _WORDS: dict[Kind, str] = {
     "audit": "an audit",
     "reproduction": "what 'equipoise reproduce' wrote",
     "training": "a recorded training",
+    "log": "what 'equipoise rewards' or 'equipoise runs' wrote",
+    "run": "a training of eq.fit",
+    "fit": "what 'equipoise fit' wrote",
     "unknown": "a run of another version of equipoise",
 }
 _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
-    "audit": frozenset({"audit", "reproduction"}),
-    "reproduction": frozenset({"audit", "reproduction"}),
+    "audit": frozenset({"audit", "reproduction", "log"}),
+    "reproduction": frozenset({"audit", "reproduction", "log"}),
+    "log": frozenset({"audit", "reproduction", "log"}),
     "training": frozenset({"training"}),
+    "run": frozenset({"run"}),
+    "fit": frozenset({"fit"}),
 }
 
 
@@ -49,7 +63,7 @@ class Found:
 
     @property
     def words(self) -> str:
-        """What it is, as part of a sentence."""
+        """The content as part of a sentence."""
         if self.kind == "foreign":
             return "files of others (" + ", ".join(self.names[:4]) + (", ...)" if len(self.names) > 4 else ")")
         return _WORDS.get(self.kind, "nothing")
@@ -101,7 +115,7 @@ def read_card(folder: Path, kind: type[Model], found: dict[str, Any], instead: s
         RunFolderError: It does not fit; the message ends with `instead`.
     """
     try:
-        return kind.model_validate(found)
+        return model_of(kind, found)
     except ValidationError as error:
         fault = f"is of another version of equipoise, or was changed: {first_fault(error)}."
         raise RunFolderError(f"{str(folder / CONFIG)!r} {fault} {instead}") from error

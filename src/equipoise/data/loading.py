@@ -11,12 +11,13 @@ from .columns import closest, some
 from .encoding.encode import encode
 from .encoding.prepare import prepared
 from .formats.catalogue import EXTENSIONS, FORMATS, extension_of
+from .formats.memory import refuse_beyond_memory
 from .formats.source import PACKED, fetch, is_stream
 from .raw import RawTable
 from .reading import Reading, checked_reading
 from .table import Table
 
-__all__ = ["EXTENSIONS", "load"]
+__all__ = ["EXTENSIONS", "load", "read_columns"]
 
 
 def load(
@@ -33,7 +34,7 @@ def load(
 
     Args:
         source: A built-in name (``arm``, ``diabetes``, ``linnerud``); the path or the http(s) address of a text table
-            (.csv, .tsv, .tab, .txt, .data, .dat), an .arff, .mat or .dta file, or, with the extra ``tables``, a
+            (.csv, .tsv, .tab, .txt, .data, .dat), a .jsonl, .arff, .mat or .dta file, or, with the extra ``tables``, a
             .parquet, .feather or .xlsx file; each also packed (.gz, .bz2, .xz, .zip with one file). ``-`` is standard
             input.
         targets: Names of two or more target columns, in the order wanted. None takes the declared target set
@@ -57,11 +58,18 @@ def load(
         Table 'linnerud': 20 of 20 rows, 3 inputs, 3 tasks ('Weight', 'Waist', 'Pulse')
     """
     how = checked_reading(reading)
-    raw = prepared(_read(source, header, names, how), how)
+    raw = prepared(read_columns(source, header, names, how), how)
     return encode(raw, targets=targets, inputs=inputs, drop=drop, reading=how)
 
 
-def _read(source: str | os.PathLike[str], header: bool, names: Sequence[str] | None, reading: Reading) -> RawTable:
+def read_columns(
+    source: str | os.PathLike[str], header: bool, names: Sequence[str] | None, reading: Reading
+) -> RawTable:
+    """The columns of a source as they are written; the arguments are those of `load`.
+
+    Raises:
+        DataError: There is no such source, it cannot be read, or it would not fit into memory.
+    """
     if isinstance(names, str):
         raise DataError(f"names must be a list of column names, found one text {names!r}.")
     if not isinstance(source, str | os.PathLike):
@@ -76,6 +84,7 @@ def _read(source: str | os.PathLike[str], header: bool, names: Sequence[str] | N
     text = os.fspath(source)
     if not is_stream(text):
         _refuse_missing(Path(text))
+        refuse_beyond_memory(Path(text))
     found = fetch(text if is_stream(text) else Path(text))
     return FORMATS[extension_of(found)](found, reading, header=header, names=names)
 

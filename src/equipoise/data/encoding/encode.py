@@ -19,7 +19,7 @@ from .prepare import prepared
 from .targets import EncodedTargets, encode_targets, identical, score_classes
 from .values import holds
 
-__all__ = ["encode", "encode_arrays", "encode_frame"]
+__all__ = ["encode", "encode_arrays", "encode_frame", "siblings"]
 
 _BY_CHANCE = 0.1
 """Share of a pure-noise target that the inputs would explain by chance; a larger one is a warning."""
@@ -70,7 +70,7 @@ def encode(
     warnings = [*raw.warnings, *encoded_targets.warnings, *encoded.warnings]
     if inputs is None and not raw.declared:
         steps.append(f"Columns that were not named became inputs: {some(input_names)}.")
-        warnings += _siblings(target_names, [name for name in input_names if name not in encoded.left])
+        warnings += siblings(target_names, [name for name in input_names if name not in encoded.left])
     rows_used = int(encoded_targets.kept.sum())
     warnings += _by_chance(len(encoded.names), rows_used)
     warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.names)
@@ -132,7 +132,7 @@ def _by_chance(inputs: int, rows: int) -> list[str]:
     ]
 
 
-def _siblings(targets: Sequence[str], inputs: Sequence[str]) -> list[str]:
+def siblings(targets: Sequence[str], inputs: Sequence[str]) -> list[str]:
     """A doubt where an input that nobody named is called like a target: joint0 and joint1."""
     stems = {_SIBLING.sub("", name) for name in targets if len(name) > 1} - {""}
     alike = [name for name in inputs if len(name) > 1 and _SIBLING.sub("", name) in stems]

@@ -46,7 +46,8 @@ class JointRows:
             return None
         joint.owner, joint.count = last, rows.count
         joint.totals = [rows.total(number) for number in range(len(rows.parameters))]
-        joint._reached = [[task in tasks for tasks in rows.reaching()] for task in range(rows.count)]
+        reaching = rows.reaching()  # once: it lists every row
+        joint._reached = [[task in tasks for tasks in reaching] for task in range(rows.count)]
         return joint
 
     def add(self, gradients: Sequence[Tensor | None]) -> bool:

@@ -56,7 +56,7 @@ class SeparableRows:
         by_rows, by_task = self._ways()
         if by_rows <= by_task:
             return self._products(torch.float64)
-        return Jacobian([self.parameter], [[self.row(task)] for task in range(self.count)]).gramian()
+        return Jacobian([self.parameter], [[row] for row in self._rows()]).gramian()
 
     def rounded(self) -> tuple[Tensor, Tensor] | None:
         r"""The products computed from the rows' products in the layer's precision (float32 at least), in half the time.
@@ -116,6 +116,13 @@ class SeparableRows:
         """One task's weight gradient, formed."""
         mine = torch.nonzero(self.owner == task).ravel()
         return self._product(self.inputs[mine], self.delta[mine])
+
+    def _rows(self) -> list[Tensor]:
+        """Every task's weight gradient; rows are sorted by task once, not searched k times."""
+        order = torch.argsort(self.owner, stable=True)
+        sizes = torch.bincount(self.owner + 1, minlength=self.count + 1).tolist()
+        inputs, deltas = torch.split(self.inputs[order], sizes), torch.split(self.delta[order], sizes)
+        return [self._product(mine, delta) for mine, delta in zip(inputs[1:], deltas[1:], strict=True)]
 
     def only(self, rows: Sequence[int]) -> "SeparableRows":
         """Some of the tasks; the other tasks' rows, which may hold NaN, are dropped."""

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from ...core.text import in_words
+
 __all__ = ["free_bytes", "in_words", "size_of"]
 
 
@@ -17,20 +19,6 @@ def free_bytes(device: torch.device) -> float:
     if device.type == "cpu" and "SC_AVPHYS_PAGES" in os.sysconf_names:
         return float(os.sysconf("SC_AVPHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
     return math.inf
-
-
-def in_words(size: float) -> str:
-    """A number of bytes in words.
-
-    Example:
-        >>> in_words(7_864_320)
-        '7.5 MiB'
-    """
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:

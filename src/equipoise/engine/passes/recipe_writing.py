@@ -43,7 +43,10 @@ def write_recipe(
         graph: Graph behind the losses.
         ownership: Record of which parameters are shared; it must know all leaves.
     """
-    k, masks = len(losses), reached_by(graph, losses)
+    k, size = len(losses), sum(leaf.numel() for leaf in graph.leaves.values() if ownership.is_shared(leaf))
+    if k * size > _FEW:  # before the graph is walked, which many tasks make long
+        return None
+    masks = reached_by(graph, losses)
     place = {node: number for number, node in enumerate(graph.nodes)}
     shared: list[Tensor] = []
     own: list[tuple[int, list[int]]] = []
@@ -62,11 +65,10 @@ def write_recipe(
         elif len(rows) != 1 or not ownership.is_of(leaf, tasks[rows[0]]):
             return None
         own.append((place[node], rows))
-    size = sum(leaf.numel() for leaf in shared)
     kinds = {(leaf.dtype, leaf.device, leaf.layout) for leaf in graph.leaves.values()}
     if any(getattr(node, "_saved_sparse", False) for node in graph.nodes):  # an embedding's sparse gradients
         return None
-    if not shared or k * size > _FEW or len(kinds) != 1 or shared[0].dtype not in (torch.float32, torch.float64):
+    if not shared or len(kinds) != 1 or shared[0].dtype not in (torch.float32, torch.float64):
         return None
     # a parameter that is shared, but in this step behind one head alone, does not lie behind the cut
     behind = all(masks[graph.accumulators[id(leaf)]].bit_count() > 1 for leaf in shared)

@@ -180,7 +180,7 @@ class Recorder:
             _LOGGER.warning("%s: the disk may have lost the last lines: %s", self.folder, error)
 
     def _open(self, balancer: Balancer, tasks: tuple[str, ...]) -> None:
-        """Takes the folder; refuses it where it holds another training."""
+        """Take the folder; refuse it where it holds another training."""
         config, self._measured = describe_training(balancer, tasks, self._every, self._gradients)
         self._config, self._file = open_training(self.folder, config, overwrite=self._overwrite)
 
@@ -229,11 +229,12 @@ class Recorder:
             counts=dict(balancer.counts),
             lost=self._missing,
         )
-        self._file.append(line)
+        # a line that follows no lost ones looks as it did before there were any to count
+        self._file.append(line.model_dump_json(exclude=None if line.lost else {"lost"}).encode() + b"\n")
         self._before = (self._steps, now)
 
     def _lose(self, error: Exception) -> None:
-        """Counts a line that could not be written; the first of a row is said."""
+        """Count a line that could not be written, and log the first of a row."""
         self.lost += 1
         self._missing += 1
         if self._missing == 1:
