@@ -1,4 +1,4 @@
-"""Bytes: the size of tensors, a device's free memory, and both in words."""
+"""Bytes: the size of tensors, and a device's free memory."""
 
 import math
 import os
