@@ -12,15 +12,16 @@ from .balancing.task_sampling import size_weights, task_batches
 from .core.tasks import Bounds, Ray, ReferencePoint
 from .diagnostics import diagnose_gradients, diagnose_step
 from .engine.modes import Every, Exact, Features, LastLayer, Sketch
-from .fronts import MixtureModel
 from .methods import *  # noqa: F403
 from .methods import direction, weights
 from .methods.loss import KeptIterates
 
 if TYPE_CHECKING:
     from . import data, laws, linear, rewards
+    from . import fronts as front
     from .audits.network import audit_features
     from .audits.table_audit import audit
+    from .fronts import MixtureModel
     from .training.estimators import MultiTaskClassifier, MultiTaskRegressor
     from .training.executors.runs import Outcome, Run, run_all
     from .training.loop.selection import MeanImprovement, MeanLoss, PerTaskBest, WorstImprovement
@@ -67,6 +68,7 @@ __all__ = [
     "direction",
     "errors",
     "fit",
+    "front",
     "laws",
     "linear",
     "masked_mean",
@@ -89,6 +91,7 @@ _ON_USE = {
     "MeanImprovement": ("equipoise.training.loop.selection", "MeanImprovement"),
     "MeanLoss": ("equipoise.training.loop.selection", "MeanLoss"),
     "Metric": ("equipoise.training.problem.metric", "Metric"),
+    "MixtureModel": ("equipoise.fronts", "MixtureModel"),
     "Outcome": ("equipoise.training.executors.runs", "Outcome"),
     "OwnRows": ("equipoise.training.problem.sources", "OwnRows"),
     "PerTaskBest": ("equipoise.training.loop.selection", "PerTaskBest"),
@@ -100,6 +103,7 @@ _ON_USE = {
     "audit_features": ("equipoise.audits.network", "audit_features"),
     "data": ("equipoise.data", None),
     "fit": ("equipoise.training.loop.training", "fit"),
+    "front": ("equipoise.fronts", None),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
     "MultiTaskClassifier": ("equipoise.training.estimators", "MultiTaskClassifier"),
