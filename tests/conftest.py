@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.optimize  # noqa: F401 - the first solve imports it, and no time limit of an example should count that
 import torch
 from hypothesis import settings
 from scipy.io import loadmat

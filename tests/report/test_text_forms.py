@@ -63,7 +63,7 @@ def test_markdown_names_are_text(record_of):
 
 def test_collect_gives_plain_values_and_clean_names(record_of):
     page = collect([record_of(("a\x1b[31m", "b", "c"))])
-    assert page["cases"][0]["task_names"][0] == "a\\u001b[31m"
+    assert page["cases"][0]["tasks"][0]["full"] == "a\\u001b[31m"
     assert page["cases"][0]["data"]["rows"].startswith("4,449 of 4,500 rows")
 
 
@@ -91,7 +91,7 @@ def test_tasks_that_tie_for_the_worst_are_all_named(record_of):
     ladder = tuple(rung.model_copy(update={"losses": loss}) for rung, loss in zip(rungs, losses, strict=False))
     verdict = record.verdicts[0].model_copy(update={"ladder": ladder})
     shown = collect([record.model_copy(update={"verdicts": (verdict,)})])["cases"][0]["sections"][0]["ladder"]
-    assert [rung["worst_task"] for rung in shown] == ["joint0 and joint6", "all tasks", "joint6"]
+    assert [rung["beside_task"] for rung in shown] == ["joint0 and joint6", "all tasks", "joint6"]
     assert [rung["worst_indices"] for rung in shown] == [[0, 2], [0, 1, 2], [2]]
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from equipoise.solve import Status, alpha_fair, descent_in_ball, dual_cone, min_norm
@@ -33,6 +33,7 @@ def gramian_of(first, second, cosine):
 
 
 @pytest.mark.parametrize("name", SOLVERS)
+@settings(deadline=None)
 @given(first=LENGTHS, second=LENGTHS, cosine=COSINES)
 @example(first=1.0, second=1.0, cosine=0.0)
 @example(first=1.0, second=2.0, cosine=0.5)  # the longer gradient touches the shorter one's plane
@@ -53,6 +54,7 @@ def test_the_closed_form_is_the_general_solver_s_answer(name, first, second, cos
 
 
 @pytest.mark.parametrize("name", SOLVERS)
+@settings(deadline=None)
 @given(ratio=st.floats(-2, 2), cosine=st.floats(-0.99, 0.99))
 def test_ordinary_gradients_are_solved_in_closed_form(name, ratio, cosine):
     module, solve = SOLVERS[name]

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from ..core.numbers import is_whole
 from ..core.progress import Progress
 from ..core.records.audit import AuditRecord, DataCard, TaskCard, Verdict
+from ..core.records.json_text import model_of
 from ..errors import SettingError
 from ..linear.problem.gramian import checked_width
 from ..linear.problem.linear_problem import LinearProblem
@@ -54,12 +55,7 @@ def audit_record(
     `audit_problem`.
     """
     verdicts = audit_problem(
-        problem,
-        None if width is None else (width,),
-        bootstraps=bootstraps,
-        seed=seed,
-        kept=kept,
-        progress=progress,
+        problem, None if width is None else (width,), bootstraps=bootstraps, seed=seed, kept=kept, progress=progress
     )
     smallest = max(1, problem.rank)
     steps = (
@@ -192,7 +188,7 @@ def _verdicts(
             found = verdict_at(solutions, width, threshold=threshold, seed=seed, bootstrap=ranges.get(width))
             parts[_part(width)] = found.model_dump(mode="json")
             done()
-        verdicts.append(Verdict.model_validate(parts[_part(width)]))
+        verdicts.append(model_of(Verdict, parts[_part(width)]))
     watch("done")
     return tuple(verdicts)
 

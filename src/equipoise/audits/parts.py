@@ -1,17 +1,20 @@
-"""Finished parts of a long computation, one line a part: what an interruption leaves is taken up again."""
+"""Finished parts of a long computation, one line each, so that an interrupted run can resume."""
 
 import json
 import os
 import time
 from collections import UserDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..core.files import replace_file
+from ..core.progress import Progress
 from ..core.records.json_text import parsed_json
 
-__all__ = ["Parts"]
+__all__ = ["Parts", "unfinished"]
+
+Item = TypeVar("Item")
 
 
 class Parts(UserDict[str, Any]):
@@ -71,3 +74,16 @@ class Parts(UserDict[str, Any]):
         if written != len(lines):
             raise OSError(f"only {written} of {len(lines)} bytes of a part fit into {str(self.path)!r}")
         self._waiting.clear()
+
+
+def unfinished(
+    work: Mapping[str, Item], kept: Mapping[str, Any], progress: Progress | None, words: Callable[[Item], str]
+) -> Iterator[tuple[str, Item]]:
+    """The items of some work whose result is not kept yet, with progress; the caller puts each result in."""
+    rest = {name: item for name, item in work.items() if name not in kept}
+    for number, (name, item) in enumerate(rest.items(), start=len(work) - len(rest)):
+        if progress:
+            progress(number, len(work), words(item))
+        yield name, item
+    if progress:
+        progress(len(work), len(work), "done")

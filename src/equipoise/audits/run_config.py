@@ -1,4 +1,4 @@
-"""What was asked of a run, and in what two such askings differ."""
+"""The configuration of a run, and the differences between two configurations."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ _LONG, _SHORT = 60, 13
 
 
 class RunConfig(BaseModel):
-    """What was asked: whatever decides the result, and nothing else."""
+    """Everything that decides the result of a run, and nothing else."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -193,7 +193,8 @@ def read_records(path: Path) -> tuple[AuditRecord, ...]:
     except (OSError, ValueError) as error:
         raise RunFolderError(
             f"{str(path / RECORD)!r} must be a record of this version of equipoise; it cannot be read: "
-            f"{_first_line(error)}. Run its command again with --overwrite."
+            f"{first_fault(error) if isinstance(error, ValidationError) else error}. Run its command again with "
+            "--overwrite."
         ) from error
     return records
 
@@ -229,9 +230,3 @@ def replace_report(path: Path, report: str) -> Path:
 
 def _valid(path: Path, found: dict[str, Any]) -> RunConfig:
     return read_card(path, RunConfig, found, f"{_INSTEAD[:-1]}, or replace the run with --overwrite.")
-
-
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return first_fault(error)
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -61,9 +61,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.
 Import = Annotated[
     list[str] | None,
     typer.Option(
-        "--import",
-        metavar="MODULE",
-        help="Import a Python module that registers methods of yours. Repeat for more.",
+        "--import", metavar="MODULE", help="Import a Python module that registers methods of yours. Repeat for more."
     ),
 ]
 

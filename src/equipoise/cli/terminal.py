@@ -19,11 +19,8 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(sign) or _code(sign) for sign in missing), error.end
-
-
-def _code(sign: str) -> str:
-    return f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"
+    codes = (f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}" for sign in missing)
+    return "".join(_PLAIN.get(sign, code) for sign, code in zip(missing, codes, strict=True)), error.end
 
 
 codecs.register_error(_HANDLER, _plain)

@@ -174,12 +174,10 @@ def mean_of(losses: Sequence[Tensor], stack: Tensor | None = None) -> Tensor:
     return torch.div(sum(others, total), len(losses))
 
 
-def mean_of_some(
-    losses: Sequence[Tensor], tasks: Sequence[int], chosen: Sequence[int], stack: Tensor | None = None
-) -> Tensor:
+def mean_of_some(losses: Sequence[Tensor], tasks: Sequence[int], chosen: Sequence[int]) -> Tensor:
     """The mean of the losses of the present `tasks` that are among the `chosen` ones; zero where there is none."""
     if tasks == chosen:
-        return mean_of(losses, stack)
+        return mean_of(losses)
     inside = set(chosen)
     kept = [loss for task, loss in zip(tasks, losses, strict=True) if task in inside]
     return mean_of(kept) if kept else torch.zeros_like(losses[0].detach().reshape(()))

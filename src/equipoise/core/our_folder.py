@@ -8,17 +8,16 @@ their command computes them again; a recorded training is replaced by nothing bu
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from ..errors import RunFolderError
 from .files import LOCK, TEMPORARY, read_file
-from .records.json_text import first_fault, parsed_json
+from .records.json_text import Model, first_fault, model_of, parsed_json
 
 __all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "read_card", "what_is_in"]
 
-Model = TypeVar("Model", bound=BaseModel)
 Kind = Literal["nothing", "audit", "reproduction", "training", "run", "unknown", "foreign"]
 
 CONFIG, REPORT = "config.json", "report.html"
@@ -52,7 +51,7 @@ class Found:
 
     @property
     def words(self) -> str:
-        """What it is, as part of a sentence."""
+        """The content as part of a sentence."""
         if self.kind == "foreign":
             return "files of others (" + ", ".join(self.names[:4]) + (", ...)" if len(self.names) > 4 else ")")
         return _WORDS.get(self.kind, "nothing")
@@ -104,7 +103,7 @@ def read_card(folder: Path, kind: type[Model], found: dict[str, Any], instead: s
         RunFolderError: It does not fit; the message ends with `instead`.
     """
     try:
-        return kind.model_validate(found)
+        return model_of(kind, found)
     except ValidationError as error:
         fault = f"is of another version of equipoise, or was changed: {first_fault(error)}."
         raise RunFolderError(f"{str(folder / CONFIG)!r} {fault} {instead}") from error

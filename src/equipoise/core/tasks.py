@@ -28,16 +28,7 @@ from torch import Tensor
 from ..errors import PreferenceError, SettingError, TaskError, listed
 from .names import doubled
 
-__all__ = [
-    "Bounds",
-    "PerTask",
-    "Preference",
-    "Ray",
-    "ReferencePoint",
-    "TaskValues",
-    "Tasks",
-    "freeze_per_task",
-]
+__all__ = ["Bounds", "PerTask", "Preference", "Ray", "ReferencePoint", "TaskValues", "Tasks", "freeze_per_task"]
 
 TaskValues = tuple[tuple[str, float], ...] | tuple[float, ...]
 """One number a task as a setting: pairs sorted by name, or numbers in task order, so that settings compare and hash."""

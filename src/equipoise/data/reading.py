@@ -74,12 +74,8 @@ def checked_reading(given: Mapping[str, object]) -> Reading:
     reading["sep"] = sep = _TYPED.get(reading["sep"] or "", reading["sep"])
     if sep is not None and (len(sep) != 1 or sep in '"\n\r' or sep.isalnum()):
         problems.append(f"--sep must be one character, or \\t for a tab, or a blank for blanks; found {sep!r}")
-    decimal, thousands, skip, encoding = (
-        reading["decimal"],
-        reading["thousands"],
-        reading["skip_rows"],
-        reading["encoding"],
-    )
+    decimal, thousands = reading["decimal"], reading["thousands"]
+    skip, encoding = reading["skip_rows"], reading["encoding"]
     if decimal not in (None, ".", ","):
         problems.append(f"--decimal must be a point or a comma; found {decimal!r}")
     if thousands not in (None, *_THOUSANDS):

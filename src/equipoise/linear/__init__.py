@@ -20,7 +20,7 @@ from .optima.weighted_sum import Scalarized, scalarized, scalarized_model
 from .pools.measured_runs import RunPoint, RunsAudit, audit_runs
 from .pools.pool_mixture import PoolMixture, mixture
 from .problem.linear_problem import LinearProblem
-from .problem.streaming import SecondMoments
+from .problem.second_moments import SecondMoments
 from .reachability.pareto import ParetoTest, Support, pareto_test, support
 from .reachability.reach import Reach, reach
 from .sign_test.condition import condition

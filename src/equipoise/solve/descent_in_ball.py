@@ -88,12 +88,12 @@ class _Ball:
     stationary: bool  # whether the hull of the gradients holds zero
 
     def weights(self, value: Array) -> Array:
-        """Of the direction g_0 + z."""
+        """Weights of the direction g_0 + z."""
         weights: Array = 1 / len(value) + value / self.norms * self.norms.max()
         return weights
 
     def by_products(self, factor: Array | None) -> Attempt:
-        """From the cosines."""
+        """Solve with the cosines."""
         cosines, inverse, reach = self.cosines, self.inverse, self.reach
         uniform = np.full(len(self.norms), 1 / len(self.norms))
         if self.stationary:
@@ -132,7 +132,7 @@ class _Ball:
         return Attempt(Solution(weights if shortest is None else shortest, status, gap), miss)
 
     def by_columns(self, columns: UnitColumns) -> Attempt:
-        """From the gradients themselves: z has a length with what rounding may hide, so that it stays in the ball."""
+        """Solve with the gradients themselves: z has a length with what rounding may hide, to stay in the ball."""
         found = nonnegative(columns.stacked(), -columns.target(self.mean), np.zeros(len(self.mean)))
         bound = math.sqrt(self.reach)
         inside = self.stationary and float(np.linalg.norm(columns.vector(found.value))) <= bound

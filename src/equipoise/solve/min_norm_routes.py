@@ -26,7 +26,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True, eq=False)
 class Route(Solution):
-    """A solution and how it was come by.
+    """A solution, with its gap after every iteration.
 
     Attributes:
         gaps: (iterations + 1,), the duality gap a^T G a - min_i (G a)_i at the start and after every iteration, in

@@ -1,4 +1,4 @@
-"""A path of non-negative least-squares problems in one parameter, and the one point of it that is asked for."""
+"""Parametric non-negative least squares, solved for the parameter that attains a level."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What a method promises is checked after the solve; an answer that breaks it is made otherwise or is a failure.
+"""Check after the solve that an answer keeps what its method promises; else take another route, or fail.
 
 A Gramian in float64 knows the square of a combination of unit gradients to eps times the square of the coefficients'
 sizes. Where coefficients are large because gradients nearly cancel, a direction made of them may be rounding, whatever

@@ -1,4 +1,4 @@
-"""What every solver returns: a value, what became of it, and how one can tell."""
+"""What every solver returns: a value, a status and a certificate."""
 
 from dataclasses import dataclass
 from enum import StrEnum

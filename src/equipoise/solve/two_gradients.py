@@ -42,7 +42,7 @@ class TwoGradients(NamedTuple):
         gap = max(value - min(products[0] / first, products[1] / second), 0.0)
         weights = first * pulls[0], second * pulls[1]
         size = weights[0] + weights[1]
-        return _solution(weights[0] / size, weights[1] / size, gap / value)
+        return _solution([weights[0] / size, weights[1] / size], gap / value)
 
     def on_dual_cone(self, points: Array) -> Solution:
         """As `project_on_dual_cone`."""
@@ -60,7 +60,7 @@ class TwoGradients(NamedTuple):
                 residual = max(residual, *misses)
             for i in range(2):
                 weights[i] += row[i] + size * added[i] / self.norms[i]
-        return _solution(*weights, residual)
+        return _solution(weights, residual)
 
     def in_ball(self, radius: float) -> Solution:
         """As `descent_in_ball`, for a positive radius."""
@@ -76,14 +76,14 @@ class TwoGradients(NamedTuple):
         along = (slopes[0] * pulls[0] + slopes[1] * pulls[1]) / total
         across = reach * reach / total
         gap = max(along + across - worst, 0.0) / (abs(along) + across)
-        return _solution(*(0.5 + pull * longest / norm for pull, norm in zip(pulls, self.norms, strict=True)), gap)
+        return _solution([0.5 + pulls[i] * longest / self.norms[i] for i in range(2)], gap)
 
     def nash(self) -> Solution:
         """As `alpha_fair_weights` for alpha = 1: both pulls are the same."""
         pull = 1 / math.sqrt(1 + self.cosine)
         length = math.sqrt(2.0)  # of d, as <a g, d> = 1 for either
         residual = abs(pull * (1 + self.cosine) - 1 / pull) / length
-        return _solution(pull / self.norms[0], pull / self.norms[1], residual)
+        return _solution([pull / self.norms[0], pull / self.norms[1]], residual)
 
     @property
     def _inverse(self) -> tuple[float, float]:
@@ -159,5 +159,5 @@ def in_closed_form(gramian: Array, solve: Callable[[TwoGradients], Solution]) ->
     return found if found.certificate <= _ROUNDING else None
 
 
-def _solution(first: float, second: float, certificate: float) -> Solution:
-    return Solution(np.array([first, second]), Status.SOLVED, certificate)
+def _solution(weights: list[float], certificate: float) -> Solution:
+    return Solution(np.array(weights), Status.SOLVED, certificate)

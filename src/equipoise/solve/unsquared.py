@@ -100,7 +100,8 @@ def nonnegative(matrix: Array, target: Array, start: Array) -> Pivoted:
         pull = np.where(basic | refused, -np.inf, matrix.T @ left)
         best = int(np.argmax(pull))
         if not pull[best] > 4 * k * _EPS * float(np.sqrt(left @ left)):
-            return Pivoted(value, basic, True, _well_apart(matrix[:, basic]), exchange)
+            apart = not basic.any() or float(np.linalg.svd(matrix[:, basic], compute_uv=False)[-1]) >= _APART
+            return Pivoted(value, basic, True, apart, exchange)
         value[best] = np.finfo(np.float64).tiny
         basic[best] = True
     return Pivoted(value, value > 0, False, False, exchange)
@@ -126,10 +127,6 @@ def by_rounds(columns: UnitColumns, matrix: Array, target: Array, start: Array) 
         moved, exchanges = found.value - before, exchanges + found.exchanges
     held = columns.ridge * float(np.abs(moved).max()) > _SEEN
     return found._replace(unique=not held, exchanges=exchanges)
-
-
-def _well_apart(support: Array) -> bool:
-    return not support.size or float(np.linalg.svd(support, compute_uv=False)[-1]) >= _APART
 
 
 def _on_support(matrix: Array, target: Array, value: Array) -> tuple[Array, Array]:

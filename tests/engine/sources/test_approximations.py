@@ -58,8 +58,6 @@ def test_an_approximation_says_so_in_the_plan_and_the_docstring(name):
     assert "APPROXIMATION" in balancer.plan.reason
     assert "APPROXIMATION" in type(mode).__doc__
     assert "Error:" in type(mode).__doc__
-    assert not mode.exact
-    assert eq.Exact().exact
 
 
 def test_features_uses_the_weights_of_the_gradients_at_the_features():

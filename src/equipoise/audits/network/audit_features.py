@@ -80,7 +80,7 @@ def audit_features(
         (8, 'holds')
     """
     from ...linear.problem.linear_problem import LinearProblem  # noqa: PLC0415 - scipy
-    from ...linear.problem.streaming import SecondMoments  # noqa: PLC0415 - scipy
+    from ...linear.problem.second_moments import SecondMoments  # noqa: PLC0415 - scipy
     from ..assemble import audit_record  # noqa: PLC0415 - scipy
 
     check_settings(width, bootstraps, seed)

@@ -1,4 +1,4 @@
-"""Targets of regression and classification as columns of one table, and these as tasks: one a target."""
+"""Targets of regression and classification as columns of one table, then as tasks, one for each target."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,12 +39,12 @@ class Columns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the tasks."""
+        """Names of the tasks."""
         return tuple(self.counts)
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """How each task enters."""
+        """Kind of each task: regression, or least squares on classes."""
         return tuple("least squares on classes" if count else "regression" for count in self.counts.values())
 
     def encode(self, targets: Targets) -> Array:

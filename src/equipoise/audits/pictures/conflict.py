@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Conflict"]
 
+_LEAST, _MOST = 0.02, 60
+"""Weaker edges are left out, unless they are on the cycle; of more edges the strongest are kept."""
 _TASKS = 20
 """Tasks up to which the names around a graph can be read."""
 _LETTERS = 13
@@ -75,23 +77,13 @@ class Conflict(Picture):
             )
         if len(shares.tasks) > _TASKS:
             return f"The graph of conflicts is drawn for up to {_TASKS} tasks; the table below holds all correlations."
-        return cls.of(shares.gramian, verdict.about.width, shares.tasks, known=found)
+        return cls.of(shares.gramian, verdict.about.width, shares.tasks, found)
 
     @classmethod
-    def of(
-        cls,
-        gramian: ArrayLike,
-        width: int,
-        tasks: Sequence[str],
-        *,
-        least: float = 0.02,
-        most: int = 60,
-        known: Condition | None = None,
-    ) -> Conflict:
+    def of(cls, gramian: ArrayLike, width: int, tasks: Sequence[str], known: Condition | None = None) -> Conflict:
         """The graph of a Gramian (k, k): its correlations at width 1, otherwise their inverse where it exists.
 
-        Edges weaker than `least` are left out, unless they are on the cycle; `least` rises until at most `most` edges
-        are kept. `known` is the outcome of `condition`, where it is at hand.
+        `known` is the outcome of `condition`, where it is at hand.
         """
         from ...linear.problem.gramian import checked_gramian, checked_width, correlations  # noqa: PLC0415 - scipy
         from ...linear.sign_test.condition import condition  # noqa: PLC0415 - scipy
@@ -106,7 +98,7 @@ class Conflict(Picture):
             inverse[np.ix_(present, present)] = np.linalg.inv(related[np.ix_(present, present)])
             related, words = correlations((inverse + inverse.T) / 2), "correlations of the inverse"
         sizes = np.sort(np.abs(related[np.triu_indices(len(names), 1)]))[::-1]
-        least = max(least, float(sizes[most])) if len(sizes) > most else least
+        least = max(_LEAST, float(sizes[_MOST])) if len(sizes) > _MOST else _LEAST
         around = _around(found.cycle)
         edges = [
             Edge(start=names[i], end=names[j], correlation=round(float(related[i, j]), DIGITS), on_cycle=on)
@@ -238,7 +230,7 @@ def _line(edge: Edge, x: Mapping[str, float], y: Mapping[str, float]) -> Figure:
 
 
 def _middles(edges: Sequence[Edge], x: Mapping[str, float], y: Mapping[str, float]) -> Figure:
-    """What a line says when touched."""
+    """Invisible marks that hold the hover text of the lines."""
     return {
         "type": "scatter",
         "mode": "markers",

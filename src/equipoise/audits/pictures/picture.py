@@ -1,4 +1,4 @@
-"""What a picture of an audit is: a record of plain numbers and names that can draw itself and say what to see."""
+"""The base of all pictures of an audit: a record of plain numbers that draws and describes itself."""
 
 from __future__ import annotations
 

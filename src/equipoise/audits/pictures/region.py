@@ -124,7 +124,11 @@ class Region(Picture):
             if table.shape[1] != len(tasks):
                 raise SettingError(f"others[{name!r}] must have {len(tasks)} columns; found shape {table.shape}")
             named[str(name)] = plain(table)
-        judged = judge_creases(shares.gramian, width, creases, leads=False) if creases and _creased(shares) else ()
+        judged = (
+            judge_creases(shares.gramian, width, creases, leads=False)
+            if creases and shares.rank == len(tasks) == 3
+            else ()
+        )
         return cls(
             tasks=tasks,
             width=checked_width(width),
@@ -223,10 +227,6 @@ class Region(Picture):
 
     def unit(self) -> str:
         return "Losses in shares of each task's variance"
-
-
-def _creased(shares: Shares) -> bool:
-    return shares.rank == len(shares.tasks) == 3
 
 
 def _signs(pattern: Array) -> str:

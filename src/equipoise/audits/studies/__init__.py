@@ -1,4 +1,4 @@
-"""Published experiments repeated, and one survey that nobody made: what weighted sums miss on real tables."""
+"""Published experiments repeated, and a survey of what weighted sums miss on real tables."""
 
 from ...core.records.studies import EndRecord, RunsRecord, SurveyRecord, SurveyRow, TripleRecord, TriplesRecord
 from .experiment import reproduce_triples

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...core.numbers import Array
 from ...core.progress import Progress
+from ...core.records.json_text import model_of
 from ...core.records.studies import EndRecord, RunsRecord, TripleRecord, TriplesRecord
 from ...data import Table
 from ...errors import SettingError, TaskError, listed
@@ -15,6 +16,7 @@ from ...linear import LinearProblem, condition, minimal_mixture, pareto_test, tc
 from ...linear.descent.limit_points import EndPoints, end_points
 from ...linear.reachability.pareto import ParetoStatus
 from ...linear.reachability.reach import SupportPool, reach_with
+from ..parts import unfinished
 from ..widths.front_sample import lattice, weight_sweep
 from ..widths.optima import Shares, in_shares
 
@@ -74,17 +76,10 @@ def reproduce_triples(
         )
     parts: MutableMapping[str, Any] = {} if kept is None else kept
     work = {f"{width}: {tasks!r}": (tasks, width) for tasks in chosen for width in widths}
-    rest = {name: part for name, part in work.items() if name not in parts}
-    steps = len(work)
-    for number, (name, (tasks, width)) in enumerate(rest.items(), start=steps - len(rest)):
-        if progress:
-            progress(number, steps, f"{', '.join(tasks)} at width {width}")
+    for name, (tasks, width) in unfinished(work, parts, progress, lambda it: f"{', '.join(it[0])} at width {it[1]}"):
         columns = [table.tasks.index(task) for task in tasks]
         problem = LinearProblem(table.inputs, table.targets[:, columns], tasks=tasks)
         parts[name] = _triple(problem, width, starts, directions, seed, tolerance).model_dump(mode="json")
-    found = [TripleRecord.model_validate(parts[name]) for name in work]
-    if progress:
-        progress(steps, steps, "done")
     return TriplesRecord(
         data=table.name,
         sha256=table.sha256,
@@ -94,7 +89,7 @@ def reproduce_triples(
         directions=directions,
         seed=seed,
         tolerance=tolerance,
-        triples=tuple(found),
+        triples=tuple(model_of(TripleRecord, parts[name]) for name in work),
         notes=table.warnings,
     )
 
@@ -107,14 +102,12 @@ def _triple(
     seeds = range(seed, seed + starts)
     rest = problem.target_moments - problem.gramian
     sweep = weight_sweep(shares, width, SWEEP) if width < shares.rank else []
-    runs, methods = [], ("MGDA", "MGDA-UB")
-    space = max(min(problem.inputs, problem.rows), shares.rank)
-    for method in methods:
-        ends = end_points(
-            problem.gramian, rest, width, "MGDA" if method == "MGDA" else "MGDA-UB", seeds=seeds, dimensions=space,
-            tolerance=tolerance,
-        )  # fmt: skip
-        runs.append(_of_runs(ends))
+    methods: tuple[Literal["MGDA", "MGDA-UB"], ...] = ("MGDA", "MGDA-UB")
+    settings: dict[str, Any] = {"seeds": seeds, "dimensions": max(min(problem.inputs, problem.rows), shares.rank)}
+    runs = [
+        _of_runs(end_points(problem.gramian, rest, width, method, tolerance=tolerance, **settings))
+        for method in methods
+    ]
     points, captured = _tchebycheff_points(shares, width, directions, tolerance)
     runs.append(_record("Tchebycheff", points, distinct=len(points)))
     lead, members = 0.0, 0

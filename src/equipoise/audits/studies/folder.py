@@ -1,4 +1,4 @@
-"""The folder of ``equipoise reproduce``: what was asked, the parts that are finished, the record and its table."""
+"""The folder of ``equipoise reproduce``: its settings, the finished parts, the record and its table."""
 
 import hashlib
 import json
@@ -14,9 +14,9 @@ __all__ = ["ReproduceFolder", "read_reproduce", "replace_table"]
 
 
 class ReproduceFolder(KeptFolder):
-    """A folder for the answer to a question; what it holds of the same question is used.
+    """The folder of a reproduction; what it holds for the same settings is used again.
 
-    The question, `asked`, is whatever decides the result.
+    `asked` holds every setting that decides the result.
 
     Raises:
         RunFolderError: The folder is not ours, or holds the results of other settings. Nothing was changed on disk.
@@ -38,7 +38,7 @@ class ReproduceFolder(KeptFolder):
         return bool(same)
 
     def found(self) -> str | None:
-        """The record of the same question, or None."""
+        """The record for the same settings, or None."""
         try:
             return None if self._fresh else (self.path / RECORD).read_text(encoding="utf-8")
         except FileNotFoundError:

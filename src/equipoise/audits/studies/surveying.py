@@ -16,6 +16,7 @@ from ...core.records.studies import SurveyRecord, SurveyRow
 from ...errors import DataError, SettingError
 from ...linear import LinearProblem, condition, minimal_mixture, tchebycheff
 from ...linear.problem.gramian import effective_rank
+from ..parts import unfinished
 from ..widths.optima import Shares, in_shares
 from .survey_sets import find_sets
 
@@ -30,7 +31,7 @@ MOST_SUBSETS = 1000
 
 @dataclass(frozen=True)
 class _Set:
-    """A table made small: what the judging of its subsets needs."""
+    """What judging the subsets of one table needs."""
 
     key: str  # begins the names of its parts
     name: str
@@ -173,20 +174,19 @@ def _work(sets: Sequence[_Set], settings: _Settings) -> Iterator[tuple[_Set, int
 
 def _judge(sets: Sequence[_Set], settings: _Settings, kept: Kept, progress: Progress | None) -> Kept:
     """Every part: status, margin and stake (None where nothing is at stake) of a subset at a width."""
-    work = list(_work(sets, settings))
-    rest = [item for item in work if _part(*item) not in kept]
-    for number, (one, width, subset) in enumerate(rest, start=len(work) - len(rest)):
-        if progress:
-            progress(number, len(work), f"{one.name}: {len(subset)} tasks, width {width}")
+
+    def words(item: tuple[_Set, int, Subset]) -> str:
+        return f"{item[0].name}: {len(item[2])} tasks, width {item[1]}"
+
+    work = {_part(*item): item for item in _work(sets, settings)}
+    for name, (one, width, subset) in unfinished(work, kept, progress, words):
         gramian = one.shares.gramian[np.ix_(subset, subset)]
         found = condition(gramian, width)
         stake = None
         if found.status in {"fails", "open"}:
             generator = np.random.default_rng((settings.seed, *subset))
             stake = _stake(gramian, width, settings.directions, generator)
-        kept[_part(one, width, subset)] = [found.status, float(found.margin), stake]
-    if progress:
-        progress(len(work), len(work), "done")
+        kept[name] = [found.status, float(found.margin), stake]
     return kept
 
 

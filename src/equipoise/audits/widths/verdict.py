@@ -33,12 +33,7 @@ def judge(here: WidthSolution, theorem: Condition, threshold: float) -> VerdictS
 
 
 def verdict_at(
-    solutions: Solutions,
-    width: int,
-    *,
-    threshold: float = 0.01,
-    seed: int = 0,
-    bootstrap: Bootstrap | None = None,
+    solutions: Solutions, width: int, *, threshold: float = 0.01, seed: int = 0, bootstrap: Bootstrap | None = None
 ) -> Verdict:
     """The whole verdict of one width; `solutions` are those of this and wider layers, solved when asked for."""
     shares = solutions.shares

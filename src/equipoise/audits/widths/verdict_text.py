@@ -29,10 +29,6 @@ def _loss(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _size(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0") if value >= 0.005 else f"{value:.1g}"
-
-
 def sentences(
     shares: Shares,
     here: WidthSolution,
@@ -228,7 +224,9 @@ def _single_and_mixture(rungs: dict[str, Rung], single: Rung) -> str:
 def _conflict(condition: Condition) -> list[str]:
     if condition.status != "fails" or not condition.cycle:
         return []
-    return [f"Tasks in conflict: {', '.join(condition.cycle)} (margin {_size(condition.margin)})."]
+    margin = condition.margin
+    shown = f"{margin:.2f}".removeprefix("0") if margin >= 0.005 else f"{margin:.1g}"
+    return [f"Tasks in conflict: {', '.join(condition.cycle)} (margin {shown})."]
 
 
 def _no_better(found: Rung, single: Rung) -> str:

@@ -1,1 +1,1 @@
-"""What is written down: audits, trainings, studies, as plain data. Never imports torch or pandas."""
+"""Records of audits, trainings and studies as plain data. Never imports torch or pandas."""

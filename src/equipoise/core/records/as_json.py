@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from .audit import AuditRecord, Verdict
-from .json_text import parsed_json
+from .json_text import model_of, parsed_json
 
 __all__ = ["records_from_json", "records_to_json", "refuse_places"]
 
@@ -25,7 +25,7 @@ def records_from_json(text: str) -> tuple[AuditRecord, ...]:
     if plain == []:
         raise ValueError("the file holds an empty list of records")
     items = plain if isinstance(plain, list) else [plain]
-    records = tuple(AuditRecord.model_validate(item) for item in items)
+    records = tuple(model_of(AuditRecord, item) for item in items)
     for record in records:
         _check(record)
     return records

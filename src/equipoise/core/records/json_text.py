@@ -2,11 +2,13 @@
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-__all__ = ["first_fault", "parsed_json"]
+__all__ = ["first_fault", "model_of", "parsed_json"]
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def parsed_json(text: str) -> Any:
@@ -34,6 +36,11 @@ def _finite(digits: str) -> float:
     if not math.isfinite(value):
         _refused(digits[:40])
     return value
+
+
+def model_of(kind: type[Model], plain: object) -> Model:
+    """Plain data as a model. It goes through JSON, which refuses text that no file can hold (half a surrogate pair)."""
+    return kind.model_validate_json(json.dumps(plain))
 
 
 def first_fault(error: ValidationError, whole: str = "the file") -> str:

@@ -143,11 +143,7 @@ def prepared(raw: RawTable, reading: Reading) -> RawTable:
         ordered = {name: out.columns[name] for name in map(str, frame.columns)}
         frame = pd.DataFrame(ordered, index=frame.index, copy=False)
     return replace(
-        raw,
-        frame=frame,
-        unclear={**raw.unclear, **out.unclear},
-        notes={**raw.notes, **out.notes},
-        steps=tuple(steps),
+        raw, frame=frame, unclear={**raw.unclear, **out.unclear}, notes={**raw.notes, **out.notes}, steps=tuple(steps)
     )
 
 

@@ -14,7 +14,7 @@ from ..columns import option, some
 from ..raw import RawTable, refuse
 from ..table import CLASSES, REGRESSION
 from .scores import FEW_ROWS, best_scores
-from .values import Encoded, as_numbers, as_texts, beyond_double, constant, holds, stand_in, unfit
+from .values import Encoded, as_numbers, beyond_double, constant, holds, stand_in, unfit
 
 __all__ = ["MAX_CLASSES", "EncodedTargets", "encode_targets", "identical", "score_classes"]
 
@@ -138,7 +138,7 @@ def _add_task(out: EncodedTargets, name: str, column: pd.Series, unit: str) -> l
             _doubt_few(out, name, [f"{level:g}" for level in levels], sizes)
         return []
     ordered = isinstance(column.dtype, pd.CategoricalDtype) and bool(column.cat.ordered)
-    texts = as_texts(column)
+    texts = [str(value) for value in column]
     found = set(texts)
     labels = [label for label in map(str, column.cat.categories) if label in found] if ordered else sorted(found)
     if len(labels) == 1:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...core.numbers import Array
 
-__all__ = ["Encoded", "Holds", "as_numbers", "as_texts", "beyond_double", "constant", "holds", "stand_in", "unfit"]
+__all__ = ["Encoded", "Holds", "as_numbers", "beyond_double", "constant", "holds", "stand_in", "unfit"]
 
 _EXACT = 2**53
 _ROWS = 10  # fewer do not show what stands apart
@@ -71,11 +71,6 @@ def as_numbers(column: pd.Series) -> Array:
     if column.dtype == object:
         column = pd.to_numeric(column.map(lambda value: np.nan if pd.isna(value) else float(value)))
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def as_texts(column: pd.Series) -> list[str]:
-    """One text a row of a column without gaps."""
-    return [str(value) for value in column]
 
 
 def constant(values: Array) -> bool:

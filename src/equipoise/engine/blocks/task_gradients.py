@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch._utils import _unflatten_dense_tensors
+from torch._C._nn import unflatten_dense_tensors
 
 from ...errors import EquipoiseError, NonFiniteError
 from ..cost.plan import Plan
@@ -139,7 +139,7 @@ class Gradients:
             shares = weights.tolist()
             if min(shares) == max(shares):
                 leaves = [leaf for leaf, _ in self.own]
-                blocks = _unflatten_dense_tensors(self.packed * (shares[0] * factor), leaves)
+                blocks = unflatten_dense_tensors(self.packed * (shares[0] * factor), leaves)
                 return list(zip(leaves, blocks, strict=True))
         return head_gradients(self.own, weights, factor)
 
@@ -217,7 +217,7 @@ class StackedRows:
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows, one block a parameter."""
-        return list(_unflatten_dense_tensors(weights.to(self.values) @ self.values, self.parameters))
+        return list(unflatten_dense_tensors(weights.to(self.values) @ self.values, list(self.parameters)))
 
     def only(self, rows: Sequence[int]) -> "StackedRows":
         """Some of the rows."""

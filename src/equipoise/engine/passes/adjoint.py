@@ -15,23 +15,24 @@ __all__ = ["ADJOINTS", "CONSTANTS", "send_back"]
 Below = Sequence[Sequence[tuple[int, int]]]
 
 
-def _product(node: Any, sent: Tensor) -> list[Tensor]:
-    """Of ``left @ right``; gradients of the right factor are made the way round in which `nn.Linear` keeps it."""
-    left, right = (node._saved_self, node._saved_mat2) if hasattr(node, "_saved_self") else _factors(node)
+def _product(left: Tensor | None, right: Tensor | None, sent: Tensor) -> list[Tensor]:
+    """Of ``left @ right``; gradients of the right factor are made the way round in which `nn.Linear` keeps it.
+
+    A factor is kept where the other one's gradient is wanted.
+    """
     return [
         torch.empty(0) if right is None else sent @ right.detach().mT,
         torch.empty(0) if left is None else (sent.mT @ left.detach()).mT,
     ]
 
 
-def _factors(node: Any) -> tuple[Tensor | None, Tensor | None]:
-    return node._saved_mat1, node._saved_mat2
-
-
 ADJOINTS: dict[str, Callable[[Any, Tensor], list[Tensor]]] = {
     "AddBackward0": lambda node, sent: [sent, sent],
-    "AddmmBackward0": lambda node, sent: [sent.sum(dim=1), *_product(node, sent)],
-    "MmBackward0": _product,
+    "AddmmBackward0": lambda node, sent: [
+        sent.sum(dim=1),
+        *_product(node._saved_mat1, node._saved_mat2, sent),
+    ],
+    "MmBackward0": lambda node, sent: _product(node._saved_self, node._saved_mat2, sent),
     "ReluBackward0": lambda node, sent: [torch.ops.aten.threshold_backward(sent, node._saved_result.detach(), 0)],
     "SigmoidBackward0": lambda node, sent: [torch.ops.aten.sigmoid_backward(sent, node._saved_result.detach())],
     "SiluBackward0": lambda node, sent: [torch.ops.aten.silu_backward(sent, node._saved_self.detach())],

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._utils import _flatten_dense_tensors
+from torch._C._nn import flatten_dense_tensors
 from torch.autograd.graph import GradientEdge, Node, _engine_run_backward
 
 from ...core.losses import are_alike
@@ -82,7 +82,7 @@ class Recipe:
             ]
             if self.packs:
                 blocks += [block for _, found in own for _, block in found]
-            numbers = _flatten_dense_tensors(blocks)
+            numbers = flatten_dense_tensors(blocks)
             values = numbers[: count * self.width].view(count, -1)
             packed = numbers[count * self.width :] if self.packs else None
         else:
@@ -127,7 +127,7 @@ class Recipe:
             for leaf, (_, rows), block in zip(leaves, self.own, found, strict=False)
             if block is not None
         ]
-        packed = _flatten_dense_tensors([found[0][1] for _, found in own]) if self.packs and own else None
+        packed = flatten_dense_tensors([found[0][1] for _, found in own]) if self.packs and own else None
         return columns, factors, own, packed
 
     @cached_property

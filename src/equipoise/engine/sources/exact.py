@@ -48,11 +48,6 @@ class Exact(Mode):
     def __repr__(self) -> str:
         return "Exact()" if self.products == "certified" else f"Exact(products={self.products!r})"
 
-    @property
-    def exact(self) -> bool:
-        """It is."""
-        return True
-
     def refused_by(self, method: Method) -> str:
         """Every method can use exact gradients."""
         del method

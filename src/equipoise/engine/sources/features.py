@@ -54,8 +54,8 @@ class Features(Mode):
         Sener & Koltun (2018), arXiv:1810.04650, section 3.3.
 
     Example:
-        >>> Features().exact
-        False
+        >>> Features()
+        Features()
     """
 
     straight: ClassVar[bool] = True

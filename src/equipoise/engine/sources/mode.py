@@ -137,11 +137,6 @@ class Mode(ABC):
     looks_for_room: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
 
-    @property
-    def exact(self) -> bool:
-        """Whether the Gramian is that of the shared parameters' gradients in this step."""
-        return False
-
     @abstractmethod
     def estimate(self, k: int, leaves: Sequence[Tensor], ownership: Ownership, features: Sequence[Tensor] = ()) -> int:
         """Bytes of the gradients that a step holds at once, without activations.

@@ -53,11 +53,6 @@ class Every(Mode):
         if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
             raise SettingError(f"`Every(n)` needs a whole number of at least 1; got {self.n!r}.")
 
-    @property
-    def exact(self) -> bool:
-        """Whether every step is exact."""
-        return self.n == 1
-
     def estimate(self, k: int, leaves: Sequence[Tensor], ownership: Ownership, features: Sequence[Tensor] = ()) -> int:
         """That of an exact step."""
         return Exact().estimate(k, leaves, ownership, features)

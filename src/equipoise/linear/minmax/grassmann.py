@@ -18,6 +18,9 @@ __all__ = ["anneal", "chart", "complement", "multipliers", "polish", "relax", "s
 TEMPERATURES = (0.1, 0.01)
 """Temperatures of the smooth worst level, in units of the levels, tried before the exact one."""
 
+ACTIVE = 1e-7
+"""Levels this close to the worst one bind."""
+
 LARGEST_POLISH = 160
 """Unknowns up to which the exact descent is used: it solves a dense quadratic programme a step."""
 
@@ -215,16 +218,16 @@ def relax(problem: MinMax, basis: Array) -> Array:
     return moved if gained else basis
 
 
-def multipliers(problem: MinMax, weights: Array, bases: Array, *, active: float = 1e-7) -> Array:
+def multipliers(problem: MinMax, weights: Array, bases: Array) -> Array:
     """Weights (k,) >= 0 for which the members come nearest to being optimal, w.pace = 1.
 
     Members of an optimal mixture are all spanned by top eigenvectors of A diag(w) A^T and have one value: linear
-    equations in w, solved in least squares over the tasks whose level is within `active` of the worst one.
+    equations in w, solved in least squares over the tasks whose level is within `ACTIVE` of the worst one.
     Their `MinMax.bound` proves how good the mixture is.
     """
     captured = np.array([problem.captured(basis) for basis in bases])
     levels = problem.levels(weights @ captured)
-    at_worst = levels >= levels.max() - active
+    at_worst = levels >= levels.max() - ACTIVE
     rows = []
     for basis in bases:
         inner = basis.T @ problem.factor

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse.csgraph import minimum_spanning_tree
 
 from ...core.numbers import Array, is_whole
 from ...errors import DataError, SettingError
@@ -251,17 +252,8 @@ def _intervals(cube: Array, scale: Array, resamples: int, seed: int) -> list[tup
 
 
 def _largest_hole(points: Array) -> float:
-    """Longest edge of the minimum spanning tree (Prim), distances by the largest task."""
-    distance = np.max(np.abs(points[:, None] - points[None]), axis=2)
-    nearest, longest = distance[0].copy(), 0.0
-    waiting = np.ones(len(points), dtype=bool)
-    waiting[0] = False
-    while waiting.any():
-        node = int(np.argmin(np.where(waiting, nearest, np.inf)))
-        longest = max(longest, float(nearest[node]))
-        waiting[node] = False
-        nearest = np.minimum(nearest, distance[node])
-    return longest
+    """Longest edge of the minimum spanning tree, distances by the largest task."""
+    return float(minimum_spanning_tree(np.max(np.abs(points[:, None] - points[None]), axis=2)).max())
 
 
 def _words(

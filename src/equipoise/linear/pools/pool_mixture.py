@@ -77,10 +77,7 @@ class PoolMixture:
 
 
 def mixture(
-    losses: ArrayLike | Mapping[str, ArrayLike],
-    preference: Preference,
-    *,
-    tasks: Sequence[str] | None = None,
+    losses: ArrayLike | Mapping[str, ArrayLike], preference: Preference, *, tasks: Sequence[str] | None = None
 ) -> PoolMixture:
     r"""The mixture of a pool of models that serves a preference best, exactly.
 
@@ -158,12 +155,7 @@ def checked_pool(
 
 
 def _result(
-    pool: Array,
-    names: tuple[str, ...],
-    labels: tuple[str, ...],
-    demand: Demand,
-    found: Best,
-    miss: float = 0.0,
+    pool: Array, names: tuple[str, ...], labels: tuple[str, ...], demand: Demand, found: Best, miss: float = 0.0
 ) -> PoolMixture:
     values = demand.criterion(pool)
     single = int(np.argmin(values))

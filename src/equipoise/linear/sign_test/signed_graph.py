@@ -7,6 +7,8 @@ O(k^2) a start.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order
 
 from ...core.numbers import Array
 
@@ -82,41 +84,20 @@ def shortest_conflict(matrix: Array, signs: Signs, margin: float) -> tuple[int, 
     matrix = matrix * np.outer(signs, signs)
     strong = np.abs(matrix) >= margin * (1 - _ROUNDING)
     np.fill_diagonal(strong, val=False)
-    against = np.triu(strong & (matrix < 0), 1)
+    same, other = strong & (matrix > 0), strong & (matrix < 0)
+    cover, count = csr_array(np.block([[same, other], [other, same]])), len(matrix)
     best: tuple[int, ...] = ()
-    for start in np.unique(np.argwhere(against)[:, 0]).tolist():
-        cycle = _shortest_from(matrix, strong, start, len(best) or len(matrix) + 1)
+    for start in np.unique(np.argwhere(np.triu(other, 1))[:, 0]).tolist():
+        _, previous = breadth_first_order(cover, start)
+        cycle, node = [], int(previous[start + count])
+        while node >= 0:
+            cycle.append(node % count)
+            node = int(previous[node])
         if cycle and (not best or len(cycle) < len(best)):
-            best = cycle
+            best = tuple(cycle)
         if len(best) == 3:
             break
     return _turned(best)
-
-
-def _shortest_from(matrix: Array, strong: NDArray[np.bool_], start: int, below: int) -> tuple[int, ...] | None:
-    """Breadth-first search from (start, +) to (start, -), None if it takes `below` steps or more."""
-    count = len(matrix)
-    previous = np.full(2 * count, -2)
-    previous[start] = -1
-    level, steps = [start], 0
-    same, other = strong & (matrix > 0), strong & (matrix < 0)
-    while level and steps + 1 < below:
-        steps += 1
-        reached: list[int] = []
-        for node in level:
-            base, layer = node % count, node // count
-            near = np.concatenate((same[base], other[base]) if layer == 0 else (other[base], same[base]))
-            fresh = np.flatnonzero(near & (previous == -2))
-            previous[fresh] = node
-            reached.extend(fresh.tolist())
-        if previous[start + count] != -2:
-            walk, node = [], int(previous[start + count])
-            while node != -1:
-                walk.append(node % count)
-                node = int(previous[node])
-            return tuple(walk)
-        level = reached
-    return None
 
 
 def _turned(cycle: tuple[int, ...]) -> tuple[int, ...]:

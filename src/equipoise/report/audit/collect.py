@@ -67,11 +67,10 @@ def collect(records: Sequence[AuditRecord], title: str | None = None) -> dict[st
 
 def _case_in_short(record: AuditRecord, number: int) -> dict[str, Any]:
     """A case with long names made short everywhere but in the table of tasks."""
-    case = _case(record, number)
-    full = [task["full"] for task in case["tasks"]]
-    short: dict[str, Any] = said_shorter(case, [task.name for task in record.tasks]) | {"command": case["command"]}
-    for task, name in zip(short["tasks"], full, strict=True):
-        task["full"] = name
+    case, names = _case(record, number), [task.name for task in record.tasks]
+    short: dict[str, Any] = said_shorter(case, names) | {"command": case["command"]}
+    for task, name in zip(short["tasks"], names, strict=True):
+        task["full"] = clean(name)
     return short
 
 
@@ -92,7 +91,6 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "tasks_joined": joined(names)
         if len(names) <= _NAMED
         else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more",
-        "task_names": names,
         "task_count": len(names),
         "most_tasks": MOST_TASKS,
         "data": _data(record),
@@ -129,7 +127,6 @@ def _data(record: AuditRecord) -> dict[str, Any]:
 def _task(record: AuditRecord, index: int) -> dict[str, Any]:
     task = record.tasks[index]
     return {
-        "name": clean(task.name),
         "full": clean(task.name),
         "unit": clean(task.unit),
         "kind": task.kind,
@@ -196,17 +193,13 @@ def _rung(verdict: Verdict, index: int, names: Sequence[str], separate: Sequence
     excess = [loss - own for loss, own in zip(rung.losses, separate, strict=True)]
     worst, above = _largest(rung.losses, rung.worst), _largest(excess, rung.worst_excess)
     tied, furthest = ([clean(names[i]) for i in places] for places in (worst, above))
-    worst_task = _worst_tasks(tied, len(names)) or clean(rung.worst_task)
-    decides = share(rung.worst), worst_task
+    decides = share(rung.worst), _worst_tasks(tied, len(names)) or clean(rung.worst_task)
     beside = share(rung.worst_excess), _worst_tasks(furthest, len(names))
     if verdict.measure == "excess":
         decides, beside = beside, decides
     return {
         "words": clean(rung.words),
         "short": _SHORT.get(rung.kind) or f"width {rung.width}",
-        "worst": share(rung.worst),
-        "worst_task": worst_task,
-        "excess": share(rung.worst_excess),
         "decides": decides[0],
         "decides_task": decides[1],
         "beside": beside[0],
@@ -262,7 +255,7 @@ def _bar(value: float) -> str:
 
 
 def _weights(rung: Rung) -> list[str]:
-    """As they are written, with all their digits: with fewer they give other losses."""
+    """Weights as they are written, with all their digits: with fewer they give other losses."""
     if rung.written_weights is None and rung.solves is not None:  # of a version that wrote none
         return [f"{weight:.{max(3, min(8, rung.weight_digits or 0))}f}" for weight in rung.weights or ()]
     return [f"{weight:.{rung.decimals}f}" for weight in rung.written_weights or rung.weights or ()]

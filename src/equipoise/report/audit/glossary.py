@@ -30,11 +30,7 @@ _TERMS = (
         ("tchebycheff", "balanced model", "worst task"),
         "One model trained to make small the largest of the tasks' losses, or of their excesses, instead of the sum.",
     ),
-    (
-        "excess",
-        ("excess",),
-        "A task's loss minus the loss of the best model of its own: what sharing costs it.",
-    ),
+    ("excess", ("excess",), "A task's loss minus the loss of the best model of its own: what sharing costs it."),
     (
         "mixture of models",
         ("mixture",),
@@ -68,11 +64,7 @@ _TERMS = (
         "How strong such a circle is: were correlations up to it noise, no conflict would be left. 0 is none, 1 the "
         "largest.",
     ),
-    (
-        "in-sample",
-        ("in-sample",),
-        "Measured on the rows that the model was fitted to, which flatters it on new rows.",
-    ),
+    ("in-sample", ("in-sample",), "Measured on the rows that the model was fitted to, which flatters it on new rows."),
 )
 
 

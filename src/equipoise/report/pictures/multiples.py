@@ -86,13 +86,14 @@ def _panel(
         line = {"color": "bar", "width": 7}
         traces.append(_trace(across, upwards, mode="lines", line=line, hoverinfo="skip"))
     if own is not None:
-        values = [plot.rounded(own[task]) for task in rows]
-        traces.append(
-            _trace(values, places, mode="markers", marker=plot.make_marker("ink", "square", 5), hoverinfo="skip")
-        )
-    hover = [
-        plot.hover_text(mark.words, [(tasks[task], share(point.losses[task])), *_own_words(own, task)]) for task in rows
-    ]
+        alone = [plot.rounded(own[task]) for task in rows]
+        look = plot.make_marker("ink", "square", 5)
+        traces.append(_trace(alone, places, mode="markers", marker=look, hoverinfo="skip"))
+    hover = []
+    for task in rows:
+        values = [(tasks[task], share(point.losses[task]))]
+        values += [("a model of its own", share(own[task]))] if own is not None else []
+        hover.append(plot.hover_text(mark.words, values))
     look = plot.make_marker(mark.color, mark.symbol, 9) | {"line": {"color": "page", "width": 1}}
     found = [plot.rounded(point.losses[task]) for task in rows]
     traces.append(_trace(found, places, mode="markers", marker=look, hoverinfo="text", hovertext=hover))
@@ -114,10 +115,6 @@ def _panel(
     note = f"The {len(rows)} of {len(tasks)} tasks furthest above their own best." if few else ""
     panel = plot.make_panel(mark.words, alt, traces, layout, shape="rows", note=note)
     return {**panel, "height": _ROW * len(rows) + _AROUND}
-
-
-def _own_words(own: tuple[float, ...] | None, task: int) -> list[tuple[str, str]]:
-    return [] if own is None else [("a model of its own", share(own[task]))]
 
 
 def _trace(x: Sequence[float | None], y: Sequence[float | None], **more: object) -> plot.Figure:

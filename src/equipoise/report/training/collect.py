@@ -37,7 +37,7 @@ _OTHER_STATUSES = {
 }
 
 
-def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> dict[str, Any]:
+def collect_training(record: TrainingRecord, found: Sequence[Notice] = ()) -> dict[str, Any]:
     """Everything that a report of a training shows, as plain strings, numbers, lists and dicts.
 
     `found` are notices beyond those that the record alone gives: comparisons with other runs.
@@ -49,7 +49,7 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title
     many = len(names) > 6
     groups = max((line.groups for line in lines), default=0)
     return {
-        "title": clean(title) if title else f"{clean(config.method)}: {plural(len(names), 'task')}",
+        "title": f"{clean(config.method)}: {plural(len(names), 'task')}",
         "method": clean(config.method),
         "kind": config.kind,
         "headline": _headline(doubts, len(lines)),
@@ -61,7 +61,6 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = (), title
             for notice in said
         ],
         "tasks": [_task(lines, task, name) for task, name in enumerate(names)],
-        "has_weights": any(line.weights is not None for line in lines),
         "legend": [legend_line(style["name"], style["color"], style["dash"]) for style in line_styles(config.tasks)],
         "panels": [panel | {"id": f"figure-{number}"} for number, panel in enumerate(training_panels(record), start=1)],
         "gradients": _gradients(record),
@@ -111,7 +110,11 @@ def _task(lines: Sequence[StepLine], task: int, name: str) -> dict[str, Any]:
         "last": _number(values[-1] if values else None),
         "weights": _span(present),
         "norm": _number(median(norms) if norms else None),
-        "share": _share(median(shares)) if shares else "n/a",
+        "share": "n/a"
+        if not shares
+        else "<0.1 %"
+        if 0 < median(shares) < SMALL_SHARE
+        else f"{100 * median(shares):.1f} %",
         "small": bool(shares) and max(shares) < SMALL_SHARE,
         "against": percent(sum(1 for cosine in along if cosine < 0), len(along)),
         "present": percent(len(values), len(lines)),
@@ -127,12 +130,6 @@ def _span(values: Sequence[float]) -> str:
         return "n/a"
     low, high = _number(min(values)), _number(max(values))
     return low if low == high else f"{low} to {high}"
-
-
-def _share(value: float) -> str:
-    if 0 < value < SMALL_SHARE:
-        return "<0.1 %"
-    return f"{100 * value:.1f} %"
 
 
 def _gradients(record: TrainingRecord) -> str:

@@ -14,15 +14,15 @@ from .collect import collect_training
 __all__ = ["render_training_console", "render_training_html", "render_training_markdown"]
 
 
-def render_training_html(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> str:
+def render_training_html(record: TrainingRecord, found: Sequence[Notice] = ()) -> str:
     """The page, with notices from comparisons with other runs: it loads nothing and holds no date."""
-    page = collect_training(record, found, title)
+    page = collect_training(record, found)
     return render_page("training.html", page, drawn=bool(page["panels"]), styles=("report.css", "training.css"))
 
 
-def render_training_markdown(record: TrainingRecord, found: Sequence[Notice] = (), title: str | None = None) -> str:
-    """The same as Markdown: sentences and tables, no pictures."""
-    return markdown_text("training.md", collect_training(record, found, title))
+def render_training_markdown(record: TrainingRecord, found: Sequence[Notice] = ()) -> str:
+    """The report as Markdown: sentences and tables, no pictures."""
+    return markdown_text("training.md", collect_training(record, found))
 
 
 def render_training_console(record: TrainingRecord, found: Sequence[Notice] = ()) -> RenderableType:

@@ -13,14 +13,7 @@ from ...core.records.training import TrainingConfig, TrainingRecord, read_lines
 from ...errors import RunFolderError, TaskError
 from .line_file import LineFile
 
-__all__ = [
-    "check_folder",
-    "open_training",
-    "read_neighbours",
-    "read_training",
-    "write_config",
-    "write_report",
-]
+__all__ = ["check_folder", "open_training", "read_neighbours", "read_training", "write_config", "write_report"]
 
 RECORDS = "records.jsonl"
 MOST_NEIGHBOURS = 100

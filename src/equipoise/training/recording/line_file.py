@@ -41,7 +41,7 @@ class LineFile:
         self._cut_torn_line()
 
     def append(self, encoded: bytes) -> None:
-        """Adds a line in one write; nothing waits for the disk.
+        """Add a line in one write; nothing waits for the disk.
 
         Args:
             encoded: The line, which ends with a line break.
@@ -73,7 +73,7 @@ class LineFile:
             raise RunFolderError(f"{str(self.path)!r} was deleted while the recording ran.")
 
     def keep(self, size: int) -> None:
-        """Cuts off everything behind the first `size` bytes.
+        """Cut off everything behind the first `size` bytes.
 
         Raises:
             RunFolderError: The file is shorter.
@@ -93,7 +93,7 @@ class LineFile:
         return os.lseek(self._descriptor, 0, os.SEEK_END)
 
     def close(self) -> None:
-        """Closes the file and gives the folder back; a second call does nothing.
+        """Close the file and gives the folder back; a second call does nothing.
 
         Raises:
             OSError: The disk did not keep what was written (network disks say so here).
@@ -112,7 +112,7 @@ class LineFile:
             self.close()
 
     def _cut_torn_line(self) -> None:
-        """Ends the file behind its last whole line, so that the next one does not continue a torn one."""
+        """End the file behind its last whole line, so that the next one does not continue a torn one."""
         if not self._torn:
             return
         size = os.lseek(self._descriptor, 0, os.SEEK_END)

@@ -180,7 +180,7 @@ class Recorder:
             _LOGGER.warning("%s: the disk may have lost the last lines: %s", self.folder, error)
 
     def _open(self, balancer: Balancer, tasks: tuple[str, ...]) -> None:
-        """Takes the folder; refuses it where it holds another training."""
+        """Take the folder; refuse it where it holds another training."""
         config, self._measured = describe_training(balancer, tasks, self._every, self._gradients)
         self._config, self._file = open_training(self.folder, config, overwrite=self._overwrite)
 
@@ -234,7 +234,7 @@ class Recorder:
         self._before = (self._steps, now)
 
     def _lose(self, error: Exception) -> None:
-        """Counts a line that could not be written; the first of a row is said."""
+        """Count a line that could not be written, and log the first of a row."""
         self.lost += 1
         self._missing += 1
         if self._missing == 1:
