@@ -18,7 +18,7 @@ from .methods import direction, weights
 from .methods.loss import KeptIterates
 
 if TYPE_CHECKING:
-    from . import data, laws, linear
+    from . import data, laws, linear, rewards
     from .audits.network import audit_features
     from .audits.table_audit import audit
     from .training.estimators import MultiTaskClassifier, MultiTaskRegressor
@@ -73,6 +73,7 @@ __all__ = [
     "methods",
     "profile",
     "record",
+    "rewards",
     "run_all",
     "size_weights",
     "solve",
@@ -104,6 +105,7 @@ _ON_USE = {
     "MultiTaskClassifier": ("equipoise.training.estimators", "MultiTaskClassifier"),
     "MultiTaskRegressor": ("equipoise.training.estimators", "MultiTaskRegressor"),
     "record": ("equipoise.training.recording.recorder", "record"),
+    "rewards": ("equipoise.rewards", None),
     "run_all": ("equipoise.training.executors.runs", "run_all"),
     "split": ("equipoise.training.problem.splits", "split"),
     "target_scale": ("equipoise.training.problem.scaling", "target_scale"),

@@ -15,6 +15,8 @@ from .methods import methods
 from .predict import predict
 from .report import report
 from .reproduce import reproduce
+from .rewards import rewards
+from .runs import runs
 from .terminal import make_streams_safe, say
 
 __all__ = ["app", "main"]
@@ -28,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for _command in (demo, audit, fit, predict, report, methods, doctor):
+for _command in (demo, audit, fit, predict, rewards, runs, report, methods, doctor):
     app.command()(_command)
 app.add_typer(reproduce)
 

@@ -32,6 +32,8 @@ __all__ = [
     "finish",
     "import_modules",
     "names_of",
+    "numbers_of",
+    "pairs_of",
     "reporting",
     "reporting_with",
     "show",
@@ -139,6 +141,41 @@ def names_of(values: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(part.strip() for part in parts if part.strip())
 
 
+def numbers_of(text: str, flag: str) -> tuple[float, ...]:
+    """Numbers separated by commas.
+
+    Raises:
+        InputError: Something else.
+
+    Example:
+        >>> numbers_of("1, 0.5", "--weights")
+        (1.0, 0.5)
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"{flag} must be numbers separated by commas, as in 1,0.5; found {text!r}.") from error
+
+
+def pairs_of(text: str, flag: str) -> dict[str, float]:
+    """Names with a number each; a name may hold ``=``, as a metric of a logger may, but no comma.
+
+    Raises:
+        InputError: Something else, or a name given twice.
+
+    Example:
+        >>> pairs_of("a=0.3,b=2", "--bound")
+        {'a': 0.3, 'b': 2.0}
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.rpartition("=")
+        if not name or name.strip() in found:
+            raise InputError(f"{flag} must be NAME=NUMBER for different names, as in a=0.3; found {part!r}.")
+        found[name.strip()] = numbers_of(value, flag)[0]
+    return found
+
+
 def command_line(command: str, *arguments: str, **options: object) -> str:
     """What to type to run this again: options that were not given (None, False, empty) are left out.
 
@@ -157,7 +194,7 @@ def command_line(command: str, *arguments: str, **options: object) -> str:
             if len(names) == 1 and not plain:  # one name that would be split at its comma
                 names = ('"' + names[0].replace('"', '""') + '"',)
             words += [word for name in names for word in _with_value(flag, name)]
-        elif value not in (None, False, ()):
+        elif value not in (None, False, (), ""):
             words += _with_value(flag, str(value))
     return shlex.join(words)
 

@@ -7,6 +7,7 @@ import typer
 
 from .common import Json, reporting, show
 from .fit import show_fit
+from .log_output import tell_log
 from .reproduce import show_again
 from .terminal import say, say_json
 
@@ -23,8 +24,8 @@ def report(
 ) -> None:
     """Render the report of a run folder again.
 
-    Nothing is computed. The folder may come from equipoise audit, fit, demo or reproduce, or from eq.record in your own
-    training loop, even while that training runs.
+    Nothing is computed. The folder may come from equipoise audit, fit, rewards, runs, demo or reproduce, or from
+    eq.record in your own training loop, even while that training runs.
     """
     from ..core.our_folder import what_is_in  # noqa: PLC0415 - not for --help
 
@@ -33,6 +34,8 @@ def report(
         show_again(folder, markdown, as_json)
     elif kind == "training":
         _training(folder, markdown, as_json)
+    elif kind == "log":
+        _log(folder, markdown, as_json)
     elif kind == "fit":
         _fit(folder, markdown, as_json)
     else:
@@ -54,6 +57,17 @@ def _audit(folder: Path, markdown: bool, as_json: bool) -> None:
     else:
         show(render_console(records))
     say(str(path), err=as_json)
+
+
+def _log(folder: Path, markdown: bool, as_json: bool) -> None:
+    from ..audits.logs.log_folder import read_log_record, replace_log_report  # noqa: PLC0415 - not for --help
+    from ..report.logs.render import render_log_html, render_log_markdown  # noqa: PLC0415 - not for --help
+
+    record = read_log_record(folder)
+    if markdown:
+        say(render_log_markdown(record), end="")
+        return
+    tell_log(record, replace_log_report(folder, render_log_html(record)), as_json)
 
 
 def _training(folder: Path, markdown: bool, as_json: bool) -> None:

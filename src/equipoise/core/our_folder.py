@@ -18,22 +18,32 @@ from .records.json_text import Model, first_fault, model_of, parsed_json
 
 __all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "read_card", "what_is_in"]
 
-Kind = Literal["nothing", "audit", "reproduction", "training", "run", "fit", "unknown", "foreign"]
+Kind = Literal["nothing", "audit", "reproduction", "training", "log", "run", "fit", "unknown", "foreign"]
 
 CONFIG, REPORT = "config.json", "report.html"
 _MOST_CONFIG = 2**26
-_KINDS: dict[str, Kind] = {"audit": "audit", "demo": "audit", "record": "training", "train": "run", "fit": "fit"}
+_KINDS: dict[str, Kind] = {
+    "audit": "audit",
+    "demo": "audit",
+    "record": "training",
+    "rewards": "log",
+    "runs": "log",
+    "train": "run",
+    "fit": "fit",
+}
 _WORDS: dict[Kind, str] = {
     "audit": "an audit",
     "reproduction": "what 'equipoise reproduce' wrote",
     "training": "a recorded training",
+    "log": "what 'equipoise rewards' or 'equipoise runs' wrote",
     "run": "a training of eq.fit",
     "fit": "what 'equipoise fit' wrote",
     "unknown": "a run of another version of equipoise",
 }
 _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
-    "audit": frozenset({"audit", "reproduction"}),
-    "reproduction": frozenset({"audit", "reproduction"}),
+    "audit": frozenset({"audit", "reproduction", "log"}),
+    "reproduction": frozenset({"audit", "reproduction", "log"}),
+    "log": frozenset({"audit", "reproduction", "log"}),
     "training": frozenset({"training"}),
     "run": frozenset({"run"}),
     "fit": frozenset({"fit"}),

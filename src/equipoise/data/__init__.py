@@ -9,6 +9,7 @@
 | file | what it becomes |
 |---|---|
 | ``.csv`` ``.tsv`` ``.txt`` ``.tab`` ``.data`` ``.dat`` | separator, decimals, encoding, kinds of columns are found |
+| ``.jsonl`` ``.ndjson`` | one JSON object a line; nested keys become ``outer.inner`` |
 | ``.arff`` | dense or sparse; numeric, nominal, text and date attributes |
 | ``.mat`` | numeric matrices side by side; SARCOS is recognised |
 | ``.dta``; with the extra ``tables``: ``.parquet`` ``.feather`` ``.xlsx`` | typed columns; the first sheet |

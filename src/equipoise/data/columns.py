@@ -11,7 +11,17 @@ from ..core.names import doubled
 from ..errors import DataError, listed
 from .raw import RawTable, refuse
 
-__all__ = ["Roles", "choose_columns", "clean_name", "closest", "column_names", "cut", "option", "some"]
+__all__ = [
+    "Roles",
+    "choose_columns",
+    "clean_name",
+    "closest",
+    "column_names",
+    "cut",
+    "option",
+    "some",
+    "unknown_columns",
+]
 
 _LONGEST = 60
 _GUESSED = 10  # unknown names for which the closest column is looked up
@@ -112,7 +122,7 @@ def choose_columns(
     problems: list[str] = []
     roles = {"--targets": wanted, "--inputs": given or [], "--drop": dropped}
     for option, names in (roles | {f"--{kind}": list(names) for kind, names in kinds.items()}).items():
-        problems += _unknown(option, names, known)
+        problems += unknown_columns(option, names, known)
         if twice := doubled(names):
             problems.append(f"{option} names a column twice: {listed(twice)}. Name each once.")
     if not wanted:
@@ -142,7 +152,8 @@ def _names(option: str, names: Sequence[str]) -> list[str]:
     return [clean_name(name) for name in names]
 
 
-def _unknown(option: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
+def unknown_columns(option: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """One sentence for each name that is no column, with the closest ones."""
     found = set(known)
     unknown = [name for name in dict.fromkeys(names) if name not in found]
     columns = f"Columns: {some(known)}."

@@ -34,7 +34,7 @@ def load(
 
     Args:
         source: A built-in name (``arm``, ``diabetes``, ``linnerud``); the path or the http(s) address of a text table
-            (.csv, .tsv, .tab, .txt, .data, .dat), an .arff, .mat or .dta file, or, with the extra ``tables``, a
+            (.csv, .tsv, .tab, .txt, .data, .dat), a .jsonl, .arff, .mat or .dta file, or, with the extra ``tables``, a
             .parquet, .feather or .xlsx file; each also packed (.gz, .bz2, .xz, .zip with one file). ``-`` is standard
             input.
         targets: Names of two or more target columns, in the order wanted. None takes the declared target set

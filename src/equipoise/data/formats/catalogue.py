@@ -10,6 +10,7 @@ from ..reading import Reading
 from .arff_file import read_arff
 from .csv_file import read_csv
 from .frames import read_frame
+from .json_lines import read_json_lines
 from .mat_file import read_mat
 from .source import PACKED, TEXT_ENDINGS, Source
 
@@ -28,6 +29,7 @@ FORMATS: Mapping[str, FormatReader] = MappingProxyType(
         **dict.fromkeys(TEXT_ENDINGS, read_csv),
         ".arff": read_arff,
         ".mat": read_mat,
+        **dict.fromkeys((".jsonl", ".ndjson"), read_json_lines),
         **dict.fromkeys((".parquet", ".feather", ".dta", ".xlsx", ".xls", ".ods"), read_frame),
     }
 )
@@ -52,6 +54,8 @@ def extension_of(source: Source) -> str:
     if isinstance(source.content, bytes) and source.suffix in ("", *PACKED):  # a pipe has no name
         lines = (line.strip().lower() for line in head.splitlines())
         first = next((line for line in lines if line and not line.startswith(b"%")), b"")
+        if first.startswith(b"{"):
+            return ".jsonl"
         return ".arff" if first.startswith(b"@relation") else ".csv"
     raise DataError(
         f"{source.name!r} must end in {', '.join(EXTENSIONS)} (each also {', '.join(PACKED)}), found "

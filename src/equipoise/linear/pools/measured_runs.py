@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.sparse.csgraph import minimum_spanning_tree
+from numpy.typing import ArrayLike, NDArray
 
 from ...core.numbers import Array, is_whole
-from ...errors import DataError, SettingError
+from ...errors import SettingError
 from ..minmax.mixture_lp import Program
-from .pool_mixture import checked_pool
+from .judging import BELOW, judge, pool_gaps
 from .preference_lp import spread
+from .repeats import Repeats
+from .weight_cells import non_dominated
 
 __all__ = ["RunPoint", "RunsAudit", "audit_runs"]
 
 
-BELOW = 1e-9
-"""A pool gap below this share of the ranges is the solver's rounding."""
+MOST_SPANNED = 20_000
+"""Most non-dominated settings between which holes are measured: the cost is quadratic."""
 
 NEAR = 0.15
 """A setting this near to a task's best one (in ranges, largest task) lies at that end of the front."""
@@ -38,8 +40,8 @@ class RunPoint:
             the setting among these runs. NOT reachability: that word is for exact linear models. A run that was never
             made may change it.
         interval: 5 % and 95 % quantiles of the gap over resamples of the seeds; None without seeds.
-        mixture: Names and probabilities of the mixture that attains the gap; empty where the gap is 0.
-        mixture_losses: Expected losses of that mixture, (k,).
+        weights_low, weights_high: (k,) smallest and largest weight of each loss (they sum to 1) over the weighted sums
+            for which the setting is the best of these runs; None where there are none.
         next_weights: (k,) sum 1: the weighted sum to train next; a model with a lower value than all runs have makes
             the pool better around here.
         end: Name of the task at whose end of the front the setting lies, or None.
@@ -51,10 +53,28 @@ class RunPoint:
     dominated_by: str | None
     pool_gap: float
     interval: tuple[float, float] | None
-    mixture: tuple[tuple[str, float], ...]
-    mixture_losses: Array
+    weights_low: Array | None
+    weights_high: Array | None
     next_weights: Array
     end: str | None
+    _beat: Callable[[], tuple[tuple[tuple[str, float], ...], Array]] = field(repr=False)
+
+    @property
+    def mixture(self) -> tuple[tuple[str, float], ...]:
+        """Names and probabilities of the mixture that attains the gap; empty where the gap is 0.
+
+        It is computed when first asked for: a linear program of 1 ms.
+        """
+        return self._mixed[0] if self.pool_gap > 0 else ()
+
+    @property
+    def mixture_losses(self) -> Array:
+        """(k,) the expected losses of `mixture`."""
+        return self._mixed[1]
+
+    @cached_property
+    def _mixed(self) -> tuple[tuple[tuple[str, float], ...], Array]:
+        return self._beat()
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +92,11 @@ class RunsAudit:
         crowded: Whether more than half of at least four non-dominated settings lie at the ends, or the largest hole
             is more than half of the range: the middle of the front is then hardly known.
         largest_hole: Largest distance from a non-dominated setting to its nearest neighbour on the way between ends:
-            the longest edge of the minimum spanning tree, in ranges (largest task).
+            the longest edge of the minimum spanning tree, in ranges (largest task). None above `MOST_SPANNED` of them.
         resamples: Number of resamples of the seeds.
         words: Findings, in sentences.
+        to_try: Weights (k,), sum 1, of up to three weighted sums to train next, and positions of the settings that tie
+            there: the emptiest flat pieces of the hull first. Up to four tasks; empty with more.
     """
 
     points: tuple[RunPoint, ...]
@@ -84,9 +106,10 @@ class RunsAudit:
     unsupported: tuple[str, ...]
     at_ends: float
     crowded: bool
-    largest_hole: float
+    largest_hole: float | None
     resamples: int
     words: str
+    to_try: tuple[tuple[Array, tuple[int, ...]], ...] = ()
 
 
 def audit_runs(
@@ -97,6 +120,7 @@ def audit_runs(
     tasks: Sequence[str] | None = None,
     resamples: int = 200,
     seed: int = 0,
+    paired: bool = True,
 ) -> RunsAudit:
     """Which of these trained models no weighted sum would choose among them, and which mixture beats them.
 
@@ -105,16 +129,18 @@ def audit_runs(
     instead of all models. It speaks of these runs only.
 
     Seeds: rows of the same setting are averaged. The interval comes from resampling the seeds with replacement, the
-    same seeds in every setting (runs that share a seed share data order and start, so they are paired). With one to
-    four seeds the interval is rough.
+    same seeds in every setting (runs that share a seed share data order and start, so they are paired), or each setting
+    for itself. With one to four seeds the interval is rough.
 
     Args:
         losses: (m, k), one row a run; or (settings, seeds, k).
         settings: m labels: runs with the same label differ by seed only. Default: every row is a setting.
-        seeds: m labels of the seeds; without them no intervals. Every setting needs the same ones.
+        seeds: m labels of the seeds; without them no intervals.
         tasks: Names of the k tasks.
         resamples: Number of resamples of the seeds.
         seed: Seed of the resamples.
+        paired: Whether runs with the same seed belong together. Every setting then needs the same seeds; otherwise
+            settings may have any number of runs, and one with a single run counts as known exactly.
 
     Returns:
         The audit of the runs.
@@ -124,50 +150,54 @@ def audit_runs(
         TaskError: Names that do not fit.
         SettingError: Labels of another number; resamples < 1.
 
-    Cost: One linear program (2 ms) a setting and resample.
+    Cost: Up to four tasks 1 s for 10,000 settings, and for a resample what sorting out the non-dominated ones costs.
+    With more tasks one linear program (2 ms) a setting and resample.
 
     Example:
         >>> found = audit_runs([[0.0, 1.0], [0.6, 0.6], [1.0, 0.0], [1.0, 1.0]], settings="abcd")
         >>> found.front, found.unsupported, round(found.points[1].pool_gap, 6), found.points[1].mixture
         (('a', 'b', 'c'), ('b',), 0.1, (('a', 0.5), ('c', 0.5)))
+        >>> found.points[0].weights_low.round(3).tolist(), found.points[0].weights_high.round(3).tolist()
+        ([0.5, 0.0], [1.0, 0.5])
     """
     if not is_whole(resamples, least=1):
         raise SettingError(f"resamples must be at least 1; found {resamples!r}")
-    cube, names, named = _cube(losses, settings, seeds, tasks)
-    means = cube.mean(axis=1)
-    dominated = _dominators(means)
-    front = [j for j, winner in enumerate(dominated) if winner is None]
+    runs = Repeats.of(losses, settings, seeds, tasks, paired=paired)
+    means, names, named = runs.means, runs.names, runs.tasks
+    best_of_all = non_dominated(means)
+    front = np.flatnonzero(best_of_all).tolist()
+    dominated = _dominators(means, front)
     scale = spread(means[front]) if len(front) > 1 else spread(means)
-    gaps = [_gap(means, scale, j) for j in range(len(means))]
-    intervals = _intervals(cube, scale, resamples, seed) if cube.shape[1] > 1 else None
+    judged = judge(means / scale, scale)
+    resampled = runs.seeded and runs.sizes.max() > 1
+    intervals = _intervals(runs, scale, resamples, seed) if resampled else None
     low = means[front].min(axis=0)
     best = [front[int(np.argmin(means[front, i]))] for i in range(len(named))]
-    points = []
-    for j, (gap, shares, weights) in enumerate(gaps):
-        mixed = tuple((names[i], float(shares[i])) for i in np.argsort(-shares, kind="stable") if shares[i] > 0)
-        distances = np.array([float(np.max(np.abs(means[j] - means[i]) / scale)) for i in best])
-        points.append(
-            RunPoint(
-                name=names[j],
-                losses=means[j],
-                seeds=cube.shape[1],
-                dominated_by=None if (other := dominated[j]) is None else names[other],
-                pool_gap=gap,
-                interval=None if intervals is None else intervals[j],
-                mixture=mixed if gap > 0 else (),
-                mixture_losses=shares @ means,
-                next_weights=weights,
-                end=named[int(np.argmin(distances))] if distances.min() <= NEAR else None,
-            )
+    away = np.column_stack([np.max(np.abs(means - means[i]) / scale, axis=1) for i in best])
+    points = tuple(
+        RunPoint(
+            name=names[j],
+            losses=means[j],
+            seeds=int(runs.sizes[j]),
+            dominated_by=None if (other := dominated[j]) is None else names[other],
+            pool_gap=gap if (gap := float(judged.gaps[j])) > BELOW else 0.0,
+            interval=None if intervals is None else (float(intervals[0][j]), float(intervals[1][j])),
+            weights_low=judged.low[j] if np.isfinite(judged.low[j]).all() else None,
+            weights_high=judged.high[j] if np.isfinite(judged.low[j]).all() else None,
+            next_weights=judged.weights[j],
+            end=named[int(np.argmin(away[j]))] if away[j].min() <= NEAR else None,
+            _beat=partial(_mixed, means, scale, names, judged.candidates, j),
         )
+        for j in range(len(means))
+    )
     unsupported = tuple(
         points[j].name for j in front if (points[j].interval or (points[j].pool_gap,))[0] > BELOW
     )  # fmt: skip
-    hole = _largest_hole((means[front] - low) / scale)
+    hole = _largest_hole((means[front] - low) / scale) if len(front) <= MOST_SPANNED else None
     at_ends = float(np.mean([points[j].end is not None for j in front]))
-    crowded = len(front) >= 4 and (at_ends > 0.5 or hole > 0.5)
+    crowded = len(front) >= 4 and (at_ends > 0.5 or (hole or 0.0) > 0.5)
     return RunsAudit(
-        points=tuple(points),
+        points=points,
         tasks=named,
         scale=scale,
         front=tuple(names[j] for j in front),
@@ -176,92 +206,67 @@ def audit_runs(
         crowded=crowded,
         largest_hole=hole,
         resamples=resamples if intervals is not None else 0,
-        words=_words([points[j] for j in front], len(points), unsupported, at_ends, hole, cube.shape[1]),
+        words=_words([points[j] for j in front], len(points), unsupported, at_ends, hole, runs),
+        to_try=judged.to_try,
     )
 
 
-def _cube(
-    losses: ArrayLike,
-    settings: Sequence[Hashable] | None,
-    seeds: Sequence[Hashable] | None,
-    tasks: Sequence[str] | None,
-) -> tuple[Array, tuple[str, ...], tuple[str, ...]]:
-    """Losses (settings, seeds, k), names of settings, names of tasks."""
-    array = np.array(losses, dtype=np.float64) if not hasattr(losses, "columns") else losses
-    if isinstance(array, np.ndarray) and array.ndim == 3:
-        if seeds is not None:
-            raise SettingError("losses of shape (settings, seeds, tasks) hold their seeds already: leave out `seeds`")
-        count, repeats, width = array.shape
-        pool, named, _ = checked_pool(array.reshape(count * repeats, width), tasks)
-        labels: list[Hashable] = list(range(count) if settings is None else settings)
-        if len(labels) != count or len(set(labels)) != count:
-            raise SettingError(f"settings must be {count} different labels; found {len(labels)}")
-        return pool.reshape(count, repeats, width), tuple(map(str, labels)), named
-    pool, named, rows = checked_pool(losses, tasks)
-    labels = list(rows if settings is None else settings)
-    if len(labels) != len(pool) or (seeds is not None and len(seeds) != len(pool)):
-        raise SettingError(f"settings and seeds must have one label a run, {len(pool)}")
-    order = list(dict.fromkeys(labels))
-    if seeds is None:
-        groups = [pool[[i for i, label in enumerate(labels) if label == name]] for name in order]
-        return np.array([group.mean(axis=0) for group in groups])[:, None], tuple(map(str, order)), named
-    table = {(label, repeat): row for label, repeat, row in zip(labels, seeds, pool, strict=True)}
-    repeats_of = list(dict.fromkeys(seeds))
-    missing = [f"{name} with seed {repeat}" for name in order for repeat in repeats_of if (name, repeat) not in table]
-    if missing or len(table) != len(pool):
-        raise DataError(
-            f"every setting needs one run for each seed; missing: {', '.join(missing[:10]) or 'none'}; "
-            f"doubled: {len(pool) - len(table)}. Leave out `seeds` for no intervals"
-        )
-    cube = np.array([[table[name, repeat] for repeat in repeats_of] for name in order])
-    return cube, tuple(map(str, order)), named
+def _dominators(means: Array, front: list[int]) -> list[int | None]:
+    """For each setting one that is nowhere worse and somewhere better (of equal ones none), or None.
 
-
-def _dominators(means: Array) -> list[int | None]:
-    """For each setting one that is nowhere worse and somewhere better (of equal ones none), or None."""
-    found: list[int | None] = []
-    for row in means:
-        better = (means <= row).all(axis=1) & (means < row).any(axis=1)
-        # the dominator that is furthest ahead in sum is itself non-dominated
-        found.append(int(np.argmin(np.where(better, means.sum(axis=1), np.inf))) if better.any() else None)
+    The dominator that is furthest ahead in sum is itself non-dominated, so only the front is looked through.
+    """
+    found: list[int | None] = [None] * len(means)
+    best, ahead = means[front], means[front].sum(axis=1)
+    for j in sorted(set(range(len(means))) - set(front)):
+        better = (best <= means[j]).all(axis=1)
+        found[j] = front[int(np.argmin(np.where(better, ahead, np.inf)))]
     return found
 
 
-def _program(means: Array, scale: Array, place: int) -> Program:
-    return Program.least_level((means - means[place]) / scale)
-
-
-def _gap(means: Array, scale: Array, place: int) -> tuple[float, Array, Array]:
-    """Pool gap of one setting, the mixture, and the weights that prove it."""
-    found = _program(means, scale, place).solve()
+def _mixed(
+    means: Array, scale: Array, names: tuple[str, ...], candidates: NDArray[np.intp], place: int
+) -> tuple[tuple[tuple[str, float], ...], Array]:
+    """The mixture of supported settings that is furthest below one setting, and its losses."""
+    found = Program.least_level((means[candidates] - means[place]) / scale).solve()
     assert found is not None
-    weights = found.normal / scale
-    gap = -found.level
-    return (gap if gap > BELOW else 0.0), found.shares, weights / weights.sum()
+    order = np.argsort(-found.shares, kind="stable")
+    members = tuple((names[candidates[i]], float(found.shares[i])) for i in order if found.shares[i] > 0)
+    return (members if -found.level > BELOW else ()), found.shares @ means[candidates]
 
 
-def _intervals(cube: Array, scale: Array, resamples: int, seed: int) -> list[tuple[float, float]]:
-    generator = np.random.default_rng(seed)
-    repeats = cube.shape[1]
-    drawn = []
-    for _ in range(resamples):
-        means = cube[:, generator.integers(repeats, size=repeats)].mean(axis=1)
-        drawn.append([max(-_program(means, scale, place).vertex().level, 0.0) for place in range(len(cube))])
+def _intervals(runs: Repeats, scale: Array, resamples: int, seed: int) -> tuple[Array, Array]:
+    """5 % and 95 % quantiles of the gaps over resampled seeds, the unit of the gaps held."""
+    drawn = [pool_gaps(means / scale) for means in runs.resampled(resamples, seed)]
     low, high = np.quantile(np.array(drawn), (0.05, 0.95), axis=0)
-    return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+    return low, high
 
 
 def _largest_hole(points: Array) -> float:
-    """Longest edge of the minimum spanning tree, distances by the largest task."""
-    return float(minimum_spanning_tree(np.max(np.abs(points[:, None] - points[None]), axis=2)).max())
+    """Longest edge of the minimum spanning tree (Prim), distances by the largest task."""
+    nearest, longest = np.full(len(points), np.inf), 0.0
+    waiting = np.ones(len(points), dtype=bool)
+    node, columns = 0, np.ascontiguousarray(points.T)  # the largest over a short last axis is slow
+    for _ in range(len(points) - 1):
+        waiting[node] = False
+        nearest = np.minimum(nearest, np.abs(columns - columns[:, node, None]).max(axis=0))
+        node = int(np.argmin(np.where(waiting, nearest, np.inf)))
+        longest = max(longest, float(nearest[node]))
+    return longest
 
 
 def _words(
-    front: list[RunPoint], count: int, unsupported: tuple[str, ...], at_ends: float, hole: float, repeats: int
+    front: list[RunPoint],
+    count: int,
+    unsupported: tuple[str, ...],
+    at_ends: float,
+    hole: float | None,
+    runs: Repeats,
 ) -> str:
     said = [f"{len(front)} of {count} settings are not dominated by another one."]
     if unsupported:
-        worst = max((point for point in front if point.name in unsupported), key=lambda point: point.pool_gap)
+        named = set(unsupported)
+        worst = max((point for point in front if point.name in named), key=lambda point: point.pool_gap)
         mixed = " and ".join(f"{share:.0%} {name}" for name, share in worst.mixture)
         said.append(
             f"{len(unsupported)} of these no weights support among these runs; the largest pool gap is "
@@ -269,10 +274,12 @@ def _words(
         )
     else:
         said.append("Each of these is the best of these runs for some weights.")
-    said.append(f"{at_ends:.0%} lie at an end of the front; the largest hole is {hole:.2g} of the ranges.")
+    width = "was not measured" if hole is None else f"is {hole:.2g} of the ranges"
+    said.append(f"{at_ends:.0%} lie at an end of the front; the largest hole {width}.")
+    least, most = int(runs.sizes.min()), int(runs.sizes.max())
     said.append(
-        f"Gaps come from means over {repeats} seeds."
-        if repeats > 1
+        f"Gaps come from means over {least if least == most else f'{least} to {most}'} seeds."
+        if most > 1
         else "No seeds were given: a gap of the size of the noise between seeds means nothing."
     )
     return " ".join(said)

@@ -26,7 +26,7 @@ _POWERS: plot.Figure = {"exponentformat": "power"}
 def draw_steps(
     name: str,
     unit: str,
-    found: Sequence[tuple[int, Values]],
+    found: Sequence[tuple[float, Values]],
     tasks: Sequence[str],
     *,
     log: bool = False,
@@ -73,7 +73,7 @@ def draw_steps(
 
 
 def _map(
-    name: str, unit: str, alt: str, tasks: Sequence[str], rows: Sequence[Sequence[tuple[int, Value]]], log: bool
+    name: str, unit: str, alt: str, tasks: Sequence[str], rows: Sequence[Sequence[tuple[float, Value]]], log: bool
 ) -> plot.Panel:
     def shown(value: Value) -> Value:
         if value is None:
@@ -102,13 +102,13 @@ def _map(
     return {**panel, "height": 15 * len(tasks) + 90}
 
 
-def _step_axis(steps: Sequence[int], **more: object) -> plot.Figure:
+def _step_axis(steps: Sequence[float], **more: object) -> plot.Figure:
     """An axis of whole steps: a few steps are named one by one, since plotly would write fractions between them."""
     few = {"tickvals": sorted(set(steps))} if len(set(steps)) <= _FEW_STEPS else {}
     return plot.make_axis("step", **few, **more)
 
 
-def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) -> plot.Figure:
+def _line(name: str, row: Sequence[tuple[float, Value]], color: str, dash: str) -> plot.Figure:
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(row) <= 40 else "lines",
@@ -122,14 +122,14 @@ def _line(name: str, row: Sequence[tuple[int, Value]], color: str, dash: str) ->
     }
 
 
-def _thinned(points: list[tuple[int, Value]]) -> list[tuple[int, Value]]:
+def _thinned(points: list[tuple[float, Value]]) -> list[tuple[float, Value]]:
     """Evenly chosen points, the last one kept."""
     stride = -(-len(points) // MOST_POINTS)
     kept = points[:: max(1, stride)]
     return kept if not points or kept[-1] == points[-1] else [*kept, points[-1]]
 
 
-def _first_and_last(row: Sequence[tuple[int, Value]]) -> str:
+def _first_and_last(row: Sequence[tuple[float, Value]]) -> str:
     values = [value for _, value in row if value is not None]
     return f"from {values[0]:.3g} to {values[-1]:.3g}" if values else "never present"
 

@@ -1,0 +1,1 @@
+"""Files that others wrote: rewards of a training, and runs of a search."""
