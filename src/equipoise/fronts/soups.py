@@ -79,7 +79,7 @@ def interpolate(
     mean of parameters, so they are measured anew on the training part.
 
     Args:
-        models: At least two models of one structure.
+        models: Two or more models of one structure.
         problem: Problem whose losses are measured; its `make_model` is not called.
         divisions: Number of steps from one model to another; shares are the multiples of 1/divisions.
         part: Part of the data to measure on; ``val`` if None and there is one, else ``train``.
@@ -135,7 +135,7 @@ def interpolate(
     soups = np.array(losses, dtype=np.float64)
     ends = soups[[int(np.flatnonzero(shares[:, member] == 1)[0]) for member in range(len(members))]]
     if not np.isfinite(ends).all():
-        bad = [task for task, fine in zip(problem.tasks, np.isfinite(ends).all(axis=0), strict=True) if not fine]
+        bad = [task for i, task in enumerate(problem.tasks) if not np.isfinite(ends[:, i]).all()]
         raise DataError(f"the models' losses on `{chosen}` must be finite; those of {listed(bad)} are not.")
     return Soups(members, problem.tasks, chosen, rows, shares, soups, shares @ ends)
 

@@ -140,5 +140,5 @@ def test_losses_that_cannot_be_trained_are_refused():
     with pytest.raises(LossError, match="square"):
         fit_conditioned(eq.Problem(lambda: nn.Linear(3, 1), detached, train=(x, y)), steps=2)
     broken = {"sum": partial(squares, 0), "square": lambda out, batch: squares(1, out, batch) / 0.0}
-    with pytest.raises(NonFiniteError, match="after 0.0% of the steps those of 'square'"):
+    with pytest.raises(NonFiniteError, match="those of 'square' are not"):
         fit_conditioned(eq.Problem(lambda: nn.Linear(3, 1), broken, train=(x, y)), steps=2)

@@ -55,7 +55,7 @@ class Conditioned(nn.Module):
         model: Module to condition, initialised (no lazy layers).
         tasks: Task names, at least two.
         rank: Rank r of each adapter; for ``adapters`` only.
-        form: How a preference acts on a layer.
+        form: Way in which a preference acts on a layer.
         layers: Prefixes of the names of the layers to adapt; None for all.
 
     Raises:
@@ -196,7 +196,7 @@ class _Back:
 
 def _chosen(model: nn.Module, form: Form, prefixes: Sequence[str] | None) -> dict[str, nn.Module]:
     """The layers to adapt, by name; everything that speaks against them is said before any is touched."""
-    known = {
+    known: dict[str, nn.Module] = {
         name: module
         for name, module in model.named_modules()
         if isinstance(module, _KINDS) and not getattr(module, "sparse", False)
@@ -226,7 +226,7 @@ def _chosen(model: nn.Module, form: Form, prefixes: Sequence[str] | None) -> dic
                 f"form='input' acts through the bias of the first layer, and '{name}' ({type(layer).__name__}) has "
                 "none. Name another in `layers`, or use form='film'."
             )
-    lazy = [name for name, layer in wanted.items() if nn.parameter.is_lazy(layer.weight)]
+    lazy = [name for name, layer in wanted.items() if isinstance(layer.weight, nn.UninitializedParameter)]
     taken = [name for name, layer in wanted.items() if parametrize.is_parametrized(layer)]
     if lazy or taken:
         raise SettingError(

@@ -34,7 +34,7 @@ class LearnedFront:
     """A front as a function of the preference.
 
     Attributes:
-        problem: The problem.
+        problem: Problem whose front it is.
         network: Module from rays to parameters before the projection on the box.
         steps: Number of steps of its training.
     """
@@ -135,7 +135,7 @@ def learn_front(problem: BoxProblem | str, steps: int = 2000, seed: int = 0, *, 
         # a loss may be steep without bound, as a root near 0: one such point must not move the whole network
         gradient *= (_STEEPEST / gradient.norm(dim=1, keepdim=True).clamp_min(_STEEPEST)) * importance[:, None]
         optimizer.zero_grad()
-        points.backward(gradient / sizes / len(rays))
+        torch.autograd.backward([points], [gradient / sizes / len(rays)])
         optimizer.step()
     return LearnedFront(chosen, network, steps, _spaced(chosen, network) if k == 2 else None)
 
@@ -181,7 +181,7 @@ def _network(k: int, n: int, hidden: int, seed: int) -> nn.Module:
 def _points(problem: BoxProblem, network: nn.Module, rays: Array) -> Tensor:
     """(K, n) parameters in the box."""
     lower, upper = torch.from_numpy(problem.lower), torch.from_numpy(problem.upper)
-    inside = _Projected.apply(network(torch.from_numpy(rays)))
+    inside = _Projected.apply(network(torch.from_numpy(rays)))  # type: ignore[no-untyped-call]
     return lower + (upper - lower) * inside  # type: ignore[no-any-return]
 
 

@@ -1,7 +1,5 @@
 """What a parameter becomes under a preference: a low-rank term a task, an offset, or a factor for each output."""
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -31,7 +29,8 @@ class _Mixed(nn.Module):
 
     def mixed(self, terms: Tensor) -> Tensor:
         """The sum of terms (k, ...) weighted by the shares."""
-        return torch.tensordot(self.shares.weights.to(terms), terms, dims=1)
+        shares = self.shares.weights.to(terms)
+        return (shares @ terms.flatten(1)).reshape(terms.shape[1:])
 
 
 class LowRank(_Mixed):
@@ -40,8 +39,8 @@ class LowRank(_Mixed):
     All axes of W but the one of the outputs count as one. B starts at 0, so that the model is at first the plain one.
 
     Args:
-        shares: Present preference.
-        weight: Parameter W.
+        shares: Holder of the present preference.
+        weight: Parameter W that is adapted.
         rank: Rank r of each term, at most the smaller side of W.
         outputs: Axis of W that counts outputs.
     """
@@ -63,15 +62,15 @@ class LowRank(_Mixed):
         # one product: (rows, k r) times (k r, columns)
         term = weighted.permute(1, 0, 2).flatten(1) @ self.down.flatten(0, 1)
         moved = weight.movedim(self.outputs, 0)
-        return cast("Tensor", weight + term.reshape(moved.shape).movedim(0, self.outputs))
+        return weight + term.reshape(moved.shape).movedim(0, self.outputs)
 
 
 class Offsets(_Mixed):
     r"""A parameter plus one offset a task, :math:`b + \sum_t \lambda_t b_t`, all 0 at the start.
 
     Args:
-        shares: Present preference.
-        bias: Parameter b.
+        shares: Holder of the present preference.
+        bias: Parameter b that is adapted.
     """
 
     def __init__(self, shares: Shares, bias: Tensor) -> None:
@@ -87,8 +86,8 @@ class Factors(_Mixed):
     r"""A matrix times one factor an output, :math:`(1 + \sum_t \lambda_t g_t) W`, all g 0 at the start.
 
     Args:
-        shares: Present preference.
-        weight: Parameter W.
+        shares: Holder of the present preference.
+        weight: Parameter W that is adapted.
         outputs: Axis of W that counts outputs.
     """
 

@@ -96,7 +96,7 @@ def fit_conditioned(
         steps: Number of optimizer steps, at least 1.
         batch_size: Most rows a step; None for all. A loader has its own.
         rank: Rank of the adapters.
-        form: How a preference acts on the layers; see `Conditioned`.
+        form: Way in which a preference acts on the layers; see `Conditioned`.
         layers: Prefixes of the names of the layers to adapt; None for all.
         criterion: What a step descends, ``"tchebycheff"``, ``"smooth"``, ``"linear"`` or ``"hypervolume"``.
         together: Preferences a step, each with a forward pass; 1 by default, 4 for the hypervolume.
@@ -234,7 +234,7 @@ def _step(
         bad = [tasks[i] for i in present if not np.isfinite(values[row, i])]
         if bad:
             raise NonFiniteError(
-                f"losses must be finite; after {done:.1%} of the steps those of {listed(bad)} are not."
+                f"losses must be finite; those of {listed(bad)} are not, after {done:.1%} of the steps."
             )
         losses.append(torch.stack([loss.reshape(()).double() for loss in some]))
     weights = rule.weights(values, preferences, done) / len(preferences)
@@ -242,7 +242,7 @@ def _step(
         return False
     trained.zero_grad()
     factors = torch.from_numpy(weights[:, present]).to(losses[0])
-    (factors * torch.stack(losses)).sum().backward()
+    torch.autograd.backward([(factors * torch.stack(losses)).sum()])
     trained.step()
     return True
 
