@@ -121,6 +121,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
+    if not DATA.is_dir():
+        print(f"no tables here: {DATA} is not there; name their folder in EQUIPOISE_DATA")
+        return
     found: dict[str, list[FitRecord]] = {name: [] for name in asked.tables}
     for seed in range(asked.seeds):
         for name in asked.tables:

@@ -190,7 +190,6 @@ SECTION = re.compile(r"^ *(?:Args|Attributes):\n((?:(?: {4,}.*)?\n)+)", re.MULTI
 FRAGMENT = re.compile(
     r"(how|whose|where|when|who|of|on|in|at|by|for|from|theirs|to|as|with|those|these|that)\b", re.IGNORECASE
 )
-NOT_YET_WHOLE = {"balancer", "balancing", "engine"}  # parts whose docstrings still hold fragments
 
 
 def described(text: str) -> list[tuple[str, str]]:
@@ -204,7 +203,7 @@ def described(text: str) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("part", sorted({part_of(module) for module in MODULES} - NOT_YET_WHOLE))
+@pytest.mark.parametrize("part", sorted({part_of(module) for module in MODULES}))
 def test_arguments_are_described_in_whole_phrases(part):
     """Not "k: How many." or "seed: Of the draws."."""
     fragments = []

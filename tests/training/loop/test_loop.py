@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import equipoise as eq
-from equipoise.errors import SettingError
+from equipoise.errors import DataError, SettingError
 from equipoise.training.loop.selection import Keeper
 from tests.training.loop.runs import TASKS, Net, data, fit, make_problem, squared
 
@@ -217,6 +217,45 @@ def test_labels_may_be_missing_in_every_part():
     fitted = eq.fit(make_problem(missing=True), eq.MGDA(), steps=6, batch_size=8, seed=1)
     assert fitted.rows["val"]["b"] < fitted.rows["val"]["a"] == 12
     assert all(math.isfinite(loss) for part in fitted.losses.values() for loss in part.values())
+
+
+def problem_with_validation(loss_b):
+    x, y = data()
+    losses = {task: functools.partial(squared, task) for task in TASKS}
+    return eq.Problem(Net, {**losses, "b": loss_b}, train=(x[:40], y[:40]), val=(x[40:52], y[40:52]))
+
+
+def unlabelled_b(outputs, batch):
+    return squared("b", outputs, batch) if len(batch[0]) <= 8 else None  # the validation part comes as one batch of 12
+
+
+@pytest.mark.parametrize("rule", ["auto", eq.PerTaskBest(), eq.WorstImprovement([1.0, 1.0, 1.0])], ids=repr)
+def test_a_task_without_labelled_validation_rows_cannot_be_judged(rule):
+    with pytest.raises(DataError, match=r"it has none of 'b'.*\{\.\.\.: 1, 'b': 0\}"):
+        eq.fit(problem_with_validation(unlabelled_b), steps=4, batch_size=8, seed=1, select=rule)
+
+
+def test_the_others_can_be_judged_alone():
+    rule = eq.MeanLoss({"a": 1, "b": 0, "c": 1})
+    fitted = eq.fit(problem_with_validation(unlabelled_b), steps=12, every=2, batch_size=8, seed=1, select=rule)
+    means = [(line.validation["a"] + line.validation["c"]) / 2 for line in fitted.history]
+    assert fitted.best_step == 2 * (1 + int(np.argmin(means)))
+    assert fitted.losses["val"]["b"] is None
+    assert fitted.rows["val"] == {"a": 12, "b": 0, "c": 12}
+
+
+@pytest.mark.parametrize("rule", ["auto", eq.PerTaskBest()], ids=repr)
+def test_nothing_selected_is_said_and_gives_the_last_model(rule, caplog):
+    def infinite(outputs, batch):
+        found = squared("b", outputs, batch)
+        return found if len(found) <= 8 else found + torch.inf
+
+    fitted = eq.fit(problem_with_validation(infinite), steps=4, every=2, batch_size=8, seed=1, select=rule)
+    assert "nothing was selected: the model is the last one, of step 4" in caplog.text
+    assert fitted.best_step == 4
+    assert fitted.losses["val"]["b"] is None
+    last = eq.fit(problem_with_validation(infinite), steps=4, every=2, batch_size=8, seed=1, select=None)
+    assert all(torch.equal(value, last.model.state_dict()[name]) for name, value in fitted.model.state_dict().items())
 
 
 def test_lbfgs_gets_its_closure():

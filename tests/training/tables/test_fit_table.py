@@ -3,12 +3,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import equipoise as eq
 from equipoise.core.files import locked
 from equipoise.core.records.fitted import fit_record_from_json
 from equipoise.errors import DataError, EquipoiseError, NonFiniteError, RunFolderError, SettingError
 from equipoise.training.tables.comparing import running
+from equipoise.training.tables.comparing.rules import geometric_mean
 from equipoise.training.tables.fit_table import fit_table
 from equipoise.training.tables.predicting import predict
 from equipoise.training.tables.preparing.columns import look_at
@@ -218,3 +220,31 @@ def test_any_number_of_workers_gives_the_same_numbers(frame):
     for first, second in zip(one.record.entrants, two.record.entrants, strict=True):
         assert first.runs[0].model_dump(exclude=strip) == second.runs[0].model_dump(exclude=strip)
     pd.testing.assert_frame_equal(one.predict(frame), two.predict(frame), check_exact=True)
+
+
+@pytest.mark.parametrize("baselines", [(), ("separate",)], ids=["joint", "separate"])
+def test_predictions_have_the_losses_that_the_record_tells(frame, baselines):
+    options = TINY | {"seeds": [4], "baselines": baselines}
+    fitted = fit_table(frame, **options)
+    table = raw(frame)
+    columns = look_at(table, targets=options["targets"])
+    (parts,) = splits(table.frame, columns, [4], group=None, time=None)
+    rows, train = frame.iloc[parts.test], frame["y"].iloc[parts.train]
+    found = fitted.predict(rows, probabilities=True)
+    told = {
+        task: next(e for e in fitted.record.entrants if e.name == fitted.record.selected[task]).runs[0]
+        for task in ("y", "kind", "up")
+    }
+    known = rows["y"].notna()
+    error = ((found["y"] - rows["y"])[known] ** 2).mean() / train.var(ddof=0)
+    assert told["y"].test["y"] == pytest.approx(error, rel=1e-4)
+    true = [found[f"kind={label}"].loc[row] for row, label in rows["kind"].items()]
+    assert told["kind"].test["kind"] == pytest.approx(-np.mean(np.log(true)), rel=1e-4)
+    assert told["kind"].metric["kind"] == pytest.approx((found["kind"] == rows["kind"]).mean())
+    true = [found[f"up={label}"].loc[row] for row, label in rows["up"].items()]
+    assert told["up"].test["up"] == pytest.approx(-np.mean(np.log(true)), rel=1e-4)
+    assert told["up"].metric["up"] == pytest.approx(roc_auc_score(rows["up"], found["up=True"]))
+
+
+def test_a_loss_of_nothing_does_not_decide_alone():
+    assert geometric_mean({"a": 0.0, "b": 2.0}) > geometric_mean({"a": 1e-9, "b": 1.0})

@@ -10,17 +10,7 @@ import pandas as pd
 
 from ...core.numbers import Array
 
-__all__ = [
-    "Encoded",
-    "Holds",
-    "as_floats",
-    "as_numbers",
-    "beyond_double",
-    "constant",
-    "holds",
-    "stand_in",
-    "unfit",
-]
+__all__ = ["Encoded", "Holds", "as_floats", "as_numbers", "beyond_double", "constant", "holds", "stand_in", "unfit"]
 
 _EXACT = 2**53
 _ROWS = 10  # fewer do not show what stands apart

@@ -1,4 +1,4 @@
-"""Bytes: how many tensors take and a device has free, and how a person reads them."""
+"""Bytes: the size of tensors, and a device's free memory."""
 
 import math
 import os
@@ -13,7 +13,7 @@ __all__ = ["free_bytes", "in_words", "size_of"]
 
 
 def free_bytes(device: torch.device) -> float:
-    """Memory that the device has free now; infinite where that cannot be known."""
+    """Bytes that the device has free now; infinite where that cannot be known."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     if device.type == "cpu" and "SC_AVPHYS_PAGES" in os.sysconf_names:

@@ -12,21 +12,21 @@ from ...core.numbers import Array
 
 __all__ = ["Archive"]
 
-_KEPT = 400
+_KEPT = 300
 _NUMBERS = 2e7  # held between two prunings
 
 
 class Archive:
-    """Losses and parameters seen, of which only those that no other dominates are kept, at most 400.
+    """Losses and parameters seen, of which only those that no other dominates are kept, at most 300.
 
     Args:
         width: Numbers in one snapshot of all solutions, K n.
         steps: Number of steps to come: decides how often a snapshot is taken.
-        seed: Decides which points are kept of more than 400, above two losses.
+        seed: Decides which points are kept of more than 300, above two losses.
     """
 
     def __init__(self, width: int, steps: int, seed: int) -> None:
-        self._every = max(2, int(np.ceil(steps * width / _NUMBERS)))
+        self._every = max(3, int(np.ceil(steps * width / _NUMBERS)))
         self._losses: list[Array] = []
         self._points: list[Tensor] = []
         self._draw = np.random.default_rng(seed)

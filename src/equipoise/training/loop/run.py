@@ -8,7 +8,7 @@ import torch
 
 from ...balancer import Balancer
 from ...core.records.fit_runs import FitConfig, FitLine
-from ...errors import SettingError
+from ...errors import DataError, SettingError, listed
 from ...methods.base import GramianMethod, Method
 from ...methods.loss import Averaged
 from ..problem.problem import Problem
@@ -100,6 +100,8 @@ class Run:
         found = self.part("val") if "val" in self.problem.sources else None
         validation = {} if found is None else found.losses
         scores = self.keeper.offer(step, validation, self.model)
+        if found is not None and scores.get(WHOLE) == float("inf"):
+            self._refuse_unlabelled(found)
         if WHOLE in scores:
             self.schedule.evaluated(scores[WHOLE])
         raw, weighted, weights = self.sums.means()
@@ -124,6 +126,16 @@ class Run:
         if self.asked.patience is not None and self.keeper.since >= self.asked.patience:
             self.status = "stopped early"
         return line
+
+    def _refuse_unlabelled(self, found: Evaluation) -> None:
+        """A task without a labelled validation row would leave every score infinite, and nothing would be selected."""
+        unlabelled = [task for task, rows in found.rows.items() if not rows]
+        if unlabelled and all(found.losses[task] is not None for task in found.losses if task not in unlabelled):
+            raise DataError(
+                f"the validation part must have a labelled row of every task that the selection judges; it has none of "
+                f"{listed(unlabelled)}. Split again, judge the others alone with "
+                f"select=eq.MeanLoss({{...: 1, {unlabelled[0]!r}: 0}}), or keep the last model with select=None."
+            )
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""

@@ -73,7 +73,7 @@ class LineFile:
             raise RunFolderError(f"{str(self.path)!r} was deleted while the recording ran.")
 
     def keep(self, size: int) -> None:
-        """Cuts off everything behind the first `size` bytes.
+        """Cut off everything behind the first `size` bytes.
 
         Raises:
             RunFolderError: The file is shorter.

@@ -128,7 +128,8 @@ def fit_table(
         RunFolderError: The folder cannot be used.
 
     Cost:
-        One to some minutes a seed on one core; trainings of one table take the same number of steps.
+        About 2,500 steps a training. Measured on one core: 14 CPU seconds for the joint network of a table of 538
+        training rows and 2 targets, 20 for its two separate ones; 20 and 35 for 34,000 rows and 2 targets.
 
     Example:
         >>> import numpy as np

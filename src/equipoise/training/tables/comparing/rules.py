@@ -9,7 +9,7 @@ from ...loop.selection import WHOLE, PerTaskBest, Selection
 
 __all__ = ["GeometricMean", "OwnBest", "geometric_mean"]
 
-_TINY = 1e-300
+_LEAST = 1e-6  # of the variance, or nats: below it one target would decide alone by what nobody cares about
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,12 @@ class OwnBest(PerTaskBest):
 def geometric_mean(losses: Mapping[str, float]) -> float:
     """The exponential of the mean logarithm; infinite where any loss is, or where there is none.
 
+    A loss below one millionth counts as one millionth.
+
     Example:
         >>> geometric_mean({"a": 1.0, "b": 4.0})
         2.0
     """
     if not losses or not all(map(math.isfinite, losses.values())):
         return math.inf
-    return math.exp(sum(math.log(max(loss, _TINY)) for loss in losses.values()) / len(losses))
+    return math.exp(sum(math.log(max(loss, _LEAST)) for loss in losses.values()) / len(losses))

@@ -61,7 +61,7 @@ def attempt(parts: Parts, training: Training, seed: int, folder: Path | None = N
         return train(parts, training, seed, folder)
     except RunFolderError:
         raise
-    except EquipoiseError as error:
+    except (EquipoiseError, ArithmeticError, RuntimeError) as error:  # torch's own are RuntimeErrors
         return f"{type(error).__name__}: {error}"
     finally:
         torch.set_num_threads(threads)
