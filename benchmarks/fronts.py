@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import equipoise as eq
-from equipoise.fronts.indicators import best_value, ray_angles
+from equipoise.fronts.indicators import best_value, controllability, hypervolume, ray_angles
 from equipoise.problems import DTLZ2, named
 
 TWO = ("quad", "expo", "zdt1", "zdt2", "zdt3", "f1", "f2", "f3", "f4", "f5", "f6")
@@ -139,6 +139,28 @@ def under_bounds(seeds: int, steps: int) -> list[dict[str, Any]]:
     return rows
 
 
+def learned(seeds: int, steps: int) -> list[dict[str, Any]]:
+    """One network for all preferences: 100 of them against the true front."""
+    share = np.linspace(0, 1, 100)
+    preferences = np.stack([share, 1 - share], axis=1)
+    rows = []
+    for name in ("expo", "zdt1", "zdt2", "f1", "f2", "f3", "f4", "f5", "f6"):
+        problem = named(name)
+        whole = hypervolume(problem.front(20001), problem.reference)
+        runs = [timed(lambda s=seed, n=name: eq.front.learn_front(n, steps, s)) for seed in range(seeds)]
+        losses = [front.losses(preferences) for front, _ in runs]
+        rows.append(
+            {
+                "problem": name,
+                "ratios": [hypervolume(one, problem.reference) / whole for one in losses],
+                "nondominated": [float(eq.front.nondominated(one).mean()) for one in losses],
+                "control": [float(controllability(preferences, one).min()) for one in losses],
+                "cpu": [seconds for _, seconds in runs],
+            }
+        )
+    return rows
+
+
 def table(heads: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
     """Markdown."""
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
@@ -237,6 +259,21 @@ def markdown(found: dict[str, Any]) -> str:
                 ("problem", "limit", "largest excess, share of the limit", "second loss above its optimum", "status"),
                 bounds,
             ),
+            "## One network for all preferences: 100 of them over the true front",
+            table(
+                ("problem", "mean", "worst", "least share non-dominated", "least rank correlation", "CPU s, median"),
+                [
+                    (
+                        row["problem"],
+                        f"{np.mean(row['ratios']):.4f}",
+                        f"{min(row['ratios']):.4f}",
+                        f"{min(row['nondominated']):.2f}",
+                        f"{min(row['control']):.2f}",
+                        f"{np.median(row['cpu']):.1f}",
+                    )
+                    for row in found["learned"]
+                ],
+            ),
         ]
     )
 
@@ -257,6 +294,7 @@ def main() -> None:
         "many": many_losses(options.steps),
         "rays": on_rays(options.seeds, options.steps),
         "bounds": under_bounds(options.seeds, options.steps),
+        "learned": learned(options.seeds, 2 * options.steps),
     }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "fronts.json").write_text(json.dumps(found, indent=1) + "\n")
