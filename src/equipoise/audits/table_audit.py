@@ -9,12 +9,16 @@ from ..core.records.audit import AuditRecord, DataCard
 from ..errors import DataError, SettingError, listed
 
 if TYPE_CHECKING:
-    from ..data import Reading
+    from ..data import Reading, Table
+    from ..linear.held_out.row_blocks import RowBlocks
 
 __all__ = ["RESAMPLES", "audit", "check_settings"]
 
 RESAMPLES = 200
 """Resamples of the rows where fewer than half are complete and no number was asked for."""
+
+MOST_INPUTS = 1_000
+"""Input columns up to which remedies are measured on new rows without being asked to."""
 
 
 def audit(
@@ -28,6 +32,7 @@ def audit(
     header: bool = True,
     names: Sequence[str] | None = None,
     bootstraps: int | None = None,
+    new_rows: bool | None = None,
     seed: int = 0,
     command: str = "",
     title: str | None = None,
@@ -50,7 +55,10 @@ def audit(
         width: Width of the shared layer; None for every width up to the smallest at which nothing is left to trade.
         bootstraps: Resamples of the rows over which the verdict's range is given. None: 200 where fewer than half
             of the rows are complete in the targets, otherwise none.
-        seed: Seed of resamples and searches.
+        new_rows: Whether every remedy is measured on rows that it was not fitted to, by cross-validation. None: where
+            the table has 20 rows or more (with a group or a time column, five of these or more) and at most 1,000
+            input columns; otherwise the record says why not.
+        seed: Seed of resamples, searches and the blocks of rows that are left out together.
         command: What to type to get this record again; shown in the report.
         title: Title of the report; by default data and tasks.
         kept: Finished parts of the same audit, as a dict: what is in it is not computed again, what is computed is put
@@ -93,6 +101,7 @@ def audit(
         table = encode_frame(source, targets=targets, inputs=inputs, drop=drop, **reading)
     else:
         table = load(source, targets=targets, inputs=inputs, drop=drop, header=header, names=names, **reading)
+    held_out = _held_out(table, new_rows, seed)
     problem = LinearProblem(table.inputs, table.targets, width, tasks=table.tasks)
     shown = ", ".join(table.tasks) if len(table.tasks) <= 4 else f"{len(table.tasks)} tasks"
     return audit_record(
@@ -118,7 +127,27 @@ def audit(
         seed=seed,
         kept=kept,
         progress=progress,
+        new_rows=held_out,
     )
+
+
+def _held_out(table: "Table", wanted: bool | None, seed: int) -> "RowBlocks | str | None":
+    """The rows that are left out together; a sentence where the table does not allow it and nobody insisted."""
+    from ..linear.held_out.row_blocks import row_blocks  # noqa: PLC0415 - scipy
+
+    if wanted is False:
+        return None
+    if wanted is None and table.inputs.shape[1] > MOST_INPUTS:
+        return (
+            f"Nothing was measured on new rows, since {table.inputs.shape[1]:,} input columns make that slow; "
+            "new_rows=True (--new-rows) does it."
+        )
+    try:
+        return row_blocks(table.rows_used, seed=seed, groups=table.groups, times=table.times)
+    except DataError as error:
+        if wanted:
+            raise
+        return f"Nothing was measured on new rows: {error}."
 
 
 def check_settings(width: int | None, bootstraps: int | None, seed: int) -> None:

@@ -63,6 +63,14 @@ def audit(
         int | None,
         _whole("--bootstraps", "N", "Resamples of the rows. Default: 200 if fewer than half are complete, else 0."),
     ] = None,
+    new_rows: Annotated[
+        bool | None,
+        typer.Option("--new-rows/--no-new-rows", help="Cross-validate every remedy. Default: where rows suffice."),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="Column of groups to keep whole.")
+    ] = None,
+    time: Annotated[str | None, typer.Option("--time", metavar="NAME", help="Column that orders the rows.")] = None,
     seed: Seed = 0,
     out: Out = None,
     overwrite: Overwrite = False,
@@ -85,7 +93,7 @@ def audit(
     reading: Reading = {
         "sep": sep, "decimal": decimal, "thousands": thousands, "na": names_of(na) or (), "skip_rows": skip_rows,
         "encoding": encoding, "numeric": names_of(numeric) or (), "categorical": names_of(categorical) or (),
-        "date": names_of(date) or (),
+        "date": names_of(date) or (), "group": group, "time": time,
     }  # fmt: skip
     said = {option: value for option, value in reading.items() if value not in (None, (), 0)}
     auditing.check_settings(width, bootstraps, seed)
@@ -97,7 +105,7 @@ def audit(
         )
         config = RunConfig(
             command="audit", version=__version__, data=table.name, sha256=table.sha256, **columns, drop=dropped,
-            width=width, header=not no_header, bootstraps=bootstraps, seed=seed, reading=said,
+            width=width, header=not no_header, bootstraps=bootstraps, new_rows=new_rows, seed=seed, reading=said,
         )  # fmt: skip
         folder = RunFolder(chosen, config, overwrite=overwrite)
         if not as_json:
@@ -106,12 +114,13 @@ def audit(
         if records is None:
             typed = command_line(
                 "audit", data, targets=columns["targets"], width=width, inputs=columns["inputs"], drop=dropped,
-                no_header=no_header, names=columns["names"], **said, bootstraps=bootstraps, seed=seed or None,
+                no_header=no_header, names=columns["names"], **said, bootstraps=bootstraps,
+                new_rows=bool(new_rows), no_new_rows=new_rows is False, seed=seed or None,
             )  # fmt: skip
             records = (
                 auditing.audit(
-                    table, width=width, bootstraps=bootstraps, seed=seed, command=typed, kept=folder.parts(PATIENCE),
-                    progress=progress,
+                    table, width=width, bootstraps=bootstraps, new_rows=new_rows, seed=seed, command=typed,
+                    kept=folder.parts(PATIENCE), progress=progress,
                 ),
             )  # fmt: skip
     finish(folder, records, None, as_json)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ...core.drawing.palette import mark_of
 from ...core.records.audit import AuditRecord, Bootstrap, Condition, FrontPoint, Rung, Verdict
 from ...core.text import clean, count, joined, percent, plural, share, signed
+from .new_rows import TOLD
 
 __all__ = [
     "MEASURES",
@@ -98,7 +99,8 @@ def overall(record: AuditRecord) -> list[str]:
 
 
 def _said(verdict: Verdict) -> str:
-    return _IN_THEORY if verdict.status == "enough" and not verdict.reached else _OVERALL[verdict.status]
+    said = _IN_THEORY if verdict.status == "enough" and not verdict.reached else _OVERALL[verdict.status]
+    return f"{TOLD[verdict.on_new_rows]}; in-sample, {said}" if verdict.on_new_rows else said
 
 
 def about_widths(record: AuditRecord) -> tuple[str, str]:
@@ -109,6 +111,8 @@ def about_widths(record: AuditRecord) -> tuple[str, str]:
     fitted = (
         f" fitted to and measured on the same {rows}: not about new rows, and" if first.split == "in-sample" else ","
     )
+    if record.verdicts[0].on_new_rows:
+        fitted = f" fitted to and measured on the same {rows} except where new rows are named:"
     unsaid = f"This is about linear models{fitted} not about a nonlinear network."
     return f"{clean(first.model)}, {width_words(first.width)}{wider}; {rows}, {first.split}", unsaid
 
