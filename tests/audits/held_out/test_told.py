@@ -122,3 +122,13 @@ def test_reports_show_the_column_and_records_come_back():
     assert "on new rows, not told apart from separate models; in-sample, a weighted sum is enough" in page
     bare = render_html(eq.audit("linnerud", new_rows=False))
     assert "On new rows" not in bare
+
+
+def test_the_width_that_replaces_any_mixture_is_a_line_of_the_ladder():
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(40, 3))
+    record = eq.audit(X, X + 0.3 * generator.normal(size=(40, 3)), new_rows=False)
+    assert [verdict.width_as_mixture for verdict in record.verdicts] == [2, 3, None]
+    line = "one model of width 2 is at least as good at every task as any mixture of models of width 1."
+    assert line in render_html(record)
+    assert line in render_markdown(record)

@@ -189,7 +189,7 @@ class _Work:
         return {
             (kind, width): layers
             for width in self.widths
-            for kind, layers in layers_of(solutions.at(width), self.searched).items()
+            for kind, layers in layers_of(solutions, width, self.searched).items()
         }
 
     @staticmethod

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...core.numbers import Array
 from ...linear.optima.weighted_sum import optimum
-from ..widths.optima import WidthSolution
+from ..widths.optima import Solutions, WidthSolution
 
 __all__ = ["SEARCHED", "Layer", "layers_of", "mix_of"]
 
@@ -29,14 +29,17 @@ class Layer:
     share: float = 1.0
 
 
-def layers_of(here: WidthSolution, searched: bool) -> dict[str, tuple[Layer, ...]]:
-    """The layers of each remedy of a width, by kind of rung; empty tuples for separate models, which lose nothing."""
-    tasks, width = len(here.shares.tasks), here.width
-    kinds = ("equal_weights", *SEARCHED) if searched else ("equal_weights",)
-    if width >= here.shares.rank:
-        return dict.fromkeys(kinds, ())
+def layers_of(solutions: Solutions, width: int, searched: bool) -> dict[str, tuple[Layer, ...]]:
+    """The layers of each remedy of a width, by kind of rung; empty tuples for separate models, which lose nothing.
+
+    Nothing is searched for without `searched`.
+    """
+    tasks = len(solutions.shares.tasks)
+    if width >= solutions.shares.rank:
+        return dict.fromkeys(("equal_weights", *SEARCHED) if searched else ("equal_weights",), ())
     found: dict[str, tuple[Layer, ...]] = {"equal_weights": (Layer(np.full(tasks, 1.0 / tasks), width),)}
     if searched:
+        here = solutions.at(width)
         assert here.point is not None
         assert here.best is not None
         found_best = Layer(_whole(here, here.best.directions), width)

@@ -195,6 +195,8 @@ class Verdict(_Record):
         measure: What all of it is decided on: the largest excess, or, before there was this field, the largest loss.
         on_new_rows: What is told of the remedy (equal weights where none is needed) against separate models on new
             rows, which the headline then says; None where nothing was measured.
+        width_as_mixture: Width at which one model is at least as good, at every task, as any mixture of this width;
+            None where nothing is traded, and in records of earlier versions.
     """
 
     status: VerdictStatus
@@ -211,6 +213,7 @@ class Verdict(_Record):
     effort: str = ""
     measure: Literal["loss", "excess"] = "loss"
     on_new_rows: Told | None = None
+    width_as_mixture: int | None = None
 
     @property
     def remedied(self) -> Rung:
