@@ -12,15 +12,26 @@ from .balancing.task_sampling import size_weights, task_batches
 from .core.tasks import Bounds, Ray, ReferencePoint
 from .diagnostics import diagnose_gradients, diagnose_step
 from .engine.modes import Every, Exact, Features, LastLayer, Sketch
-from .fronts import MixtureModel
 from .methods import *  # noqa: F403
 from .methods import direction, weights
 from .methods.loss import KeptIterates
 
 if TYPE_CHECKING:
     from . import data, laws, linear, rewards
+    from . import fronts as front
     from .audits.network import audit_features
     from .audits.table_audit import audit
+    from .fronts import MixtureModel
+    from .training.estimators import MultiTaskClassifier, MultiTaskRegressor
+    from .training.executors.runs import Outcome, Run, run_all
+    from .training.loop.selection import MeanImprovement, MeanLoss, PerTaskBest, WorstImprovement
+    from .training.loop.trackers import MLflow, TensorBoard
+    from .training.loop.training import fit
+    from .training.problem.metric import Metric
+    from .training.problem.problem import Problem
+    from .training.problem.scaling import target_scale
+    from .training.problem.sources import OwnRows
+    from .training.problem.splits import split
     from .training.recording.recorder import record
 
 __all__ = [
@@ -31,10 +42,23 @@ __all__ = [
     "Features",
     "KeptIterates",
     "LastLayer",
+    "MLflow",
+    "MeanImprovement",
+    "MeanLoss",
+    "Metric",
     "MixtureModel",
+    "MultiTaskClassifier",
+    "MultiTaskRegressor",
+    "Outcome",
+    "OwnRows",
+    "PerTaskBest",
+    "Problem",
     "Ray",
     "ReferencePoint",
+    "Run",
     "Sketch",
+    "TensorBoard",
+    "WorstImprovement",
     "__version__",
     "audit",
     "audit_features",
@@ -43,6 +67,8 @@ __all__ = [
     "diagnose_step",
     "direction",
     "errors",
+    "fit",
+    "front",
     "laws",
     "linear",
     "masked_mean",
@@ -50,21 +76,43 @@ __all__ = [
     "profile",
     "record",
     "rewards",
+    "run_all",
     "size_weights",
     "solve",
+    "split",
+    "target_scale",
     "task_batches",
     "weights",
 ]
 __all__ += [name for name in methods.__all__ if name[0].isupper()]
 
 _ON_USE = {
+    "MLflow": ("equipoise.training.loop.trackers", "MLflow"),
+    "MeanImprovement": ("equipoise.training.loop.selection", "MeanImprovement"),
+    "MeanLoss": ("equipoise.training.loop.selection", "MeanLoss"),
+    "Metric": ("equipoise.training.problem.metric", "Metric"),
+    "MixtureModel": ("equipoise.fronts", "MixtureModel"),
+    "Outcome": ("equipoise.training.executors.runs", "Outcome"),
+    "OwnRows": ("equipoise.training.problem.sources", "OwnRows"),
+    "PerTaskBest": ("equipoise.training.loop.selection", "PerTaskBest"),
+    "Problem": ("equipoise.training.problem.problem", "Problem"),
+    "Run": ("equipoise.training.executors.runs", "Run"),
+    "TensorBoard": ("equipoise.training.loop.trackers", "TensorBoard"),
+    "WorstImprovement": ("equipoise.training.loop.selection", "WorstImprovement"),
     "audit": ("equipoise.audits.table_audit", "audit"),
     "audit_features": ("equipoise.audits.network", "audit_features"),
     "data": ("equipoise.data", None),
+    "fit": ("equipoise.training.loop.training", "fit"),
+    "front": ("equipoise.fronts", None),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
+    "MultiTaskClassifier": ("equipoise.training.estimators", "MultiTaskClassifier"),
+    "MultiTaskRegressor": ("equipoise.training.estimators", "MultiTaskRegressor"),
     "record": ("equipoise.training.recording.recorder", "record"),
     "rewards": ("equipoise.rewards", None),
+    "run_all": ("equipoise.training.executors.runs", "run_all"),
+    "split": ("equipoise.training.problem.splits", "split"),
+    "target_scale": ("equipoise.training.problem.scaling", "target_scale"),
 }
 """Name -> module and attribute of what is imported when it is asked for: a training loop needs none of it."""
 

@@ -55,64 +55,67 @@ class Balancer(Whole, Windows, Clocks, Saved):
     gradient is the method's direction on shared parameters and, for most methods, each head's own gradient at the
     mean's scale.
 
-    A parameter is shared once two tasks have reached it with a gradient that is not exactly zero. Nothing need be
-    declared; `shared` overrides this, and `features` at the call saves work where a trunk feeds several heads.
+    A parameter is shared once two tasks have reached it with a gradient that is not exactly zero. You need not declare
+    anything; `shared` overrides this, and `features` at the call saves work where a trunk feeds several heads.
 
     Args:
-        method: An instance, for example ``eq.CAGrad(c=0.4)``.
+        method: Instance of a method, for example ``eq.CAGrad(c=0.4)``.
         tasks: Task names. Required where the method trains parameters (so that the optimizer can be built first);
             otherwise the first call fixes them.
-        model: Gives names to parameters, for messages, for modules as groups, and for saved states that must survive
-            steps without all tasks; its BatchNorm statistics are held where checkpointing runs the forward again.
+        model: The model, which names parameters for messages, for modules as groups, and for saved states that must
+            survive steps without all tasks; its BatchNorm statistics are kept where checkpointing runs the forward
+            again.
         shared: The parameters to balance; others that several tasks reach get the mean of their gradients.
-        heads: ``"own"``: a parameter of one task gets g_i/k; ``"weighted"``: a_i g_i. The method's default if None.
-        value: What ``item()`` shows: the ``"mean"`` loss, or the ``"weighted"`` sum, whose gradient all then get, its
-            weights held for the calls of one optimizer step. None: the mean (in L-BFGS's line search the sum).
-        scale: ``"mean"``, or ``"sum"`` to keep a learning rate tuned for the sum of the losses.
-        mode: ``"inject"`` stores the direction and hands it out in `backward`; ``"recompute"`` differentiates the
+        heads: Gradient of a parameter that only task i reaches: ``"own"`` gives g_i/k, ``"weighted"`` gives a_i g_i.
+            The method's default if None.
+        value: Value that ``item()`` shows: the ``"mean"`` loss, or the ``"weighted"`` sum. With the sum all parameters
+            get its gradient, and its weights are fixed during one optimizer step. None: the mean (in L-BFGS's line
+            search the sum).
+        scale: Scale of the gradient: ``"mean"``, or ``"sum"`` to keep a learning rate tuned for the sum of the losses.
+        mode: ``"inject"`` stores the direction and delivers it in `backward`; ``"recompute"`` differentiates the
             weighted sum once more (one more pass, less memory).
-        nonfinite: What to do about NaN or inf: ``"raise"``, ``"skip"`` the task for this step and count it, or
-            ``"propagate"`` NaN into the gradients (for a `GradScaler`), without touching the state. Looked at are the
-            losses and, where the step computes them, each task's gradients. Methods on losses alone, and steps that
-            use weights again (`Every`), leave the gradients to your `backward`: there
-            ``clip_grad_norm_(..., error_if_nonfinite=True)`` looks at them.
-        steps_per_epoch: For methods that move per epoch: an epoch ends after that many steps, or ``"manual"`` if you
-            call `end_epoch`. With `accumulate` a step is a balance, not a micro-batch.
+        nonfinite: Reaction to NaN or inf: ``"raise"``, ``"skip"`` the task for this step and count it, or
+            ``"propagate"`` NaN into the gradients (for a `GradScaler`), without touching the state. The losses are
+            checked and, where the step computes them, each task's gradients. Methods on losses alone, and steps that
+            reuse weights (`Every`), leave the gradients to your `backward`; check them there with
+            ``clip_grad_norm_(..., error_if_nonfinite=True)``.
+        steps_per_epoch: Number of steps per epoch, for methods that move per epoch, or ``"manual"`` if you call
+            `end_epoch`. With `accumulate` a step is a balance, not a micro-batch.
         gradients: ``eq.Exact()``, or an approximation by name: ``eq.Features()``, ``eq.Every(n)``, ``eq.Sketch(s)``,
             ``eq.LastLayer(parameters)``; `equipoise.profile` measures each on your model.
         granularity: One set of weights for the ``"model"``, or for each ``"module"`` or ``"tensor"``, each from its own
             Gramian and with its own state. For Gramian methods; guarantees then hold group by group.
         layer: The layer whose gradients GradNorm compares; short for ``gradients=eq.LastLayer(layer)``.
-        memory_limit: Bytes that gradients may take; what the device has free if None. Looked at before the first
-            step; ``float("inf")`` forces.
+        memory_limit: Bytes that gradients may take, checked before the first step; the device's free memory if None,
+            ``float("inf")`` for no limit.
 
     Attributes:
         last: `StepRecord` of the last training step: losses, weights, Gramian, cosines, status, seconds.
-        counts: How often each status occurred, by name; also tasks skipped, and products of gradients that were made
-            again in float64 (`Exact`), which costs time that the plan does not foresee.
-        plan: How gradients were computed in the last step.
-        state: What the method remembers, by name.
+        counts: Number of steps by the name of their status; also of skipped tasks, and of steps whose products were
+            computed again in float64 (`Exact`), which costs time that the plan does not foresee.
+        plan: `Plan` of the last step: engine, reason, passes, predicted cost and memory.
+        state: State of the method, by name.
         trained: Parameters of the method, by name; give ``balancer.parameters()`` to the optimizer, without weight
             decay.
 
     Raises:
-        SettingError, TaskError, LossError: Named in the messages; nothing was changed.
-        NonFiniteError: With ``nonfinite="raise"``; nothing was changed.
-        ClockError: A method that moves per epoch has no clock.
+        SettingError, TaskError, LossError: A setting, task name or loss cannot be used; nothing was changed.
+        NonFiniteError: With ``nonfinite="raise"``, a loss or gradient is NaN or inf; nothing was changed.
+        ClockError: The method moves per epoch and `steps_per_epoch` is missing.
 
     Cost:
         A loss method adds a few operations on k numbers. A Gramian or Jacobian method takes at most (1 + 2k)/3 times
         the arithmetic of a plain step (``balancer.plan`` says what it was) and k times the shared parameters in
         memory. The engine's own work comes on top and does not shrink with the model: about a millisecond a step on a
-        CPU, two for ten tasks. Where a plain step takes less than that, it is most of the time. `Every` spares it, and
-        so do loss methods; `equipoise.profile` measures it.
+        CPU, two for ten tasks. Where a plain step takes less than that, it dominates. `Every` and loss methods avoid
+        it; `equipoise.profile` measures it.
 
     Side effects:
-        A call that raises, or is interrupted, leaves the Balancer as it was: it can be made again.
+        A call that raises, or is interrupted, leaves the Balancer as it was, so you can repeat it.
 
         For a method that needs gradients, the passes of the tasks run through the losses' graph: it is freed
-        (``retain_graph=True`` keeps it), and hooks on activations are called once a task. ``retain_grad()`` on an
-        activation is not served: its ``grad`` is the sum over tasks where the passes go through it, and None in steps
+        (``retain_graph=True`` keeps it), and hooks on activations are called once per task. ``retain_grad()`` on an
+        activation is unsupported: its ``grad`` is the sum over tasks where the passes go through it, and None in steps
         of small models, whose graph is known; register a hook instead. Hooks on parameters fire once, in your
         `backward`. ``torch._functorch.config.donated_buffer`` is set to False, so that models compiled afterwards can
         be differentiated more than once.
@@ -175,7 +178,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
             self.fix_tasks(check_names(tasks))
 
     def fix_tasks(self, names: tuple[str, ...]) -> None:
-        """Settles the task names and starts the method's state; the first call and loading do it too."""
+        """Sets the task names and starts the method's state; the first call and loading do it too."""
         self._everyone = Tasks(check_names(names))  # refuses doubled names
         late = isinstance(self.method, JacobianMethod) or self.settings.granularity != "model"
         state = {} if late else self.method.init(len(names), 0)
@@ -200,18 +203,20 @@ class Balancer(Whole, Windows, Clocks, Saved):
         Args:
             losses: Scalars, by task name (any order) or in task order. None marks a task that is absent from this
                 step (no labels): it is left out of the mean and of the problem, and its state stays untouched.
-            features: The tensors that the heads were given (one, or a sequence or mapping of them, nested as the model
-                gives them), if you want heads and trunk differentiated apart.
-            preference: What is wanted, for methods that honour one.
-            retain_graph: Keep the graph of the losses, for a loss of your own that is added afterwards.
-            second: The same tasks' losses on an independent batch, for methods that sample twice (MoDo, SDMGrad): the
-                Gramian that they see is that of the gradients of `losses` times those of `second`.
-            third: On one more batch: then the Gramian is that of `second` times `third`, and `losses` is balanced only.
-            flush: Within `accumulate`: this micro-batch is the last before the optimizer's step, however many came.
+            features: Input tensors of the heads (one, or a sequence or mapping of them, nested as the model returns
+                them), to differentiate heads and trunk separately.
+            preference: Preference between the tasks, for methods that honour one.
+            retain_graph: Whether to keep the graph of the losses, for a loss of your own that is added afterwards.
+            second: Losses of the same tasks on an independent batch, for methods that sample twice. MoDo and SDMGrad
+                then use the products of the gradients of `losses` with those of `second`. NTKWeights takes its probes
+                here: signed sums of the residuals, given as `second` and as `third`.
+            third: Losses of the same tasks on one more batch (for NTKWeights the probes again). The method then uses
+                the gradients of `second` and `third` alone, and its weights apply to `losses`.
+            flush: Whether this micro-batch is the last before the optimizer's step, within `accumulate`.
 
         Returns:
-            A scalar with the mean loss as value. Under `eval()` or `no_grad` just that, and nothing is touched. Within
-            `accumulate`, micro-batches before the last give a scalar whose `backward` does nothing.
+            A scalar with the mean loss as value. Under `eval()` or `no_grad` just that, and nothing else changes.
+            Within `accumulate`, micro-batches before the last give a scalar whose `backward` does nothing.
         """
         active = self.training and torch.is_grad_enabled()
         if losses is None:
@@ -258,7 +263,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
         return inject(mean_of(values), [], [])
 
     def current_state(self, device: torch.device) -> State:
-        """The method's state, trained parameters among it, where the losses are."""
+        """The method's state, including trained parameters, on the losses' device."""
         if not self.method.state_tensors:
             return {}
         state = {name: tensor.to(device) for name, tensor in self.state.items()}
@@ -288,7 +293,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
         running: OptimizerStep | None,
         weighted: bool,
     ) -> Tensor:
-        """The scalar, made before anything is taken over: a step that fails here has not happened."""
+        """The scalar, made before the outcome is stored: a step that fails here has not happened."""
         kept, skipped_all = balanced.tasks.present, balanced.weighed is None and bool(balanced.skipped)
         if kept == present and not skipped_all:
             value = mean_of(values, stack)

@@ -96,7 +96,7 @@ def test_an_audit_and_a_reproduction_replace_each_other_where_that_is_asked(tmp_
 
 
 @pytest.mark.parametrize("wanted", ["audit", "reproduction", "training"])
-@pytest.mark.parametrize("config", [{"command": "fit"}, {"command": ["audit"]}, {}])
+@pytest.mark.parametrize("config", [{"command": "a later one"}, {"command": ["audit"]}, {}])
 def test_a_run_of_a_later_version_is_left_alone(tmp_path, wanted, config):
     folder = card(tmp_path / "run", written_by="equipoise", **config)
     with pytest.raises(RunFolderError, match="a run of another version of equipoise"):
@@ -118,7 +118,7 @@ def test_our_lock_and_half_written_files_count_as_nothing(tmp_path):
 
 
 def test_report_says_what_a_folder_is_that_it_cannot_render(tmp_path):
-    folder = card(tmp_path / "run", written_by="equipoise", command="fit")
+    folder = card(tmp_path / "run", written_by="equipoise", command="a later one")
     made = CliRunner().invoke(app, ["report", str(folder)])
     assert made.exit_code == 2
     assert "holds a run of another version of equipoise" in made.stderr

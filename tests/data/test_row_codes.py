@@ -46,7 +46,7 @@ def test_times_are_dates_or_numbers_in_their_order():
     ("options", "words"),
     [
         ({"group": "home"}, "--group.*home"),
-        ({"group": "house", "time": "day"}, "by --group or by --time"),
+        ({"group": "house", "time": "day"}, "left out by --group or by --time"),
         ({"time": "house"}, "times must be numbers or dates; found 'h0'"),
         ({"group": ["house"]}, "--group must be the name of one column"),
         ({"group": "a"}, "--group a and in --targets"),

@@ -49,7 +49,7 @@ def _lines(text: str) -> list[str]:
 def test_the_audit_prints_what_the_readme_shows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _parts().to_csv("parts.csv", index=False)
-    block = README.partition("$ equipoise audit parts.csv ")[2].partition("\n```")[0]
+    block = README.rpartition("$ equipoise audit parts.csv ")[2].partition("\n```")[0]
     options, *shown = block.splitlines()
     done = CliRunner().invoke(app, ["audit", "parts.csv", *options.split(), "-q"], env={"COLUMNS": "110"})
     assert done.exit_code == 0, done.output
@@ -57,6 +57,30 @@ def test_the_audit_prints_what_the_readme_shows(tmp_path, monkeypatch):
     wanted = [line for line in _lines("\n".join(shown)) if line != "..."]
     assert len(wanted) > 10
     assert [line for line in wanted if line not in printed] == []
+
+
+def test_the_fit_prints_what_the_readme_shows(tmp_path, monkeypatch):
+    """With a short training: the columns are the same, and the sentences have the same words around other numbers."""
+    monkeypatch.chdir(tmp_path)
+    _parts().to_csv("parts.csv", index=False)
+    block = README.rpartition("$ equipoise fit parts.csv ")[2].partition("\n```")[0]
+    options, *shown = block.splitlines()
+    quick = ["--epochs", "1", "--hidden", "8", "--trials", "2", "-j", "1", "-q"]
+    done = CliRunner().invoke(app, ["fit", "parts.csv", *options.split(), *quick], env={"COLUMNS": "110"})
+    assert done.exit_code == 0, done.output
+    printed = _lines(done.stdout)
+    said = shown.index("columns)") + 1
+    assert [line for line in shown[:said] if line != "..." and line not in printed] == []
+    words = " ".join(line for line in shown[said:] if line != "...")
+    first = re.sub(r"[\d.]+ %", "n %", words.partition(" Measured ")[0])
+    assert first == (
+        "Between one model for all 3 targets and separate ones no difference is detectable here below n % of the loss "
+        "with 3 seeds; 7 seeds would show one of n %."
+    )
+    bar = "Against gradient boosting with a model for each target, the held-out loss of what was selected is "
+    assert bar in words
+    assert bar in " ".join(printed)
+    assert printed[-1] == shown[-1] == "run/report.html"
 
 
 def test_the_guide_to_audits_explains_every_verdict():

@@ -31,6 +31,8 @@ def audit(
     width: int | None = None,
     header: bool = True,
     names: Sequence[str] | None = None,
+    group: str | None = None,
+    time: str | None = None,
     bootstraps: int | None = None,
     new_rows: bool | None = None,
     seed: int = 0,
@@ -52,6 +54,8 @@ def audit(
         drop: Columns to leave out.
         header: Whether a file's first line holds names.
         names: Names for a file's columns.
+        group: Column whose values say which rows belong together: losses on new rows leave out whole groups.
+        time: Column that orders the rows: losses on new rows leave out rows that follow each other.
         width: Width of the shared layer; None for every width up to the smallest at which nothing is left to trade.
         bootstraps: Resamples of the rows over which the verdict's range is given. None: 200 where fewer than half
             of the rows are complete in the targets, otherwise none.
@@ -84,7 +88,11 @@ def audit(
 
     check_settings(width, bootstraps, seed)
     given = {"targets": targets, "inputs": inputs, "drop": drop or None, "header": None if header else False}
-    unused = [name for name, value in (given | {"names": names, **reading}).items() if value is not None]
+    unused = [
+        name
+        for name, value in (given | {"names": names, "group": group, "time": time, **reading}).items()
+        if value is not None
+    ]
     if Y is not None:
         if unused:
             raise SettingError(f"two arrays have no columns to name; {listed(unused)} belong to a table or data frame.")
@@ -98,9 +106,12 @@ def audit(
     elif hasattr(source, "columns") and hasattr(source, "iloc"):
         if not targets:
             raise DataError(f"a data frame needs targets=[...]; its columns: {listed(list(source.columns)[:20])}")
-        table = encode_frame(source, targets=targets, inputs=inputs, drop=drop, **reading)
+        table = encode_frame(source, targets=targets, inputs=inputs, drop=drop, group=group, time=time, **reading)
     else:
-        table = load(source, targets=targets, inputs=inputs, drop=drop, header=header, names=names, **reading)
+        table = load(
+            source, targets=targets, inputs=inputs, drop=drop, header=header, names=names, group=group, time=time,
+            **reading,
+        )  # fmt: skip
     held_out = _held_out(table, new_rows, seed)
     problem = LinearProblem(table.inputs, table.targets, width, tasks=table.tasks)
     shown = ", ".join(table.tasks) if len(table.tasks) <= 4 else f"{len(table.tasks)} tasks"

@@ -1,1 +1,1 @@
-"""Around the Balancer: saved states, checks of settings, step records, profiling, task sampling."""
+"""Parts of the Balancer and tools for it: saved states, settings, step records, profiling, task sampling."""

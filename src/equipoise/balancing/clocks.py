@@ -1,4 +1,4 @@
-"""What a Balancer is told between steps: that an epoch has ended, and what the losses are now."""
+"""Calls between steps that move a method's state: the end of an epoch, and losses after the step."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
@@ -23,14 +23,14 @@ class Clocks(nn.Module):
     carried: Carried
 
     def end_epoch(self) -> None:
-        """Tells a method that moves per epoch that one has ended; others do not mind."""
+        """Signal the end of an epoch; ignored by methods that do not use epochs."""
         if self.method.per_epoch:
             if self.tasks is None:
                 raise ClockError("`end_epoch` was called before the first step.")
             self._move(self.method.end_epoch)
 
     def observe(self, losses: Mapping[str, Tensor] | Sequence[Tensor]) -> None:
-        """Shows the losses once more, after the optimizer's step, to methods that learn from the change (FAMO)."""
+        """Pass the losses after the optimizer's step to methods that learn from their change (FAMO)."""
         if self.tasks is None:
             raise ClockError("`observe` was called before the first step.")
         present, values = read_losses(losses, self.tasks, differentiable=False)
@@ -45,7 +45,7 @@ class Clocks(nn.Module):
 
 
 def refuse_no_clock(method: Method) -> NoReturn:
-    """Raises `ClockError` for a method that moves per epoch and would never be told of one."""
+    """Raises `ClockError` for a method that moves per epoch in a Balancer without epochs."""
     raise ClockError(
         f"{method!r} moves per epoch and needs to know when one ends. Build it with "
         "eq.Balancer(..., steps_per_epoch=len(loader)), or steps_per_epoch='manual' and call "

@@ -21,7 +21,7 @@ __all__ = ["STATE", "TRAINED", "Copyable"]
 
 STATE = "state_"
 TRAINED = "trained."
-"""What the keys of a saved state begin with."""
+"""Prefixes of the keys of a saved state."""
 
 
 @dataclass(eq=False)
@@ -37,8 +37,8 @@ class Copyable(nn.Module):
     """Holds the tools of a Balancer, and rebuilds them after `copy.deepcopy` and `pickle`.
 
     A Balancer copied together with its model (in a list, or inside the same module) balances the copy of the model; one
-    copied by itself balances the same model as before. What is remembered of parameters is remembered by name, so a
-    copy behaves as a fresh Balancer that has loaded the state; without ``model=`` its next step must show all tasks.
+    copied by itself balances the same model as before. Parameters are remembered by name, so a copy behaves as a fresh
+    Balancer that has loaded the state; without ``model=`` its next step must show all tasks.
     """
 
     method: Method
@@ -56,11 +56,11 @@ class Copyable(nn.Module):
         raise NotImplementedError
 
     def fix_tasks(self, names: tuple[str, ...]) -> None:
-        """Settles the task names."""
+        """Sets the task names."""
         raise NotImplementedError
 
     def set_up(self, model: nn.Module | None, declared: Sequence[Tensor] | None) -> None:
-        """Makes fresh tools."""
+        """Creates new tools."""
         object.__setattr__(self, "_model", model)  # not a submodule: its parameters are not ours
         self._declared = declared
         self._tools: Tools | None = Tools(Ownership(model, declared), model)
@@ -68,7 +68,7 @@ class Copyable(nn.Module):
 
     @property
     def tools(self) -> Tools:
-        """Ownership and the model; after a copy, made when first needed."""
+        """Objects shared by all steps; after a copy, created at first use."""
         if self._tools is None:
             assert self._portable is not None
             portable = self._portable
@@ -80,7 +80,7 @@ class Copyable(nn.Module):
 
     @property
     def ownership(self) -> Ownership:
-        """Who owns which parameter."""
+        """Record of which tasks reach which parameter."""
         return self.tools.ownership
 
     def __getstate__(self) -> dict[str, Any]:

@@ -20,11 +20,11 @@ def masked_mean(per_sample: Tensor, mask: Tensor) -> Tensor | None:
     NaN: 0 times the NaN inside the loss is NaN again.
 
     Args:
-        per_sample: Losses, (B,) or (B, ...), from ``reduction="none"``.
-        mask: Truth values, True where there is a label; the shape of `per_sample`, or of its first axes.
+        per_sample: Losses of shape (B,) or (B, ...), from ``reduction="none"``.
+        mask: Boolean tensor, True where there is a label; of the shape of `per_sample`, or of its first axes.
 
     Returns:
-        A scalar, or None. Two truth values are read from the device.
+        A scalar, or None. Two booleans are read from the device.
 
     Raises:
         LossError: Another type or shape, or an unlabelled sample whose loss is NaN or inf while gradients are wanted.

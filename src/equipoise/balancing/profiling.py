@@ -28,16 +28,16 @@ Compute = Callable[[], Losses | tuple[Losses, object]]
 
 @dataclass(frozen=True)
 class CostRow:
-    """One way to get gradients.
+    """Measured cost of one gradient mode.
 
     Attributes:
         mode: The setting, or ``plain`` for the sum of the losses without a Balancer.
-        engine: How the gradients were computed, in the words of `Balancer.plan`.
+        engine: Name of the engine that computed the gradients, from `Balancer.plan`.
         steps: Time of a step in plain steps: median of the paired ratios.
         spread: Smallest and largest ratio.
         memory: Peak bytes of a step (activations, gradients), without the parameters.
-        cosine: Between its direction on shared parameters and the exact one; NaN for ``plain``.
-        note: Why a mode could not be measured, or the empty string.
+        cosine: Cosine between its direction on shared parameters and the exact one; NaN for ``plain``.
+        note: Reason why a mode could not be measured, or the empty string.
     """
 
     mode: str
@@ -51,12 +51,12 @@ class CostRow:
 
 @dataclass(frozen=True)
 class CostTable:
-    """What `profile` measured; ``print(table)`` shows it.
+    """Measurements of `profile`; ``print(table)`` shows them.
 
     Attributes:
-        rows: One row a mode; the first is ``plain``.
+        rows: One row per mode; the first is ``plain``.
         method: The method whose directions are compared.
-        about: Tasks, parameters, device, repeats.
+        about: Number of tasks, of parameters and of turns, and the device, in words.
     """
 
     rows: tuple[CostRow, ...]
@@ -92,7 +92,7 @@ def profile(
     repeats: int = 7,
     step_size: float = 0.01,
 ) -> CostTable:
-    """Measures time, peak memory and accuracy of every way to get gradients.
+    """Measures time, peak memory and accuracy of the gradient modes.
 
     A plain step is forward, the sum of the losses, and backward. Modes take turns with it `repeats` times, each ratio
     is taken within a turn, and the median is shown: wall time, the optimizer not included. The cosine compares the
@@ -100,20 +100,21 @@ def profile(
     ``Every(n)`` the parameters move n - 1 times along the exact gradient first, and the cosine is that of the oldest
     weights; its time is the mean over n steps.
 
-    The model's parameters, buffers and gradients, and the random state, are as before afterwards. A batch that
-    `losses` draws from a loader is gone.
+    The model's parameters, buffers and gradients, and the random state, are restored afterwards. Batches that `losses`
+    draws from a loader are consumed.
 
     Args:
-        model: The model that is trained.
-        losses: Computes the losses of a batch, by task name or in order, or a pair (losses, features). The same batch
-            in every call gives the fairest comparison.
+        model: The model to train.
+        losses: Function that computes the losses of a batch, by task name or in order, or a pair (losses, features).
+            The same batch in every call gives the fairest comparison.
         method: A method on a Gramian; MGDA by default.
-        modes: `Exact`, `Every(10)`, `Sketch(4096)`, and `Features` where features are given, by default.
-        repeats: Turns, at least 1; the first one is not counted.
-        step_size: How far the parameters move between the steps of ``Every(n)``, times the gradient.
+        modes: The modes to measure; by default `Exact`, `Every(10)`, `Sketch(4096)`, and `Features` where features are
+            given.
+        repeats: Number of measured turns, at least 1; one more turn warms up.
+        step_size: Step size of the gradient steps between the steps of ``Every(n)``.
 
     Returns:
-        The table.
+        A table with one row per mode.
 
     Raises:
         SettingError: `repeats` is below 1.
@@ -200,12 +201,12 @@ class _Run:
         return peak_bytes(lambda: self.step(balancer), self.device)
 
     def direction(self, balancer: Balancer) -> dict[str, Tensor]:
-        """What each parameter receives."""
+        """Gradient of each parameter after a step, flat and in float64."""
         self.step(balancer)
         return {name: reals(p.grad).double().clone() for name, p in self.model.named_parameters() if p.grad is not None}
 
     def reference(self) -> dict[str, Tensor]:
-        """What each shared parameter receives from exact gradients."""
+        """Gradient of each shared parameter after a step with exact gradients."""
         balancer = self.balancer(Exact())
         found = self.direction(balancer)
         return {
@@ -228,7 +229,7 @@ class _Run:
 
 
 def _take_turns(run: _Run, ways: Sequence[tuple[Mode, Balancer]], repeats: int) -> list[list[float]]:
-    """Seconds a step: the plain one first, then each mode, `repeats` times in turn."""
+    """Seconds per step: the plain one first, then each mode, `repeats` times in turn."""
     seconds: list[list[float]] = [[] for _ in range(len(ways) + 1)]
     for turn in range(repeats + 1):
         for number, way in enumerate([None, *ways]):
@@ -246,7 +247,7 @@ def _row(mode: str, engine: str, ratios: Sequence[float], memory: int, cosine: f
 
 
 def _cosine(found: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> float:
-    """Over the reference's parameters."""
+    """Cosine over the reference's parameters; NaN where either side is zero."""
     zeros = {name: torch.zeros_like(block) for name, block in reference.items()}
     one = {name: found.get(name, zeros[name]) for name in reference}
     product = sum(float((one[name] * reference[name]).sum()) for name in reference)

@@ -22,14 +22,14 @@ class About(BaseModel):
     """The text beside the tensors.
 
     Attributes:
-        format: Version of the layout; states written before there was one are of version 1.
-        method: The call that made the method.
-        tasks: Names; None before the first step of a Balancer that was given none.
+        format: Version of the layout; states without one are of version 1.
+        method: The call that constructs the method.
+        tasks: Task names; None before the first step of a Balancer built without them.
         steps: Number of steps taken.
-        counts: Status -> steps.
+        counts: Status -> number of steps.
         reached: Parameter -> numbers of the tasks that have reached it.
-        granularity: The Balancer's `granularity`.
-        carried: What the engine remembers between steps.
+        granularity: Setting `granularity` of the Balancer.
+        carried: State of the engine between steps.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
@@ -73,11 +73,11 @@ def read_about(encoded: object, key: str) -> About:
     """The text beside the tensors.
 
     Args:
-        encoded: What the state dict holds of it.
-        key: Its key.
+        encoded: Entry of the state dict that holds the text, as bytes of JSON.
+        key: Key of that entry, for messages.
 
     Raises:
-        StateError: It cannot be read, for example because every tensor was cast to another type.
+        StateError: The text cannot be read, for example because every tensor was cast to another type.
     """
     if not isinstance(encoded, Tensor) or encoded.dtype != torch.uint8 or encoded.dim() != 1:
         shown = f"{encoded.dtype} of shape {tuple(encoded.shape)}" if isinstance(encoded, Tensor) else type(encoded)
@@ -111,11 +111,11 @@ def wrong_tensors(balancer: Copyable, saved: Mapping[str, Any], prefix: str, k: 
     """All complaints about the tensors of a saved state.
 
     Args:
-        balancer: The Balancer that would take over the state.
+        balancer: The Balancer that is to load the state.
         saved: The state dict.
-        prefix: What each of our keys begins with.
+        prefix: Prefix of the Balancer's keys.
         k: Number of tasks; 0 where they are not known yet.
-        carried: The engine's memory as it was saved.
+        carried: Saved state of the engine.
     """
     method = balancer.method
     keys = [prefix + (TRAINED if tensor.trained else STATE) + tensor.name for tensor in method.state_tensors]

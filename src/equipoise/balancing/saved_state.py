@@ -1,8 +1,8 @@
 """A Balancer's state as plain tensor keys.
 
 Not buffers (DDP would broadcast them) and not extra state (safetensors refuses it): every entry is a tensor; names and
-counts travel as UTF-8 bytes of JSON. A fresh Balancer of the same method loads it strictly; nothing is changed when it
-does not fit.
+counts are stored as UTF-8 bytes of JSON. A fresh Balancer of the same method loads it strictly; nothing is changed when
+it does not fit.
 """
 
 import json
@@ -28,7 +28,7 @@ def write_state(balancer: Copyable, destination: dict[str, Any], prefix: str) ->
     Args:
         balancer: The Balancer whose state is written.
         destination: The state dict.
-        prefix: What each key begins with.
+        prefix: Prefix of the Balancer's keys.
 
     Raises:
         StateError: Micro-batches are waiting for their balance: their gradients are not saved.
@@ -61,7 +61,7 @@ def state_keys(balancer: Copyable, prefix: str) -> set[str]:
 
 
 def _leftovers(balancer: Copyable, prefix: str) -> set[str]:
-    """Copies of trained parameters that earlier versions wrote beside them after a step with weights used again."""
+    """Keys of copies of trained parameters, which earlier versions wrote after a step with reused weights."""
     return {prefix + STATE + tensor.name for tensor in balancer.method.state_tensors if tensor.trained}
 
 
@@ -71,12 +71,12 @@ def read_state(balancer: Copyable, state_dict: Mapping[str, Any], prefix: str) -
     Args:
         balancer: A Balancer with the same method, fresh or not.
         state_dict: The dict that `write_state` filled.
-        prefix: What each of our keys begins with.
+        prefix: Prefix of the Balancer's keys.
 
     Raises:
         StateError: The state is of another method, other tasks, another granularity or another version; keys are
-            missing, unknown, or of another shape or type; numbers are NaN or inf where none can be, or cannot be
-            (a negative count). All that is wrong is named, and nothing was changed.
+            missing, unknown, or of another shape or type; numbers are NaN or inf where none can be, or impossible
+            (a negative count). All faults are named, and nothing was changed.
     """
     from .saved_numbers import read_about, wrong_tensors  # noqa: PLC0415 - pydantic is slow to import
 

@@ -22,9 +22,9 @@ _MOST_ROWS = 20
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StepRecord:
-    """One step, kept as tensors where they were computed: reading them is what waits for the device.
+    """One training step, kept as tensors on the device where they were computed: only reading them waits for it.
 
-    ``print`` shows a table of the tasks: loss, weight, the gradient's length on the shared parameters (in loss per unit
+    ``print`` shows a table of the tasks: loss, weight, the gradient's norm on the shared parameters (in loss per unit
     of parameter), and its cosine with the direction, which is negative where the step raises the loss to first order.
     With ``granularity=`` the weight is the mean over groups and has no cosine beside it.
 
@@ -42,11 +42,12 @@ class StepRecord:
 
     Attributes:
         present: All task names, and which of them took part.
-        raw_losses: (k,) of those, float64.
-        outcome: The method's answer: weights or a direction, with its status.
-        gramian: (k, k) of the shared gradients, float64; None for loss methods.
+        raw_losses: (k,) losses of the tasks that took part, float64.
+        outcome: Outcome of the method: weights or a direction, with its status.
+        gramian: (k, k) inner products of the shared gradients, float64; None where none were computed (loss methods,
+            reused weights).
         seconds: Wall time inside the Balancer, without the user's backward.
-        groups: With ``granularity=``: names of the groups that the rows of the weights belong to.
+        groups: Names of the groups that the rows of the weights belong to, with ``granularity=``.
         reused: Whether the weights are those of an earlier step (``gradients=eq.Every(n)``).
     """
 
@@ -80,7 +81,7 @@ class StepRecord:
     __repr__ = __str__
 
     def _columns(self) -> dict[str, list[str]]:
-        """Heading -> one cell a task."""
+        """Heading -> one cell per task."""
         numbers: dict[str, Tensor] = {}
         if self.raw_losses is not None:
             numbers["loss"] = self.raw_losses
@@ -102,7 +103,7 @@ class StepRecord:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks present in the step; rows of everything here."""
+        """Names of the tasks present in the step, in the order of all rows."""
         return self.present.here
 
     @property
@@ -113,9 +114,9 @@ class StepRecord:
 
     @property
     def weights(self) -> Tensor | None:
-        """(k,): direction = weights @ jacobian. With ``granularity=`` (groups, k): one row for each of `groups`.
+        """(k,) weights: direction = weights @ jacobian. With ``granularity=`` (groups, k), one row per group.
 
-        None for methods on the Jacobian (GradDrop, MoCo, ...): they return a direction, and there are no such weights.
+        None for methods on the Jacobian (GradDrop, MoCo, ...): they return a direction instead.
         """
         return self.outcome.weights
 
@@ -136,7 +137,7 @@ class StepRecord:
 
     @property
     def diagnosis(self) -> GradientDiagnosis | None:
-        """What `diagnose_gradients` says of this step's Gramian and losses; computed when read. None for loss methods.
+        """`diagnose_gradients` of this step's Gramian and losses, computed when read; None without a Gramian.
 
         Shares of the update need weights: ``eq.diagnose_gradients(last.gramian, last.raw_losses, last.weights)``. There
         are none where `weights` is None.
@@ -147,7 +148,7 @@ class StepRecord:
 
     @property
     def cosines(self) -> Tensor | None:
-        """(k, k) cosines between the tasks' gradients; NaN where a gradient is zero. None for loss methods."""
+        """(k, k) cosines between the tasks' gradients; NaN where a gradient is zero. None without a Gramian."""
         if self.gramian is None:
             return None
         norms = self.gramian.diagonal().sqrt()

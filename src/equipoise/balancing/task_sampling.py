@@ -14,14 +14,14 @@ def size_weights(sizes: Mapping[str, int]) -> dict[str, float]:
     .. math:: w_i = n_i / \sum_j n_j, \qquad
               \sum_i w_i \frac{1}{n_i} \sum_{s \in i} \ell_{is} = \frac{1}{n} \sum_i \sum_{s \in i} \ell_{is}
 
-    with n_i the number of samples of task i. Equal weights count every task alike instead, whatever its size; which
-    of the two is wanted is a question of purpose.
+    with n_i the number of samples of task i. Equal weights count every task alike instead, whatever its size; choose
+    by what the training is for.
 
     Args:
-        sizes: Samples of each task, at least 1: ``{name: len(dataset)}``.
+        sizes: Number of samples of each task, at least 1: ``{name: len(dataset)}``.
 
     Returns:
-        One weight a task, sum 1: for ``eq.LinearScalarization(weights)`` and for preferences.
+        One weight per task, with sum 1: for ``eq.LinearScalarization(weights)`` and for preferences.
 
     Raises:
         SettingError: No task, or a size that is not positive; all offenders are named.
@@ -45,17 +45,17 @@ def task_batches(
     The epoch has as many steps as the longest loader. With ``short="cycle"`` a shorter one starts again (and
     reshuffles, if it shuffles), so every task takes part in every step; `size_weights` then gives the pooled mean in
     expectation. With ``short="absent"`` it is used once and its entry is None afterwards: compute no loss for it and
-    hand None to the Balancer, which leaves the task out and its state alone. Each sample is then seen once an epoch.
+    pass None to the Balancer, which leaves out the task and keeps its state. Each sample then occurs once per epoch.
 
     Args:
-        loaders: By task name: `DataLoader` objects, lists, anything that can be iterated more than once.
-        short: ``"cycle"`` to begin a loader anew when it ends before the longest, ``"absent"`` to leave its task out.
+        loaders: Task name -> loader: a `DataLoader`, a list, or anything that can be iterated more than once.
+        short: ``"cycle"`` to restart a loader that ends before the longest, ``"absent"`` to leave its task out.
 
     Yields:
-        Task name -> batch, or None; never None for all tasks.
+        A dict from task name to batch, or to None; never None for all tasks.
 
     Raises:
-        SettingError: No loader, an unknown `short`, or (for ``"cycle"``) an iterator that can be walked only once.
+        SettingError: No loader, an unknown `short`, or (for ``"cycle"``) an iterator that can be used only once.
         DataError: A loader without a single batch.
 
     Example:

@@ -1,4 +1,4 @@
-"""A step happens whole or not at all, wherever an error or an interruption strikes."""
+"""Atomic steps: a call that fails or is interrupted leaves the Balancer unchanged."""
 
 import warnings
 from collections import Counter
@@ -19,7 +19,7 @@ from .step_record import StepRecord
 __all__ = ["Whole"]
 
 _MOVED = ("tasks", "state", "last", "plan", "carried", "steps", "accumulation", "_tools", "_portable")
-"""Attributes that a step moves; each is replaced, never changed in place."""
+"""Attributes that a step changes; each is replaced, never changed in place."""
 
 _moved = itemgetter(*_MOVED)
 
@@ -31,7 +31,7 @@ _EMPTY = (
 
 
 class Whole(Copyable):
-    """Puts a Balancer back to where it stood before a call that did not return its scalar.
+    """Restores a Balancer after a call that did not return its scalar.
 
     That includes forward hooks: where one of them fails, the caller has no scalar, so the step has not happened.
     """
@@ -70,11 +70,11 @@ class Whole(Copyable):
             return
         if before["tasks"] is not None:
             before["_tools"].ownership.go_back()
-        else:  # a first call: parameters are numbered anew, and memory is looked at anew
+        else:  # a first call: parameters are numbered again, and memory is checked again
             self.set_up(self.__dict__["_model"], self._declared)
 
     def take_over(self, balanced: Balanced, seconds: float) -> None:
-        """A step has happened: keeps what it brought."""
+        """Stores the outcome of a completed step."""
         weighed, steps, state, method = balanced.weighed, self.steps + 1, self.state, self.method
         # none of these is a module or a parameter, which nn.Module.__setattr__ would look for each time
         now: dict[str, object] = {"plan": balanced.plan, "carried": balanced.carried, "steps": steps}
@@ -94,7 +94,7 @@ class Whole(Copyable):
 
 
 def tally(counts: Counter[str], balanced: Balanced) -> None:
-    """Counts one step under its status, each task that was skipped, and products that were made twice."""
+    """Counts one step under its status, each skipped task, and products that were computed twice."""
     for name in balanced.skipped:
         counts[f"skipped {name}"] += 1
     if balanced.weighed is not None:

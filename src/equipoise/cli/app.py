@@ -10,7 +10,9 @@ from .._version import __version__
 from .audit import audit
 from .demo import demo
 from .doctor import doctor
+from .fit import fit
 from .methods import methods
+from .predict import predict
 from .report import report
 from .reproduce import reproduce
 from .rewards import rewards
@@ -28,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for _command in (demo, audit, rewards, runs, methods, report, doctor):
+for _command in (demo, audit, fit, predict, rewards, runs, report, methods, doctor):
     app.command()(_command)
 app.add_typer(reproduce)
 

@@ -1,21 +1,34 @@
 """``equipoise audit``: a table with several targets in, a verdict on its trade-offs out."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from .._version import __version__
-from .common import Json, Out, Overwrite, Quiet, Seed, command_line, finish, names_of, reporting_with, show, whole
+from .common import Json, Out, Overwrite, Quiet, Seed, command_line, finish, names_of, reporting_with, show
 from .progress import progress_on_stderr
-
-if TYPE_CHECKING:
-    from ..data import Reading
+from .table_options import (
+    Categorical,
+    ColumnNames,
+    Data,
+    Dates,
+    Decimal,
+    Drop,
+    Encoding,
+    Inputs,
+    Missing,
+    NoHeader,
+    Numeric,
+    Separator,
+    SkipRows,
+    Targets,
+    Thousands,
+    reading_of,
+    said_of,
+    whole_option,
+)
 
 __all__ = ["audit"]
-
-Names = list[str] | None
-
-_NAMES = "Separate names with commas, or repeat the option with one name each."
 
 PATIENCE = 20.0
 """Seconds of work from which on finished widths and resamples are kept for the case of an interruption."""
@@ -25,43 +38,31 @@ _INTERRUPTED = (
 )
 
 
-def _columns(flag: str, text: str, *short: str) -> Any:
-    return typer.Option(flag, *short, metavar="NAMES", help=text)
-
-
-def _mark(flag: str, text: str, metavar: str = "C") -> Any:
-    return typer.Option(flag, metavar=metavar, help=f"{text} Default: detected.")
-
-
-def _whole(flag: str, metavar: str, text: str) -> Any:
-    return typer.Option(flag, metavar=metavar, parser=whole, help=text)
-
-
 @reporting_with(_INTERRUPTED)
 def audit(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A file, a web address, - for standard input, or a built-in name.")
-    ],
-    targets: Annotated[Names, _columns("--targets", f"Target columns. {_NAMES}", "-t")] = None,
-    width: Annotated[int | None, _whole("--width", "Q", "Width of the shared layer. Default: all widths.")] = None,
-    inputs: Annotated[Names, _columns("--inputs", "Input columns. Default: all other columns.")] = None,
-    drop: Annotated[Names, _columns("--drop", "Columns to ignore.")] = None,
-    no_header: Annotated[bool, typer.Option("--no-header", help="The first line holds data, not names.")] = False,
-    names: Annotated[Names, _columns("--names", "Names for all columns, in place of the file's.")] = None,
-    sep: Annotated[str | None, _mark("--sep", "Character between columns, such as ; or \\t.")] = None,
-    decimal: Annotated[str | None, _mark("--decimal", "Decimal mark: . or a comma.")] = None,
-    thousands: Annotated[str | None, _mark("--thousands", "Mark between thousands: , . ' _ or a blank.")] = None,
-    na: Annotated[
-        Names, typer.Option("--na", metavar="TEXTS", help="Texts that also mean missing, as in --na=-999,unknown.")
+    data: Data,
+    targets: Targets = None,
+    width: Annotated[
+        int | None, whole_option("--width", "Q", "Width of the shared layer. Default: all widths.")
     ] = None,
-    skip_rows: Annotated[int, _whole("--skip-rows", "N", "Lines to skip at the start of the file.")] = 0,
-    encoding: Annotated[str | None, _mark("--encoding", "Text encoding, such as cp1252.", "NAME")] = None,
-    numeric: Annotated[Names, _columns("--numeric", "Columns to read as numbers.")] = None,
-    categorical: Annotated[Names, _columns("--categorical", "Columns to read as classes.")] = None,
-    date: Annotated[Names, _columns("--date", "Columns of dates or times to read as days or hours.")] = None,
+    inputs: Inputs = None,
+    drop: Drop = None,
+    no_header: NoHeader = False,
+    names: ColumnNames = None,
+    sep: Separator = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    na: Missing = None,
+    skip_rows: SkipRows = 0,
+    encoding: Encoding = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    date: Dates = None,
     bootstraps: Annotated[
         int | None,
-        _whole("--bootstraps", "N", "Resamples of the rows. Default: 200 if fewer than half are complete, else 0."),
+        whole_option(
+            "--bootstraps", "N", "Resamples of the rows. Default: 200 if fewer than half are complete, else 0."
+        ),
     ] = None,
     new_rows: Annotated[
         bool | None,
@@ -90,22 +91,19 @@ def audit(
 
     columns = {"targets": names_of(targets), "inputs": names_of(inputs), "names": names_of(names)}
     dropped = names_of(drop) or ()
-    reading: Reading = {
-        "sep": sep, "decimal": decimal, "thousands": thousands, "na": names_of(na) or (), "skip_rows": skip_rows,
-        "encoding": encoding, "numeric": names_of(numeric) or (), "categorical": names_of(categorical) or (),
-        "date": names_of(date) or (), "group": group, "time": time,
-    }  # fmt: skip
-    said = {option: value for option, value in reading.items() if value not in (None, (), 0)}
+    reading = reading_of(sep, decimal, thousands, na, skip_rows, encoding, numeric, categorical, date)
+    said = said_of(reading)
     auditing.check_settings(width, bootstraps, seed)
     with progress_on_stderr(quiet) as progress:
         progress(0, 1, f"reading {data}")
-        table = load(data, header=not no_header, drop=dropped, **columns, **reading)
+        table = load(data, header=not no_header, drop=dropped, group=group, time=time, **columns, **reading)
         chosen = out or RunFolder.default(
             "audit", table.name, ",".join(columns["targets"] or ()), f"width {width}" if width else ""
         )
         config = RunConfig(
             command="audit", version=__version__, data=table.name, sha256=table.sha256, **columns, drop=dropped,
-            width=width, header=not no_header, bootstraps=bootstraps, new_rows=new_rows, seed=seed, reading=said,
+            width=width, header=not no_header, bootstraps=bootstraps, group=group, time=time, new_rows=new_rows,
+            seed=seed, reading=said,
         )  # fmt: skip
         folder = RunFolder(chosen, config, overwrite=overwrite)
         if not as_json:
@@ -114,7 +112,7 @@ def audit(
         if records is None:
             typed = command_line(
                 "audit", data, targets=columns["targets"], width=width, inputs=columns["inputs"], drop=dropped,
-                no_header=no_header, names=columns["names"], **said, bootstraps=bootstraps,
+                no_header=no_header, names=columns["names"], **said, group=group, time=time, bootstraps=bootstraps,
                 new_rows=bool(new_rows), no_new_rows=new_rows is False, seed=seed or None,
             )  # fmt: skip
             records = (

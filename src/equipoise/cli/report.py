@@ -1,4 +1,4 @@
-"""``equipoise report``: render a run folder's record again, an audit's or a recorded training's."""
+"""``equipoise report``: render a run folder's record again, an audit's, a fit's or a recorded training's."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .common import Json, reporting, show
+from .fit import show_fit
 from .log_output import tell_log
 from .reproduce import show_again
 from .terminal import say, say_json
@@ -23,8 +24,8 @@ def report(
 ) -> None:
     """Render the report of a run folder again.
 
-    Nothing is computed. The folder may come from equipoise audit, rewards, runs, demo or reproduce, or from eq.record
-    in your own training loop, even while that training runs.
+    Nothing is computed. The folder may come from equipoise audit, fit, rewards, runs, demo or reproduce, or from
+    eq.record in your own training loop, even while that training runs.
     """
     from ..core.our_folder import what_is_in  # noqa: PLC0415 - not for --help
 
@@ -35,6 +36,8 @@ def report(
         _training(folder, markdown, as_json)
     elif kind == "log":
         _log(folder, markdown, as_json)
+    elif kind == "fit":
+        _fit(folder, markdown, as_json)
     else:
         _audit(folder, markdown, as_json)
 
@@ -83,3 +86,14 @@ def _training(folder: Path, markdown: bool, as_json: bool) -> None:
     else:
         show(render_training_console(record, same))
     say(str(path), err=as_json)
+
+
+def _fit(folder: Path, markdown: bool, as_json: bool) -> None:
+    from ..report import render_fit_markdown  # noqa: PLC0415 - not for --help
+    from ..training.tables.saved import read_fit  # noqa: PLC0415 - imports torch
+
+    record = read_fit(folder)
+    if markdown:
+        say(render_fit_markdown(record), end="")
+        return
+    show_fit(folder, record, as_json)

@@ -1,7 +1,8 @@
 """Whether a folder is ours: the one test that audits, recordings, reproductions and reports share.
 
 A folder is ours if its ``config.json`` says so. Computed runs (audits and reproductions) may replace each other, since
-their command computes them again; a recorded training is replaced by nothing but another recording.
+their command computes them again; a recorded training is replaced by nothing but another recording, and a training of
+`eq.fit` or what ``equipoise fit`` wrote by nothing but another of its kind.
 """
 
 import os
@@ -17,16 +18,26 @@ from .records.json_text import Model, first_fault, model_of, parsed_json
 
 __all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "read_card", "what_is_in"]
 
-Kind = Literal["nothing", "audit", "reproduction", "training", "log", "unknown", "foreign"]
+Kind = Literal["nothing", "audit", "reproduction", "training", "log", "run", "fit", "unknown", "foreign"]
 
 CONFIG, REPORT = "config.json", "report.html"
 _MOST_CONFIG = 2**26
-_KINDS: dict[str, Kind] = {"audit": "audit", "demo": "audit", "record": "training", "rewards": "log", "runs": "log"}
+_KINDS: dict[str, Kind] = {
+    "audit": "audit",
+    "demo": "audit",
+    "record": "training",
+    "rewards": "log",
+    "runs": "log",
+    "train": "run",
+    "fit": "fit",
+}
 _WORDS: dict[Kind, str] = {
     "audit": "an audit",
     "reproduction": "what 'equipoise reproduce' wrote",
     "training": "a recorded training",
     "log": "what 'equipoise rewards' or 'equipoise runs' wrote",
+    "run": "a training of eq.fit",
+    "fit": "what 'equipoise fit' wrote",
     "unknown": "a run of another version of equipoise",
 }
 _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
@@ -34,6 +45,8 @@ _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
     "reproduction": frozenset({"audit", "reproduction", "log"}),
     "log": frozenset({"audit", "reproduction", "log"}),
     "training": frozenset({"training"}),
+    "run": frozenset({"run"}),
+    "fit": frozenset({"fit"}),
 }
 
 

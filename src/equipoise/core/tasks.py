@@ -186,15 +186,42 @@ class ReferencePoint(Preference):
 
 @dataclass(frozen=True)
 class Bounds(Preference):
-    """Upper limits for some tasks: ``Bounds({"depth": 0.1})``; the others as low as they go."""
+    """Upper limits for some tasks: ``Bounds({"depth": 0.1})``; the others as low as they go.
+
+    Args:
+        limits: Task name -> the highest loss that is wanted.
+        minimise: Name or names of the tasks whose mean, each over its range, is lowered under these limits; the tasks
+            without a limit by default (all tasks, where all have one).
+    """
 
     limits: tuple[tuple[str, float], ...]
+    minimise: tuple[str, ...] | None = None
 
-    def __init__(self, limits: Mapping[str, float]) -> None:
+    def __init__(self, limits: Mapping[str, float], minimise: str | Sequence[str] | None = None) -> None:
         frozen = freeze_per_task(limits, "limits")
         if frozen is None or not isinstance(frozen[0], tuple):
             raise PreferenceError(f"`Bounds(limits)` needs a mapping from task names to limits; got {limits!r}.")
         object.__setattr__(self, "limits", frozen)
+        names = (minimise,) if isinstance(minimise, str) else minimise
+        if names is not None and (not names or doubled(names) or not all(isinstance(name, str) for name in names)):
+            raise PreferenceError(f"`Bounds(minimise=)` needs a task name, or different names; got {minimise!r}.")
+        object.__setattr__(self, "minimise", None if names is None else tuple(names))
+
+    def split(self, tasks: tuple[str, ...]) -> tuple[list[float], list[bool]]:
+        """The limits in the order of the tasks (inf where there is none), and which tasks are lowered.
+
+        Raises:
+            TaskError: A name is none of the tasks.
+        """
+        unknown = [name for name in (*dict(self.limits), *(self.minimise or ())) if name not in tasks]
+        if unknown:
+            raise TaskError(f"`Bounds` names {listed(unknown)}; the tasks are {listed(tasks)}.")
+        limits = [dict(self.limits).get(name, math.inf) for name in tasks]
+        free = [
+            name in self.minimise if self.minimise is not None else math.isinf(limit)
+            for name, limit in zip(tasks, limits, strict=True)
+        ]
+        return limits, free if any(free) else [True] * len(tasks)
 
 
 def _numbers(values: TaskValues) -> list[float]:

@@ -7,7 +7,7 @@ import math
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["clean", "count", "joined", "percent", "plural", "share", "shorten", "signed"]
+__all__ = ["clean", "count", "in_words", "joined", "percent", "plural", "share", "shorten", "signed"]
 
 
 def clean(text: str) -> str:
@@ -92,6 +92,20 @@ def plural(number: int, noun: str) -> str:
 def percent(part: int, whole: int) -> str:
     """A part of a whole, in percent: ``38 %``; ``n/a`` of nothing."""
     return f"{100 * part / whole:.0f} %" if whole else "n/a"
+
+
+def in_words(size: float) -> str:
+    """Bytes as a person reads them.
+
+    Example:
+        >>> in_words(7_864_320)
+        '7.5 MiB'
+    """
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
 
 
 def joined(names: Sequence[str]) -> str:

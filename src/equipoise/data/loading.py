@@ -11,6 +11,7 @@ from .columns import closest, some
 from .encoding.encode import encode
 from .encoding.prepare import prepared
 from .formats.catalogue import EXTENSIONS, FORMATS, extension_of
+from .formats.memory import refuse_beyond_memory
 from .formats.source import PACKED, fetch, is_stream
 from .raw import RawTable
 from .reading import Reading, checked_reading
@@ -27,6 +28,8 @@ def load(
     drop: Sequence[str] = (),
     header: bool = True,
     names: Sequence[str] | None = None,
+    group: str | None = None,
+    time: str | None = None,
     **reading: Unpack[Reading],
 ) -> Table:
     """Read a table with several targets and encode it as numbers. Files are only ever read.
@@ -43,6 +46,10 @@ def load(
         drop: Names of columns not to use.
         header: Whether the first row of a text table holds the names.
         names: Names for all columns of a text table, sheet or .mat file, instead of its own.
+        group: Column whose values say which rows belong together: it is no input, and losses on new rows leave out
+            whole groups.
+        time: Column of numbers or dates that orders the rows: it is no input, and losses on new rows leave out rows
+            that follow each other.
         **reading: ``sep``, ``decimal``, ``thousands``, ``na``, ``skip_rows``, ``encoding``, ``numeric``,
             ``categorical``, ``date``: see `equipoise.data.Reading`.
 
@@ -58,16 +65,16 @@ def load(
     """
     how = checked_reading(reading)
     raw = prepared(read_columns(source, header, names, how), how)
-    return encode(raw, targets=targets, inputs=inputs, drop=drop, reading=how)
+    return encode(raw, targets=targets, inputs=inputs, drop=drop, group=group, time=time, reading=how)
 
 
 def read_columns(
     source: str | os.PathLike[str], header: bool, names: Sequence[str] | None, reading: Reading
 ) -> RawTable:
-    """The columns of a built-in set, file, pipe or address, not yet prepared or encoded.
+    """The columns of a source as they are written; the arguments are those of `load`.
 
     Raises:
-        DataError: The source or its format cannot be used.
+        DataError: There is no such source, it cannot be read, or it would not fit into memory.
     """
     if isinstance(names, str):
         raise DataError(f"names must be a list of column names, found one text {names!r}.")
@@ -83,6 +90,7 @@ def read_columns(
     text = os.fspath(source)
     if not is_stream(text):
         _refuse_missing(Path(text))
+        refuse_beyond_memory(Path(text))
     found = fetch(text if is_stream(text) else Path(text))
     return FORMATS[extension_of(found)](found, reading, header=header, names=names)
 

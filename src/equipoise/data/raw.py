@@ -81,6 +81,9 @@ class RawTable:
     # column -> marks of missing values -> how often each was found
     marks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)  # column -> what was done to it, in a few words
+    written_in: Mapping[str, str] = field(default_factory=dict)  # column of numbers -> unit that stood in every cell
+    # column of numbers that were texts -> decimal mark, and mark between thousands or ""
+    styles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def refuse(about: str, problems: Sequence[str]) -> None:

@@ -28,10 +28,6 @@ class Reading(TypedDict, total=False):
         numeric: Columns that must be numbers: never taken for an identifier, and any cell that is no number is refused.
         categorical: Columns that are classes, though they may look like numbers or like free text.
         date: Columns of dates or clock times, turned into numbers: days since the first date, hours since midnight.
-        group: Column whose values say which rows belong together: it is no input, and losses on new rows leave out
-            whole groups.
-        time: Column of numbers or dates that orders the rows: it is no input, and losses on new rows leave out rows
-            that follow each other.
     """
 
     sep: str | None
@@ -43,13 +39,11 @@ class Reading(TypedDict, total=False):
     numeric: Sequence[str]
     categorical: Sequence[str]
     date: Sequence[str]
-    group: str | None
-    time: str | None
 
 
 NOTHING_SAID: Reading = {
     "sep": None, "decimal": None, "thousands": None, "na": (), "skip_rows": 0, "encoding": None,
-    "numeric": (), "categorical": (), "date": (), "group": None, "time": None,
+    "numeric": (), "categorical": (), "date": (),
 }  # fmt: skip
 _THOUSANDS = (",", ".", "'", "_", " ")
 _TYPED = {"\\t": "\t", "tab": "\t", "\\s+": " "}  # what people type in a shell
@@ -77,17 +71,6 @@ def checked_reading(given: Mapping[str, object]) -> Reading:
             problems.append(f"{option} must be a list, found one text {values!r}: write {option}=[{values!r}]")
             values = ()
         reading[option] = tuple(clean_name(value) for value in values)
-    if reading["group"] is not None and reading["time"] is not None:
-        problems.append(
-            f"rows are left out by --group or by --time; found {reading['group']!r} and {reading['time']!r}"
-        )
-    held = {"group": reading["group"], "time": reading["time"]}
-    problems += [
-        f"--{option} must be the name of one column; found {name!r}"
-        for option, name in held.items()
-        if not (name is None or isinstance(name, str))
-    ]
-    reading["group"], reading["time"] = (None if name is None else clean_name(name) for name in held.values())
     reading["sep"] = sep = _TYPED.get(reading["sep"] or "", reading["sep"])
     if sep is not None and (len(sep) != 1 or sep in '"\n\r' or sep.isalnum()):
         problems.append(f"--sep must be one character, or \\t for a tab, or a blank for blanks; found {sep!r}")

@@ -1,4 +1,4 @@
-"""What the engine itself remembers between steps, beside the method's state: plain data, saved with it."""
+"""State of the engine between steps, beside the method's: plain data, saved with it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,18 +7,18 @@ from .blocks.layout import Layout
 
 __all__ = ["FIRST_POWER", "Carried", "Reused", "as_data"]
 
-FIRST_POWER = 16  # of two: where GradScaler starts
+FIRST_POWER = 16  # exponent of two at which GradScaler starts
 
 
 @dataclass(frozen=True)
 class Reused:
-    """Weights that serve again (`Every`).
+    """Weights that later steps reuse (`Every`).
 
     Attributes:
-        present: The tasks that they belong to.
-        weights: One a task, of the shared parameters.
-        heads: One a task, of its own parameters.
-        age: Steps that have used them.
+        present: Numbers of the tasks that the weights belong to.
+        weights: One weight per task for the shared parameters.
+        heads: One weight per task for its own parameters.
+        age: Number of steps that have used them.
     """
 
     present: tuple[int, ...]
@@ -29,13 +29,13 @@ class Reused:
 
 @dataclass(frozen=True)
 class Carried:
-    """From step to step.
+    """Engine state carried from step to step.
 
     Attributes:
         layout: Order of coordinates of a Jacobian method's state.
         groups: Names of the groups, in the order of the state's first axis (``granularity=``).
-        reused: Weights that serve again.
-        power: Of two: the internal scale of the passes where float16 is in play.
+        reused: Weights that later steps reuse; None without `Every`.
+        power: Exponent of the power of two that multiplies the losses for our passes where float16 occurs.
     """
 
     layout: Layout = ()
@@ -45,5 +45,5 @@ class Carried:
 
 
 def as_data(carried: Carried) -> dict[str, Any]:
-    """As JSON can hold it; floats come back to the bit."""
+    """The state as JSON can hold it; floats are restored exactly."""
     return asdict(carried)

@@ -1,4 +1,4 @@
-"""Ways to get gradients, as the Balancer's `gradients` setting: exact, or approximate by name.
+"""Ways to compute gradients, the values of the Balancer's `gradients` setting: exact, or approximate by name.
 
 Each is a file in `sources`; a new one is imported here.
 """

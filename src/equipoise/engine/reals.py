@@ -24,12 +24,12 @@ def reals(block: Tensor) -> Tensor:
 
 
 def real_count(tensor: Tensor) -> int:
-    """How many numbers `reals` gives."""
+    """Count of numbers that `reals` returns."""
     return 2 * tensor.numel() if tensor.is_complex() else tensor.numel()
 
 
 def of_reals(flat: Tensor, like: Tensor) -> Tensor:
-    """The tensor, of the shape and type of `like`, that `reals` made flat; the numbers may be of another type.
+    """Inverse of `reals`: a tensor of the shape and type of `like`; `flat` may be of another type.
 
     Example:
         >>> of_reals(torch.tensor([1.0, 2.0]), torch.zeros(1, 1, dtype=torch.complex64))

@@ -1,6 +1,34 @@
-"""Problems given by a formula, with gradients in closed form, and the paths that methods take on them."""
+"""Problems given by a formula, with answers known by formula, and the paths that methods take on them."""
 
+from .curved import Curved
+from .dtlz import DTLZ1, DTLZ2, MaF1
+from .formula import BoxProblem, FormulaProblem, Function
 from .paths import Path, descend
+from .problem_table import named, table
+from .two_bowls import Exponential, Quadratic
 from .two_task_toy import CAGRAD_STARTS, NASH_STARTS, TwoTaskToy
+from .zdt import ZDT1, ZDT2, ZDT3, ZDT4, ZDT6
 
-__all__ = ["CAGRAD_STARTS", "NASH_STARTS", "Path", "TwoTaskToy", "descend"]
+__all__ = [
+    "CAGRAD_STARTS",
+    "DTLZ1",
+    "DTLZ2",
+    "NASH_STARTS",
+    "ZDT1",
+    "ZDT2",
+    "ZDT3",
+    "ZDT4",
+    "ZDT6",
+    "BoxProblem",
+    "Curved",
+    "Exponential",
+    "FormulaProblem",
+    "Function",
+    "MaF1",
+    "Path",
+    "Quadratic",
+    "TwoTaskToy",
+    "descend",
+    "named",
+    "table",
+]

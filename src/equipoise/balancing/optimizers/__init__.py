@@ -1,1 +1,1 @@
-"""What optimizers, and frameworks around them, do to a step: closures, windows of micro-batches, divisions."""
+"""Interplay with optimizers and training frameworks: closures, windows of micro-batches, divisions."""

@@ -1,4 +1,4 @@
-"""Divisions by the number of micro-batches that a framework makes, or does not make, between us and `backward`."""
+"""Undo a division by the number of micro-batches already applied by the training framework."""
 
 import math
 import warnings
@@ -15,14 +15,14 @@ __all__ = ["divisor", "followed"]
 
 
 def followed(scalar: Tensor, steps: int, done: int, *, divided: bool) -> Tensor:
-    """The scalar of a window, whose gradient does not depend on who divides it by the number of micro-batches.
+    """The scalar of a window, whose gradient does not depend on a division by the number of micro-batches.
 
     Args:
-        scalar: What `backward` is called on.
-        steps: Micro-batches to a window.
-        done: Micro-batches in this one.
-        divided: Whether the user said that something divides. If not, nothing is changed, and a factor of exactly
-            1/steps is worth a warning.
+        scalar: Scalar of the window, on which `backward` will be called.
+        steps: Number of micro-batches in a full window.
+        done: Number of micro-batches in this window.
+        divided: Whether the user declared a division. If not, gradients stay as they are, and a factor of exactly
+            1/steps or 1/done gives a warning.
     """
     if divided:
         found: Tensor = _Undivided.apply(scalar, steps, done)  # type: ignore[no-untyped-call]
@@ -32,12 +32,12 @@ def followed(scalar: Tensor, steps: int, done: int, *, divided: bool) -> Tensor:
 
 
 def divisor(upstream: float, steps: int, done: int, tolerance: float) -> int:
-    """What the gradient that arrives was divided by: `steps`, `done` or 1.
+    """The divisor of the incoming gradient: `steps`, `done` or 1.
 
     Args:
-        upstream: The gradient, 1 where nothing lies between; a `GradScaler` multiplies it by a power of two.
-        steps: Micro-batches to a window; the answer where the numbers do not tell.
-        done: Micro-batches in this one.
+        upstream: The incoming gradient; 1 without a division. A `GradScaler` multiplies it by a power of two.
+        steps: Number of micro-batches in a full window; returned where the numbers do not decide.
+        done: Number of micro-batches in this window.
         tolerance: Relative rounding of the gradient's type.
 
     Example:
@@ -63,7 +63,7 @@ def _tolerance(upstream: Tensor) -> float:
 
 
 class _Undivided(torch.autograd.Function):
-    """Forward: the scalar itself. Backward: the incoming gradient times what it was divided by."""
+    """Forward: the scalar itself. Backward: the incoming gradient times its divisor."""
 
     @staticmethod
     def forward(ctx: Any, scalar: Tensor, steps: int, done: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Optimizers that call a closure several times a step: weights that are held, and a value that fits the gradient."""
+"""Optimizers that call a closure several times per step: fixed weights, and a value that fits the gradient."""
 
 import math
 import warnings
@@ -31,10 +31,10 @@ class _Held:
 
 
 class Calls:
-    """What a Balancer knows of the optimizer's step that it is called in.
+    """Calls of a Balancer within one step of an optimizer.
 
     Attributes:
-        weighted: Whether the weighted sum was asked for as the value.
+        weighted: Whether the user set ``value="weighted"``.
     """
 
     def __init__(self, method: Method, settings: Settings) -> None:
@@ -49,12 +49,12 @@ class Calls:
         return Calls, (self._method, self._settings)  # a copy is called in steps of its own
 
     def must_fit(self, step: OptimizerStep, *, accumulates: bool) -> bool:
-        """Whether the value is to be the weighted sum: asked for, or needed by a line search under a loss method.
+        """Whether the value must be the weighted sum: by setting, or for a line search with a loss method.
 
         A line search compares values along the gradient, so the two must belong to one function.
 
         Raises:
-            EquipoiseError: They cannot with these settings.
+            EquipoiseError: Value and gradient cannot belong to one function with these settings.
         """
         if self._settings.value is not None or not step.searches or self._is_mean:
             return self.weighted
@@ -80,10 +80,10 @@ class Calls:
         """The weighted sum of the losses, with the weights of the first call in the same step of the optimizer.
 
         Args:
-            step: Of the optimizer.
+            step: Running step of the optimizer.
             present: Numbers of the present tasks.
-            names: Of all tasks.
-            losses: Of the present ones.
+            names: Names of all tasks.
+            losses: Scalars of the present tasks.
 
         Returns:
             A scalar with the value and the gradient of the sum. None in a first call, or where other tasks are present.
@@ -111,10 +111,10 @@ class Calls:
         """The value of a first call; its weights are kept for those that follow in the same step of the optimizer.
 
         Args:
-            step: Of the optimizer, or None outside of one.
-            balanced: What came of the call.
-            losses: Of the present tasks.
-            otherwise: The value where NaN was propagated.
+            step: Running step of the optimizer, or None outside of one.
+            balanced: Outcome of the call.
+            losses: Scalars of the present tasks.
+            otherwise: Value to return where the method gave no weights.
         """
         self._held = None
         if not isinstance(balanced.weighed, Weighed):
@@ -125,7 +125,7 @@ class Calls:
         return weighted_value(losses, weights)
 
     def notice(self, step: OptimizerStep) -> None:
-        """Says once that a closure is called several times a step, where every call makes weights of its own."""
+        """Warns once where a closure is called several times per step and every call computes its own weights."""
         if step == self._last and not (self._told or self._settings.value or self._is_mean):
             self._told = True
             warnings.warn(
@@ -144,11 +144,11 @@ class Calls:
 
 
 def refuse_value(method: Method, given: Mapping[str, Any]) -> list[str]:
-    """What stands against ``value="weighted"``.
+    """Reasons against ``value="weighted"``.
 
     Args:
-        method: Any.
-        given: The settings of the Balancer by name; `heads` as the user gave it.
+        method: Method of the Balancer.
+        given: Settings of the Balancer by name; `heads` as the user gave it.
     """
     name, wrong = type(method).__name__, []
     if isinstance(method, JacobianMethod):

@@ -1,4 +1,4 @@
-"""Which optimizer's step is running: a closure that calls a Balancer runs inside of one."""
+"""The optimizer step that is running, inside of which a closure calls a Balancer."""
 
 import itertools
 import sys
@@ -17,10 +17,10 @@ class OptimizerStep:
     """One call of an optimizer's `step` with a closure.
 
     Attributes:
-        number: Counts all of them; no two are alike.
-        name: Of the optimizer's class.
+        number: Unique number of the step.
+        name: Name of the optimizer's class.
         searches: Whether it compares values along a line (L-BFGS with ``line_search_fn=``).
-        code: Of the function that runs it.
+        code: Code object of the function that runs the step.
     """
 
     number: int
@@ -41,15 +41,15 @@ _watching: list[object] = []
 
 
 def watch_optimizers() -> None:
-    """Has optimizers say when a step begins, from now on. Cost: one call a step of an optimizer."""
+    """Registers a hook on the start of every optimizer step, once. Cost: one call per step of an optimizer."""
     if not _watching:
         _watching.append(register_optimizer_step_pre_hook(_begin))
 
 
 def running_step() -> OptimizerStep | None:
-    """The step with a closure that this call stands in.
+    """The step with a closure inside of which this call runs, or None.
 
-    Nobody says when a step ends: one that ends by an exception could not. It has ended where no caller runs it.
+    No hook marks the end of a step that raises, so a step counts as ended where no caller on the stack runs it.
     """
     step = BEGUN.step
     frame: FrameType | None = None if step is None else sys._getframe(1)

@@ -14,10 +14,10 @@ _STEPS = 100
 
 
 class Unmoved:
-    """Warns once where a method's parameters are what they were 100 steps ago although they have a gradient.
+    """Warns once where a method's parameters have not moved in 100 steps although they have a gradient.
 
     The usual cause is an optimizer that was built from the model's parameters alone: the method then trains like a
-    weighted sum, and nothing else tells.
+    weighted sum, without any other sign.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Unmoved:
         self._first: dict[str, Tensor] = {}
 
     def look(self, trained: Mapping[str, Tensor], steps: int) -> None:
-        """Called after every step; looks at numbers at the first one and 100 steps later."""
+        """Compares the parameters at the first step and 100 steps later; called after every step."""
         if self._since is None:
             self._since = steps
             self._first = {name: parameter.detach().clone() for name, parameter in trained.items()}

@@ -1,4 +1,4 @@
-"""Windows of micro-batches: when one opens and ends, and what may not happen in between."""
+"""Windows of micro-batches: when one opens and ends, and checks in between."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -26,7 +26,7 @@ from .optimizer_steps import OptimizerStep
 __all__ = ["Windows", "refuse_flush"]
 
 _OPEN: "WeakSet[Windows]" = WeakSet()
-"""Balancers that were given a micro-batch."""
+"""Balancers that have received a micro-batch."""
 
 
 class Windows(Copyable):
@@ -36,7 +36,7 @@ class Windows(Copyable):
     lost: bool
 
     def current_state(self, device: torch.device) -> State:
-        """The method's state, trained parameters among it."""
+        """The method's state, including trained parameters."""
         raise NotImplementedError
 
     def finished(
@@ -56,29 +56,30 @@ class Windows(Copyable):
         """From now on, one balance for several micro-batches: their gradients are averaged, then balanced.
 
         Call the Balancer and `backward` on every micro-batch, and the optimizer after the last. Equal micro-batches
-        give what one big batch would (up to what layers such as BatchNorm make of a batch). Do not divide the losses.
+        give the result of one big batch (except for layers that depend on the batch, such as BatchNorm). Do not divide
+        the losses.
 
         **A short window**, such as the last 3 batches of an epoch of 7 with ``accumulate(4)``, is balanced as it
-        stands where you say so: ``balancer(losses, flush=True)`` on its last micro-batch (in frameworks:
+        stands on request: ``balancer(losses, flush=True)`` on its last micro-batch (in frameworks:
         ``flush=accelerator.sync_gradients``), or ``balancer.flush().backward()`` after it. An optimizer that steps
         while micro-batches wait for its parameters raises `ClockError`, and so does a change of these parameters
-        by hand: nothing moves into the next window unnoticed.
+        by hand, so that no gradient moves into the next window unnoticed.
 
         Args:
-            steps: Micro-batches to one balance; 1 for none.
-            divided: Whether something in between divides each loss by the number of micro-batches. Lightning and
+            steps: Number of micro-batches per balance; 1 turns accumulation off.
+            divided: Whether the training framework divides each loss by the number of micro-batches. Lightning and
                 Accelerate do; the Transformers Trainer does unless the model's ``forward`` takes ``**kwargs`` (the
-                model is then trusted with the division) or ``compute_loss_func`` is given. What arrives in `backward`
-                is followed: 1/`steps`, 1/(the size of a short window) and 1 all lead to the same direction. A
-                `GradScaler` hides it where the numbers are powers of two; `divided` is then taken at its word.
+                model is then trusted with the division) or ``compute_loss_func`` is given. The factor that arrives in
+                `backward` is undone: 1/`steps`, 1/(the size of a short window) and 1 all give the same direction. With
+                a `GradScaler` and powers of two the factor cannot be read; 1/`steps` is then assumed.
 
         Returns:
-            A context manager, if it is to end: ``with balancer.accumulate(4): ...``. Leaving it in the middle raises
-            `ClockError`.
+            A context manager that ends the accumulation: ``with balancer.accumulate(4): ...``. Leaving it in the middle
+            of a window raises `ClockError`. Without ``with`` the accumulation stays on.
 
         Raises:
             ClockError: Micro-batches still wait for their balance.
-            SettingError: The method or the way to gradients cannot be accumulated.
+            SettingError: The method or the mode of `gradients` cannot be accumulated.
 
         Memory:
             Between micro-batches the Jacobian of the shared parameters is kept (k gradients), and once more while one
@@ -95,17 +96,17 @@ class Windows(Copyable):
 
     @property
     def waiting(self) -> int:
-        """How many micro-batches wait for their balance."""
+        """Number of micro-batches that wait for their balance."""
         return 0 if self.accumulation is None else self.accumulation.done
 
     def flush(self) -> Tensor:
-        """Balances the micro-batches that wait, however many there are.
+        """Balances the waiting micro-batches, whatever their number.
 
         Returns:
             A scalar with their mean loss as value, for `backward`; the optimizer's step belongs after that.
 
         Raises:
-            ClockError: None waits (ask `waiting` first), or gradients are off.
+            ClockError: No micro-batch waits (check `waiting` first), or gradients are off.
 
         Example:
             >>> import torch, equipoise as eq
@@ -128,8 +129,8 @@ class Windows(Copyable):
             vars(self)["accumulation"] = self.accumulation.emptied()
 
     def take_in(self, now: Context, waiting: Accumulation) -> None:
-        """Takes a micro-batch in."""
-        _OPEN.add(self)  # optimizers are looked at while micro-batches wait
+        """Adds a micro-batch to the window."""
+        _OPEN.add(self)  # optimizers are checked while micro-batches wait
         with Guard(now.losses):
             more = take_in(now, waiting)
         vars(self)["accumulation"] = more
@@ -142,7 +143,7 @@ class Windows(Copyable):
         values: Sequence[Tensor] = (),
         present: Sequence[int] = (),
     ) -> Tensor:
-        """The scalar of a window; its value is that of the last micro-batch, or else of all."""
+        """The scalar of a window; its value is the mean loss of the last micro-batch if given, else of all."""
         means, names = waiting.losses(), self.tasks or ()
         step = Step(waiting.tasks(names), means, waiting.preference)
         state = self.current_state(means.device)
@@ -162,7 +163,7 @@ class Windows(Copyable):
 
 
 def refuse_flush(waiting: Accumulation | None, active: bool) -> Accumulation:
-    """The micro-batches that wait; raises `ClockError` where there are none, or where gradients are off."""
+    """The waiting micro-batches; raises `ClockError` where there are none, or where gradients are off."""
     if waiting is None or not waiting.done:
         raise ClockError("`flush` found no micro-batch that waits for its balance: write `if balancer.waiting:` first.")
     if not active:
@@ -174,7 +175,7 @@ def refuse_flush(waiting: Accumulation | None, active: bool) -> Accumulation:
 
 @cache
 def watch_optimizers() -> None:
-    """Registers, once in a process, what looks at every optimizer's step."""
+    """Registers hooks on every optimizer's step, once per process."""
     register_optimizer_step_pre_hook(_before)
     register_optimizer_step_post_hook(_after)
 
@@ -205,7 +206,7 @@ def _refuse_early(optimizer: Optimizer) -> None:
 
 
 class _Until(AbstractContextManager[None]):
-    """Ends an accumulation where a ``with`` block ends."""
+    """Ends an accumulation at the end of a ``with`` block."""
 
     def __init__(self, owner: Windows, before: Accumulation | None) -> None:
         self._owner = owner

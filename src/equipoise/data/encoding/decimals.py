@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ..columns import some
 from ..reading import Reading
@@ -31,13 +32,21 @@ class Decided:
     steps: list[str] = field(default_factory=list)
 
 
-def decide(columns: Mapping[str, Sequence[str]], reading: Reading, decimal_comma: bool) -> Decided:
+def decide(
+    columns: Mapping[str, Sequence[str]],
+    reading: Reading,
+    decimal_comma: bool,
+    styles: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+) -> Decided:
     """Find the marks of each column's numbers, by the values that allow one reading only.
 
     "1,5" and "0,640" have a decimal comma; "1,234" could also be one thousand two hundred thirty-four. It is read with
     a decimal comma if some other value of the table can only be that (`decimal_comma`: outside of `columns`), as
     thousands if some value of its column can only be that, and is unclear otherwise. "13.031" beside "284" is unclear
     too, where every point has three digits behind it. A column that holds no numbers is in none of the results.
+
+    Where `styles` has the marks that a column had in an earlier table, it is read with these, or at least with the same
+    decimal mark, and is unclear if that cannot be.
     """
     out = Decided()
     fits = {name: _fitting(cores, reading) for name, cores in columns.items()}
@@ -47,6 +56,17 @@ def decide(columns: Mapping[str, Sequence[str]], reading: Reading, decimal_comma
     for name, fitting in fits.items():
         ways = fitting
         if not ways:
+            continue
+        before = styles.get(name) if reading["decimal"] is None and reading["thousands"] is None else None
+        if before is not None and not all(map(_WHOLE.fullmatch, columns[name])):
+            alike = [way for way in ways if way == before] or [way for way in ways if way[0] == before[0]]
+            if alike:
+                out.styles[name] = alike[0]
+            else:
+                out.unclear[name] = (
+                    f"Column {name!r} had the decimal mark {before[0]!r} before, and holds {columns[name][0]!r} now. "
+                    "Write it as before, or say how it is written: --decimal."
+                )
             continue
         if (".", "") in ways and not (points and _grouped(columns[name], reading, alone=False)):
             out.styles[name] = (".", "")

@@ -16,11 +16,11 @@ from ..reading import NOTHING_SAID, Reading, checked_reading
 from ..table import Table
 from .inputs import EncodedInputs, encode_inputs
 from .prepare import prepared
-from .row_codes import row_codes
+from .row_codes import holding_out, row_codes
 from .targets import EncodedTargets, encode_targets, identical, score_classes
 from .values import holds
 
-__all__ = ["encode", "encode_arrays", "encode_frame"]
+__all__ = ["encode", "encode_arrays", "encode_frame", "siblings"]
 
 _BY_CHANCE = 0.1
 """Share of a pure-noise target that the inputs would explain by chance; a larger one is a warning."""
@@ -33,6 +33,8 @@ def encode(
     targets: Sequence[str] | None = None,
     inputs: Sequence[str] | None = None,
     drop: Sequence[str] = (),
+    group: str | None = None,
+    time: str | None = None,
     reading: Reading = NOTHING_SAID,
 ) -> Table:
     """Turn columns, as `prepared` returns them, into a table of numbers; the arguments are those of `load`.
@@ -48,7 +50,7 @@ def encode(
     if len(raw.frame) < 2:
         refuse(about, [f"At least two rows of data are needed, found {len(raw.frame)}."])
     kinds = {"numeric": reading["numeric"], "categorical": reading["categorical"], "date": reading["date"]}
-    held = {option: name for option in ("group", "time") if (name := reading[option]) is not None}
+    held = holding_out(about, group, time)
     kinds |= {option: (name,) for option, name in held.items()}
     if taken := [f"--{option} {name}" for option, name in held.items() if name in {*(targets or ()), *(inputs or ())}]:
         refuse(about, [f"Named in {listed(taken, '')} and in --targets or --inputs. Keep it in one of them."])
@@ -79,7 +81,7 @@ def encode(
     warnings = [*raw.warnings, *encoded_targets.warnings, *encoded.warnings]
     if inputs is None and not raw.declared:
         steps.append(f"Columns that were not named became inputs: {some(input_names)}.")
-        warnings += _siblings(target_names, [name for name in input_names if name not in encoded.left])
+        warnings += siblings(target_names, [name for name in input_names if name not in encoded.left])
     rows_used = int(encoded_targets.kept.sum())
     warnings += _by_chance(len(encoded.names), rows_used)
     warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.names)
@@ -143,7 +145,7 @@ def _by_chance(inputs: int, rows: int) -> list[str]:
     ]
 
 
-def _siblings(targets: Sequence[str], inputs: Sequence[str]) -> list[str]:
+def siblings(targets: Sequence[str], inputs: Sequence[str]) -> list[str]:
     """A doubt where an input that nobody named is called like a target: joint0 and joint1."""
     stems = {_SIBLING.sub("", name) for name in targets if len(name) > 1} - {""}
     alike = [name for name in inputs if len(name) > 1 and _SIBLING.sub("", name) in stems]
@@ -176,6 +178,8 @@ def encode_frame(
     targets: Sequence[str],
     inputs: Sequence[str] | None = None,
     drop: Sequence[str] = (),
+    group: str | None = None,
+    time: str | None = None,
     name: str = "frame",
     source: str = "a pandas DataFrame",
     **reading: Unpack[Reading],
@@ -187,6 +191,8 @@ def encode_frame(
         targets: Names of the target columns.
         inputs: Names of the input columns; None takes all others.
         drop: Columns that are not used.
+        group: Column whose values say which rows belong together, as for `equipoise.data.load`.
+        time: Column of numbers or dates that orders the rows, likewise.
         name: Name of the table.
         source: Origin and licence, as a phrase.
         **reading: Options about how columns are read: ``na``, ``decimal``, ``numeric``, ``date``, ...; see `Reading`.
@@ -206,7 +212,7 @@ def encode_frame(
     how = checked_reading(reading)
     renamed = frame.set_axis(column_names(name, frame.columns), axis=1).reset_index(drop=True)
     raw = prepared(RawTable(renamed, name, source), how)
-    return encode(raw, targets=targets, inputs=inputs, drop=drop, reading=how)
+    return encode(raw, targets=targets, inputs=inputs, drop=drop, group=group, time=time, reading=how)
 
 
 def encode_arrays(inputs: Any, targets: Any) -> Table:

@@ -13,7 +13,7 @@ from ..columns import option, some
 from ..raw import RawTable
 from .values import Encoded, as_numbers, beyond_double, constant, holds, stand_in, unfit
 
-__all__ = ["MAX_LEVELS", "EncodedInputs", "encode_inputs"]
+__all__ = ["MAX_LEVELS", "EncodedInputs", "encode_inputs", "number_identifier", "text_identifier"]
 
 MAX_LEVELS = 50  # one-hot columns of one input; rarer levels share one column
 _ID_NAME = re.compile(r"(?i:(^|[\W_])(id|idx|index|key|uuid|guid|row|rownum|nr|no)$|^unnamed: \d+$)|[a-z](Id|ID)$")
@@ -57,7 +57,7 @@ def encode_inputs(
         elif kind == "dates":
             out.left[name] = f"dates; {option('date', name)} makes numbers of them"
         elif kind == "classes":
-            if guess and (reason := _text_identifier(column)):
+            if guess and (reason := text_identifier(column)):
                 levels = min(MAX_LEVELS, column.astype(str).nunique()) - 1
                 out.left[name] = reason
                 out.warnings.append(
@@ -74,7 +74,7 @@ def encode_inputs(
             if reason := unfit(values):
                 out.problems.append(f"Input {name!r} {reason}, or --drop this column.")
                 continue
-            if guess and kind == "numbers" and (reason := _number_identifier(name, as_numbers(column))):
+            if guess and kind == "numbers" and (reason := number_identifier(name, as_numbers(column))):
                 out.left[name] = reason
                 out.warnings.append(f"Input {name!r} was left out: {reason}. To use it: {option('numeric', name)}.")
                 continue
@@ -133,7 +133,7 @@ def _add_levels(out: EncodedInputs, name: str, column: pd.Series) -> int:
     return others.shape[1]
 
 
-def _text_identifier(column: pd.Series) -> str:
+def text_identifier(column: pd.Series) -> str:
     """Why a text column tells rows apart rather than describing them, or "". All rows of the file count."""
     texts = column.dropna().astype(str)
     levels, rows = texts.nunique(), len(texts)
@@ -142,7 +142,7 @@ def _text_identifier(column: pd.Series) -> str:
     return f"{levels} different texts in {rows} rows, so it tells rows apart (an identifier or free text)"
 
 
-def _number_identifier(name: str, values: Array) -> str:
+def number_identifier(name: str, values: Array) -> str:
     """Why a column of whole numbers is an identifier or a row counter, or ""."""
     whole = len(values) >= 3 and bool(np.isfinite(values).all()) and bool((values == np.round(values)).all())
     if not whole or len(np.unique(values)) < len(values):

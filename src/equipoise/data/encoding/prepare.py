@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,8 @@ class _Prepared:
     unclear: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     marks: Counter[str] = field(default_factory=Counter)
+    written_in: dict[str, str] = field(default_factory=dict)
+    times: bool = False
 
     def note(self, name: str, words: str) -> None:
         self.notes[name] = "; ".join(filter(None, (self.notes.get(name), words)))
@@ -86,14 +89,27 @@ class _Prepared:
         self.count(name, {level: n for level, n in column.counts.items() if level and n and level in missing})
 
 
-def prepared(raw: RawTable, reading: Reading) -> RawTable:
+def prepared(
+    raw: RawTable,
+    reading: Reading,
+    *,
+    times: bool = False,
+    styles: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+) -> RawTable:
     """Turn the texts of a table into numbers, booleans, times or classes, and apply the caller's options.
 
     A column of texts is numbers if every value is one, in any notation that `spelled` and `decide` know and with one
     unit, apart from marks of missing values. Where only most values are numbers, the column is unclear: it is refused
     where it is used, with the values in question. Dates become times. All else stays classes.
+
+    Args:
+        raw: Columns as their reader returned them.
+        reading: What the caller said about cells.
+        times: Whether columns named as dates stay times, whose numbers would depend on the first date of this table,
+            and dates whose day and month could change places are unclear even where nobody named their column.
+        styles: Column -> marks of its numbers in an earlier table of the same kind: see `decide`.
     """
-    out = _Prepared()
+    out = _Prepared(times=times)
     for name, marks in raw.marks.items():
         out.count(name, marks)
     frame = raw.frame
@@ -116,7 +132,7 @@ def prepared(raw: RawTable, reading: Reading) -> RawTable:
         for name, spelling in spellings.items()
         if spelling
     }
-    decided = decide(cores, reading, decimal_comma=raw.decimal_comma)
+    decided = decide(cores, reading, decimal_comma=raw.decimal_comma, styles=styles)
     out.unclear |= decided.unclear
     for name, column in texts.items():
         if name in out.columns or name in out.unclear:
@@ -143,7 +159,13 @@ def prepared(raw: RawTable, reading: Reading) -> RawTable:
         ordered = {name: out.columns[name] for name in map(str, frame.columns)}
         frame = pd.DataFrame(ordered, index=frame.index, copy=False)
     return replace(
-        raw, frame=frame, unclear={**raw.unclear, **out.unclear}, notes={**raw.notes, **out.notes}, steps=tuple(steps)
+        raw,
+        frame=frame,
+        unclear={**raw.unclear, **out.unclear},
+        notes={**raw.notes, **out.notes},
+        written_in={**raw.written_in, **out.written_in},
+        styles={**raw.styles, **decided.styles},
+        steps=tuple(steps),
     )
 
 
@@ -162,11 +184,11 @@ def _typed(out: _Prepared, name: str, column: pd.Series, reading: Reading) -> No
             if found.any():
                 out.count(name, {f"{mark:g}": int(found.sum())})
                 column = column.mask(found)
-    if name in reading["date"] and kind == "dates":
+    if name in reading["date"] and kind == "dates" and not out.times:
         values, words = days(column.dt.tz_localize(None) if getattr(column.dt, "tz", None) else column)
         out.note(name, words)
         column = pd.Series(values, index=column.index)
-    elif name in reading["date"]:
+    elif name in reading["date"] and kind != "dates":
         whole = column.map(lambda value: str(int(value)) if kind == "numbers" else value, na_action="ignore")
         _as_dates(out, name, _Texts.of(whole.astype(object)), MISSING, forced=True)
         out.columns.setdefault(name, column)
@@ -216,6 +238,7 @@ def _numbers(
     if not odd:
         if unit:
             out.note(name, f"unit {unit!r} taken off")
+            out.written_in[name] = unit
         elif any(read.odd for read in numbers.values()):
             out.note(name, "minus signs of another kind read")
         return numbers
@@ -258,9 +281,9 @@ def _as_dates(out: _Prepared, name: str, column: _Texts, missing: Collection[str
             )
         return
     times, swapped = read
-    if forced and swapped:
+    if swapped and (forced or out.times):
         out.unclear[name] = f"Column {name!r} holds {present[0]!r}: day or month first? Write dates as 2024-01-31."
-    elif forced:
+    elif forced and not out.times:
         values, words = days(times)
         out.put(name, column, dict(zip(present, values, strict=True)))
         out.note(name, words)

@@ -5,10 +5,29 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...core.numbers import Array
+from ..columns import clean_name
 from ..raw import RawTable, refuse
 from .values import holds
 
-__all__ = ["row_codes"]
+__all__ = ["holding_out", "row_codes"]
+
+
+def holding_out(about: str, group: object, time: object) -> dict[str, str]:
+    """The option that names a column, with the cleaned name; empty where none does.
+
+    Raises:
+        DataError: Both are named, or a name is no text.
+    """
+    named = {option: name for option, name in (("group", group), ("time", time)) if name is not None}
+    if len(named) > 1:
+        refuse(about, [f"Rows are left out by --group or by --time; found {group!r} and {time!r}. Keep one."])
+    if wrong := [
+        f"--{option} must be the name of one column; found {name!r}."
+        for option, name in named.items()
+        if not isinstance(name, str)
+    ]:
+        refuse(about, wrong)
+    return {option: clean_name(name) for option, name in named.items()}
 
 
 def row_codes(raw: RawTable, option: str, name: str, kept: NDArray[np.bool_]) -> Array:

@@ -16,7 +16,7 @@ from ..table import CLASSES, REGRESSION
 from .scores import FEW_ROWS, best_scores
 from .values import Encoded, as_numbers, beyond_double, constant, holds, stand_in, unfit
 
-__all__ = ["MAX_CLASSES", "EncodedTargets", "encode_targets", "identical", "score_classes"]
+__all__ = ["MAX_CLASSES", "EncodedTargets", "encode_targets", "identical", "score_classes", "unusable"]
 
 MAX_CLASSES = 20  # levels of one target; more is free text
 
@@ -59,7 +59,7 @@ def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
     problems += [
         reason
         for name in names
-        if name not in empty and name not in raw.unclear and (reason := _unusable(name, frame[name]))
+        if name not in empty and name not in raw.unclear and (reason := unusable(name, frame[name]))
     ]
     refuse(about, problems)
 
@@ -100,7 +100,7 @@ def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
     return out
 
 
-def _unusable(name: str, column: pd.Series) -> str:
+def unusable(name: str, column: pd.Series) -> str:
     """Why a column is unfit as a target, whichever rows are used, or ""."""
     kind = holds(column)
     if kind == "dates":

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...core.numbers import Array
 
-__all__ = ["Encoded", "Holds", "as_numbers", "beyond_double", "constant", "holds", "stand_in", "unfit"]
+__all__ = ["Encoded", "Holds", "as_floats", "as_numbers", "beyond_double", "constant", "holds", "stand_in", "unfit"]
 
 _EXACT = 2**53
 _ROWS = 10  # fewer do not show what stands apart
@@ -68,6 +68,11 @@ def as_numbers(column: pd.Series) -> Array:
         return np.array(
             [int(v) - smallest if there else np.nan for v, there in zip(whole, present, strict=True)], float
         )
+    return as_floats(column)
+
+
+def as_floats(column: pd.Series) -> Array:
+    """(n,) float64, each value for itself; whole numbers beyond 2**53 are rounded."""
     if column.dtype == object:
         column = pd.to_numeric(column.map(lambda value: np.nan if pd.isna(value) else float(value)))
     return column.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -1,4 +1,4 @@
-"""Per-task gradients, kept in blocks: one a parameter, never flattened."""
+"""Per-task gradients, kept as one block per parameter, never flattened."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .products import Products
 
 __all__ = ["Jacobian"]
 
-_COLUMNS = 1 << 16  # of the products of two batches at a time
+_COLUMNS = 1 << 16  # columns multiplied at a time, for products of two batches
 _FEW = 1 << 18  # numbers that are copied together: for so few, every single operation would cost more than its copy
 
 
@@ -20,7 +20,7 @@ class Jacobian:
     """Gradients of k losses with respect to some parameters.
 
     Attributes:
-        parameters: p tensors.
+        parameters: The p tensors that were differentiated.
         rows: k rows of p gradients, each of its parameter's shape; None stands for zero.
     """
 
@@ -31,10 +31,10 @@ class Jacobian:
         """Inner products of the rows.
 
         Args:
-            products: The type that is multiplied; float32 adds up 512 products, and float64 these sums.
+            products: Type in which rows are multiplied. With float32, sums of 512 products are added up in float64.
 
         Returns:
-            (k, k), float64, on the parameters' device (the first's, if they lie on several). Relative error about 1e-15
+            (k, k), float64, on the device of the first parameter. Relative error about 1e-15
             of the product of the norms; about 5e-8 with products in float32.
         """
         k = len(self.rows)
@@ -81,12 +81,12 @@ class Jacobian:
         return products.matrix()
 
     def real_rows(self, number: int) -> Tensor:
-        """All rows' gradients of one parameter as real numbers, (k, how many they are)."""
+        """(k, m) gradients of one parameter, as m real numbers per row."""
         stack = self._stack(number)
         return torch.view_as_real(stack.resolve_conj()).flatten(1) if stack.is_complex() else stack
 
     def _stack(self, number: int) -> Tensor:
-        """All rows' gradients of one parameter, (k, its size)."""
+        """(k, size of the parameter) gradients of one parameter."""
         like = self.parameters[number]
         blocks = [torch.zeros_like(like) if (block := row[number]) is None else block for row in self.rows]
         if any([block.is_sparse for block in blocks]):  # noqa: C419 - a generator costs a call an entry
@@ -97,10 +97,10 @@ class Jacobian:
         """The weighted sum of the rows.
 
         Args:
-            weights: (k,).
+            weights: (k,) weight of each row.
 
         Returns:
-            One tensor a parameter, of its shape and type (half types are summed in float32), sparse where every row
+            One tensor per parameter, of its shape and type (half types are summed in float32), sparse where every row
             is; None where every row has None.
         """
         scalars: Sequence[float | Tensor] = weights.tolist() if weights.device.type == "cpu" else weights.unbind()
@@ -145,7 +145,7 @@ class Jacobian:
         return Jacobian([self.parameters[n] for n in chosen], [[row[n] for n in chosen] for row in self.rows])
 
     def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
-        """The first parameter at which a row holds NaN or inf, how many values do, and of how many."""
+        """The first parameter at which a row holds NaN or inf, the count of such values, and its size."""
         for parameter, block in zip(self.parameters, self.rows[row], strict=True):
             if block is not None:
                 values = block.coalesce().values() if block.is_sparse else block
@@ -155,7 +155,7 @@ class Jacobian:
         return None
 
     def flat(self) -> Tensor:
-        """All blocks side by side, (k, n), float64: for methods that look at coordinates."""
+        """(k, n) all blocks side by side, float64, for methods that work on coordinates."""
         if not self.parameters:
             return torch.zeros(len(self.rows), 0, dtype=torch.float64)
         return torch.stack(
@@ -173,13 +173,13 @@ class Jacobian:
         )
 
     def cross(self, other: "Jacobian") -> Tensor:
-        """J1 J2^T over the parameters that both show, for methods that sample twice.
+        """J1 J2^T over the parameters in both, for methods that sample twice.
 
         Args:
-            other: k rows, of the same tasks on another batch.
+            other: Gradients of the same k losses on another batch.
 
         Returns:
-            (k, k), float64; row i belongs to gradient i of this one. Products are made in float64. Not symmetric.
+            (k, k), float64; row i belongs to gradient i of this one. Not symmetric.
 
         Example:
             >>> w = torch.zeros(2, requires_grad=True)
@@ -200,7 +200,7 @@ class Jacobian:
         return total
 
     def _flat(self, number: int) -> list[Tensor]:
-        """All rows' gradients of one parameter as real numbers; nothing is copied where they are dense."""
+        """Each row's gradient of one parameter as real numbers; dense ones are not copied."""
         like = self.parameters[number]
         return [reals(torch.zeros_like(like) if (block := row[number]) is None else block) for row in self.rows]
 
@@ -210,7 +210,7 @@ def _wide(rows: Sequence[Tensor], columns: slice) -> Tensor:
 
 
 def _side_by_side(blocks: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Flat rows of equal length; sparse ones are laid out over the slices that some row has."""
+    """Flat rows of equal length; sparse ones are expanded to the slices that occur in any row."""
     present = [block for block in blocks if block is not None]
     if not all(block.is_sparse for block in present):
         return [None if block is None else reals(block) for block in blocks]

@@ -1,12 +1,12 @@
-r"""Gradients at the features that are products, and are multiplied and mixed as such.
+r"""Gradients at the features kept as products of two factors.
 
 A head that begins with :math:`Y = Z W` (Z the features, N by d; W of d by width) sends back :math:`C W^\top`, where C
 is the gradient at Y, N by width. For heads s and t
 
 .. math:: \langle C_s W_s^\top, C_t W_t^\top \rangle = \langle C_s^\top C_t, W_s^\top W_t \rangle ,
 
-and :math:`\sum_t w_t C_t W_t^\top` is one product of what stands side by side. With narrow heads both cost next to
-nothing, however many tasks there are.
+and :math:`\sum_t w_t C_t W_t^\top` is one product of the factors side by side. With narrow heads both cost next to
+nothing, whatever the number of tasks.
 """
 
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ from .dense import Jacobian
 
 __all__ = ["FactoredRows", "Factors"]
 
-_CANCELLED = 1e-6  # of what is added up: of float64's sixteen digits ten are left
+_CANCELLED = 1e-6  # of the sum of absolute values: ten of float64's sixteen digits are left
 
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """What all heads send back to one of the features, side by side.
+    """Gradients of all heads at one feature tensor, as factors side by side.
 
     Attributes:
-        gradients: (N, K), the heads' C; K is the sum of their widths.
-        weights: (K, d), the transposes of their W.
-        owner: (K,), the number of each column's task, on the CPU.
+        gradients: (N, K) factors C of the heads; K is the sum of their widths.
+        weights: (K, d) transposed factors W of the heads.
+        owner: (K,) task number of each column, on the CPU.
     """
 
     gradients: Tensor
@@ -47,9 +47,9 @@ class FactoredRows:
     """Gradients of k losses at the features, each a product.
 
     Attributes:
-        parameters: The features.
-        factors: One a feature; None where no head takes it.
-        count: k.
+        parameters: Tensors between trunk and heads.
+        factors: One entry per feature tensor; None where no head uses it.
+        count: Number k of tasks.
     """
 
     parameters: Sequence[Tensor]
@@ -59,8 +59,8 @@ class FactoredRows:
     def gramian(self) -> Tensor:
         """(k, k) inner products of the rows, float64 throughout.
 
-        Cost: K² (N + d) multiply-adds; where heads are so wide that k² N d / 2 is less, or where what a
-        head's columns send back cancels to less than a thousandth, rows are formed.
+        Cost: K² (N + d) multiply-adds. Rows are formed where heads are so wide that k² N d / 2 is less, or where the
+        products of a head's columns cancel to less than a thousandth.
         """
         total = torch.zeros(self.count, self.count, dtype=torch.float64, device=self.parameters[0].device)
         for number, (feature, factors) in enumerate(zip(self.parameters, self.factors, strict=True)):
@@ -74,7 +74,7 @@ class FactoredRows:
         return (total + total.T) / 2
 
     def _products(self, factors: Factors) -> Tensor | None:
-        """(k, k); None where rows that are formed are the cheaper way, or the more exact one."""
+        """(k, k) products of one feature tensor; None where forming the rows is cheaper or more exact."""
         (rows, width), fan_in = factors.gradients.shape, factors.weights.shape[1]
         if 2 * width**2 * (rows + fan_in) > self.count**2 * rows * fan_in:
             return None
@@ -93,7 +93,7 @@ class FactoredRows:
         return products.new_zeros(self.count, self.count).index_add_(1, owner, halved)
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
-        """The weighted sum of the rows, of each feature's shape and type; None where no head takes the feature."""
+        """The weighted sum of the rows, of each feature's shape and type; None where no head uses the feature."""
         found: list[Tensor | None] = []
         for feature, factors in zip(self.parameters, self.factors, strict=True):
             if factors is None:
@@ -105,7 +105,7 @@ class FactoredRows:
         return found
 
     def block(self, task: int, number: int) -> Tensor | None:
-        """One task's gradient at one of the features, formed."""
+        """One task's gradient at one feature tensor, formed."""
         factors = self.factors[number]
         columns = [] if factors is None else torch.nonzero(factors.owner == task).ravel().tolist()
         if factors is None or not columns:
@@ -117,15 +117,15 @@ class FactoredRows:
         return _multiplied(chosen.gradients, chosen.weights, self.parameters[number])
 
     def formed(self) -> list[list[Tensor | None]]:
-        """All rows, formed: k lists of one gradient a feature."""
+        """All rows, formed: k lists of one gradient per feature tensor."""
         return [[self.block(task, number) for number in range(len(self.factors))] for task in range(self.count)]
 
     def reaching(self) -> list[set[int]]:
-        """For each feature the tasks that take it."""
+        """For each feature tensor the tasks that use it."""
         return [set() if factors is None else set(factors.owner.tolist()) for factors in self.factors]
 
     def touched(self, number: int) -> tuple[Tensor, Tensor] | None:
-        """Rows of one of the features that are not zero, and whose each is; None where no head takes it."""
+        """Rows of one feature tensor with a gradient, and the task of each; None where no head uses it."""
         factors = self.factors[number]
         if factors is None:
             return None
@@ -134,7 +134,7 @@ class FactoredRows:
         return places, factors.owner.to(columns.device)[columns]
 
     def total(self, number: int) -> Tensor | None:
-        """The sum of all tasks' gradients at one of the features."""
+        """The sum of all tasks' gradients at one feature tensor."""
         factors = self.factors[number]
         return None if factors is None else _multiplied(factors.gradients, factors.weights, self.parameters[number])
 
@@ -152,7 +152,7 @@ class FactoredRows:
         return FactoredRows(self.parameters, kept, len(rows))
 
     def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
-        """The first feature at which a row holds NaN or inf, how many values do, and of how many."""
+        """The first feature at which a row holds NaN or inf, the count of such values, and its size."""
         return Jacobian(self.parameters, [[self.block(row, number) for number in range(len(self.factors))]]).nonfinite(
             0
         )

@@ -21,11 +21,11 @@ from .products import Products
 
 __all__ = ["LinearRows", "triangular_factor"]
 
-_BUFFER = 4 << 20  # bytes multiplied at a time: they stay near the processor
+_BUFFER = 4 << 20  # bytes multiplied at a time: they stay in the processor's cache
 _STRETCH = 1 << 15  # numbers mixed at a time
-_SHARE = 40  # but this part of what is held in any case, where that is more
+_SHARE = 40  # or a fortieth of the gradients held in any case, where that is more
 _MIXED = 192  # and at least this number of columns
-_COLUMNS = 256  # multiplied at least, or the products become too thin
+_COLUMNS = 256  # least number multiplied at a time, or the products become too thin
 _TRIANGLE = 0.65  # of a full product
 _BAND = 64  # rows of the triangular factor multiplied at a time; the zeros below it are skipped
 
@@ -35,10 +35,10 @@ class LinearRows:
     """Per-task gradients of one linear layer's weight, kept as output gradients.
 
     Attributes:
-        parameter: The weight.
-        inputs: (N, d_in), shared by all tasks.
+        parameter: Weight of the layer.
+        inputs: (N, d_in) inputs of the layer, the same for all tasks.
         deltas: k output gradients (N, d_out); None stands for zero.
-        transposed: The weight is kept as (d_out, d_in), as `nn.Linear` does.
+        transposed: Whether the weight is kept as (d_out, d_in), as `nn.Linear` does.
     """
 
     parameter: Tensor
@@ -63,8 +63,8 @@ class LinearRows:
 
         Returns:
             (k, k), float64, and an estimate of each row's relative error, (k,): :math:`\epsilon \|A\| \|D_t\| /
-            \|A^\top D_t\|`, one rounding of what is added up, in absolute values; measured errors are a tenth of it
-            and less. None where float64 is the layer's own, or where products are set to less than float32.
+            \|A^\top D_t\|`, one rounding of the sum of absolute values; measured errors are a tenth of it and less.
+            None where the layer is in float64, or where products are set to less than float32.
         """
         if self.inputs.dtype == torch.float64:
             return None
@@ -77,7 +77,7 @@ class LinearRows:
         return gramian, torch.where(before == 0, 0.0, before / gramian.diagonal().sqrt())
 
     def spared(self) -> tuple[float, float]:
-        """Multiply-adds that `rounded` spares, and those of a step's passes: forward, k backward, weights."""
+        """Multiply-adds that `rounded` saves, and those of a step's passes: forward, k backward, weights."""
         (rows, fan_in), k = self.inputs.shape, len(self.deltas)
         fan_out = self.parameter.numel() / fan_in
         return _TRIANGLE * k * rows**2 * fan_out, (k + 2.0) * rows * fan_in * fan_out
@@ -146,7 +146,7 @@ class LinearRows:
         return self
 
     def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
-        """Where a task's gradient holds NaN or inf; it is formed to be counted."""
+        """The weight, the count of NaN and inf in a task's gradient (formed for that), and the weight's size."""
         gradient = self.row(row)
         count = 0 if gradient is None else int((~torch.isfinite(gradient)).sum())
         return (self.parameter, count, self.parameter.numel()) if count else None
@@ -160,7 +160,7 @@ def triangular_factor(inputs: Tensor) -> Tensor:
     """R of the QR decomposition of the transposed inputs.
 
     Args:
-        inputs: (N, d_in), any float type; half types are widened.
+        inputs: (N, d_in) inputs of the layer, of any float type; half types are widened.
 
     Returns:
         (min(N, d_in), N), upper triangular (a trapezoid for N > d_in), with ``R.T @ R == inputs @ inputs.T``.
@@ -171,7 +171,7 @@ def triangular_factor(inputs: Tensor) -> Tensor:
 
 
 def _triangular_product(factor: Tensor, delta: Tensor, out: Tensor) -> None:
-    """Writes ``factor @ delta``, skipping what is zero."""
+    """Writes ``factor @ delta``, skipping the zeros of the triangle."""
     height = len(factor)
     if height < 2 * _BAND:
         torch.mm(factor, delta, out=out)

@@ -1,4 +1,4 @@
-"""What a step hands out: tensors, each with the gradient that it receives in `backward`."""
+"""Gradients that a step assigns: tensors, each with the gradient that it receives in `backward`."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -18,22 +18,20 @@ __all__ = [
     "through_losses",
 ]
 
-_SMALL = 4096  # numbers: fewer are copied together sooner than looked at one by one
-
 
 def through_losses(
     held: Sequence[tuple[int, Tensor, float]], weights: Tensor, factor: float, *, refuse: bool = False
 ) -> Handout:
-    """Each loss receives its weight; the rest of the way is the losses' own graph.
+    """Each loss receives its weight; the losses' own graph does the rest.
 
     Args:
         held: Row, loss, and its share of the row's mean (1 unless micro-batches are accumulated).
-        weights: (k,).
-        factor: Of all.
-        refuse: Whether weights that the losses' type cannot hold are an error here, not later.
+        weights: (k,) weight of each row.
+        factor: Factor that multiplies every weight.
+        refuse: Whether to raise for weights that the losses' type cannot hold.
 
     Raises:
-        NonFiniteError: Such weights, with `refuse`.
+        NonFiniteError: With `refuse`, a weight is too large for the losses' type.
     """
     if not held:
         return []
@@ -57,7 +55,7 @@ def through_losses(
 
 
 def mixture_at(leaves: Sequence[Tensor], losses: Sequence[Tensor], weights: Tensor) -> Handout:
-    """Some leaves with the gradient of the weighted sum: one pass, none for no leaves; the graph stays."""
+    """Leaves, each with its gradient of the weighted sum, by one pass; the graph is kept."""
     if not leaves:
         return []
     upstream = [weight.to(loss).reshape(loss.shape) for weight, loss in zip(weights, losses, strict=True)]
@@ -71,10 +69,10 @@ def all_finite(gradients: Sequence[Tensor], trained: Iterable[Tensor] = ()) -> b
     tensors = [*gradients, *trained]
     if len(tensors) > 2 and are_alike(tensors):
         tensors = [torch.stack(tensors)]
-    # a sum of finite numbers may overflow: only then each is looked at
+    # a sum of finite numbers may overflow: only then each entry is checked
     return all(math.isfinite(entry.sum().item()) or bool(torch.isfinite(entry).all()) for entry in tensors)
 
 
 def nothing_finite(leaves: Sequence[Tensor]) -> Handout:
-    """NaN on every parameter, so that a `GradScaler` sees it whatever lies between."""
+    """NaN on every parameter, so that a `GradScaler` sees it."""
     return [(leaf, torch.full_like(leaf, torch.nan)) for leaf in leaves]

@@ -14,13 +14,13 @@ __all__ = ["JointRows"]
 class JointRows:
     """Gradients at the features, added up as long as no row of the batch has two tasks.
 
-    Exact zeros decide. Where every row has one owner the sum holds everything, in the memory of one gradient; when a
-    second owner turns up, each task's gradient is read back from its rows.
+    A row belongs to a task whose gradient there is not exactly zero. Where every row has one owner the sum holds
+    everything, in the memory of one gradient; when a second owner occurs, each task's gradient is read from its rows.
 
     Attributes:
-        owner: (B,) task numbers, -1 for rows without gradient.
-        totals: The sum at each feature; None where no task has a gradient.
-        count: Tasks added.
+        owner: (B,) task number of each row, -1 for rows without gradient.
+        totals: The sum at each feature tensor; None where no task has a gradient.
+        count: Number of tasks added.
     """
 
     def __init__(self, features: Sequence[Tensor]) -> None:
@@ -31,7 +31,7 @@ class JointRows:
 
     @classmethod
     def of(cls, rows: FactoredRows | ChosenRows) -> "JointRows | None":
-        """The sum of what all heads sent back at once; None where a row of the batch has two owners."""
+        """The sum of all heads' gradients; None where a row of the batch has two owners."""
         joint = cls(rows.parameters)
         batch = len(joint.owner)
         first, last = torch.full_like(joint.owner, rows.count), torch.full_like(joint.owner, -1)
@@ -46,11 +46,12 @@ class JointRows:
             return None
         joint.owner, joint.count = last, rows.count
         joint.totals = [rows.total(number) for number in range(len(rows.parameters))]
-        joint._reached = [[task in tasks for tasks in rows.reaching()] for task in range(rows.count)]
+        reaching = rows.reaching()  # once: it lists every row
+        joint._reached = [[task in tasks for tasks in reaching] for task in range(rows.count)]
         return joint
 
     def add(self, gradients: Sequence[Tensor | None]) -> bool:
-        """Adds the next task's gradients; False, and nothing is added, where one of its rows has an owner."""
+        """Adds the next task's gradients; returns False, and adds nothing, where one of its rows has an owner."""
         touched = torch.zeros((), device=self.owner.device)
         for gradient in gradients:
             if gradient is not None:

@@ -1,4 +1,4 @@
-"""One order of coordinates for methods that remember the Jacobian, whatever parameters a step shows."""
+"""A fixed order of coordinates for methods that remember the Jacobian, whatever parameters a step uses."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ def extended(layout: Layout, parameters: Sequence[Tensor], ownership: Ownership)
 
 
 def laid_out(jacobian: Jacobian, layout: Layout, ownership: Ownership) -> Tensor:
-    """(k, n) in the layout's order, float64; zeros where this step does not show a parameter."""
+    """(k, n) Jacobian in the layout's order, float64; zeros where this step does not use a parameter."""
     k, starts, total = len(jacobian.rows), _starts(layout), sum(size for _, size in layout)
     device = jacobian.parameters[0].device if jacobian.parameters else torch.device("cpu")
     flat = torch.zeros(k, total, dtype=torch.float64, device=device)
@@ -45,7 +45,7 @@ def laid_out(jacobian: Jacobian, layout: Layout, ownership: Ownership) -> Tensor
 def taken_apart(
     direction: Tensor, parameters: Sequence[Tensor], layout: Layout, ownership: Ownership
 ) -> list[tuple[Tensor, Tensor]]:
-    """A flat direction as one block for each parameter of this step."""
+    """A flat direction, split into one block for each parameter of this step."""
     starts = _starts(layout)
     pieces = []
     for parameter in parameters:
@@ -55,13 +55,13 @@ def taken_apart(
 
 
 def grown(method: JacobianMethod, state: State, k: int, n: int) -> State:
-    """The state for n coordinates: what was known stays, new coordinates start as in `init`.
+    """The state for n coordinates: old coordinates keep their values, new ones start as in `init`.
 
     Args:
-        method: Whose.
-        state: For as many coordinates or fewer; empty before the first step.
+        method: Method that the state belongs to.
+        state: State for at most n coordinates; empty before the first step.
         k: Number of tasks.
-        n: Coordinates now.
+        n: Number of coordinates in this step.
     """
     fresh = dict(method.init(k, n))
     for name, before in state.items():

@@ -16,18 +16,18 @@ from .part import Part
 __all__ = ["Dependence", "MixedRows", "find_dependence"]
 
 _TOLERANCE = 8.0  # units of rounding of the features' type, relative to the gradient's norm
-_FLOOR = 64.0  # units of rounding of float64, which the check itself is computed in
+_FLOOR = 64.0  # units of rounding of float64, in which the check itself is computed
 _FOLD = 4096
-_SUSPICIOUS = 1e-10  # smallest eigenvalue of the normalised Gramian below which the gradients are looked at in full
+_SUSPICIOUS = 1e-10  # smallest eigenvalue of the normalised Gramian below which the gradients are read in full
 
 
 @dataclass(frozen=True, eq=False)
 class Dependence:
-    """How the tasks' gradients depend on those of some of them.
+    """Linear dependence of all tasks' gradients on those of some tasks.
 
     Attributes:
-        basis: Task numbers, ascending.
-        coefficients: (k, r), float64: every task's gradient as a combination of the basis.
+        basis: Numbers of the r basis tasks, ascending.
+        coefficients: (k, r) coefficients of every task's gradient in the basis, float64.
     """
 
     basis: tuple[int, ...]
@@ -36,11 +36,11 @@ class Dependence:
 
 @dataclass(frozen=True, eq=False)
 class MixedRows:
-    """Rows that are combinations of fewer.
+    """k rows that are linear combinations of r basis rows.
 
     Attributes:
         part: The r rows of the basis.
-        coefficients: (k, r), float64.
+        coefficients: (k, r) coefficients of every row in the basis, float64.
     """
 
     part: Part
@@ -48,17 +48,17 @@ class MixedRows:
 
     @property
     def parameters(self) -> Sequence[Tensor]:
-        """Those of the basis."""
+        """Parameters of the basis rows."""
         return self.part.parameters
 
     def gramian(self) -> Tensor:
-        """(k, k): C G C^T, float64."""
+        """(k, k) Gramian C G_b C^T, float64."""
         gramian = self.part.gramian()
         coefficients = self.coefficients.to(gramian.device)
         return coefficients @ gramian @ coefficients.T
 
     def combine(self, weights: Tensor) -> Sequence[Tensor | None]:
-        """The basis, combined with C^T w."""
+        """The basis rows, combined with weights C^T w."""
         return self.part.combine(self.coefficients.to(weights).T @ weights)
 
     def only(self, rows: Sequence[int]) -> "MixedRows":
@@ -70,7 +70,7 @@ class MixedRows:
         return MixedRows(self.part.of(parameters), self.coefficients)
 
     def nonfinite(self, row: int) -> tuple[Tensor | str, int, int] | None:
-        """Where a row of the basis that this one is made of holds NaN or inf."""
+        """As `Part.nonfinite`, for the first affected basis row that this row uses."""
         used = torch.nonzero(self.coefficients[row]).ravel().tolist()
         return next((spot for number in used if (spot := self.part.nonfinite(number)) is not None), None)
 
@@ -83,12 +83,12 @@ def find_dependence(at_features: Sequence[Sequence[Tensor | None]], features: Se
     depend on.
 
     Args:
-        at_features: For each task its gradients at the features; None stands for zero.
-        features: The same.
+        at_features: One list per task of its gradients at the feature tensors; None stands for zero.
+        features: Tensors between trunk and heads.
 
     Returns:
-        The dependence, or None where the gradients are independent (or not finite, or all zero). Cost: a look at some
-        thousand numbers of each; all are read only where those look dependent.
+        The dependence, or None where the gradients are independent (or not finite, or all zero). Cost: some thousand
+        numbers of each gradient are read; all of them only where those look dependent.
     """
     if len(at_features) < 2:
         return None
@@ -106,7 +106,7 @@ def find_dependence(at_features: Sequence[Sequence[Tensor | None]], features: Se
 
 
 def _reduce(rows: Tensor, tolerance: float) -> Dependence | None:
-    """Pivoted orthogonalisation; the largest row left becomes the next of the basis."""
+    """Pivoted orthogonalisation: the largest remaining row joins the basis."""
     norms = rows.norm(dim=1, keepdim=True)
     left = rows / norms.clamp_min(torch.finfo(torch.float64).tiny)
     chosen: list[int] = []
@@ -148,7 +148,7 @@ def _sampled(row: Tensor) -> Tensor:
 
 
 def _folded(row: Tensor) -> Tensor:
-    """A row added up modulo 4096: it keeps every dependence, and rarely makes one."""
+    """A row added up modulo 4096, which preserves every dependence and rarely creates one."""
     whole = len(row) // _FOLD * _FOLD
     total = row[:whole].view(-1, _FOLD).sum(dim=0) if whole else torch.zeros(_FOLD, dtype=row.dtype, device=row.device)
     total[: len(row) - whole] += row[whole:]

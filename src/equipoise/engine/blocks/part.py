@@ -1,4 +1,4 @@
-"""What every representation of per-task gradients can do, and the two forms in which gradients are passed on."""
+"""Interface of every representation of per-task gradients, and the two forms in which gradients are passed on."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from torch import Tensor
 __all__ = ["Handout", "Own", "Part"]
 
 Own = list[tuple[Tensor, list[tuple[int, Tensor]]]]
-"""Parameters that are not balanced, each with (row, gradient) of every task that has one."""
+"""Parameters that are not balanced, each with (row, gradient) for every task that has a gradient there."""
 
 Handout = list[tuple[Tensor, Tensor]]
 """Parameters, or losses that lead to them, each with the gradient that it receives in `backward`."""
@@ -27,7 +27,7 @@ class Part(Protocol):
         ...
 
     def combine(self, weights: Tensor) -> Sequence[Tensor | None]:
-        """The weighted sum of the rows, one block a parameter; None where no task has a gradient."""
+        """The weighted sum of the rows, one block per parameter; None where no task has a gradient."""
         ...
 
     def only(self, rows: Sequence[int]) -> "Part":
@@ -39,5 +39,5 @@ class Part(Protocol):
         ...
 
     def nonfinite(self, row: int) -> tuple[Tensor | str, int, int] | None:
-        """Where a row first holds NaN or inf (a parameter, or words), how many values do, and of how many."""
+        """First place of NaN or inf in a row (a parameter, or words), the count of such values, and its size."""
         ...

@@ -1,9 +1,9 @@
-r"""Inner products of k long rows, added up in float64, in bounded memory; and when rounded ones can be trusted.
+r"""Inner products of k long rows, added up in float64 in bounded memory; and a check of rounded products.
 
-The gradients of a float32 network are themselves known to some 1e-7 of their size, and so are their products: measured
-on an MLP, G of the network in float32 and in float64 differ by 3e-8 to 6e-7. Products that are rounded alike add an
-error of that kind. It harms where rows nearly depend on one another: with G scaled to a unit diagonal, a relative error
-e moves the weights of a method that inverts G by up to :math:`e / \lambda_{\min}`.
+The gradients of a float32 network are accurate to some 1e-7 of their size, and so are their products: measured on an
+MLP, G of the network in float32 and in float64 differ by 3e-8 to 6e-7. Products rounded to float32 add an error of that
+size. It matters where rows are nearly dependent: with G scaled to a unit diagonal, a relative error e moves the weights
+of a method that inverts G by up to :math:`e / \lambda_{\min}`.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 
 __all__ = ["Products", "can_be_trusted"]
 
-_BUFFER = 1 << 19  # float64 numbers multiplied at a time: 4 MiB stays near the processor
+_BUFFER = 1 << 19  # float64 numbers multiplied at a time: 4 MiB stay in the processor's cache
 _NARROWEST = 4096  # the least number of columns: below it the products become too thin
 _STRETCH = 512  # products added up in less than float64: 5e-9 of the norms, where 4096 have 2e-8 at the same cost
 _LIMIT = 1e-4  # of the weights; the estimates are ten times too large or more, so weights are right to about 1e-5
@@ -31,7 +31,7 @@ class Products:
         self._band = 1 if count <= 16 and device.type == "cpu" else max(8, -(-count // 8))
 
     def add(self, rows: Tensor) -> None:
-        """Adds the products of (k, m) columns; those of float32 are added up in short stretches, these in float64."""
+        """Adds the products of (k, m) columns; float32 products are summed in short stretches, these in float64."""
         if rows.dtype != torch.float64:
             self.total += _in_stretches(rows)
             return
@@ -40,13 +40,13 @@ class Products:
             self.total[start:stop, :stop] += rows[start:stop] @ rows[:stop].T
 
     def matrix(self) -> Tensor:
-        """(k, k), symmetric to the bit."""
+        """(k, k) sum of the products, exactly symmetric."""
         lower = self.total.tril()
         return lower + lower.tril(-1).T
 
     @staticmethod
     def width(count: int, columns: int) -> int:
-        """How many columns to bring at a time."""
+        """Number of columns to add at a time."""
         return max(1, min(columns, max(_NARROWEST, _BUFFER // max(count, 1))))
 
 
@@ -61,11 +61,11 @@ def _in_stretches(rows: Tensor) -> Tensor:
 
 
 def can_be_trusted(gramian: Tensor, errors: Sequence[Tensor]) -> bool:
-    """Whether weights from this Gramian are right, its parts having been rounded.
+    """Whether weights from a Gramian with rounded parts are accurate.
 
     Args:
-        gramian: (k, k), float64.
-        errors: For each rounded part the estimated relative error of each row, (k,).
+        gramian: (k, k) Gramian, float64.
+        errors: (k,) estimated relative error of each row, one tensor per rounded part.
 
     Returns:
         Whether the largest error is at most 1e-4 of the smallest eigenvalue of the Gramian scaled to a unit diagonal,
@@ -87,6 +87,6 @@ def can_be_trusted(gramian: Tensor, errors: Sequence[Tensor]) -> bool:
     unit = (gramian / (sizes[:, None] * sizes))[present][:, present]
     if not len(unit) or not worst:
         return True
-    # eigenvalues are above a number where what is left after taking it off the diagonal has a Cholesky factor
+    # eigenvalues are above a number if the matrix less that number on the diagonal has a Cholesky factor
     left = unit - worst / _LIMIT * torch.eye(len(unit), dtype=unit.dtype)
     return not int(torch.linalg.cholesky_ex(left).info)

@@ -1,4 +1,4 @@
-"""Gradients at the features of heads that are given only some rows of them: kept for those rows."""
+"""Gradients at the features of heads that use only some rows of them, kept for those rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ __all__ = ["Chosen", "ChosenRows"]
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """What all heads send back to one of the features, one below the other.
+    """Gradients of all heads at one feature tensor, row by row.
 
     Attributes:
-        gradients: (M, d).
-        rows: (M,), the row of the feature that each belongs to; one row may occur several times.
-        tasks: (M,), whose it is.
+        gradients: (M, d) gradients, one per chosen row.
+        rows: (M,) row of the feature tensor that each belongs to; one row may occur several times.
+        tasks: (M,) task number of each.
     """
 
     gradients: Tensor
@@ -30,9 +30,9 @@ class ChosenRows:
     """Gradients of k losses at the features.
 
     Attributes:
-        parameters: The features.
-        chosen: One a feature; None where no head takes it.
-        count: k.
+        parameters: Tensors between trunk and heads.
+        chosen: One entry per feature tensor; None where no head uses it.
+        count: Number k of tasks.
     """
 
     parameters: Sequence[Tensor]
@@ -40,7 +40,7 @@ class ChosenRows:
     count: int
 
     def block(self, task: int, number: int) -> Tensor | None:
-        """One task's gradient at one of the features, over all of its rows."""
+        """One task's gradient at one feature tensor, over all of its rows."""
         chosen = self.chosen[number]
         if chosen is None:
             return None
@@ -50,29 +50,29 @@ class ChosenRows:
         return _laid_out(chosen.gradients[mine], chosen.rows[mine], self.parameters[number])
 
     def formed(self) -> list[list[Tensor | None]]:
-        """All rows, formed: k lists of one gradient a feature."""
+        """All rows, formed: k lists of one gradient per feature tensor."""
         return [[self.block(task, number) for number in range(len(self.chosen))] for task in range(self.count)]
 
     def reaching(self) -> list[set[int]]:
-        """For each feature the tasks that take it."""
+        """For each feature tensor the tasks that use it."""
         return [set() if chosen is None else set(chosen.tasks.tolist()) for chosen in self.chosen]
 
     def touched(self, number: int) -> tuple[Tensor, Tensor] | None:
-        """Rows of one of the features that are not zero, and whose each is; None where no head takes it."""
+        """Rows of one feature tensor with a gradient, and the task of each; None where no head uses it."""
         chosen = self.chosen[number]
         if chosen is None:
             return None
-        # two readings, and nothing is written; NaN counts
+        # reads twice and writes nothing; NaN counts
         some = torch.maximum(chosen.gradients.amax(dim=1), chosen.gradients.amin(dim=1).neg()) != 0
         return chosen.rows[some], chosen.tasks[some]
 
     def total(self, number: int) -> Tensor | None:
-        """The sum of all tasks' gradients at one of the features."""
+        """The sum of all tasks' gradients at one feature tensor."""
         chosen = self.chosen[number]
         return None if chosen is None else _laid_out(chosen.gradients, chosen.rows, self.parameters[number])
 
 
 def _laid_out(gradients: Tensor, rows: Tensor, feature: Tensor) -> Tensor:
-    """Rows of a gradient, added up at their places in a tensor of the feature's shape."""
+    """A tensor of the feature's shape with rows of a gradient added at their places."""
     found = gradients.new_zeros(prod(feature.shape[:-1]), feature.shape[-1])
     return found.index_add_(0, rows, gradients).reshape(feature.shape)

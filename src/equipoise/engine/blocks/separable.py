@@ -1,7 +1,7 @@
 r"""Tasks that own their rows of the batch: exact products from a single pass.
 
-Where the trunk treats each row by itself and every row of the features gets a gradient from one task at most, the sum
-of the tasks' gradients goes back in one pass without their mixing. For a linear layer with inputs A and the pass's
+Where the trunk treats each row separately and every row of the features gets a gradient from at most one task, the sum
+of the tasks' gradients goes back in one pass without mixing them. For a linear layer with inputs A and the pass's
 output gradients D (N rows each),
 
 .. math:: G_{st} = \sum_{i \in s,\, j \in t} (A A^\top)_{ij} (D D^\top)_{ij} ,
@@ -19,7 +19,7 @@ from .dense import Jacobian
 
 __all__ = ["SeparableRows", "sums_by_task"]
 
-_BAND = 64  # rows of the product matrices formed at a time; of narrower ones the processor makes less
+_BAND = 64  # rows of the product matrices formed at a time; narrower bands are slower
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +27,12 @@ class SeparableRows:
     """Per-task gradients of one linear layer's weight, each from rows of its own.
 
     Attributes:
-        parameter: The weight.
-        inputs: (N, d_in).
-        delta: (N, d_out), of all tasks at once.
-        owner: (N,), the task of each row; -1 for rows of none.
-        count: k.
-        transposed: The weight is kept as (d_out, d_in).
+        parameter: Weight of the layer.
+        inputs: (N, d_in) inputs of the layer.
+        delta: (N, d_out) output gradients, summed over all tasks.
+        owner: (N,) task number of each row; -1 for rows without a task.
+        count: Number k of tasks.
+        transposed: Whether the weight is kept as (d_out, d_in).
     """
 
     parameter: Tensor
@@ -56,16 +56,16 @@ class SeparableRows:
         by_rows, by_task = self._ways()
         if by_rows <= by_task:
             return self._products(torch.float64)
-        return Jacobian([self.parameter], [[self.row(task)] for task in range(self.count)]).gramian()
+        return Jacobian([self.parameter], [[row] for row in self._rows()]).gramian()
 
     def rounded(self) -> tuple[Tensor, Tensor] | None:
-        r"""The products by way of the rows' products in the layer's precision (float32 at least), in half the time.
+        r"""The products computed from the rows' products in the layer's precision (float32 at least), in half the time.
 
         Returns:
             (k, k), float64, and an estimate of each row's relative error, (k,): :math:`\epsilon c_t^2 / G_{tt}` with
             :math:`c_t = \sum_{i \in t} \|a_i\| \|d_i\|`, one rounding of each product of two rows of the inputs or the
-            gradients. None where float64 is the layer's own, where rows are many, or where products are set to less
-            than float32.
+            gradients. None where the layer is in float64, where rows are many, or where products are set to less than
+            float32.
         """
         wide = torch.promote_types(self.delta.dtype, torch.float32)
         by_rows, by_task = self._ways()
@@ -78,7 +78,7 @@ class SeparableRows:
         return gramian, torch.where(before == 0, 0.0, before / gramian.diagonal())
 
     def _products(self, dtype: torch.dtype) -> Tensor:
-        """Sums over pairs of rows, added up in float64; each pair is looked at once."""
+        """(k, k) sums over pairs of rows, added up in float64; each pair is computed once."""
         inputs, delta, rows = self.inputs.to(dtype), self.delta.to(dtype), len(self.inputs)
         owner = torch.where(self.owner < 0, self.count, self.owner)
         halves = torch.zeros(self.count + 1, rows, dtype=torch.float64, device=inputs.device)
@@ -94,11 +94,11 @@ class SeparableRows:
         return half + half.T
 
     def spared(self) -> tuple[float, float]:
-        """Multiply-adds that `rounded` spares (a float64 product counted twice), and those of a plain step's passes."""
+        """Multiply-adds that `rounded` saves (a float64 product counted twice), and those of a plain step's passes."""
         return self._ways()[0], 3.0 * len(self.inputs) * self.inputs.shape[1] * self.delta.shape[1]
 
     def multiplications(self) -> float:
-        """Of `gramian`, a float64 product counted twice."""
+        """Multiply-adds of `gramian`, a float64 product counted twice."""
         return min(self._ways())
 
     def _ways(self) -> tuple[float, float]:
@@ -117,11 +117,18 @@ class SeparableRows:
         mine = torch.nonzero(self.owner == task).ravel()
         return self._product(self.inputs[mine], self.delta[mine])
 
+    def _rows(self) -> list[Tensor]:
+        """Every task's weight gradient; rows are sorted by task once, not searched k times."""
+        order = torch.argsort(self.owner, stable=True)
+        sizes = torch.bincount(self.owner + 1, minlength=self.count + 1).tolist()
+        inputs, deltas = torch.split(self.inputs[order], sizes), torch.split(self.delta[order], sizes)
+        return [self._product(mine, delta) for mine, delta in zip(inputs[1:], deltas[1:], strict=True)]
+
     def only(self, rows: Sequence[int]) -> "SeparableRows":
-        """Some of the tasks; what the others' rows hold, NaN perhaps, is not looked at again."""
+        """Some of the tasks; the other tasks' rows, which may hold NaN, are dropped."""
         place = torch.full((self.count + 1,), -1, dtype=torch.int64, device=self.owner.device)
         place[torch.tensor(list(rows), device=place.device)] = torch.arange(len(rows), device=place.device)
-        owner = place[self.owner]  # owner -1 looks at the last place, which stays -1
+        owner = place[self.owner]  # owner -1 reads the last place, which stays -1
         mine = torch.nonzero(owner >= 0).ravel()
         return SeparableRows(
             self.parameter, self.inputs[mine], self.delta[mine], owner[mine], len(rows), self.transposed
@@ -133,7 +140,7 @@ class SeparableRows:
         return self
 
     def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
-        """Where a task's gradient holds NaN or inf."""
+        """The weight, the count of NaN and inf in a task's gradient, and the weight's size."""
         count = int((~torch.isfinite(self.row(row))).sum())
         return (self.parameter, count, self.parameter.numel()) if count else None
 
@@ -142,7 +149,7 @@ class SeparableRows:
 
 
 def sums_by_task(delta: Tensor, owner: Tensor, k: int) -> Tensor:
-    """(k, d): the sum of each task's rows."""
+    """(k, d) sum of each task's rows."""
     spread = owner.repeat_interleave(len(delta) // len(owner)) if len(delta) != len(owner) else owner
     wide = delta.to(torch.promote_types(delta.dtype, torch.float32))
     # added and not multiplied by zeros and ones, NaN and inf stay with the tasks that they belong to
@@ -151,6 +158,6 @@ def sums_by_task(delta: Tensor, owner: Tensor, k: int) -> Tensor:
 
 
 def _by_row(weights: Tensor, owner: Tensor) -> Tensor:
-    """(N, 1): the weight of each row's task, 0 for rows of none."""
+    """(N, 1) weight of each row's task, 0 for rows without a task."""
     padded = torch.cat([weights.to(owner.device), torch.zeros(1, dtype=weights.dtype, device=owner.device)])
     return padded[owner][:, None]

@@ -1,4 +1,4 @@
-"""Per-task gradients of a step as blocks: each representation knows its inner products and its mixtures."""
+"""Per-task gradients as blocks; each representation knows its inner products."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -26,25 +26,25 @@ __all__ = ["Gradients", "Handout", "Own", "Part", "StackedRows", "head_gradients
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """What the passes of a step brought back.
+    """Per-task gradients of a step.
 
     Attributes:
-        parts: Rows over the shared parameters, in as many parts as there are ways to keep them.
-        own: Every other parameter -> (row, gradient) for each task with one. More than one row only where `shared`
-            was declared by the user and does not name it.
-        plan: How.
-        count: k, the number of rows.
+        parts: Rows over the shared parameters, one part per representation.
+        own: Every other parameter -> (row, gradient) for each task with one. More than one row only where the user's
+            `shared` does not name it.
+        plan: The plan by which the gradients were computed.
+        count: Number k of rows.
         certified: Whether linear layers may be multiplied in their own precision, see `products`.
-        power: Of two: what the losses were multiplied by for the passes.
+        power: Exponent of the power of two that multiplied the losses for the passes.
         mixed: Whether the parts can be mixed. If not, they serve for weights only, and the weighted losses' own graph
             gives the direction.
         by_pass: Whether mixing is a backward pass, which may overflow where the rows did not.
         reached: Every leaf that some task reaches, where parts and `own` do not name them all.
-        at_inputs: Weights of some rows, and which -> gradients of inputs that were not kept, by a pass of its own; None
-            where there are none.
-        rows: Which rows of those that came back these are; None for all.
-        packed: The gradients in `own` one after another in one tensor, where they are few numbers and each is one
-            task's; else None.
+        at_inputs: Function from weights and row numbers to gradients of inputs that were not kept, by a separate pass;
+            None where there are none.
+        rows: Numbers of the original rows that these are; None for all.
+        packed: The gradients in `own` concatenated into one tensor, where they are few numbers and each belongs to one
+            task; else None.
     """
 
     parts: Sequence[Part]
@@ -62,15 +62,15 @@ class Gradients:
 
     @property
     def numbers(self) -> Sequence[int]:
-        """Which rows of those that came back these are."""
+        """Numbers of the original rows that these are."""
         return range(self.count) if self.rows is None else self.rows
 
     @property
     def shared(self) -> Jacobian:
-        """The Jacobian over shared parameters, one row a present task.
+        """The Jacobian over shared parameters, one row per present task.
 
         Raises:
-            EquipoiseError: The gradients were not asked for with ``jacobian=True``, so it was never formed.
+            EquipoiseError: The gradients were computed without ``jacobian=True``, so it was never formed.
         """
         part = self.parts[0] if len(self.parts) == 1 else None
         if isinstance(part, Jacobian):
@@ -111,11 +111,11 @@ class Gradients:
     def combine(self, weights: Tensor) -> Handout:
         """Each shared parameter with the weighted sum of its gradients, scaled as they are.
 
-        A method that divides by lengths gives a nearly finished task a weight that the gradients' own type may not
-        hold, though its product with them is of ordinary size: such weights are applied in two factors.
+        A method that divides by norms gives a nearly finished task a weight that the gradients' own type may not hold,
+        though its product with them is of ordinary size: such weights are applied in two factors.
 
         Raises:
-            NonFiniteError: The sum itself leaves the gradients' type.
+            NonFiniteError: The sum itself overflows the gradients' type.
         """
         largest = max(map(abs, weights.tolist()), default=0.0) if weights.device.type == "cpu" else 0.0
         second = 2.0 ** (math.frexp(largest)[1] - 64) if largest > _LARGE else 1.0
@@ -134,7 +134,7 @@ class Gradients:
         return found
 
     def on_own(self, weights: Tensor, factor: float) -> Handout:
-        """As `head_gradients`, for all of `own`."""
+        """`head_gradients` of `own`."""
         if self.packed is not None:
             shares = weights.tolist()
             if min(shares) == max(shares):
@@ -144,7 +144,7 @@ class Gradients:
         return head_gradients(self.own, weights, factor)
 
     def nonfinite_own(self) -> dict[int, int]:
-        """As `nonfinite_heads`."""
+        """`nonfinite_heads` of `own`."""
         if self.packed is not None and math.isfinite(self.packed.sum(dtype=torch.float64).item()):
             return {}
         return nonfinite_heads(self.own)
@@ -160,7 +160,7 @@ class Gradients:
         return [parameter for part in self.parts for parameter in part.parameters]
 
     def first_nonfinite(self, row: int, ownership: Ownership) -> str:
-        """Where the gradient of one task first holds NaN or inf, for a message."""
+        """First place of NaN or inf in one task's gradient, as words for a message."""
         found = [spot for part in self.parts if (spot := part.nonfinite(row)) is not None]
         if not found:
             return "the products of gradients overflow float64"
@@ -169,7 +169,7 @@ class Gradients:
         return f"{count} of {size} {words}"
 
     def only(self, rows: Sequence[int]) -> "Gradients":
-        """What some of the rows alone would have given; products that are known are not made again."""
+        """Some of the rows; known products are not computed again."""
         kept = replace(
             self,
             parts=[part.only(rows) for part in self.parts],
@@ -184,9 +184,9 @@ class Gradients:
         return kept
 
     def of(self, parameters: Iterable[Tensor]) -> "Gradients":
-        """The same rows over some of the shared parameters: for weights of their own by layer or tensor.
+        """The same rows over some of the shared parameters, for separate weights by layer or tensor.
 
-        The products and mixtures of disjoint groups add up to those of the whole.
+        The products and mixtures of disjoint groups add up to those of all parameters.
         """
         wanted = {id(parameter) for parameter in parameters}
         parts = []
@@ -202,21 +202,21 @@ class StackedRows:
     """Rows over all shared parameters in one tensor.
 
     Attributes:
-        parameters: All of one type, on one device.
-        values: (k, n), of their type; n counts the numbers of all parameters.
+        parameters: Shared parameters, all of one type and on one device.
+        values: (k, n) gradients of the parameters' type; n counts the numbers of all parameters.
     """
 
     parameters: Sequence[Tensor]
     values: Tensor
 
     def gramian(self) -> Tensor:
-        """(k, k) inner products of the rows, float64, symmetric to the bit. Cost: k² n multiply-adds."""
+        """(k, k) inner products of the rows, float64, exactly symmetric. Cost: k² n multiply-adds."""
         wide = self.values.double()
         products = wide @ wide.T
         return (products + products.T).mul_(0.5)
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
-        """The weighted sum of the rows, one block a parameter."""
+        """The weighted sum of the rows, one block per parameter."""
         return list(unflatten_dense_tensors(weights.to(self.values) @ self.values, list(self.parameters)))
 
     def only(self, rows: Sequence[int]) -> "StackedRows":
@@ -230,7 +230,7 @@ class StackedRows:
         return StackedRows([parameter for parameter, _ in kept], torch.cat([block for _, block in kept], dim=1))
 
     def nonfinite(self, row: int) -> tuple[Tensor, int, int] | None:
-        """The first parameter at which a row holds NaN or inf, how many values do, and of how many."""
+        """The first parameter at which a row holds NaN or inf, the count of such values, and its size."""
         for parameter, block in self._blocks():
             count = int((~torch.isfinite(block[row])).sum())
             if count:
@@ -238,7 +238,7 @@ class StackedRows:
         return None
 
     def rows(self) -> list[list[Tensor]]:
-        """For each task one gradient a parameter, of its shape: views."""
+        """For each task one gradient per parameter, of its shape: views."""
         blocks = [block.view(-1, *parameter.shape).unbind() for parameter, block in self._blocks()]
         return [[block[row] for block in blocks] for row in range(len(self.values))]
 
@@ -280,7 +280,7 @@ def head_gradients(own: Own, weights: Tensor, factor: float) -> Handout:
 
 
 def nonfinite_heads(own: Own) -> dict[int, int]:
-    """Rows whose gradient on a parameter of their own holds NaN or inf, each with the place of the first in `own`."""
+    """Rows with NaN or inf in the gradient of an own parameter, each with the place of the first in `own`."""
     # NaN and inf make a sum NaN or inf, which reads each number once; one wait on the device for all of them
     entries = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
     entries = [entry for entry in entries if entry[2].numel()]

@@ -1,1 +1,1 @@
-"""What a step costs: plans, predicted work, memory."""
+"""Cost of a step: plans, predicted work, memory."""

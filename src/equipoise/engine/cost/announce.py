@@ -1,4 +1,4 @@
-"""What a step's gradients will cost, said before they are had."""
+"""Predict and log a step's gradient cost before computing anything."""
 
 import logging
 from collections.abc import Hashable
@@ -15,10 +15,10 @@ _HEAVY = 0.5  # of the limit: from there on it is a warning
 
 
 class CostNotice:
-    """Tells the logger ``equipoise.engine`` the plan of a step once, and again when another way is taken.
+    """Logs the plan of a step to ``equipoise.engine`` once, and again when the plan changes.
 
-    Ways differ by engine, by passes and by the parameters that take no direct way; a batch of another size does not
-    make another way. The level is INFO, and WARNING where the gradients take more than half of what they may take.
+    A plan has changed if its engine, its passes or the parameters without direct gradients have; another batch size is
+    no change. The level is INFO, and WARNING where the gradients take more than half of the memory they may take.
 
     Example:
         >>> notice = CostNotice()
@@ -29,17 +29,17 @@ class CostNotice:
     """
 
     def __init__(self) -> None:
-        self._said: dict[Hashable, float] = {}  # way -> the most bytes said of it; inf once it was a warning
+        self._said: dict[Hashable, float] = {}  # way -> the most bytes logged for it; inf once it was a warning
 
     def __call__(self, plan: Plan, limit: float | None, device: torch.device) -> None:
-        """Says it, if it has not been said.
+        """Logs a plan, if it has not been logged.
 
         Args:
-            plan: Of the step that is about to begin.
-            limit: Bytes that gradients may take; None for what the device has free now.
-            device: Where.
+            plan: Plan of the step that is about to begin.
+            limit: Bytes that gradients may take; None for the device's free memory.
+            device: Device of the losses.
 
-        Cost: a microsecond for a network of 100 parameters where there is nothing to say.
+        Cost: a microsecond for a network of 100 parameters where there is nothing to log.
         """
         special = tuple((layer.engine, layer.parameters) for layer in plan.layers if layer.engine != "direct")
         way = (plan.engine, plan.passes, special)

@@ -1,4 +1,4 @@
-"""How much memory a step's gradients will take, before it is taken."""
+"""Checks the memory of a step's gradients before it is allocated."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _COPIES = 6  # float64 copies of the Jacobian, see `flat_copies`
 
 
 def flat_copies(k: int, leaves: Sequence[Tensor], ownership: Ownership) -> int:
-    """Bytes of the float64 copies that a method on the Jacobian makes of it, its state among them.
+    """Bytes of the float64 copies that a method on the Jacobian makes of it, including its state.
 
     Measured on a network of 180,000 parameters: 3.9 copies (GradDrop), 4.1 (MoCo), 5.1 (DBMTL), 6.1 (ExcessMTL).
     """
@@ -29,15 +29,15 @@ def refuse_above(
     """Refuses a step whose gradients do not fit.
 
     Args:
-        limit: In bytes; None for what the device has free now.
-        needed: As `Mode.estimate` says.
-        k: Tasks present.
-        mode: How gradients are computed.
-        device: Where.
+        limit: Bytes that gradients may take; None for the device's free memory.
+        needed: Bytes that the gradients need, from `Mode.estimate`.
+        k: Number of present tasks.
+        mode: Setting of ``gradients=``, for the message.
+        device: Device of the losses.
         flat: Whether the method works on the Jacobian itself, so that no approximation can serve it.
 
     Raises:
-        EquipoiseError: They do not fit.
+        EquipoiseError: The gradients do not fit.
     """
     allowed = free_bytes(device) if limit is None else limit
     if needed > allowed:

@@ -1,4 +1,4 @@
-"""Peak memory of a piece of code: the allocator's on CUDA, that of live tensors elsewhere."""
+"""Peak memory of a function: from the allocator on CUDA, from live tensors elsewhere."""
 
 import weakref
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ __all__ = ["peak_bytes"]
 
 
 class _LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the storages that operators make, until they are freed."""
+    """Counts the bytes of storages that operators create, until they are freed."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -45,12 +45,12 @@ class _LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def peak_bytes(run: Callable[[], object], device: torch.device) -> int:
-    """The most memory that `run` held at once, beyond what was there before.
+    """Peak memory of a function in bytes, beyond what was allocated before.
 
     Args:
-        run: Called once.
-        device: Where it runs. On CUDA the allocator is asked; elsewhere the results of operators are counted while
-            they live, without what an operator uses inside.
+        run: Function without arguments, called once.
+        device: Device on which it runs. On CUDA the allocator counts; elsewhere the results of operators are counted
+            while they live, without memory that an operator uses internally.
 
     Example:
         >>> peak_bytes(lambda: torch.zeros(1000).exp().sum(), torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Which engine for which parameters, at what predicted cost, and why."""
+"""Plans: the engine of each group of parameters, the reason, and the predicted cost."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -27,18 +27,18 @@ __all__ = [
 _DOUBLE = 2  # a float64 product takes twice the time of a float32 one
 _TRIANGLE = 0.65  # of a full product, for a triangular factor multiplied in bands
 _MULTIPLYING = ("AddmmBackward", "MmBackward", "ConvolutionBackward", "ScaledDotProduct")
-_ASK = 256 << 20  # below so many bytes nobody asks how much memory there is
+_ASK = 256 << 20  # bytes below which free memory is not queried
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One way, and the parameters that take it.
+    """An engine, and the parameters that use it.
 
     Attributes:
         engine: ``direct`` (a gradient a task, kept), ``ghost`` (output gradients kept, weight gradients never formed),
             ``separable`` (one pass for tasks that own their rows) or ``streamed`` (products kept, gradients dropped).
-        parameters: Their names.
-        reason: Why.
+        parameters: Names of the parameters.
+        reason: Reason for this engine.
         memory: Bytes kept for the rows.
     """
 
@@ -50,15 +50,15 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the gradients were computed.
+    """Engine, passes and predicted cost of a step's gradients.
 
     Attributes:
         engine: ``losses`` (no pass of ours), ``sequential``, ``two-phase``, ``separable``, ``streaming``,
             ``features``, ``sketch``, ``last layer`` or ``reused``.
-        reason: Why this one.
-        passes: Backward passes through the shared parameters before the user's own.
+        reason: Reason for this engine.
+        passes: Number of backward passes through the shared parameters before the user's own.
         cost: Predicted time in plain steps (forward and backward of the sum of the losses), counting multiplications;
-            None where the graph holds no product that is known.
+            None where the graph holds no known product.
         memory: Predicted bytes kept for per-task rows, beyond a plain step.
         layers: The engine of each group of parameters.
     """
@@ -84,19 +84,19 @@ class Plan:
 
 
 def choose_sites(graph: Graph, leaves: Sequence[Tensor], k: int) -> tuple[list[LinearSite], dict[str, list[Tensor]]]:
-    """Takes the ghost engine for the linear layers where it is cheaper.
+    """Chooses the ghost engine for the linear layers where it is cheaper.
 
-    It wins where rows are few: multiply-adds 2 N² d_in + .65 k N² d_out + 2 k² N d_out + N d_in d_out against
+    It is cheaper where rows are few: multiply-adds 2 N² d_in + .65 k N² d_out + 2 k² N d_out + N d_in d_out against
     k N d_in d_out + 2 k² d_in d_out (a float64 product counted twice). Measured at d = 768: both ways cost
     the same at about 700 rows for k = 10, 380 for k = 3 and 250 for k = 2.
 
     Args:
-        graph: Of all losses.
-        leaves: That are, or may be, shared.
+        graph: Graph behind all losses.
+        leaves: Parameters that are, or may be, shared.
         k: Number of passes.
 
     Returns:
-        The layers for the ghost engine, and every other leaf by the reason why it is none.
+        The layers for the ghost engine, and every other leaf by the reason against it.
     """
     sites: list[LinearSite] = []
     direct: dict[str, list[Tensor]] = {}
@@ -143,7 +143,7 @@ def multiplications(node: Node) -> float:
 
 
 def _work(graph: Graph) -> dict[Node, float]:
-    """Multiply-adds of each node that multiplies; looked at once a graph."""
+    """Multiply-adds of each node that multiplies, computed once per graph."""
     if graph.work is None:
         graph.work = {node: size for node in graph.nodes if (size := multiplications(node))}
     return graph.work
@@ -161,11 +161,11 @@ def predict(
     """Predicted time of a step in plain steps.
 
     Args:
-        graph: Of all losses.
+        graph: Graph behind all losses.
         shared: Nodes that every pass goes through.
-        passes: How often.
+        passes: Number of passes.
         sites: Layers of the ghost engine.
-        again: Further backward passes (a weighted one, for streaming).
+        again: Number of further backward passes (a weighted one, for streaming).
         products: Multiply-adds of Gramians, beyond those of the ghost engine.
 
     Returns:
@@ -189,16 +189,16 @@ def predict_sequential(
     wanted: Collection[Tensor] | None = None,
     again: float = 0.0,
 ) -> float | None:
-    """Predicted time of a step with one pass a loss, in plain steps.
+    """Predicted time of a step with one pass per loss, in plain steps.
 
     A pass goes only where its loss leads, so a head counts once and the trunk k times.
 
     Args:
-        graph: Of all losses.
-        losses: Where the passes start.
+        graph: Graph behind all losses.
+        losses: Scalars at which the passes start.
         sites: Layers of the ghost engine.
-        wanted: Parameters whose gradients the passes ask for; all of them if None.
-        again: Further backward passes through everything.
+        wanted: Parameters whose gradients the passes compute; all of them if None.
+        again: Number of further backward passes through everything.
 
     Returns:
         Multiplications of the step over those of a plain one; None where there are none.
@@ -225,12 +225,12 @@ def predict_sequential(
 
 
 def visits(graph: Graph, losses: Sequence[Tensor]) -> dict[Node, int]:
-    """From how many of the losses each node is reached."""
+    """Number of losses that reach each node."""
     return {node: found.bit_count() for node, found in reached_by(graph, losses).items()}
 
 
 def reached_by(graph: Graph, losses: Sequence[Tensor]) -> dict[Node, int]:
-    """By which of the losses each node is reached, as bits. Cost: a few operations a node, on integers of k bits."""
+    """The losses that reach each node, as bits. Cost: a few operations per node, on integers of k bits."""
     reached: dict[Node, int] = dict.fromkeys(graph.nodes, 0)
     for number, loss in enumerate(losses):
         if loss.grad_fn is not None:
@@ -250,7 +250,7 @@ def reached_by(graph: Graph, losses: Sequence[Tensor]) -> dict[Node, int]:
 
 
 def _leading_to(graph: Graph, accumulators: Collection[Node]) -> set[Node]:
-    """Nodes from which one of the accumulators is reached, those themselves among them."""
+    """The accumulators, and all nodes from which one of them is reached."""
     found, stack = set(accumulators), list(accumulators)
     while stack:
         for consumer, _ in graph.consumers.get(stack.pop(), ()):
@@ -261,14 +261,14 @@ def _leading_to(graph: Graph, accumulators: Collection[Node]) -> set[Node]:
 
 
 def _turned(node: Node) -> Node:
-    """What lies behind nodes that only turn or cast a leaf; the node itself where nothing does."""
+    """The end of a chain of nodes with one input each, such as transposes and casts of a leaf."""
     while len(node.next_functions) == 1 and node.next_functions[0][0] is not None:
         node = node.next_functions[0][0]
     return node
 
 
 def memory_limit(limit: int | None, needed: int, device: torch.device) -> int:
-    """Bytes that rows may take: the given limit, else four fifths of what is free now."""
+    """Bytes that rows may take: the given limit, else four fifths of the free memory."""
     if limit is not None:
         return limit
     if needed < _ASK:

@@ -1,4 +1,4 @@
-"""Bytes: how many tensors take and a device has free, and how a person reads them."""
+"""Bytes: the size of tensors, and a device's free memory."""
 
 import math
 import os
@@ -7,30 +7,18 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from ...core.text import in_words
+
 __all__ = ["free_bytes", "in_words", "size_of"]
 
 
 def free_bytes(device: torch.device) -> float:
-    """Memory that the device has free now; infinite where that cannot be known."""
+    """Bytes that the device has free now; infinite where that cannot be known."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     if device.type == "cpu" and "SC_AVPHYS_PAGES" in os.sysconf_names:
         return float(os.sysconf("SC_AVPHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
     return math.inf
-
-
-def in_words(size: float) -> str:
-    """Bytes as a person reads them.
-
-    Example:
-        >>> in_words(7_864_320)
-        '7.5 MiB'
-    """
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:

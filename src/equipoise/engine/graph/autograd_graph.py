@@ -1,4 +1,4 @@
-"""What autograd's graph says: which parameters a loss reaches, and which node uses what."""
+"""A reading of autograd's graph: which parameters a loss reaches, and which node uses what."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,13 @@ class Graph:
     """One reading of the graph behind some tensors.
 
     Attributes:
-        nodes: Every node met, roots first, in the order of a depth-first walk.
+        nodes: Every node, roots first, in the order of a depth-first walk.
         leaves: Leaf tensors that require grad, each once, in the same order.
         consumers: Node -> (node, input position) of everything that uses its output.
-        accumulators: Identity of a leaf -> its node.
-        below: Node -> what it sends gradients to; torch makes these anew each time it is asked.
-        work: Node -> multiply-adds of its forward, of nodes that multiply; None until somebody asked (`planning`).
+        accumulators: Identity of a leaf -> the node that accumulates its gradient.
+        below: Node -> the (node, output number) pairs that it sends gradients to; stored because torch builds them
+            anew at every access.
+        work: Node -> multiply-adds of its forward, for nodes that multiply; None until the cost is predicted.
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -33,7 +34,7 @@ class Graph:
     work: dict[Node, float] | None = None
 
     def walk(self, nodes: Iterable[Node | None]) -> Iterator[Node]:
-        """Every node behind some nodes and these themselves, in no certain order; those of another graph too."""
+        """Some nodes and every node behind them, in no fixed order; nodes of other graphs too."""
         stack, seen = [node for node in nodes if node is not None], set[Node]()
         while stack:
             node = stack.pop()
@@ -45,7 +46,7 @@ class Graph:
                 stack += [parent for parent, _ in below if parent is not None]
 
     def activations(self) -> list[Node]:
-        """Nodes that a gradient passes on its way, without those that only turn or cast a leaf."""
+        """Nodes that a gradient passes, without those that only transpose or cast a leaf."""
         weights: set[Node] = set()
         for node in self.nodes:
             inner = node
@@ -65,13 +66,13 @@ def read_graph(tensors: Iterable[Tensor], stop: Iterable[Tensor] = (), known: Gr
     """Walks the graph behind some tensors once.
 
     Args:
-        tensors: Where to start.
+        tensors: Tensors at which the walk starts.
         stop: Tensors whose graph is not entered.
-        known: A reading of what these are part of, so that torch is not asked again.
+        known: An earlier reading of a larger graph, whose edges are used again.
 
     Returns:
-        Nodes, leaves and who uses what. The order is the same in every run of the same model. Cost: half a microsecond
-        a node.
+        Nodes, leaves and their users. The order is the same in every run of the same model. Cost: half a microsecond
+        per node.
     """
     graph, stack = Graph(), list[Node]()
     seen_before = {} if known is None else known.below
@@ -113,10 +114,10 @@ def leaves_behind(tensors: Iterable[Tensor], stop: Iterable[Tensor] = ()) -> lis
     """Leaf tensors that require grad and lie in the graph behind some tensors.
 
     Reachability is necessary, not sufficient: a node with several outputs makes everything behind it look reached.
-    Who owns what is decided from returned gradients (`Ownership`).
+    Ownership is decided from returned gradients (`Ownership`).
 
     Args:
-        tensors: Where to start.
+        tensors: Tensors at which the walk starts.
         stop: Tensors whose graph is not entered.
 
     Returns:
@@ -132,11 +133,11 @@ def leaves_behind(tensors: Iterable[Tensor], stop: Iterable[Tensor] = ()) -> lis
 
 
 def is_accumulator(node: Node) -> bool:
-    """Whether a node is where a leaf's gradient ends."""
+    """Whether a node accumulates a leaf's gradient."""
     return hasattr(node, "variable")
 
 
 def shape_at(edge: GradientEdge) -> tuple[int, ...]:
-    """Shape of the tensor whose gradient passes an edge; () where torch does not tell."""
+    """Shape of the tensor whose gradient passes an edge; () where torch does not show it."""
     known: Sequence[object] = getattr(edge.node, "_input_metadata", ())
     return tuple(getattr(known[edge.output_nr], "shape", ())) if edge.output_nr < len(known) else ()

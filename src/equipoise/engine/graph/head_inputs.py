@@ -1,4 +1,4 @@
-"""Where heads take up the features, read from the graph: what lets one pass serve all heads at once."""
+"""Nodes by which heads use the features, read from the graph, so that one pass can serve all heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ _PRODUCTS = {"AddmmBackward0": (1, 2), "MmBackward0": (0, 1)}
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """What lies between one loss and the features.
+    """The graph between one loss and the features.
 
     Attributes:
-        nodes: All of its nodes.
-        leaves: Its parameters by identity, in the order of a depth-first walk.
+        nodes: All nodes of the head.
+        leaves: Parameters of the head by identity, in the order of a depth-first walk.
     """
 
     nodes: set[Node]
@@ -34,14 +34,13 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Entrance:
-    """The node by which one head takes up one of the features.
+    """The node by which one head uses one feature tensor.
 
     Attributes:
-        node: A product with a weight that is trained, or a choice of rows.
-        feature: Number of the features that it takes.
+        node: A product with a trained weight, or a choice of rows.
+        feature: Number of the feature tensor that it uses.
         head: Number of the only head that it leads to.
-        rows: (n,), the numbers of the rows that are chosen, as they lie in the feature without its last axis; None for
-            a product.
+        rows: Numbers of the chosen rows, counted over all axes of the feature but the last; None for a product.
     """
 
     node: Node
@@ -51,14 +50,14 @@ class Entrance:
 
     @property
     def edge(self) -> GradientEdge:
-        """Its output."""
+        """The edge at the node's output."""
         return GradientEdge(self.node, 0)
 
     def factor(self) -> Tensor:
-        """(width, d), of a product: what a gradient at its output is multiplied by on its way to the feature.
+        """(width, d) transposed weight of a product, which takes a gradient from its output to the feature.
 
         Raises:
-            RuntimeError: By torch, if it was modified in place since.
+            RuntimeError: Raised by torch if the weight was modified in place since.
         """
         held: Tensor = self.node._saved_mat2  # type: ignore[attr-defined]
         return held.detach().T
@@ -70,7 +69,7 @@ def read_heads(losses: Sequence[Tensor], features: Sequence[Tensor], graph: Grap
     Args:
         losses: Scalars of the present tasks.
         features: Tensors between trunk and heads.
-        graph: Of all losses.
+        graph: Graph behind all losses.
     """
     known = {node: graph.leaves[key] for key, node in graph.accumulators.items()}
     stop = {feature.grad_fn for feature in features}
@@ -92,16 +91,16 @@ def read_heads(losses: Sequence[Tensor], features: Sequence[Tensor], graph: Grap
 
 
 def find_entrances(graph: Graph, heads: Sequence[Head], features: Sequence[Tensor]) -> list[Entrance] | None:
-    """Finds every place at which the features are used, if all are of one kind.
+    """Finds every node that uses the features, if all are of one kind.
 
     Args:
-        graph: Of all losses.
-        heads: One a loss.
+        graph: Graph behind all losses.
+        heads: One head per loss.
         features: Tensors between trunk and heads.
 
     Returns:
-        Products only, or choices of rows only, each for one head. None where a feature is used in any other way, or by
-        a node of two heads, or where hooks wait for what each head sends back.
+        Products only, or choices of rows only, each for one head. None where a feature is used in any other way or by
+        a node of two heads, or where a hook expects the gradient of each head.
     """
     places = [
         (node, position, number)
@@ -144,7 +143,7 @@ def _multiplies(node: Node, position: int, feature: Tensor) -> bool:
 
 
 def _chosen(node: Node, numbers: Tensor) -> Tensor | None:
-    """Of the rows of a feature, numbered without its last axis, those that a node chooses; None if it does not."""
+    """Numbers of the rows of a feature that a node chooses; None where it does not choose rows."""
     name, held = node.name(), _Saved(node)
     packed = "_raw_saved_indices" if name == "IndexBackward0" else "_raw_saved_index"
     raw: Any = getattr(node, packed, ())
@@ -168,7 +167,7 @@ def _chosen(node: Node, numbers: Tensor) -> Tensor | None:
 
 
 class _Saved:
-    """Whole numbers that a node keeps; torch shows those below zero as unsigned ones."""
+    """Integers that a node keeps; torch shows negative ones as unsigned."""
 
     def __init__(self, node: Node) -> None:
         self.node = node

@@ -1,4 +1,4 @@
-"""Hooks: the user's, seen and kept from firing in our passes, and our own."""
+"""Hooks: detecting the user's, keeping them from firing in our passes, and registering our own."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,21 +11,21 @@ from .undo import taken_back
 
 __all__ = ["OURS", "has_hooks", "ours", "tensor_hooks_off"]
 
-OURS = [0]  # handles that were given out to us
+OURS = [0]  # number of handles issued to us
 
 
 def ours(register: Callable[[Any], Any], hook: Callable[..., Any]) -> Any:
-    """Registers a hook of our own, and gives its handle."""
+    """Registers a hook of our own and returns its handle."""
     OURS[0] += 1
     return register(hook)
 
 
 def has_hooks(node: Node, *, before: bool = True) -> bool:
-    """Whether a user's hook acts on what a node is given or gives: `Node.register_hook`, modules' backward hooks.
+    """Whether a user's hook acts on a node: `Node.register_hook`, `register_prehook`, modules' backward hooks.
 
     Args:
-        node: Any but a leaf's.
-        before: Whether hooks on what it is given count (`register_prehook`), or only those on what it gives.
+        node: Any node except one that accumulates a leaf's gradient.
+        before: Whether hooks on the incoming gradient (`register_prehook`) count, beside those on the outgoing one.
     """
     for register in (node.register_hook, node.register_prehook) if before else (node.register_hook,):
         handle = ours(register, _nothing)  # torch shows the hooks of a node to a new hook only
@@ -45,8 +45,8 @@ def _nothing(*_: object) -> None:
 def tensor_hooks_off(parameters: Iterable[Tensor]) -> Iterator[None]:
     """Keeps tensor hooks of parameters from firing in the per-task passes.
 
-    A hook sees a parameter's gradient once per backward of the user; without this it would fire once a task as well,
-    and act twice on the injected gradient. The per-task gradients are thus those before hooks.
+    A hook sees a parameter's gradient once per backward of the user; without this it would also fire once per task,
+    and act twice on the injected gradient. The per-task gradients are therefore those before hooks.
     """
     stored: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
 

@@ -1,4 +1,4 @@
-"""What can be read off the graph, and what autograd's refusals mean."""
+"""Graph inspection, and translation of autograd errors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,7 +50,7 @@ _MEANINGS = (
 
 
 class Facts(NamedTuple):
-    """What a walk through the graph shows.
+    """Facts that a walk through the graph shows.
 
     Attributes:
         half: Whether float16 occurs, so that small gradients can vanish.
@@ -62,11 +62,11 @@ class Facts(NamedTuple):
 
 
 def inspect_graph(tensors: Sequence[Tensor], graph: Graph | None = None) -> Facts:
-    """Looks through the graph behind some tensors; about half a microsecond a node.
+    """Walks through the graph behind some tensors; about half a microsecond per node.
 
     Args:
-        tensors: Losses.
-        graph: As `read_graph` read it, if it was read already.
+        tensors: The losses of the step.
+        graph: The losses' graph, if `read_graph` has read it already.
 
     Example:
         >>> w = torch.ones(2, requires_grad=True)
@@ -89,10 +89,10 @@ def inspect_graph(tensors: Sequence[Tensor], graph: Graph | None = None) -> Fact
 def read_features(features: object) -> tuple[Tensor, ...]:
     """Feature tensors out of a tensor, a sequence, or a mapping, nested as deep as the model gives them.
 
-    Whole numbers and truth values (masks, lengths) are passed over.
+    Integer and boolean tensors (masks, lengths) are skipped.
 
     Raises:
-        InputError: Something is no tensor, or is detached; all offenders at once, by their place.
+        InputError: An entry is no tensor, or is detached; all offenders are named by their place.
 
     Example:
         >>> w = torch.ones(2, requires_grad=True)
@@ -131,16 +131,16 @@ def _collect(value: object, place: str, found: list[Tensor], wrong: list[str]) -
 
 
 def refuse_unreached(losses: Sequence[Tensor], names: Sequence[str], features: Sequence[Tensor], graph: Graph) -> None:
-    """Raises `LossError` where a loss has nothing in common with the features' graph but parameters.
+    """Raises `LossError` where a loss shares only parameters with the features' graph.
 
-    A loss that meets the graph somewhere else (a bypass, a feature that a head has changed in place) passes: the
+    A loss that meets the graph elsewhere (a bypass, a feature that a head has changed in place) is accepted: the
     engine then does not use the features.
 
     Args:
         losses: Scalars of the present tasks.
-        names: Theirs.
+        names: Names of the present tasks.
         features: Tensors between trunk and heads.
-        graph: Of the losses.
+        graph: Graph behind the losses.
     """
     behind = {node for node in graph.walk(feature.grad_fn for feature in features) if not is_accumulator(node)}
     pairs = zip(names, losses, strict=True)
@@ -155,10 +155,10 @@ def refuse_unreached(losses: Sequence[Tensor], names: Sequence[str], features: S
 
 @contextmanager
 def autocast_off(tensors: Sequence[Tensor]) -> Iterator[None]:
-    """Runs what is inside in the types of its tensors, whatever autocast says outside.
+    """Turns autocast off within a block.
 
     Args:
-        tensors: On the devices that matter beside CPU and CUDA.
+        tensors: Tensors on further devices; CPU and CUDA are always included.
     """
     kinds = {"cpu", "cuda", *(tensor.device.type for tensor in tensors)}
     active = [kind for kind in sorted(kinds) if torch.is_autocast_enabled(kind)]
@@ -172,10 +172,10 @@ def autocast_off(tensors: Sequence[Tensor]) -> Iterator[None]:
 
 
 class Guard:
-    """Around a step's passes: autocast is off, and autograd's refusals become sentences that say what to type.
+    """Context of a step's passes: autocast is off, and autograd's errors become messages that say what to type.
 
     Args:
-        losses: Of the step.
+        losses: Scalars of the present tasks.
     """
 
     def __init__(self, losses: Sequence[Tensor]) -> None:
@@ -198,9 +198,9 @@ class Guard:
 
 
 def hold_statistics(model: nn.Module | None) -> None:
-    """Keeps running statistics as they are until the step's passes have ended.
+    """Keeps running statistics unchanged until the step's passes have ended.
 
-    A checkpointed forward is run again in every pass and would move them.
+    A checkpointed forward runs again in every pass and would move them.
     """
     layers = [] if model is None else [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     moving = [layer for layer in layers if layer.training and layer.track_running_stats]
@@ -217,5 +217,5 @@ def hold_statistics(model: nn.Module | None) -> None:
 
 
 def allow_several_backwards() -> None:
-    """Has graphs that are compiled from now on keep what a second backward needs (AOTAutograd donates it otherwise)."""
+    """Makes graphs compiled from now on keep the buffers of a second backward (AOTAutograd donates them otherwise)."""
     functorch_config.donated_buffer = False

@@ -1,4 +1,4 @@
-"""Where the graph multiplies a batch by a weight: found without hooks, from the nodes that autograd already holds."""
+"""Linear layers, found in autograd's graph without hooks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class LinearSite:
 
     Attributes:
         parameter: The weight, (d_out, d_in) if `transposed`, as `nn.Linear` keeps it, else (d_in, d_out).
-        node: The product's node; the gradient at its output is a task's (N, d_out).
-        rows: N: batch times time for a sequence.
-        fan_in: d_in.
-        fan_out: d_out.
-        transposed: See `parameter`.
+        node: Node of the product; a task's gradient at its output is (N, d_out).
+        rows: Number N of rows: batch size, times sequence length for a sequence.
+        fan_in: Number d_in of the layer's inputs.
+        fan_out: Number d_out of the layer's outputs.
+        transposed: Whether the weight is (d_out, d_in) and enters the product transposed.
     """
 
     parameter: Tensor
@@ -39,14 +39,14 @@ class LinearSite:
 
     @property
     def edge(self) -> GradientEdge:
-        """Where a task's output gradient can be asked for."""
+        """The edge at which autograd returns a task's output gradient."""
         return GradientEdge(self.node, 0)
 
     def inputs(self) -> Tensor:
-        """(N, d_in): what the layer was given.
+        """(N, d_in) inputs of the layer.
 
         Raises:
-            RuntimeError: By torch, if it was modified in place since.
+            RuntimeError: Raised by torch if they were modified in place since.
         """
         found: Tensor = getattr(self.node, f"_saved_{_PRODUCTS[self.node.name()][1]}")
         return found.detach()
@@ -56,11 +56,11 @@ def find_linear_site(graph: Graph, leaf: Tensor) -> LinearSite | str:
     """Recognises a leaf as the weight of one linear layer.
 
     Args:
-        graph: Of all losses.
-        leaf: A parameter.
+        graph: Graph behind all losses.
+        leaf: The parameter to look up.
 
     Returns:
-        The site, or the reason why the parameter is none: then ordinary passes are right for it.
+        The site, or the reason why the parameter needs ordinary passes.
     """
     if leaf.dim() != 2 or leaf.layout != torch.strided or not leaf.is_floating_point():
         return "not a dense matrix"
@@ -99,7 +99,7 @@ def is_turn(node: Node) -> bool:
 
 
 def obstacle_to_reading(node: Node, factor: str) -> str:
-    """Why what a product keeps of its factors cannot be read as it stands; "" if it can."""
+    """Why a factor that a product keeps for backward cannot be read; "" if it can."""
     saved: Any = getattr(node, f"_raw_saved_{factor}", None)
     if saved is None or not hasattr(saved, "unpack_hook"):
         return "this torch does not show how the layer's inputs are kept"

@@ -1,4 +1,4 @@
-"""Which parameters are shared, decided from gradients that came back."""
+"""Which parameters are shared, decided from returned gradients."""
 
 import copy
 import itertools
@@ -19,17 +19,17 @@ _VERSIONS = itertools.count()
 class Ownership:
     """Remembers which tasks have reached which parameter.
 
-    A task reaches a parameter when its gradient there is neither None nor exactly zero; graph reachability alone is
-    not asked, because one node with several outputs (as under DDP's search for unused parameters, or a compiled model)
-    makes every head look shared. What was once reached by two tasks stays shared.
+    A task reaches a parameter when its gradient there is neither None nor exactly zero. Graph reachability alone does
+    not decide, because one node with several outputs (as under DDP's search for unused parameters, or a compiled model)
+    makes every head look shared. A parameter that two tasks have reached stays shared.
 
-    Parameters are `nn.Parameter` leaves and what `shared` names; where neither has ever been met (functional code), all
+    Parameters are `nn.Parameter` leaves and the tensors in `shared`; where neither has occurred (functional code), all
     leaves are. Any other leaf that requires grad is an input (collocation points, an adversarial batch): it is never
     shared, has no name of its own and is not remembered.
 
-    Parameters are named after `model` where there is one, else by the order in which they were first met, with their
-    shape. Names are what a saved state holds. No tensor is kept alive. In functional code, which makes its tensors anew
-    in each step, a tensor takes over the name of one of its shape that is gone.
+    Parameters are named after `model` where there is one, else by the order in which they first occurred, with their
+    shape. A saved state holds these names. No tensor is kept alive. In functional code, which makes new tensors in
+    each step, a tensor takes over the name of a freed one of its shape.
     """
 
     def __init__(self, model: nn.Module | None = None, shared: Sequence[Tensor] | None = None) -> None:
@@ -67,7 +67,7 @@ class Ownership:
             complete: Whether every task takes part in this step.
 
         Raises:
-            StateError: A saved state speaks of parameters by order, and this first step does not show them all.
+            StateError: A saved state names parameters by order, and this first step does not show them all.
         """
         new = [leaf for leaf in leaves if id(leaf) not in self._names]
         functional = self._functional and not (new and any(isinstance(leaf, nn.Parameter) for leaf in leaves))
@@ -93,11 +93,11 @@ class Ownership:
         self._restored = False if complete else self._restored
 
     def is_parameter(self, leaf: Tensor) -> bool:
-        """Whether a leaf that was met is a parameter, and no input."""
+        """Whether a leaf is a known parameter, and no input."""
         return id(leaf) in self._names
 
     def name(self, leaf: Tensor) -> str:
-        """The parameter's name; of an input its shape."""
+        """Name of a parameter; for an input a phrase with its shape."""
         return self._names.get(id(leaf)) or f"an input of shape {tuple(leaf.shape)}"
 
     def is_shared(self, leaf: Tensor) -> bool:
@@ -108,12 +108,12 @@ class Ownership:
         return name is not None and len(self._reached.get(name, ())) > 1
 
     def is_settled(self, leaf: Tensor) -> bool:
-        """Whether two tasks are known to reach it, so that its gradients need not be looked at again."""
+        """Whether two tasks are known to reach it, so that its gradients need no further check."""
         name = self._names.get(id(leaf))
         return name is not None and len(self._reached.get(name, ())) > 1
 
     def is_of(self, leaf: Tensor, task: int) -> bool:
-        """Whether a task is known to have it for itself, or it was declared not to be shared."""
+        """Whether the given task alone is known to reach it, or `shared` was declared."""
         return self.fixed is not None or self._reached.get(self.name(leaf)) == frozenset((task,))
 
     def may_be_shared(self, leaf: Tensor) -> bool:
@@ -121,12 +121,12 @@ class Ownership:
         return self.is_shared(leaf) or self.is_unknown(leaf)
 
     def is_unknown(self, leaf: Tensor) -> bool:
-        """Whether it is a parameter of which has to be found out whose it is."""
+        """Whether it is a parameter whose owner is not known yet."""
         name = self._names.get(id(leaf))
         return self.fixed is None and name is not None and name not in self._reached
 
     def order(self, parameter: Tensor) -> int:
-        """Its place among the names, for messages that speak of the first; inputs come last."""
+        """Its place among the names, for messages that name the first parameter; inputs come last."""
         names = list(self._names)
         return names.index(id(parameter)) if id(parameter) in self._names else len(names)
 
@@ -134,8 +134,8 @@ class Ownership:
         """Notes which tasks have a gradient at a parameter.
 
         Args:
-            parameter: Which.
-            gradients: Task number and what autograd returned.
+            parameter: The parameter that was differentiated.
+            gradients: Pairs of a task's number and the gradient that autograd returned for it.
         """
         name = self._names.get(id(parameter))
         if name is None:
@@ -144,7 +144,7 @@ class Ownership:
         candidates = [(task, gradient) for task, gradient in gradients if gradient is not None and task not in known]
         if not candidates or len(known) > 1:
             return
-        # the numbers are looked at (a wait on the device) only until a parameter's ownership is settled
+        # the numbers are read (a wait on the device) only until a parameter's ownership is settled
         reached = [task for task, gradient in candidates if bool(torch.count_nonzero(_values(gradient)))]
         if reached or name not in self._reached:
             self._change()
@@ -156,13 +156,13 @@ class Ownership:
         return {name: sorted(tasks) for name, tasks in self._reached.items()}
 
     def _change(self) -> None:
-        """Something is about to be learned: keeps what was known when `before` was last set to None."""
+        """Stores a copy of what was known when `before` was last set to None; called before every change."""
         if self.before is None:
             self.before = {name: copy.copy(value) for name, value in vars(self).items()}
         self.version = next(_VERSIONS)
 
     def go_back(self) -> None:
-        """Forgets what was learned since `before` was last set to None; what is gone since stays gone."""
+        """Forgets everything learned since `before` was last set to None; freed tensors stay forgotten."""
         known, self.before = self.before, None
         for name, value in (known or {}).items():
             mine = vars(self)[name]
@@ -175,7 +175,7 @@ class Ownership:
             del self._names[key], self._watched[key]
 
     def restore(self, reached: dict[str, list[int]]) -> None:
-        """Takes over a saved state."""
+        """Loads a saved state."""
         self._reached = {name: frozenset(tasks) for name, tasks in reached.items()}
         self._restored = True
         self.version = next(_VERSIONS)

@@ -1,4 +1,4 @@
-"""Whether the shared part of a network treats each row of the batch by itself, read from the graph."""
+"""Whether the shared part of a network treats each row of the batch separately, read from the graph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,9 +59,9 @@ class NormSite:
     """A layer norm with its own scale and shift.
 
     Attributes:
-        node: Its node.
-        scale: Parameter of the shape that is normalised, or None.
-        shift: Likewise.
+        node: Node of the layer norm.
+        scale: Parameter that multiplies the normalised input, of the normalised shape; None without one.
+        shift: Parameter that is added, of the normalised shape; None without one.
     """
 
     node: Node
@@ -70,7 +70,7 @@ class NormSite:
 
     @property
     def edge(self) -> GradientEdge:
-        """Where a task's output gradient can be asked for."""
+        """The edge at which autograd returns a task's output gradient."""
         return GradientEdge(self.node, 0)
 
     def normalised(self) -> Tensor:
@@ -86,9 +86,9 @@ class RowwiseTrunk:
     """A trunk in which nothing passes from one row of the batch to another.
 
     Attributes:
-        weights: Its linear layers.
-        biases: Those of linear layers, with the layer.
-        norms: Its layer norms.
+        weights: Linear layers of the trunk.
+        biases: Biases of linear layers, each with its layer.
+        norms: Layer norms of the trunk.
     """
 
     weights: list[LinearSite]
@@ -99,16 +99,16 @@ class RowwiseTrunk:
 def read_rowwise(whole: Graph, trunk: Graph, features: Sequence[Tensor]) -> RowwiseTrunk | str:
     """Recognises a trunk made of linear layers, elementwise functions, dropout and layer norms.
 
-    Reshapes are let through because they keep the numbers of a row together; anything that moves axes, anything that
-    looks over the batch (batch norm in training), and anything unknown is not.
+    Reshapes are accepted because they keep the numbers of a row together. Operations that move axes or combine rows
+    (batch norm in training), and unknown ones, are not.
 
     Args:
-        whole: Graph of all losses: a parameter used once there is used once.
+        whole: Graph behind all losses, in which the uses of each parameter are counted.
         trunk: Graph behind the features.
-        features: All with the same first axis, the batch.
+        features: Tensors between trunk and heads, all with the batch as first axis.
 
     Returns:
-        What is in it, or the reason why rows may mix.
+        The trunk's layers, or the reason why rows may mix.
     """
     batch = {feature.shape[0] if feature.dim() else 0 for feature in features}
     if len(batch) != 1 or 0 in batch:
@@ -156,7 +156,7 @@ def read_rowwise(whole: Graph, trunk: Graph, features: Sequence[Tensor]) -> Roww
 
 
 def _weight_path(site: LinearSite) -> list[Node]:
-    """The nodes that only turn the weight."""
+    """Nodes that only transpose or cast the weight."""
     position = 2 if site.node.name() == "AddmmBackward0" else 1
     path, node = [], site.node.next_functions[position][0]
     while node is not None and not is_accumulator(node):

@@ -1,4 +1,4 @@
-"""Where a graph can be cut, so that gradients pass one stretch at a time."""
+"""Cuts through a graph, so that gradients pass one stretch at a time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .autograd_graph import Graph, is_accumulator, shape_at
 __all__ = ["Cut", "Stretch", "cut_into_stretches"]
 
 Cut = tuple[GradientEdge, ...]
-"""Edges that everything behind them is reached through."""
+"""Edges through which everything behind them is reached."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,8 @@ class Stretch:
     """A part of the graph between two cuts.
 
     Attributes:
-        leaves: Parameters used in it, and nowhere else.
-        below: The cut at its end.
+        leaves: Parameters used in this stretch and nowhere else.
+        below: The cut at its lower end.
         memory: Bytes of k gradients of its parameters and at its two cuts.
     """
 
@@ -33,18 +33,18 @@ class Stretch:
 def cut_into_stretches(
     graph: Graph, passes: int, limit: int, above: int, size: Callable[[Tensor], int]
 ) -> list[Stretch] | str:
-    """Cuts a graph so that every stretch fits; each is as long as it can be.
+    """Cuts a graph so that every stretch fits into memory; each is as long as it can be.
 
     Args:
-        graph: Behind the features or the losses.
-        passes: Gradients that go through it.
-        limit: Bytes.
-        above: Numbers in one gradient at the graph's roots.
-        size: Numbers kept for one gradient of a parameter.
+        graph: Graph behind the features or the losses.
+        passes: Number of gradients that go through it.
+        limit: Bytes that the gradients of one stretch may take.
+        above: Count of numbers in one gradient at the graph's roots.
+        size: Function that gives the count of numbers kept for one gradient of a parameter.
 
     Returns:
-        Stretches from the roots down, or why there are none. Whatever is used in two places, a parameter or an
-        activation, keeps everything between them in one stretch: residual blocks are cut between blocks.
+        Stretches from the roots down, or why there are none. A parameter or activation that is used in two places
+        keeps everything between them in one stretch: residual networks are cut between blocks.
     """
     order = [node for node in graph.nodes if not is_accumulator(node)]
     order.sort(key=lambda node: int(node._sequence_nr()), reverse=True)
@@ -54,7 +54,7 @@ def cut_into_stretches(
     if not spans:
         return "there is nothing to cut"
     closed: set[int] = set()
-    for consumers in graph.consumers.values():  # a gradient asked for at a cut must hold what comes from above it alone
+    for consumers in graph.consumers.values():  # a gradient at a cut must come from above the cut alone
         places = [place[node] for node, _ in consumers]
         closed.update(range(min(places), max(places)))
     cuts = _cuts(order)
@@ -80,7 +80,7 @@ def cut_into_stretches(
 
 
 def _cuts(order: Sequence[Node]) -> list[Cut]:
-    """After each visit, the edges from what was visited to what was not."""
+    """After each node, the edges from visited nodes to unvisited ones."""
     pending: dict[tuple[Node, int], GradientEdge] = {}
     found = []
     for node in order:

@@ -1,4 +1,4 @@
-"""A graph recognised by its shape: the same network, run once more, has other nodes in the same places."""
+"""Recognition of a graph that was seen before: the same network, run again, has new nodes in the same places."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ _Below = tuple[tuple[int, int], ...]
 
 
 class HookWatch:
-    """Tells whether a hook was registered anywhere since a step ended, by anybody but us.
+    """Tells whether user code has registered any hook since the last step ended.
 
-    PyTorch does not show the hooks on an activation's node, but it counts every handle that it gives out. Where the
-    count has not moved and every node is younger than the last step, no node can hold a hook.
+    PyTorch does not show the hooks on an activation's node, but it numbers every handle that it issues. Where that
+    number has not moved and every node is younger than the last step, no node can hold a hook.
     """
 
     def __init__(self) -> None:
@@ -34,29 +34,29 @@ class HookWatch:
         """Marks the end of a step.
 
         Args:
-            youngest: The node that was made last: PyTorch numbers them.
+            youngest: The node that was made last; PyTorch numbers nodes in order.
         """
         self.handles, self.youngest = RemovableHandle.next_id - OURS[0], youngest._sequence_nr()  # type: ignore[union-attr]
 
     @property
     def quiet(self) -> bool:
-        """Whether no hook was registered since."""
+        """Whether user code has registered no hook since."""
         return bool(self.handles == RemovableHandle.next_id - OURS[0])
 
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """What a graph looks like, node by node.
+    """Structure of a graph, node by node; a place is a node's number in that order.
 
     Attributes:
-        roots: For each loss, and each of the features, the place of its node and the number of its output there.
+        roots: Place of the node and number of its output, for each loss and each feature tensor.
         kinds: Class of each node.
-        below: For each node where its gradients go: (place, output number), place -1 for nowhere.
-        leaves: Place, parameter, type and shape. Parameters are held weakly; None stands for an input, which may be
-            another tensor each time.
+        below: Targets of each node's gradients as pairs (place, output number); place -1 means no target.
+        leaves: Place, parameter, type and shape of each leaf. Parameters are held weakly; None stands for an input,
+            which may be another tensor each time.
         saved: Place and name of every tensor that a node keeps for backward.
-        extents: Place and shape at some nodes whose shape matters.
-        ones: Place and name of numbers that a node keeps and that are 1.
+        extents: Place and output shape of the nodes whose shape matters.
+        ones: Place and name of saved numbers that must be 1.
     """
 
     roots: tuple[tuple[int, int], ...]
@@ -71,17 +71,17 @@ class Signature:
     def of(
         outputs: Sequence[Tensor], graph: Graph, shaped: Sequence[Node], inputs: Container[int]
     ) -> "Signature | None":
-        """The signature of a graph as it was read.
+        """The signature of a graph.
 
         Args:
-            outputs: The losses, and the features.
-            graph: Behind the losses.
+            outputs: The losses, followed by the features.
+            graph: Graph behind the losses.
             shaped: Nodes whose output shape belongs to the signature.
-            inputs: Leaves that are no parameters, by identity.
+            inputs: Identities of the leaves that are no parameters.
 
         Returns:
-            None for graphs that no signature can describe: outputs that are leaves or not part of it, nodes written in
-            Python.
+            The signature, or None for graphs that no signature can describe: outputs that are leaves or not part of the
+            graph, nodes written in Python.
         """
         place: dict[Node | None, int] = {node: number for number, node in enumerate(graph.nodes)}
         if any(loss.grad_fn not in place for loss in outputs) or any(hasattr(n, "_forward_cls") for n in graph.nodes):
@@ -101,10 +101,10 @@ class Signature:
         )
 
     def nodes(self, outputs: Sequence[Tensor], watch: HookWatch) -> list[Node] | None:
-        """This step's nodes in the signature's order, or None where anything is different.
+        """This step's nodes in the signature's order, or None where anything differs.
 
-        Beside the structure that is: other leaves, or their type or shape; a hook; a tensor kept through
-        saved-tensor hooks (activation checkpointing, offloading). Cost: under a microsecond a node.
+        Beside the structure these are: the leaves, their type or shape; a hook; a tensor kept through saved-tensor
+        hooks (activation checkpointing, offloading). Cost: under a microsecond per node.
         """
         if watch.handles != RemovableHandle.next_id - OURS[0] or len(outputs) != len(self.roots):
             return None
@@ -156,5 +156,5 @@ class Signature:
 
 @lru_cache(maxsize=512)
 def _keeps(kind: type) -> tuple[str, ...]:
-    """Names under which nodes of a class show what they keep for backward, packed."""
+    """Names of the packed tensors that nodes of a class keep for backward."""
     return tuple(name for name in dir(kind) if name.startswith("_raw_saved_"))

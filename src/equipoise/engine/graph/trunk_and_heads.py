@@ -1,4 +1,4 @@
-"""Networks taken apart at their features."""
+"""Networks split at their features into trunk and heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ __all__ = ["Split", "split"]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A network taken apart at its features.
+    """A network split at its features.
 
     Attributes:
         trunk: The graph behind the features.
-        heads: One a loss.
-        obstacle: What stands in the way of two phases; "" if nothing does.
+        heads: One head per loss.
+        obstacle: Reason why trunk and heads cannot be differentiated separately; "" if they can.
     """
 
     trunk: Graph
@@ -29,13 +29,13 @@ class Split:
 
 
 def split(losses: Sequence[Tensor], features: Sequence[Tensor], graph: Graph, ownership: Ownership) -> Split:
-    """Takes the graph apart at the features.
+    """Splits the graph at the features.
 
     Args:
         losses: Scalars of the present tasks.
         features: Tensors between trunk and heads.
-        graph: Of the losses.
-        ownership: Gives names; knows what is shared.
+        graph: Graph behind the losses.
+        ownership: Record of which parameters are shared, and of their names.
 
     Raises:
         InputError: A feature has no graph.

@@ -1,4 +1,4 @@
-"""Changes to the user's objects that last for a part of a step, and are taken back whatever happens."""
+"""Temporary changes to the user's objects, which are undone whatever happens."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,28 +10,28 @@ __all__ = ["CHANGES", "Modes", "end", "take_back_all", "taken_back", "until_end"
 
 
 class _Changes(threading.local):
-    """What has not been taken back yet; each entry takes one change back."""
+    """Changes that are not undone yet; each entry undoes one."""
 
     def __init__(self) -> None:
         self.open: list[Callable[[], None]] = []
 
 
 CHANGES = _Changes()
-"""`CHANGES.open` is emptied when a step begins: what was left over by others is not its business."""
+"""`CHANGES.open` is emptied when a step begins: leftovers of other steps do not concern it."""
 
 
 _AUTOCAST = ("cpu", "cuda")
 
 Modes = tuple[bool, ...]
-"""Whether gradients are recorded, and autocast by device."""
+"""Whether gradients are recorded, and whether autocast is on for each of `_AUTOCAST`."""
 
 
 def take_back_all(modes: Modes) -> None:
-    """After a step that failed: takes back what an interruption kept a block from taking back.
+    """Undoes, after a failed step, the changes that an interruption left in place.
 
     Args:
-        modes: As they were when it began; torch's own contexts leave them wrong where they are interrupted at their
-            end.
+        modes: Modes at the start of the step; torch's own contexts leave them wrong where an interruption strikes at
+            their end.
     """
     torch.set_grad_enabled(modes[0])
     for device, enabled in zip(_AUTOCAST, modes[1:], strict=True):
@@ -41,12 +41,12 @@ def take_back_all(modes: Modes) -> None:
 
 
 def until_end(undo: Callable[[], None]) -> None:
-    """Takes a change back when the step's passes have ended."""
+    """Undoes a change when the step's passes have ended."""
     CHANGES.open.append(undo)
 
 
 def end() -> None:
-    """The passes of a step have ended."""
+    """Undoes all changes, at the end of a step's passes."""
     while CHANGES.open:
         CHANGES.open[-1]()
         CHANGES.open.pop()
@@ -54,10 +54,10 @@ def end() -> None:
 
 @contextmanager
 def taken_back(undo: Callable[[], None]) -> Iterator[None]:
-    """Takes a change back at the end of a block.
+    """Undoes a change at the end of a block.
 
     Args:
-        undo: Leaves everything as it was; may be called twice.
+        undo: Function that restores the original; it may be called twice.
     """
     CHANGES.open.append(undo)
     try:

@@ -1,4 +1,4 @@
-"""Several gradients sent back at once through the operations of small networks: each operation once for all of them.
+"""Backward through small networks for several gradients at once, each operation once for all of them.
 
 `torch.autograd.grad` with ``is_grads_batched`` does the same for any graph, in two to three times the time: where every
 operation takes microseconds, dispatching it through a vmap is most of its cost.
@@ -16,9 +16,9 @@ Below = Sequence[Sequence[tuple[int, int]]]
 
 
 def _product(left: Tensor | None, right: Tensor | None, sent: Tensor) -> list[Tensor]:
-    """Of ``left @ right``; gradients of the right factor are made the way round in which `nn.Linear` keeps it.
+    """Adjoint of ``left @ right``; the right factor's gradient gets the memory layout of `nn.Linear`.
 
-    A factor is kept where the other one's gradient is wanted.
+    Autograd keeps a factor where the other one's gradient is wanted.
     """
     return [
         torch.empty(0) if right is None else sent @ right.detach().mT,
@@ -39,7 +39,7 @@ ADJOINTS: dict[str, Callable[[Any, Tensor], list[Tensor]]] = {
     "TBackward0": lambda node, sent: [sent.mT],
     "TanhBackward0": lambda node, sent: [torch.ops.aten.tanh_backward(sent, node._saved_result.detach())],
 }
-"""Node -> what gradients (k, ...) at its output become at its inputs."""
+"""Name of a node -> function from (k, ...) gradients at its output to those at its inputs."""
 
 CONSTANTS = {"AddBackward0": ("_saved_alpha",), "AddmmBackward0": ("_saved_alpha", "_saved_beta")}
 """Attributes that must be 1 for `ADJOINTS` to hold."""
@@ -49,11 +49,11 @@ def send_back(order: Sequence[int], below: Below, nodes: Sequence[Any], cut: int
     """Gradients at the leaves behind a tensor.
 
     Args:
-        order: Places of the nodes behind it and its own, each before those that it sends to; leaves left out.
-        below: For each place where its gradients go: (place, output number), -1 for nowhere.
-        nodes: By place.
+        order: Places of the tensor's node and the nodes behind it, each before those it sends to, without leaves.
+        below: Targets of each place's gradients as pairs (place, output number); place -1 means no target.
+        nodes: Nodes of the graph by place.
         cut: Place of the tensor's node.
-        sent: (k, ...), gradients at the tensor.
+        sent: (k, ...) gradients at the tensor.
 
     Returns:
         Place of a leaf -> (k, ...) gradients.

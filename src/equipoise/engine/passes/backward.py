@@ -1,4 +1,4 @@
-"""Backward passes, one a task or several at once, that bring back gradients of chosen parameters and layers."""
+"""Backward passes for chosen parameters and layers, one per task or several at once."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from ..graph.linear_layers import LinearSite
 __all__ = ["Passes", "Start", "arriving", "run_passes", "takes_batches"]
 
 Start = list[tuple[Tensor | GradientEdge, Tensor]]
-"""Where a pass starts: outputs with their gradients."""
+"""Outputs at which a pass starts, with their gradients."""
 
 _AT_ONCE = 1024  # rows in one matrix product; beyond it larger products are no faster
 _BATCHED = {
@@ -35,12 +35,12 @@ _BATCHED = {
 
 @dataclass(frozen=True, eq=False)
 class Passes:
-    """What came back.
+    """Result of several backward passes.
 
     Attributes:
-        rows: For each pass, gradients by the identity of the leaf.
+        rows: Gradients by the identity of the leaf, one dictionary per pass.
         parts: Linear layers of the ghost engine.
-        below: For each pass, where the next stretch starts.
+        below: Start of the next stretch, one per pass.
         hooked: Whether a hook on a watched activation changed a gradient.
     """
 
@@ -68,24 +68,23 @@ def run_passes(
     """Runs one backward pass for each source.
 
     Args:
-        sources: Where each pass starts; emptied as they are used, unless the graph is retained.
-        leaves: Whose gradients are wanted.
+        sources: Start of each pass; emptied as they are used, unless the graph is retained.
+        leaves: Leaves whose gradients are wanted.
         sites: Layers whose output gradients are wanted in place of weight gradients.
         below: Edges at which gradients are wanted for a later stretch.
         retain_graph: Whether the graph is needed after the last pass.
-        batched: Whether passes may be run together where rows are few (`takes_batches`); not where something is
-            watched.
-        watch: Nodes of activations whose hooks would break what is made of the passes: a hook need not be linear, nor
-            keep rows apart.
+        batched: Whether passes may run together where rows are few (`takes_batches`); ignored with `watch`.
+        watch: Nodes of activations at which hooks are detected, for engines that need linear passes or rows that do not
+            mix: a hook may break either.
 
     Returns:
-        Gradients; None where a pass does not reach.
+        The gradients; None for a leaf or layer that a pass does not reach.
     """
     inputs = [site.inputs() for site in sites]  # before the graph is freed
     wanted: list[Tensor | GradientEdge] = [*leaves, *(site.edge for site in sites), *below]
     third = len(wanted)
     wanted += [GradientEdge(node, 0) for node in watch]
-    if watch:  # a node with nothing asked for behind it shows its gradient after hooks
+    if watch:  # a node with nothing wanted behind it shows its gradient after hooks
         wanted += [
             site.parameter
             for site in sites
@@ -130,10 +129,10 @@ def run_passes(
 
 @contextmanager
 def arriving(nodes: Sequence[Node]) -> Iterator[dict[int, Tensor]]:
-    """Notes the gradients that nodes are given: after hooks on activations, which `autograd.grad` may leave out.
+    """Records the gradients that arrive at nodes, after hooks on activations, which `autograd.grad` may leave out.
 
-    What is asked for at an edge is taken before such hooks where the pass goes on behind it, and after them where it
-    ends there; the node's own view is the right one in the first case, and missing in the second.
+    Autograd returns the gradient at an edge before such hooks where the pass goes on behind it, and after them where it
+    ends there; the gradient recorded here is the right one in the first case, and missing in the second.
     """
     seen: dict[int, Tensor] = {}
     handles = []

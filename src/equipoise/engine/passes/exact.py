@@ -1,4 +1,4 @@
-"""Per-task gradients by reverse mode: the fewest passes that are exact."""
+"""Exact per-task gradients by reverse mode, in the fewest passes."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -27,12 +27,12 @@ from .streaming import stream
 __all__ = ["EXACT_ENGINES", "Gradients", "Own", "Plan", "differentiate", "feature_gradients"]
 
 EXACT_ENGINES = ("ghost", "rank", "separable")
-"""What `differentiate` may use beside plain passes; each gives the same numbers."""
+"""Engines that `differentiate` may use beside plain passes; all give the same numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """What the engines of one step look at."""
+    """Inputs shared by the engines of one step."""
 
     losses: Sequence[Tensor]
     tasks: Sequence[int]
@@ -59,32 +59,32 @@ def differentiate(
     graph: Graph | None = None,
     announce: Callable[[Plan], Plan] = lambda plan: plan,
 ) -> Gradients:
-    """Gradients of each loss with respect to every parameter behind it, by the engine that is cheapest and exact.
+    """Gradients of each loss with respect to every parameter behind it, by the cheapest exact engine.
 
     With `features`, and where every shared parameter lies behind them, heads are differentiated first and the trunk
-    then gets the gradients at the features (two-phase); otherwise one full pass a loss (sequential). In either order:
+    then gets the gradients at the features (two-phase); otherwise each loss gets one full pass (sequential). In both:
 
-    - tasks that own their rows of the batch, in a trunk that treats rows by themselves: one pass (two-phase only);
-    - tasks whose gradients at the features depend linearly on others' are not sent back (two-phase only);
+    - tasks that own their rows of the batch, in a trunk that treats rows separately: one pass (two-phase only);
+    - tasks whose gradients at the features depend linearly on others' get no pass (two-phase only);
     - linear layers with few rows keep output gradients and never form weight gradients (ghost);
-    - what would not fit into `memory` is streamed: products layer by layer, then one weighted backward.
+    - gradients that do not fit into `memory` are streamed: products layer by layer, then one weighted backward.
 
     Args:
         losses: Scalars of the present tasks.
-        tasks: Their task numbers.
-        ownership: Decides what is shared; is told what came back.
+        tasks: Numbers of the present tasks.
+        ownership: Record of which parameters are shared; it learns from the gradients.
         features: Tensors between trunk and heads, or none.
         complete: Whether all tasks are present.
         retain_graph: Whether the graph is needed afterwards.
         jacobian: Whether `Gradients.shared` is wanted: then every gradient is formed and kept.
-        memory: Bytes that per-task gradients may take; four fifths of what is free if None.
-        allow: Some of `EXACT_ENGINES`.
-        graph: That of the losses, where it was read already.
-        announce: Shown the plan before the passes through shared parameters; gives back the one to keep.
+        memory: Bytes that per-task gradients may take; four fifths of the free memory if None.
+        allow: Names from `EXACT_ENGINES` that may be used.
+        graph: The losses' graph, if it has been read already.
+        announce: Function called with the plan before the passes through shared parameters; returns the plan to keep.
 
     Returns:
-        The gradients; parameters that no task uses do not appear. `Gradients.plan` says which engine was taken, why,
-        and at what predicted cost. At most (1 + 2k)/3 plain steps in all, counted in arithmetic (streaming: 2/3 more),
+        The gradients; parameters that no task uses do not appear. `Gradients.plan` names the engine, the reason and the
+        predicted cost. At most (1 + 2k)/3 plain steps in all, counted in arithmetic (streaming: 2/3 more),
         and k times the parameters in memory.
 
     Raises:
@@ -143,7 +143,7 @@ def _two_phase(step: _Step, features: Sequence[Tensor], trunk: Graph, heads: Seq
     assert not head_parts, "shared parameters lie behind the features"
     del rows
     reason = "every shared parameter lies behind the features"
-    with tensor_hooks_off(features):  # hooks on the features have acted on what the heads sent
+    with tensor_hooks_off(features):  # hooks on the features have already acted on the heads' gradients
         if joint is not None:
             read, note = _separable(step, features, trunk, joint)
             if read is not None:
@@ -213,7 +213,7 @@ def _through_trunk(
 def _separable(
     step: _Step, features: Sequence[Tensor], trunk: Graph, joint: JointRows
 ) -> tuple[tuple[list[Part], Own, Plan] | None, str]:
-    """The separable engine's outcome, or None and a note for the plan."""
+    """The separable engine's gradients and plan, or None and a note for the plan."""
     read = read_rowwise(step.graph, trunk, features)
     if not isinstance(read, RowwiseTrunk):
         return None, f"; tasks own their rows, but {read}"
@@ -255,7 +255,7 @@ def _separable(
 def _engines(
     step: _Step, leaves: Sequence[Tensor], passes: int
 ) -> tuple[list[Tensor], list[LinearSite], tuple[LayerPlan, ...]]:
-    """Leaves whose gradients are formed, layers that take the ghost engine, and both in words."""
+    """Leaves whose gradients are formed, layers for the ghost engine, and the plan of both."""
     name = step.ownership.name
     sites: list[LinearSite] = []
     reasons = {"the Jacobian was asked for" if step.jacobian else "plain passes": list(leaves)}

@@ -1,4 +1,4 @@
-"""Heads differentiated, all at once where that is seen to be right."""
+"""Differentiation of heads, in a single pass where the graph allows it."""
 
 from collections.abc import Sequence
 
@@ -21,24 +21,24 @@ from .backward import arriving
 __all__ = ["differentiate_heads", "feature_gradients", "heads_at_once"]
 
 HeadRow = dict[int, Tensor | None]
-"""Gradients of one loss by the identity of the parameter."""
+"""Gradients of one loss, by the identity of the parameter."""
 
 
 def differentiate_heads(
     losses: Sequence[Tensor], features: Sequence[Tensor], heads: Sequence[Head], graph: Graph, *, apart: bool
 ) -> tuple[list[HeadRow], list[list[Tensor | None]], JointRows | None]:
-    """Differentiates every head, all at once where that can be seen to be right.
+    """Differentiates every head, in a single pass where the graph allows it.
 
     Args:
         losses: Scalars of the present tasks.
         features: Tensors between trunk and heads.
-        heads: One a loss.
-        graph: Of all losses.
-        apart: Whether tasks that own their rows of the batch are looked for.
+        heads: One head per loss.
+        graph: Graph behind all losses.
+        apart: Whether to look for tasks that own their rows of the batch.
 
     Returns:
-        The heads' own gradients; for each task those at the features; or, where each task owns its rows, no such
-        gradients but their sum.
+        The heads' own gradients; each task's gradients at the features, empty where each task owns its rows; and their
+        sum in that case, else None.
     """
     apart = apart and all(
         feature.numel() and feature.dim() and len(feature) == len(features[0]) and not feature.is_complex()
@@ -61,11 +61,7 @@ def differentiate_heads(
 
 
 def _head_pass(loss: Tensor, features: Sequence[Tensor], head: Head) -> tuple[HeadRow, list[Tensor | None]]:
-    """Differentiates one head.
-
-    Returns:
-        Its parameters' gradients by identity, and those at the features.
-    """
+    """Gradients of one head's parameters, by identity, and those at the features."""
     wanted = [*features, *head.leaves.values()]
     found = torch.autograd.grad(loss, wanted, torch.ones_like(loss), retain_graph=True, allow_unused=True)
     own: HeadRow = dict(zip(head.leaves, found[len(features) :], strict=True))
@@ -75,14 +71,14 @@ def _head_pass(loss: Tensor, features: Sequence[Tensor], head: Head) -> tuple[He
 def heads_at_once(
     losses: Sequence[Tensor], features: Sequence[Tensor], heads: Sequence[Head], graph: Graph
 ) -> tuple[list[HeadRow], FactoredRows | ChosenRows] | None:
-    """Differentiates all heads in one pass, where each takes up the features by nodes of its own (`find_entrances`).
+    """Differentiates all heads in one pass, where each uses the features by nodes of its own (`find_entrances`).
 
-    What arrives at such a node comes from one loss only, and no parameter is behind two heads; so the pass of the sum
-    of the losses brings back what a pass for each would.
+    The gradient at such a node comes from one loss only, and no parameter is behind two heads; so one pass of the sum
+    of the losses gives the same gradients as a pass per loss.
 
     Returns:
-        For each loss its parameters' gradients by identity; and those at the features. None where the heads do not
-        begin in that way, where an input is behind two heads, or where features are complex (their products hold
+        Each loss's gradients of its head's parameters, by identity; and those at the features. None where the heads do
+        not begin in that way, where an input is behind two heads, or where features are complex (their products hold
         conjugates).
     """
     if any(loss.grad_fn is feature.grad_fn for loss in losses for feature in features):
@@ -141,18 +137,18 @@ def feature_gradients(
     complete: bool,
     graph: Graph | None = None,
 ) -> tuple[Jacobian | FactoredRows, Own, list[Tensor]]:
-    """Gradients at the features alone, for methods that weigh by them.
+    """Gradients at the features alone, for methods that compute weights from them.
 
     Args:
         losses: Scalars of the present tasks.
         features: Tensors between trunk and heads.
-        ownership: Gives names.
+        ownership: Record of which parameters are shared, and of their names.
         complete: Whether all tasks are present.
-        graph: That of the losses, where it was read already.
+        graph: The losses' graph, if it has been read already.
 
     Returns:
-        The Jacobian with respect to the features (kept per sample), head gradients as in `Gradients.own`, and the
-        parameters and inputs behind the features.
+        The Jacobian with respect to the features (per sample), head gradients as in `Gradients.own`, and the parameters
+        and inputs behind the features.
     """
     graph = read_graph(losses) if graph is None else graph
     leaves = list(graph.leaves.values())

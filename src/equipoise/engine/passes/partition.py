@@ -1,4 +1,4 @@
-"""Which of the returned gradients are shared rows, and which belong to one task."""
+"""Split of returned gradients into rows of shared parameters and gradients of own ones."""
 
 from collections.abc import Sequence
 
@@ -20,22 +20,22 @@ def sort_rows(
     tasks: Sequence[int],
     ownership: Ownership,
 ) -> tuple[list[Part], Own]:
-    """Tells the ownership what came back, and parts shared parameters from others.
+    """Updates the ownership from the gradients, and separates shared parameters from others.
 
     Args:
-        leaves: Parameters with gradients of their own.
-        rows: For each task, gradients by identity of the leaf.
+        leaves: Parameters whose gradients were formed.
+        rows: Gradients by identity of the leaf, one dictionary per task.
         layers: Linear layers whose gradients were not formed. They are formed for the tasks that are not yet known to
             reach the layer, one at a time: an output gradient may differ from zero where the weight's does not.
         tasks: Task numbers of the rows.
-        ownership: Decides.
+        ownership: Record of which parameters are shared; it learns from the gradients.
 
     Returns:
-        Parts over shared parameters, and the rows of the others. Cost: a look at each gradient that came back, and k
-        for each shared parameter.
+        Parts over shared parameters, and the gradients of the others. Cost: one access to each gradient, and k for each
+        shared parameter.
     """
     found: dict[int, list[tuple[int, Tensor]]] = {id(leaf): [] for leaf in leaves}
-    for number, row in enumerate(rows):  # once over what came back, not once for each leaf: k heads are k leaves
+    for number, row in enumerate(rows):  # once over the gradients, not once for each leaf: k heads are k leaves
         for key, block in row.items():
             if block is not None and key in found:
                 found[key].append((number, block))

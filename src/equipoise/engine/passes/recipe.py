@@ -1,9 +1,9 @@
-"""The straight way through a step of a small model: what was worked out about its graph once, run as it stands.
+"""A short path for steps of small models: the analysis of a graph is stored and used again.
 
-A model whose gradients are a few hundred thousand numbers spends its step in single operations, not in arithmetic. So
-heads are differentiated in one call, passes through the common part run together, and all rows lie in one tensor. Where
-heads do not begin with a product they are taken one by one; where the common part cannot be entered by several
-gradients at once, or tasks are two, each loss gets one pass through everything. `writing` decides.
+A model whose gradients are a few hundred thousand numbers spends its step on dispatching operations, not on arithmetic.
+So heads are differentiated in one call, passes through the common part run together, and all rows lie in one tensor.
+Heads that do not begin with a product get one pass each; where the common part cannot take several gradients at once,
+or with two tasks, each loss gets one pass through everything. `recipe_writing` decides.
 """
 
 from collections.abc import Sequence
@@ -25,29 +25,28 @@ from .adjoint import send_back
 
 __all__ = ["Prepared", "Recipe", "Recipes"]
 
-_KEPT = 8  # recipes for one set of present tasks, as for a smaller last batch; and sets of tasks
+_KEPT = 8  # recipes kept for one set of present tasks (a smaller last batch needs another), and sets of tasks
 
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """How the gradients of one graph are computed. Places count the nodes of the signature.
+    """Stored way to compute the gradients of one graph. A place is a node's number in the signature.
 
     Attributes:
-        signature: Of the graph.
-        shared: Places of the parameters that are balanced.
-        own: Place of every other leaf, with the rows of the tasks that have it: one, or several of an input.
-        plan: What the Balancer shows.
-        version: Of the ownership that it was written under.
+        signature: Signature of the graph.
+        shared: Places of the shared parameters.
+        own: Place of every other leaf, with the rows of the tasks that reach it: one, or several for an input.
+        plan: The plan that the Balancer shows.
+        version: Version of the ownership for which the recipe was written.
         cut: Place and output number of the tensor between the heads and the common part; None where each loss gets a
             pass through everything.
-        entrances: For each task the product by which its head takes up that tensor; none where heads are taken one by
-            one.
-        order: The common part's nodes as places, in the order in which gradients are sent back through them by
-            `send_back`; none where that takes autograd's batches.
-        linear: Whether each head is that product alone, with its weight and perhaps a bias: `own` then lists the
-            weights, and the biases behind them.
-        packs: Whether the gradients in `own` are put into one tensor: few numbers, each of one task.
-        width: Numbers of the parameters that are balanced.
+        entrances: Place of the product by which each task's head uses that tensor; empty where heads get one pass each.
+        order: Places of the common part's nodes in the order of `send_back`; empty where autograd's batched passes are
+            used instead.
+        linear: Whether each head is that product alone, with its weight and perhaps a bias: `own` then lists all
+            weights, followed by the biases.
+        packs: Whether the gradients in `own` go into one tensor: few numbers, each leaf of one task.
+        width: Count of numbers in the shared parameters.
     """
 
     signature: Signature
@@ -66,12 +65,12 @@ class Recipe:
         """The gradients of a step.
 
         Args:
-            losses: Of the present tasks.
-            nodes: Of their graph, as the signature found them.
+            losses: Scalars of the present tasks.
+            nodes: Nodes of the losses' graph by place, as `Signature.nodes` returns them.
             features: Tensors between trunk and heads, or none.
             keep: Whether the graph is needed afterwards.
         """
-        del features  # the signature knows where they are
+        del features  # the signature holds their places
         count, shared = len(losses), [nodes[place].variable for place in self.shared]
         if self.cut is None:
             rows, own = self._one_by_one(losses, nodes, shared, keep)
@@ -106,10 +105,7 @@ class Recipe:
     def heads(
         self, losses: Sequence[Tensor], nodes: Sequence[Any], keep: bool
     ) -> tuple[list[Tensor], list[Tensor], Own, Tensor | None]:
-        """All heads at once: the gradients at their products, the weights of these, and their parameters' gradients.
-
-        The last of them once as they are, and once packed.
-        """
+        """Gradients at the heads' products, the products' weights, and own gradients, as they are and packed."""
         places = [nodes[place] for place in self.entrances]
         factors = [node._saved_mat2.detach() for node in places]
         inputs = places[0]._saved_mat1.detach() if self.linear else None
@@ -132,13 +128,13 @@ class Recipe:
 
     @cached_property
     def _mine(self) -> list[list[int]]:
-        """For each task the places of its own leaves."""
+        """Places of each task's own leaves."""
         return [[place for place, rows in self.own if row in rows] for row in range(len(self.signature.roots))]
 
     def _one_by_one(
         self, losses: Sequence[Tensor], nodes: Sequence[Any], goals: Sequence[Any], keep: bool
     ) -> tuple[list[list[Tensor]], Own]:
-        """A pass for each loss to the goals and to the task's own leaves."""
+        """Gradients from one pass per loss, at the goals and at the task's own leaves."""
         brought: dict[int, list[tuple[int, Tensor]]] = {place: [] for place, _ in self.own}
         found = []
         for row, loss in enumerate(losses):
@@ -161,11 +157,11 @@ class Recipes:
     """The recipes of one Balancer.
 
     Attributes:
-        ownership: Who owns which parameter.
-        watch: Whether hooks were registered since the last step.
-        known: By the tasks present, the most recent first.
-        written: How many were written, and `used` how often one served: a graph that is new in every step is not
-            analysed for ever.
+        ownership: Record of which parameters are shared.
+        watch: Detector of hooks registered since the last step.
+        known: Recipes by the tasks present, the most recent first.
+        written: Number of recipes written.
+        used: Number of steps that followed a stored recipe; while none does, only a few more are written.
     """
 
     ownership: Ownership
@@ -175,7 +171,7 @@ class Recipes:
     used: int = 0
 
     def find(self, losses: Sequence[Tensor], features: Sequence[Tensor], tasks: tuple[int, ...]) -> Prepared | None:
-        """The recipe of a graph that is known, and this step's nodes; None where anything has changed."""
+        """The recipe of a known graph, and this step's nodes; None where anything has changed."""
         for recipe in self.known.get(tasks, ()):
             if recipe.version == self.ownership.version:
                 nodes = recipe.signature.nodes([*losses, *features], self.watch)
@@ -186,19 +182,20 @@ class Recipes:
 
     @property
     def wanted(self) -> bool:
-        """Whether one more may be written: no hook may be waiting, and those before were of use."""
+        """Whether to write another recipe: no hook can be present, and earlier recipes were used."""
         return self.watch.quiet and self.written <= _KEPT + self.used
 
     def keep(self, recipe: Recipe, outputs: Sequence[Tensor], tasks: tuple[int, ...]) -> Prepared | None:
-        """Takes in a recipe, for this step and later ones.
+        """Stores a recipe, for this step and later ones.
 
         Args:
-            recipe: Written for this step's graph.
-            outputs: The losses, and the features.
+            recipe: Recipe written for this step's graph.
+            outputs: The losses, followed by the features.
             tasks: Numbers of the present tasks.
 
         Returns:
-            None where the step has to go the long way: a hook may be waiting, or tensors are kept through hooks.
+            The recipe and this step's nodes; None where it cannot be used: a hook may be present, or tensors are kept
+            through hooks.
         """
         nodes = recipe.signature.nodes(outputs, self.watch)
         if nodes is None:
@@ -212,14 +209,14 @@ class Recipes:
 
 
 def _multiplied(columns: list[Tensor], factors: list[Tensor]) -> Tensor:
-    """What each head sends back: the gradient at its product times the weight."""
+    """Gradient of each head at the cut: the gradient at its product times the weight."""
     if any([factor.shape != factors[0].shape for factor in factors]):  # noqa: C419 - a generator costs calls
         return torch.stack([column @ factor.T for column, factor in zip(columns, factors, strict=True)])
     return torch.stack(columns) @ torch.stack(factors).mT
 
 
 def _grad(outputs: Sequence[Tensor], wanted: Sequence[Any], keep: bool) -> list[Any]:
-    """`torch.autograd.grad` of some scalars, without its checks: they cost as much as a small head's pass."""
+    """`torch.autograd.grad` of some scalars without its checks, which cost as much as a small head's pass."""
     if are_alike(outputs):
         upstream = (torch.ones_like(outputs[0]),) * len(outputs)
     else:

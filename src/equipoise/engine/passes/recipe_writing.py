@@ -1,4 +1,4 @@
-"""Whether a step of a small model can go straight, and how."""
+"""Analysis of a small model's graph: whether its steps can follow a recipe, and which."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,9 +21,9 @@ from .recipe import Recipe
 
 __all__ = ["write_feature_recipe", "write_recipe"]
 
-_FEW = 1 << 18  # numbers: for so few, every single operation costs more than its arithmetic
+_FEW = 1 << 18  # numbers: below this, an operation's dispatch costs more than its arithmetic
 _SEQUENTIAL = ("sequential", "no features given")
-_TOGETHER = 3  # tasks from which on passes gain by being run at once
+_TOGETHER = 3  # least number of tasks for which running passes together is faster
 _FACTORS = {"AddmmBackward0": (1, 2), "MmBackward0": (0, 1)}  # node -> positions of the features and of the weight
 
 
@@ -34,16 +34,19 @@ def write_recipe(
     graph: Graph,
     ownership: Ownership,
 ) -> Recipe | None:
-    """How a step like this one goes; None where it is not small, or nobody knows yet who owns a parameter.
+    """A recipe for steps like this one; None where the model is not small, or an owner is not known yet.
 
     Args:
-        losses: Of the present tasks.
+        losses: Scalars of the present tasks.
         features: Tensors between trunk and heads, or none.
         tasks: Numbers of the present tasks.
-        graph: Of the losses.
-        ownership: Has met all leaves.
+        graph: Graph behind the losses.
+        ownership: Record of which parameters are shared; it must know all leaves.
     """
-    k, masks = len(losses), reached_by(graph, losses)
+    k, size = len(losses), sum(leaf.numel() for leaf in graph.leaves.values() if ownership.is_shared(leaf))
+    if k * size > _FEW:  # before the graph is walked, which many tasks make long
+        return None
+    masks = reached_by(graph, losses)
     place = {node: number for number, node in enumerate(graph.nodes)}
     shared: list[Tensor] = []
     own: list[tuple[int, list[int]]] = []
@@ -62,11 +65,10 @@ def write_recipe(
         elif len(rows) != 1 or not ownership.is_of(leaf, tasks[rows[0]]):
             return None
         own.append((place[node], rows))
-    size = sum(leaf.numel() for leaf in shared)
     kinds = {(leaf.dtype, leaf.device, leaf.layout) for leaf in graph.leaves.values()}
     if any(getattr(node, "_saved_sparse", False) for node in graph.nodes):  # an embedding's sparse gradients
         return None
-    if not shared or k * size > _FEW or len(kinds) != 1 or shared[0].dtype not in (torch.float32, torch.float64):
+    if not shared or len(kinds) != 1 or shared[0].dtype not in (torch.float32, torch.float64):
         return None
     # a parameter that is shared, but in this step behind one head alone, does not lie behind the cut
     behind = all(masks[graph.accumulators[id(leaf)]].bit_count() > 1 for leaf in shared)
@@ -101,17 +103,17 @@ def write_recipe(
 def write_feature_recipe(
     losses: Sequence[Tensor], features: Sequence[Tensor], graph: Graph, ownership: Ownership, plan: Plan
 ) -> Recipe | None:
-    """How a step goes whose gradients end at the features, for a trunk of any size.
+    """A recipe for gradients at the features, for a trunk of any size.
 
     Args:
-        losses: Of the present tasks.
+        losses: Scalars of the present tasks.
         features: Tensors between trunk and heads.
-        graph: Of the losses.
-        ownership: Has met all leaves.
-        plan: Of the step.
+        graph: Graph behind the losses.
+        ownership: Record of which parameters are shared.
+        plan: Plan of the step.
 
     Returns:
-        None where heads are not differentiated in one call, or take up the features more than once.
+        The recipe; None where heads cannot be differentiated in one call, or use the features more than once.
     """
     parts = split(losses, features, graph, ownership)
     if parts.obstacle or len(features) != 1 or not all(map(ownership.is_parameter, graph.leaves.values())):
@@ -137,14 +139,14 @@ def write_feature_recipe(
 
 
 def _packs(own: Sequence[tuple[int, Sequence[int]]], graph: Graph) -> bool:
-    """Whether gradients of own parameters are so few numbers that one tensor of all costs less than k of each."""
+    """Whether gradients of own parameters are few enough to copy into one tensor."""
     nodes = [graph.nodes[place] for place, _ in own]
     size = sum(node.variable.numel() for node in nodes)  # type: ignore[attr-defined]
     return 0 < size <= _FEW and all(len(rows) == 1 for _, rows in own)
 
 
 def _cut(graph: Graph, masks: dict[Node, int], k: int) -> GradientEdge | None:
-    """The one tensor that all heads begin at, if what lies behind it takes several gradients at once."""
+    """The single tensor at which all heads begin, if the part behind it takes several gradients at once."""
     if k < _TOGETHER:
         return None
     common = [node for node in graph.nodes if masks[node].bit_count() > 1]
@@ -162,12 +164,12 @@ def _cut(graph: Graph, masks: dict[Node, int], k: int) -> GradientEdge | None:
     together = takes_batches(common)
     roots = all(masks[node].bit_count() == 1 for node in graph.nodes if node not in graph.consumers)
     small = 0 < k * prod(shape_at(edge)) <= _FEW
-    every = masks[node] == (1 << k) - 1  # a task that does not reach it would send nothing
+    every = masks[node] == (1 << k) - 1  # a task that does not reach it would have no gradient there
     return edge if together and roots and small and every and not is_accumulator(node) else None
 
 
 def _order(graph: Graph, masks: dict[Node, int]) -> list[Node]:
-    """The common part's nodes in the order of a backward pass, if `send_back` knows all that they do; else none."""
+    """The common part's nodes in the order of a backward pass, if `send_back` supports them all; else none."""
     common = [node for node in graph.nodes if masks[node].bit_count() > 1 and not is_accumulator(node)]
     for node in common:
         name, shape = node.name(), shape_at(GradientEdge(node, 0))
@@ -182,7 +184,7 @@ def _order(graph: Graph, masks: dict[Node, int]) -> list[Node]:
 
 
 def _entrances(graph: Graph, masks: dict[Node, int], cut: GradientEdge, k: int) -> list[Node]:
-    """For each task the product by which its head takes up the cut; none where that is not how they begin."""
+    """The product by which each task's head uses the cut; none where a head begins in another way."""
     found: dict[int, Node] = {}
     users = graph.consumers[cut.node]
     for node, position in users:
@@ -196,7 +198,7 @@ def _entrances(graph: Graph, masks: dict[Node, int], cut: GradientEdge, k: int) 
 def _heads_alone(
     graph: Graph, products: Sequence[Node], own: list[tuple[int, list[int]]]
 ) -> tuple[list[tuple[int, list[int]]], bool]:
-    """Whether every head is a linear layer of one width and nothing else; then weights first, and biases behind."""
+    """Own leaves, weights before biases if every head is one linear layer of the same shape, and whether that is so."""
     place = {node: number for number, node in enumerate(graph.nodes)}
     weights, biases, widths = list[int](), list[int](), set[object]()
     for node in products:

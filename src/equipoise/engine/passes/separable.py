@@ -1,4 +1,4 @@
-"""Tasks that own their rows of the batch: one pass with all of their gradients, see `blocks.separable`."""
+"""One pass for all tasks that own their rows of the batch, see `blocks.separable`."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,13 @@ __all__ = ["collect"]
 def collect(
     trunk: RowwiseTrunk, nodes: Sequence[Node], features: Sequence[Tensor], joint: JointRows
 ) -> tuple[list[SeparableRows], Jacobian | None] | None:
-    """One pass with all tasks' gradients, and what each parameter makes of it.
+    """Per-task gradients of a trunk from one pass with the sum of all tasks' gradients.
 
     Args:
-        trunk: As `rowwise` read it.
-        nodes: All of its activations.
-        features: Between trunk and heads.
-        joint: The tasks' gradients there.
+        trunk: Layers of the trunk, as `read_rowwise` returns them.
+        nodes: Nodes of all activations in the trunk.
+        features: Tensors between trunk and heads.
+        joint: Gradients of the tasks at the features.
 
     Returns:
         The linear weights, and the Jacobian of all other parameters (biases, scales, shifts: small), if there are any.

@@ -1,9 +1,9 @@
-"""Gradients that are not kept: products stretch by stretch, then one weighted backward.
+"""Gramians without storing all gradients: products stretch by stretch, then one weighted backward.
 
 The graph is cut between layers. In each stretch every task's gradient goes from one cut to the next; the stretch's
-parameter gradients give their products and are dropped. What is kept at once is k gradients at two cuts and k gradients
-of one stretch, in place of k gradients of all parameters. Where the graph cannot be cut, parameters are taken in
-groups, each group with k passes of its own.
+parameter gradients are multiplied and dropped. At any time only k gradients at two cuts and k gradients of one stretch
+are held, in place of k gradients of all parameters. Where the graph cannot be cut, parameters are split into groups,
+each with k passes of its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,15 +31,15 @@ Weighted = Callable[[Tensor, Sequence[Tensor]], list[Tensor | None]]
 
 @dataclass(frozen=True, eq=False)
 class StreamedRows:
-    """Products of rows that were dropped, and how to get a mixture of them.
+    """Products of rows that were dropped, and a function for their mixtures.
 
     Attributes:
-        parameters: Those whose gradients were seen.
-        gramians: For each the (k, k) products, float64.
-        backward: Weights (k,) and parameters -> the weighted gradients, by one pass.
-        spoilt: For each row the first parameter with NaN or inf, how many, of how many.
-        rows: Which of the original rows these are.
-        count: k, of the original rows.
+        parameters: Shared parameters whose gradients were multiplied.
+        gramians: (k, k) products of each parameter's gradients, float64.
+        backward: Function from weights (k,) and parameters to the weighted gradients, by one pass.
+        spoilt: First parameter with NaN or inf for each affected row, with the count of such values and its size.
+        rows: Numbers of the original rows that these are.
+        count: Number k of original rows.
     """
 
     parameters: Sequence[Tensor]
@@ -50,7 +50,7 @@ class StreamedRows:
     count: int
 
     def gramian(self) -> Tensor:
-        """(k, k), float64: the sum over the parameters."""
+        """(k, k) sum of the products over the parameters, float64."""
         index = list(self.rows)
         total = torch.zeros(len(index), len(index), dtype=torch.float64)
         for number, gramian in enumerate(self.gramians):
@@ -59,7 +59,7 @@ class StreamedRows:
         return total
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
-        """One weighted backward."""
+        """The weighted gradients, by one backward pass."""
         whole = torch.zeros(self.count, dtype=weights.dtype, device=weights.device)
         whole[list(self.rows)] = weights
         return self.backward(whole, self.parameters)
@@ -83,20 +83,20 @@ class StreamedRows:
         )
 
     def nonfinite(self, row: int) -> tuple[Tensor | str, int, int] | None:
-        """As it was seen when the row passed by."""
+        """First place of NaN or inf in a row, recorded before the row was dropped."""
         return self.spoilt.get(self.rows[row])
 
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """What came of it.
+    """Result of a streamed pass.
 
     Attributes:
-        rows: Over the shared parameters.
-        own: Of the others.
-        passes: Backward passes, the weighted one not counted.
-        how: In words.
-        memory: Bytes of gradients held at once, at most.
+        rows: Products over the shared parameters.
+        own: Gradients of the other parameters.
+        passes: Number of backward passes, without the weighted one.
+        how: Description of the cuts or groups, for the plan.
+        memory: Largest number of bytes of gradients held at once.
     """
 
     rows: StreamedRows
@@ -116,20 +116,20 @@ def stream(
     limit: int,
     backward: Weighted,
 ) -> Streamed:
-    """Products of all rows, with no more gradients held at once than fit.
+    """Products of all rows, with no more gradients held at once than fit into `limit`.
 
     Args:
-        graph: Behind the features or the losses.
-        sources: Where each pass starts.
-        leaves: Parameters behind them.
-        sites: Those among them that take the ghost engine.
+        graph: Graph behind the features or the losses.
+        sources: Start of each pass.
+        leaves: Parameters in the graph.
+        sites: Linear layers that take the ghost engine.
         tasks: Task numbers of the passes.
-        ownership: Told what came back.
-        limit: Bytes.
-        backward: The weighted pass.
+        ownership: Record of which parameters are shared; it learns from the gradients.
+        limit: Bytes of gradients that may be held at once.
+        backward: Function from weights (k,) and parameters to the weighted gradients.
 
     Raises:
-        SettingError: Nothing fits.
+        SettingError: The k gradients of a single parameter exceed `limit`.
     """
     k = len(sources)
     roots = {id(output): output for source in sources for output, _ in source}
@@ -166,7 +166,7 @@ def _products(
     tasks: Sequence[int],
     ownership: Ownership,
 ) -> tuple[list[Tensor], list[Tensor], dict[int, tuple[Tensor | str, int, int]], Own] | None:
-    """Goes through the stretches; None where a hook would act twice, at the end of one and the start of the next."""
+    """Parameters, their products, rows with NaN or inf, own gradients; None where a hook at a cut would act twice."""
     parameters: list[Tensor] = []
     gramians: list[Tensor] = []
     spoilt: dict[int, tuple[Tensor | str, int, int]] = {}
@@ -201,7 +201,7 @@ def _products(
 
 @contextmanager
 def _hooks_at(sources: Sequence[Start]) -> Iterator[list[str]]:
-    """Watches whether a gradient arrives at the start of a pass as another tensor than was sent there."""
+    """Detects hooks at the start of a pass, where a gradient arrives as another tensor than was sent."""
     changed: list[str] = []
     sent = {value.data_ptr() for source in sources for _, value in source}
     nodes = {output.node for source in sources for output, _ in source if isinstance(output, GradientEdge)}

@@ -1,1 +1,1 @@
-"""One file a way to get gradients."""
+"""Ways to compute gradients, one per file."""

@@ -1,4 +1,4 @@
-"""The gradients of a step, in the way that was asked for."""
+"""Compute per-task gradients with the configured mode."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,22 +46,22 @@ def gradients_of(
     keep: bool = False,
     jacobian: bool = False,
 ) -> Gradients:
-    """Gradients of some losses.
+    """Per-task gradients of some losses.
 
-    A small model's step that is known goes straight (`Recipes`). Where float16 is in play the losses are multiplied by
-    a power of two for our passes, so that small gradients do not vanish; it is lowered by 2^4 as long as something
-    overflows, and undone exactly.
+    A known step of a small model follows its recipe (`Recipes`). Where float16 occurs the losses are multiplied by a
+    power of two for our passes, so that small gradients do not vanish; the factor is lowered by 2^4 as long as a
+    gradient overflows, and undone exactly.
 
     Args:
-        method: Says what is needed.
+        method: Method that will use the gradients.
         losses: Scalars of the present tasks.
-        tasks: Names, and which are present.
-        tools: Of the Balancer.
-        settings: Of the Balancer.
-        power: The scale to begin with, where float16 is in play.
+        tasks: All task names, and which tasks are present.
+        tools: Shared objects of the Balancer.
+        settings: Settings of the Balancer.
+        power: Exponent of the first power of two to try where float16 occurs.
         features: Tensors between trunk and heads, or none.
         keep: Whether the graph is needed afterwards.
-        jacobian: Whether single gradients are looked at, and not only their products and mixtures.
+        jacobian: Whether single gradients are used, and not only their products and mixtures.
 
     Returns:
         The gradients; their power is 0 without float16, and where no scale gave finite numbers.
@@ -109,7 +109,7 @@ def gradients_of(
 
 
 def _refuse_what_does_not_fit(mode: Mode, request: Request) -> None:
-    """Once for each number of tasks: before the first step nothing has been allocated yet."""
+    """Checks memory once for each number of tasks: nothing is allocated before the first step."""
     k, tools = len(request.losses), request.tools
     if k not in tools.measured:
         leaves, flat = request.leaves(), isinstance(request.method, JacobianMethod)

@@ -1,4 +1,4 @@
-"""Exact gradients, by the engine that is cheapest for the graph at hand."""
+"""Exact gradients, by the cheapest engine for the graph."""
 
 import sys
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ class Exact(Mode):
     """The default: the exact Gramian, computed in the cheapest exact way that the engine finds (`Balancer.plan`).
 
     Args:
-        products: ``"certified"``: in float64 where that costs little beside the passes (few rows for the layers' width;
-            entries of G then to 1e-13). Elsewhere gradients of float32 layers may be multiplied in float32 if an
-            estimate of the error, set against the Gramian's smallest eigenvalue, says that weights stay right to about
-            1e-5 (entries then to 1e-8 to 1e-7, which is how far the gradients themselves are known); if it does not,
-            they are multiplied again in float64, and `Balancer.counts` says how often.
-            ``"float64"``: always, entries to 1e-13; a linear layer's products then cost about twice as much.
+        products: Precision of the inner products. ``"certified"``: float64 where that costs little beside the passes
+            (few rows for the layers' width; entries of G are then accurate to 1e-13). Elsewhere gradients of float32
+            layers may be multiplied in float32 if an estimate of the error, compared with the Gramian's smallest
+            eigenvalue, shows that weights stay accurate to about 1e-5 (entries to 1e-8 to 1e-7, the accuracy of the
+            gradients themselves); if not, they are multiplied again in float64, and `Balancer.counts` counts it.
+            ``"float64"``: always float64, entries to 1e-13; a linear layer's products then cost about twice as much.
 
     Example:
         >>> Exact(), Exact(products="float64")
@@ -54,7 +54,7 @@ class Exact(Mode):
         return ""
 
     def estimate(self, k: int, leaves: Sequence[Tensor], ownership: Ownership, features: Sequence[Tensor] = ()) -> int:
-        """Every shared gradient k times, every other once.
+        """Bytes of every shared gradient k times and every other gradient once.
 
         Example:
             >>> import torch
@@ -68,7 +68,7 @@ class Exact(Mode):
         return k * (size_of(leaves) - own) + own
 
     def compute(self, request: Request) -> Gradients:
-        """The gradients, see `differentiate`."""
+        """The exact gradients, see `differentiate`."""
         found = differentiate(
             request.losses,
             request.tasks.present,

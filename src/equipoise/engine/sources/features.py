@@ -1,4 +1,4 @@
-"""Weights from the gradients at the features; those of the trunk are computed once, for the mixture."""
+"""Weights from the gradients at the features; the trunk gets one backward pass, for the mixture."""
 
 import warnings
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Features(Mode):
 
     Error:
         Cosine between its direction and the exact one, min-norm weights, 10 to 40 tasks: 0.55 to 0.99; the arm's 7
-        joints on an MLP 3 x 512: 0.85 (MGDA), 0.96 (CAGrad). `equipoise.profile` measures it on a model of yours.
+        joints on an MLP 3 x 512: 0.85 (MGDA), 0.96 (CAGrad). `equipoise.profile` measures it on your model.
     Needs:
         ``balancer(losses, features=...)``, with every shared parameter behind the features.
 
@@ -61,18 +61,18 @@ class Features(Mode):
     straight: ClassVar[bool] = True
 
     def estimate(self, k: int, leaves: Sequence[Tensor], ownership: Ownership, features: Sequence[Tensor] = ()) -> int:
-        """Every feature k times, every gradient once."""
+        """Bytes of every feature tensor k times and every gradient once."""
         return k * size_of(features) + size_of(leaves)
 
     def plan(self, request: Request) -> Plan:
-        """Heads once each, and one pass of the mixture through the trunk."""
+        """One pass through each head, and one of the mixture through the trunk."""
         leaves = request.leaves()
         memory = self.estimate(len(request.losses), leaves, request.tools.ownership, request.features)
         reason = _DEFINED if request.method.needs == "features" else _APPROXIMATE
         return Plan("features", reason, 1, 1.0, memory - size_of(leaves))
 
     def write(self, request: Request) -> Recipe | None:
-        """Heads in one call; the trunk may be of any size."""
+        """A recipe that runs all heads in one call, for a trunk of any size."""
         if not request.features:
             return None
         ownership, plan = request.tools.ownership, self.plan(request)
@@ -104,10 +104,10 @@ class Features(Mode):
 
 @dataclass(frozen=True, eq=False)
 class FeatureRecipe(Recipe):
-    """How the gradients at the features are computed."""
+    """Stored way to compute the gradients at the features of one graph."""
 
     def run(self, losses: Sequence[Tensor], nodes: Sequence[Any], features: Sequence[Tensor], keep: bool) -> Gradients:
-        """Gradients at the features, from one call."""
+        """Gradients at the features, from one call to autograd."""
         columns, factors, own, packed = self.heads(losses, nodes, True)
         owner = torch.tensor([row for row, column in enumerate(columns) for _ in range(column.shape[1])])
         sent = Factors(torch.cat(columns, dim=1), torch.cat([factor.T for factor in factors]), owner)
@@ -124,10 +124,10 @@ class FeatureRows:
 
     Attributes:
         features: Tensors between trunk and heads.
-        at_features: Their Jacobian, per sample.
-        parameters: Those of the trunk.
+        at_features: Gradients of the k losses at the features, per sample.
+        parameters: Parameters of the trunk.
         keep: Whether the trunk's graph is needed after `combine`.
-        warns: Whether tasks without a common sample are worth a warning.
+        warns: Whether to warn where no two tasks share a sample.
     """
 
     features: Sequence[Tensor]
@@ -145,15 +145,15 @@ class FeatureRows:
 
     @property
     def again(self) -> bool:
-        """Whether they were made twice."""
+        """Whether the products were computed twice."""
         return self._products[1]
 
     @cached_property
     def _products(self) -> tuple[Tensor, bool]:
-        """The Gramian, and whether it was made twice.
+        """The Gramian, and whether it was computed twice.
 
-        The gradients stand in for others, so products in float32 will do, unless so badly conditioned a matrix comes of
-        them that weights would be rounding (`can_be_trusted`); then they are made again in float64.
+        These gradients are an approximation, so float32 products suffice, unless the matrix is so ill-conditioned that
+        weights would be dominated by rounding (`can_be_trusted`); they are then computed again in float64.
         """
         if isinstance(self.at_features, FactoredRows):  # in float64 at no cost
             return self.at_features.gramian(), False
@@ -169,7 +169,7 @@ class FeatureRows:
         return self._pass(self.parameters, weights, self.keep)
 
     def mixture_at(self, leaves: Sequence[Tensor], weights: Tensor) -> Handout:
-        """One more, to other leaves behind the features; the graph stays."""
+        """Gradients of the mixture at other leaves behind the features, by a further pass; the graph is kept."""
         pairs = zip(leaves, self._pass(leaves, weights, True), strict=True)
         return [(leaf, block) for leaf, block in pairs if block is not None]
 
@@ -187,11 +187,11 @@ class FeatureRows:
         return replace(self, at_features=self.at_features.only(rows))
 
     def of(self, parameters: Sequence[Tensor]) -> "FeatureRows":
-        """The rows stand for all parameters at once; settings that ask for some are refused before."""
+        """Not possible, as the rows stand for all parameters; settings that need it are refused earlier."""
         raise NotImplementedError
 
     def nonfinite(self, row: int) -> tuple[str, int, int] | None:
-        """The first of the features at which a row holds NaN or inf, how many values do, and of how many."""
+        """The first feature tensor at which a row holds NaN or inf, the count of such values, and its size."""
         spot = self.at_features.nonfinite(row)
         if spot is None:
             return None

@@ -1,4 +1,4 @@
-"""The Gramian of one layer's gradients, and of the heads what they need."""
+"""The Gramian of one layer's gradients, then one weighted backward."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,14 +21,14 @@ __all__ = ["LastLayer"]
 
 @dataclass(frozen=True, eq=False)
 class LastLayer(Mode):
-    """APPROXIMATION, but for GradNorm: the Gramian of some parameters' gradients only, then one weighted backward.
+    """APPROXIMATION, except for GradNorm: the Gramian of some parameters' gradients, then one weighted backward.
 
     GradNorm is defined on such a layer (``layer=`` of the Balancer), and `Balancer.plan` says so; for a method on the
     whole trunk's gradients the weights are those of another matrix.
 
     Error:
         Whatever the chosen layer leaves out. Cosine for the last of three layers, same model as in `Features`: 0.93
-        (MGDA), 0.98 (CAGrad). `equipoise.profile` measures it on a model of yours.
+        (MGDA), 0.98 (CAGrad). `equipoise.profile` measures it on your model.
     Cost:
         k passes that stop at the layer, and one weighted backward.
 
@@ -62,13 +62,13 @@ class LastLayer(Mode):
         return f"LastLayer({len(self.parameters)} parameters, {count} numbers)"
 
     def estimate(self, k: int, leaves: Sequence[Tensor], ownership: Ownership, features: Sequence[Tensor] = ()) -> int:
-        """The layer and what is not yet known to be shared k times, every gradient once."""
+        """Bytes of the layer and of parameters not yet known to be shared k times, and of every gradient once."""
         inside = {id(parameter) for parameter in self.parameters}
         unknown = [leaf for leaf in leaves if ownership.may_be_shared(leaf) and not ownership.is_shared(leaf)]
         return k * size_of([*self.parameters, *(leaf for leaf in unknown if id(leaf) not in inside)]) + size_of(leaves)
 
     def plan(self, request: Request) -> Plan:
-        """A pass a loss down to the layer, and the weighted backward.
+        """One pass per loss down to the layer, and the weighted backward.
 
         Raises:
             InputError: No present task reaches the layer.
@@ -92,7 +92,7 @@ class LastLayer(Mode):
         return Plan("last layer", f"{label}: {len(used)} parameters ({shown})", k, cost, memory)
 
     def compute(self, request: Request) -> Gradients:
-        """One pass a loss, down to the layer. The graph is kept for the weighted backward.
+        """Gradients from one pass per loss down to the layer. The graph is kept for the weighted backward.
 
         Parameters that are not known to be shared take part in the passes, so that ownership is learned: the first step
         goes through the whole trunk, later ones do not.

@@ -1,4 +1,4 @@
-"""What a way to get gradients is: a value of ``gradients=`` that knows its cost, its plan, its passes and its state.
+"""Base class of the ways to compute gradients, the values of ``gradients=``, and the inputs that they get.
 
 A new way is one file here, with a subclass of `Mode`, a line in `engine.modes`, and one in `_public` for ``eq.NAME``.
 It must give gradients of the losses themselves: with ``mode="recompute"`` and for approximate weights the mixture is
@@ -36,13 +36,13 @@ class Tools:
     """Objects shared by all steps of a Balancer.
 
     Attributes:
-        ownership: Who owns which parameter.
-        model: The user's, or None.
-        measured: Numbers of tasks for which the memory needed was looked at.
-        notice: Says a plan once.
-        seen: For each number of tasks, how often an approximation was looked at, and its plan.
-        kept: What a mode keeps between steps to spare work; no state: it can be made again.
-        recipes: How steps of small models go.
+        ownership: Record of which parameters are shared.
+        model: The user's model, or None.
+        measured: Numbers of tasks for which memory was checked.
+        notice: Logger of plans, each once.
+        seen: Number of plans made of an approximation and the last one, by the number of tasks.
+        kept: Cache of a mode between steps; not part of the state, because it can be computed again.
+        recipes: Stored recipes for steps of small models.
     """
 
     ownership: Ownership
@@ -59,18 +59,18 @@ class Tools:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """The gradients that a step asks for.
+    """Everything that a mode needs to compute the gradients of a step.
 
     Attributes:
-        method: Whose step it is.
+        method: Method that will use the gradients.
         losses: Scalars of the present tasks, scaled for the passes.
-        tasks: Names, and which are present.
-        graph: Of the losses.
-        tools: Of the Balancer.
+        tasks: All task names, and which tasks are present.
+        graph: Graph behind the losses.
+        tools: Shared objects of the Balancer.
         features: Tensors between trunk and heads, or none.
         keep: Whether the graph is needed afterwards.
-        jacobian: Whether single gradients are looked at, and not only their products and mixtures.
-        limit: Bytes that gradients may take; None for what is free.
+        jacobian: Whether single gradients are used, and not only their products and mixtures.
+        limit: Bytes that gradients may take; None for the free memory.
         recompute: Whether the weighted sum is differentiated once more.
     """
 
@@ -97,7 +97,7 @@ class Request:
         return leaves
 
     def announced(self, plan: Plan) -> Plan:
-        """An exact engine's plan, completed by what the method and the way of handing out add, and said."""
+        """An exact engine's plan with the costs of the method and of ``mode="recompute"`` added; logs it."""
         flat, memory = isinstance(self.method, JacobianMethod), plan.memory
         if memory is not None and flat:
             memory += flat_copies(len(self.losses), self.leaves(), self.tools.ownership)
@@ -107,7 +107,7 @@ class Request:
         return plan
 
     def foreseen(self, mode: "Mode") -> Plan:
-        """An approximation's plan, said; it is made anew only until ownership is known."""
+        """An approximation's plan, made again only until ownership is known; logs it."""
         k, seen = len(self.losses), self.tools.seen
         times, plan = seen.get(k, (0, None))
         if plan is None or times < _KNOWN:
@@ -124,11 +124,11 @@ class Mode(ABC):
     Attributes:
         accumulates: Whether gradients of micro-batches can be added up. ``"gradients"``: as they are; ``"sketches"``:
             for weights only, and the losses' graphs are kept; "" if not.
-        straight: Whether a step whose graph is known may skip `compute`, by what `write` says of it. `write` gives what
-            `Exact` gives unless it is overridden: leave this False where the gradients differ.
-        looks_for_room: Whether it finds a way that fits into the memory there is.
-        remembers: Whether weights of one step serve in later ones (`remember`, `recall`).
-        single: Whether one set of weights is all that it gives, so that groups of parameters cannot have their own.
+        straight: Whether a step with a known graph may skip `compute` and follow the recipe of `write`. Unless it is
+            overridden, `write` gives the gradients of `Exact`: leave this False where the gradients differ.
+        looks_for_room: Whether it chooses an engine that fits into the available memory.
+        remembers: Whether later steps reuse the weights of one step (`remember`, `recall`).
+        single: Whether it gives a single set of weights, so that groups of parameters cannot have their own.
     """
 
     accumulates: ClassVar[str] = ""
@@ -142,37 +142,37 @@ class Mode(ABC):
         """Bytes of the gradients that a step holds at once, without activations.
 
         Args:
-            k: Tasks present.
+            k: Number of present tasks.
             leaves: Parameters in the graph.
-            ownership: Parameters known to belong to one task count once. Before the first step nothing is known of
-                any, and each counts k times: an upper bound.
+            ownership: Record of which parameters are shared. Those known to belong to one task count once. Before the
+                first step nothing is known, and each counts k times: an upper bound.
             features: Tensors between trunk and heads.
         """
 
     @abstractmethod
     def compute(self, request: Request) -> Gradients:
-        """The gradients of a step, or what stands for them."""
+        """The gradients of a step, or an approximation of them."""
 
     def write(self, request: Request) -> Recipe | None:
-        """How a step like this one goes straight; None where it cannot."""
+        """A recipe for steps like this one; None where there is none."""
         tasks, ownership = request.tasks.present, request.tools.ownership
         recipe = write_recipe(request.losses, request.features, tasks, request.graph, ownership)
         return None if recipe is None or (recipe.plan.memory or 0) > (request.limit or math.inf) else recipe
 
     def plan(self, request: Request) -> Plan:
-        """What a step will cost, before its passes; exact engines make their plan as they go."""
+        """Predicted cost of a step, before its passes; exact engines make their plan in `compute`."""
         raise NotImplementedError
 
     def recall(self, losses: Sequence[Tensor], tasks: Tasks, ownership: Ownership, reused: Reused) -> Reused | None:
-        """Weights of an earlier step that serve in this one, or None: the gradients are then computed."""
+        """Weights of an earlier step to reuse in this one, or None to compute the gradients."""
         raise NotImplementedError
 
     def remember(self, weights: Tensor, heads: Tensor, step: Step) -> Reused:
-        """What is carried to the next steps."""
+        """Weights of this step in the form in which later steps reuse them."""
         raise NotImplementedError
 
     def refused_by(self, method: Method) -> str:
-        """Why a method cannot use it, or the empty string."""
+        """Reason why a method cannot use this mode, or the empty string."""
         if isinstance(method, LossMethod):
             return f"{type(method).__name__} looks at losses alone: there is no Gramian to approximate"
         if not isinstance(method, GramianMethod):
@@ -183,7 +183,7 @@ class Mode(ABC):
 
 
 def refuse_mode(mode: object, method: Method) -> str:
-    """Why a method cannot use a way to get gradients, or the empty string."""
+    """Reason why a method cannot use a value of ``gradients=``, or the empty string."""
     if isinstance(mode, type) and issubclass(mode, Mode):
         return f"gradients={mode.__name__} (an instance: eq.{mode.__name__}(...))"
     if not isinstance(mode, Mode):

@@ -34,13 +34,13 @@ class Sketch(Mode):
         k = 10: G 4 to 5 % off and cosine of the min-norm direction 0.999 for s = 4096; 10 % and 0.995 for s = 1024
         (same model as in `Features`: 0.9997 and 0.996).
     Cost:
-        k passes and one more backward; memory k * s numbers, one gradient, and a byte a parameter for the signs.
+        k passes and one more backward; memory k * s numbers, one gradient, and a byte per parameter for the signs.
     Source:
         Charikar, Chen & Farach-Colton (2002); the fold (bucket = index modulo s) is ours.
 
     Args:
-        s: Numbers kept a task, at least 2.
-        seed: Of the signs.
+        s: Count of numbers kept per task, at least 2.
+        seed: Seed of the random signs.
 
     Example:
         >>> Sketch(4096)
@@ -56,15 +56,15 @@ class Sketch(Mode):
             raise SettingError(f"`Sketch(s)` needs a whole number of at least 2; got {self.s!r}.")
 
     def signs(self, kept: dict[str, "Signs"]) -> "Signs":
-        """The signs that a Balancer keeps, drawn when first asked for."""
+        """The signs that a Balancer keeps, drawn at first use."""
         return kept.setdefault("signs", Signs(self.seed))
 
     def estimate(self, k: int, leaves: Sequence[Tensor], ownership: Ownership, features: Sequence[Tensor] = ()) -> int:
-        """The sketches, two gradients of everything, and a byte a number for the signs."""
+        """Bytes of the sketches, of two gradients of everything, and of the signs (one per number)."""
         return 2 * size_of(leaves) + sum(real_count(leaf) for leaf in leaves) + 8 * k * self.s
 
     def plan(self, request: Request) -> Plan:
-        """A pass a loss, and the weighted backward."""
+        """One pass per loss, and the weighted backward."""
         k, leaves = len(request.losses), request.leaves()
         memory = self.estimate(k, leaves, request.tools.ownership) - size_of(leaves)
         off = f"{(2 / self.s) ** 0.5:.1%}"
@@ -72,7 +72,7 @@ class Sketch(Mode):
         return Plan("sketch", reason, k, predict_sequential(request.graph, request.losses, again=1.0), memory)
 
     def compute(self, request: Request) -> Gradients:
-        """One pass a loss; each gradient is folded and dropped. The graph is kept for the weighted backward.
+        """Sketches from one pass per loss; each gradient is folded and dropped. The graph is kept for the mixture.
 
         A gradient on a parameter that no second task has reached is kept as it is, until one does.
         """
@@ -107,10 +107,10 @@ class Sketch(Mode):
 
 @dataclass(eq=False)
 class Signs:
-    """Random signs, one byte a parameter, drawn once from the seed and the parameter's name.
+    """Random signs, one byte per parameter, drawn once from the seed and the parameter's name.
 
     Attributes:
-        seed: Of all of them.
+        seed: Seed of all signs.
         drawn: Name -> signs; a cache, not a state: the same seed and name give the same signs.
     """
 
@@ -118,7 +118,7 @@ class Signs:
     drawn: dict[str, Tensor] = field(default_factory=dict)
 
     def of(self, name: str, parameter: Tensor) -> Tensor:
-        """Signs for a parameter: flat, int8, on its device, one a real number."""
+        """Signs for a parameter: flat, int8, on its device, one per real number."""
         signs, count = self.drawn.get(name), real_count(parameter)
         if signs is None or signs.numel() != count or signs.device != parameter.device:
             generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
@@ -136,8 +136,8 @@ def fold(values: Tensor, signs: Tensor, s: int, first: int = 0) -> Tensor:
     """The CountSketch of a vector with bucket = (first + index) modulo s.
 
     Args:
-        values: Any shape.
-        signs: One a real number; a complex value is two.
+        values: Numbers to fold, of any shape.
+        signs: One sign per real number; a complex value counts as two.
         s: Number of buckets.
         first: Bucket of the first value.
 
@@ -157,7 +157,7 @@ def fold(values: Tensor, signs: Tensor, s: int, first: int = 0) -> Tensor:
 
 
 def name_bucket(name: str) -> int:
-    """The bucket of a parameter's first value, modulo s: small parameters do not all begin at the same one."""
+    """The bucket of a parameter's first value, modulo s, so that small parameters begin at different buckets."""
     return zlib.crc32(name.encode())
 
 
@@ -166,8 +166,8 @@ class SketchRows:
     """Sketches of the shared gradients.
 
     Attributes:
-        values: (k, s), float64.
-        parameters: Whose gradients.
+        values: (k, s) sketches, float64.
+        parameters: Parameters whose gradients were folded.
     """
 
     values: Tensor
@@ -178,7 +178,7 @@ class SketchRows:
         return self.values @ self.values.T
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
-        """Nothing is stored: the losses' own graph gives the direction."""
+        """Not possible, as no gradient is stored: the losses' own graph gives the direction."""
         raise NotImplementedError
 
     def only(self, rows: Sequence[int]) -> "SketchRows":
@@ -186,10 +186,10 @@ class SketchRows:
         return SketchRows(self.values[list(rows)], self.parameters)
 
     def of(self, parameters: Sequence[Tensor]) -> "SketchRows":
-        """A sketch does not tell parameters apart; settings that ask for it are refused before."""
+        """Not possible, as a sketch mixes parameters; settings that need it are refused earlier."""
         raise NotImplementedError
 
     def nonfinite(self, row: int) -> tuple[str, int, int] | None:
-        """How many numbers of a row are NaN or inf: a sketch does not tell the parameter."""
+        """The count of NaN and inf in a row, and s; a sketch does not show which parameter holds them."""
         bad = int((~torch.isfinite(self.values[row])).sum())
         return ("numbers of the sketch are not finite", bad, self.values.shape[1]) if bad else None

@@ -1,1 +1,1 @@
-"""One step: gradients, the method, and what each parameter receives."""
+"""One step: gradients, the method, and the gradient that each parameter receives."""

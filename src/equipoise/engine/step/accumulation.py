@@ -29,16 +29,16 @@ WAY_OUT = (
 
 @dataclass(frozen=True, eq=False)
 class Accumulation:
-    """Sums over micro-batches, and what they come to; a value: taking one more in gives another.
+    """Sums over micro-batches. It is immutable: adding a micro-batch returns a new one.
 
     A task's loss and gradient are the means over the micro-batches in which it was present; equal micro-batches thus
-    give what the big batch would.
+    give the result of one big batch.
 
     Attributes:
-        steps: Micro-batches to one balance.
-        divided: Whether something in between may divide each loss by the number of micro-batches, see `undivided`.
-        done: Micro-batches that wait for their balance.
-        preference: Of the last one.
+        steps: Number of micro-batches per balance.
+        divided: Whether a framework may divide each loss by the number of micro-batches, see `followed`.
+        done: Number of micro-batches that wait for their balance.
+        preference: Preference given with the last micro-batch.
     """
 
     steps: int
@@ -60,7 +60,7 @@ class Accumulation:
         return Accumulation(self.steps, self.divided)
 
     def refuse_changed(self) -> None:
-        """Raises `ClockError` where parameters were changed since the first micro-batch that waits."""
+        """Raises `ClockError` where parameters were changed since the first waiting micro-batch."""
         changed = [leaf for key, leaf in self._leaves.items() if leaf._version != self._versions[key]]
         if changed:
             shapes = ", ".join(str(tuple(leaf.shape)) for leaf in changed[:3])
@@ -70,23 +70,23 @@ class Accumulation:
             )
 
     def words(self) -> str:
-        """How many wait, for messages."""
+        """Number of waiting micro-batches in words, for messages."""
         verb = "waits for its" if self.done == 1 else "wait for their"
         return f"{self.done} of {self.steps} micro-batches {verb} balance"
 
     def leads_to(self, parameters: Collection[int]) -> bool:
-        """Whether some of the parameters, by identity, are waiting for a gradient."""
+        """Whether waiting micro-batches have a gradient for one of the parameters, given by identity."""
         known = self._leaves.keys() | {id(leaf) for leaf in leaves_behind([loss for _, loss in self._held])}
         return bool(self.done) and not known.isdisjoint(parameters)
 
     def with_batch(self, losses: Sequence[Tensor], step: Step, found: list[Gradients], hold: bool) -> "Accumulation":
-        """One micro-batch more.
+        """The accumulation with one more micro-batch.
 
         Args:
-            losses: With their graph.
-            step: Names and numbers of the same.
-            found: Their gradients, taken out of the list so that they go as they are summed; empty where the method
-                looks at losses alone.
+            losses: Scalars of the present tasks, with their graph.
+            step: Task names and numbers of the same losses.
+            found: List with their gradients, emptied so that memory is freed while they are summed; empty for a loss
+                method.
             hold: Whether the losses' graphs are needed at the end.
         """
         assert step.losses is not None
@@ -130,7 +130,7 @@ class Accumulation:
         blocks.reverse()
         sums: dict[tuple[int, int], Tensor] = {}
         leaves: dict[int, Tensor] = {}
-        while blocks:  # each gradient goes when it has been added: no more memory than old and new sums
+        while blocks:  # each gradient is freed once added: no more memory than old and new sums
             leaf, task, block = blocks.pop()
             if block is not None:
                 leaves[id(leaf)] = leaf
@@ -139,7 +139,7 @@ class Accumulation:
         return replace(self, _sums=self._sums | sums, _sketches=sketches, _plan=plan)._watching(leaves)
 
     def _bytes(self) -> int:
-        """Of the sums."""
+        """Bytes of the sums."""
         held = [*self._sums.values(), *self._sketches.values()]
         return sum(total.numel() * total.element_size() for total in held)
 
@@ -152,12 +152,12 @@ class Accumulation:
         return torch.stack([self._losses[task] / self._counts[task] for task in sorted(self._counts)])
 
     def held(self) -> Held:
-        """The losses with their graphs, each with its share of its task's mean."""
+        """The rows and losses with their graphs, each with its share of its task's mean."""
         place = {task: row for row, task in enumerate(sorted(self._counts))}
         return [(place[task], loss, 1 / self._counts[task]) for task, loss in self._held]
 
     def gradients(self, tools: Tools, sketch: Sketch | None) -> Gradients | None:
-        """Mean gradients, or mean sketches; None where the method looks at losses alone."""
+        """Mean gradients, or mean sketches; None for a loss method."""
         ownership = tools.ownership
         if self._plan is None:
             return None
@@ -182,7 +182,7 @@ class Accumulation:
             return Gradients(parts, own, plan, len(tasks))
         assert sketch is not None
         sketches = torch.stack([self._sketches[task] / self._counts[task] for task in tasks])
-        for key, leaf in shared:  # what was one task's own in an early micro-batch and shared in a later one
+        for key, leaf in shared:  # parameters of one task in an early micro-batch that became shared in a later one
             name = ownership.name(leaf)
             for row, task in enumerate(tasks):
                 if task in means[key]:
@@ -198,18 +198,18 @@ def _add(total: Tensor | None, block: Tensor, unscale: float) -> Tensor:
 
 
 def take_in(now: Context, waiting: Accumulation) -> Accumulation:
-    """Takes a micro-batch in.
+    """Adds a micro-batch.
 
     Args:
         now: The micro-batch, as a step of its own.
-        waiting: The micro-batches before.
+        waiting: The earlier micro-batches of the window.
 
     Returns:
-        All of them.
+        All micro-batches of the window.
 
     Raises:
-        NonFiniteError: With ``nonfinite="raise"``, for this micro-batch; those before still wait.
-        ClockError: Parameters were changed since the first of them.
+        NonFiniteError: With ``nonfinite="raise"``, for this micro-batch; earlier ones still wait.
+        ClockError: Parameters were changed since the first micro-batch.
     """
     waiting.refuse_changed()
     looks, settings = isinstance(now.method, LossMethod), now.settings
@@ -231,14 +231,14 @@ def take_in(now: Context, waiting: Accumulation) -> Accumulation:
 
 
 def balance_waiting(now: Context, waiting: Accumulation) -> Balanced:
-    """Balances the micro-batches that were taken in, however many there are.
+    """Balances the waiting micro-batches, whatever their number.
 
     Args:
-        now: The step: all tasks that were present in some micro-batch, with their mean losses, and no graph.
-        waiting: At least one micro-batch.
+        now: Inputs of the step: all tasks present in some micro-batch, with their mean losses and no graph.
+        waiting: The accumulation, with at least one micro-batch.
 
     Returns:
-        What is to be injected.
+        The outcome, with the gradients to inject.
     """
     mode = now.settings.gradients
     mean = waiting.gradients(now.tools, mode if isinstance(mode, Sketch) else None)

@@ -1,4 +1,4 @@
-"""What a step looks at, what comes of it, and the checks and ways common to all kinds of methods."""
+"""Inputs and outcome of a step, and checks common to all kinds of methods."""
 
 import math
 from collections.abc import Sequence
@@ -29,25 +29,25 @@ __all__ = [
 
 
 Held = list[tuple[int, Tensor, float]]
-"""Losses with their graph: row, loss, and its share of the row's mean."""
+"""Losses with their graph, each with its row and its share of the row's mean."""
 
 
 class Balanced(NamedTuple):
     """The outcome of a step.
 
     Attributes:
-        targets: Tensors (parameters, or losses that lead to them) and the gradient that each is to receive.
-        plan: How gradients were computed.
-        tasks: Which tasks took part in the end.
-        losses: Their losses, float64.
-        carried: What the engine takes to the next step.
-        weighed: What the method returned; None where NaN was propagated or every task skipped.
-        gramian: Of the gradients that the method saw.
+        targets: Tensors (parameters, or losses that lead to them), each with the gradient that it is to receive.
+        plan: Plan by which the gradients were computed.
+        tasks: All task names, and which tasks took part in the end.
+        losses: (k,) losses of the tasks that took part, float64.
+        carried: State of the engine for the next step.
+        weighed: Outcome of the method; None where NaN was propagated or every task skipped.
+        gramian: (k, k) Gramian of the gradients that the method used, float64; None where none was computed.
         skipped: Names of tasks left out because they were not finite.
         factor: 1, or the number of tasks with ``scale="sum"``.
         groups: Names of the groups that the rows of the weights belong to (``granularity=``).
         reused: Whether the weights are those of an earlier step.
-        again: Whether products of gradients were made again in float64.
+        again: Whether products of gradients were computed again in float64.
     """
 
     targets: Handout
@@ -66,21 +66,21 @@ class Balanced(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """Everything that a step looks at.
+    """Inputs of a step.
 
     Attributes:
-        method: Whose step it is.
-        losses: Scalars of the present tasks, with their graph; none where micro-batches were accumulated.
-        step: Names and numbers of the same.
-        state: Of all tasks, on the losses' device; trained tensors among them.
-        tools: Of the Balancer.
-        settings: Of the Balancer.
-        carried: From the step before.
+        method: Method that is run.
+        losses: Scalars of the present tasks, with their graph; empty where micro-batches were accumulated.
+        step: Task names and numbers of the same losses.
+        state: State of the method for all tasks, on the losses' device, including trained tensors.
+        tools: Shared objects of the Balancer.
+        settings: Settings of the Balancer.
+        carried: State of the engine from the step before.
         features: Tensors between trunk and heads, or none.
         retain_graph: Whether the graph is needed after the step.
-        second: The same tasks' losses on another batch, for methods that sample twice.
-        third: On one more.
-        stack: The losses as one tensor (k,) with their graph, where that is at hand.
+        second: Losses of the same tasks on another batch, for methods that sample twice.
+        third: Losses of the same tasks on a third batch.
+        stack: The losses as one tensor (k,) with their graph, where it exists.
         skipped: Names of tasks that were left out.
         accumulated: The losses of all micro-batches, where several make a step.
     """
@@ -102,13 +102,13 @@ class Context:
 
     @property
     def held(self) -> Held:
-        """The losses that weights go through: those of the batch, or of all micro-batches."""
+        """The losses that receive weights: those of the batch, or of all micro-batches."""
         return (
             [(row, loss, 1.0) for row, loss in enumerate(self.losses)] if self.accumulated is None else self.accumulated
         )
 
     def only(self, rows: list[int], names: tuple[str, ...]) -> "Context":
-        """The same without some tasks."""
+        """The context with some rows only; `names` are the tasks left out."""
         place = {row: number for number, row in enumerate(rows)}
         losses, step = self.step.losses, self.step
         return replace(

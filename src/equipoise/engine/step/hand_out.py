@@ -1,4 +1,4 @@
-"""From weights to what each parameter receives."""
+"""From weights to the gradient that each parameter receives."""
 
 from functools import lru_cache
 from typing import Literal
@@ -18,23 +18,23 @@ __all__ = ["factor_of", "hand_out", "head_weights", "on_own"]
 
 
 def factor_of(now: Context) -> float:
-    """What multiplies every gradient: 1, or with ``scale="sum"`` the number of tasks in the step."""
+    """The factor of every gradient: 1, or with ``scale="sum"`` the number of tasks in the step."""
     return float(len(now.step.tasks.present)) if now.settings.scale == "sum" else 1.0
 
 
 def head_weights(weighed: Weighed, heads: Literal["own", "weighted"]) -> Tensor:
-    """The weight of each task's gradient on parameters of its own, (k,)."""
+    """(k,) weight of each task's gradient on its own parameters."""
     weights = weighed.weights
     if heads == "own":
         return _uniform(weights.shape[-1], weights.dtype)
     weights = weights.cpu().clone()
-    weights[list(weighed.left_out)] = 1 / len(weights)  # no gradient in the trunk is no reason to stop the head
+    weights[list(weighed.left_out)] = 1 / len(weights)  # a task without a gradient in the trunk still trains its head
     return weights
 
 
 @lru_cache(maxsize=64)
 def _uniform(k: int, dtype: torch.dtype) -> Tensor:
-    """(k,), each 1/k; nobody writes into it."""
+    """(k,) weights 1/k; shared between calls, so never write into it."""
     return torch.full((k,), 1 / k, dtype=dtype)
 
 
@@ -42,33 +42,29 @@ def hand_out(now: Context, source: Gradients, weights: Tensor, heads: Tensor) ->
     """The weighted sum on shared parameters, and each head's gradient at its own weight.
 
     Args:
-        now: The step.
-        source: Its gradients, scaled.
-        weights: (k,), of the shared parameters.
-        heads: (k,), of each task's own parameters.
+        now: Inputs of the step.
+        source: Gradients of the step, scaled.
+        weights: (k,) weights of the shared parameters.
+        heads: (k,) weight of each task's own parameters.
     """
     if now.settings.mode == "inject" and source.mixed:
         others = _not_shared(now, source, heads, None)  # a pass to inputs comes before the one that frees the graph
         factor = factor_of(now)
         return _mixture(now, source, weights if factor == 1 else weights * factor) + others
-    # the weighted sum gives a head a_i g_i; what is missing to its wanted gradient is injected beside it
+    # the weighted sum gives a head a_i g_i; the difference to its wanted gradient is injected beside it
     refuse = now.settings.nonfinite != "propagate"
     shared = through_losses(now.held, weights, factor_of(now), refuse=refuse)
     return shared + _not_shared(now, source, heads, weights.cpu())
 
 
 def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | None) -> Handout:
-    """On leaves that are not balanced: each head's gradient at its weight, that of an input at the mean's.
+    """Gradients of leaves that are not balanced: heads with their own weights, inputs with those of the mean.
 
-    Args:
-        now: The step.
-        source: Its gradients, scaled.
-        heads: (k,), of each task's own parameters.
-        given: (k,), weights that these leaves have from the losses' own graph; None where that is not used.
+    `given` holds the weights (k,) that the losses' own graph applies already; None where it is not used.
     """
     unscale, later = 2.0**-source.power, source.at_inputs
     if given is None and now.settings.heads == "own" and later is None:
-        return source.on_own(heads, factor_of(now) * unscale)  # all alike
+        return source.on_own(heads, factor_of(now) * unscale)  # all with the same weights
     inputs = _weights_of_inputs(now, heads)
     if given is not None:
         heads, inputs = heads - given, inputs - given
@@ -86,12 +82,12 @@ def _not_shared(now: Context, source: Gradients, heads: Tensor, given: Tensor | 
 
 
 def _weights_of_inputs(now: Context, heads: Tensor) -> Tensor:
-    """(k,): the mean's, unless everything is to receive the gradient of the value that is returned."""
+    """(k,) weights of inputs: the mean's, or with ``value="weighted"`` those of the heads."""
     return heads if now.settings.value == "weighted" else torch.full_like(heads, 1 / len(heads))
 
 
 def _mixture(now: Context, source: Gradients, weights: Tensor) -> Handout:
-    """The mixture, unscaled. One that makes a pass of its own is scaled by less as long as it overflows."""
+    """The mixture, unscaled. Where it takes a pass of its own, the scale is lowered as long as it overflows."""
     if not source.by_pass:
         return source.combine(weights * 2.0**-source.power if source.power else weights)
     kept = source.power
@@ -110,12 +106,12 @@ def _mixture(now: Context, source: Gradients, weights: Tensor) -> Handout:
 
 
 def on_own(now: Context, heads: Tensor, given: Tensor) -> Handout:
-    """What is missing on leaves that are not shared, by a pass that does not enter the trunk (but to inputs).
+    """Missing gradients of leaves that are not shared, by a pass that enters the trunk only for inputs.
 
     Args:
-        now: The step.
-        heads: (k,), wanted weights of each task's own parameters; those of inputs are the mean's.
-        given: (k,), weights that these leaves have from the losses' own graph.
+        now: Inputs of the step.
+        heads: (k,) wanted weight of each task's own parameters.
+        given: (k,) weights that the losses' own graph applies already.
     """
     hold_statistics(now.tools.model)
     losses, ownership = now.losses, now.tools.ownership

@@ -1,4 +1,4 @@
-"""One scalar whose backward hands out gradients that were already computed."""
+"""One scalar whose backward delivers gradients that were already computed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -50,10 +50,10 @@ def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor]
     """A scalar with a chosen value and chosen gradients.
 
     Args:
-        value: What ``item()`` shows; not differentiated.
+        value: Value that ``item()`` shows; not differentiated.
         targets: Tensors that take part in autograd: parameters, or losses that lead to them.
-        gradients: One for each target, of its shape: what its gradient is when the scalar's is 1.
-        refusal: Why second derivatives would be wrong, and what to type; "" where gradients are constant indeed.
+        gradients: One gradient per target, of its shape, for an upstream gradient of 1.
+        refusal: Reason why second derivatives would be wrong, and what to type; "" where gradients are constant.
 
     Returns:
         A scalar. Its backward adds ``upstream * gradient`` to each target, through every hook and scaler on the way,
@@ -76,13 +76,13 @@ def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor]
 
 
 def hand_over(value: Tensor, targets: Sequence[tuple[Tensor, Tensor]], stack: Tensor | None, method: Method) -> Tensor:
-    """The scalar that the user gets.
+    """The scalar that the user receives.
 
     Args:
-        value: What ``item()`` shows.
+        value: Value that ``item()`` shows.
         targets: Parameters, or losses that lead to them, each with its gradient.
-        stack: The losses as one tensor, where weights were put on that.
-        method: Whose gradients; says what they are worth in a second derivative.
+        stack: The losses as one tensor (k,), where weights apply to that; else None.
+        method: Method of the step; its kind decides whether second derivatives are refused.
     """
     if len(targets) == 1 and targets[0][0] is stack:
         return inject_weights(value, *targets[0], constant=isinstance(method, WeightedSum))
@@ -100,12 +100,12 @@ def inject_weights(value: Tensor, losses: Tensor, weights: Tensor, *, constant: 
     """A scalar with a chosen value, and weights as its gradient with respect to losses.
 
     The same as ``inject(value, [losses], [weights])`` in a third of the time, for losses that are one tensor already:
-    PyTorch's own product does what a node written in Python does there.
+    it uses PyTorch's own product in place of a node written in Python.
 
     Args:
-        value: What ``item()`` shows; not differentiated.
-        losses: (k,), with their graph.
-        weights: (k,), of the same type.
+        value: Value that ``item()`` shows; not differentiated.
+        losses: (k,) losses with their graph.
+        weights: (k,) weights of the same type.
         constant: Whether the weights count as constants in the criterion itself, as in a weighted sum. Only then the
             scalar can be differentiated twice.
 
@@ -123,7 +123,7 @@ def inject_weights(value: Tensor, losses: Tensor, weights: Tensor, *, constant: 
         (7.0, tensor([0.5000, 3.0000]))
     """
     scalar = torch.dot(losses, weights)
-    scalar.detach().copy_(value)  # its backward does not look at it
+    scalar.detach().copy_(value)  # its backward does not read it
     if not constant:
         ours(scalar.register_hook, _refuse_second_derivative)
     return scalar

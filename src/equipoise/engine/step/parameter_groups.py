@@ -1,4 +1,4 @@
-"""One Gramian and one set of weights for each module or tensor."""
+"""One Gramian and one set of weights per module or tensor."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -16,11 +16,11 @@ __all__ = ["Grouped", "by_group", "group_of", "run_by_group", "stacked"]
 
 
 class Grouped(NamedTuple):
-    """What a method made of a step, group by group.
+    """Outcome of a method, group by group.
 
     Attributes:
         targets: Each shared parameter with its direction.
-        weighed: Weights (groups of this step, k); the state of all groups; the worst status and certificate. A task
+        weighed: Weights (groups of this step, k), the state of all groups, and the worst status and certificate. A task
             counts as left out where every group left it out.
         here: Names of this step's groups.
         known: Names of all groups so far, in the order of the state's first axis.
@@ -43,14 +43,14 @@ def group_of(name: str, granularity: Literal["model", "module", "tensor"]) -> st
 
 
 def stacked(method: GramianMethod, state: State, k: int, before: int, after: int) -> State:
-    """The state with one entry a group in front, for more groups than before.
+    """The state with a first axis of groups, extended to more groups.
 
     Args:
-        method: Whose.
-        state: Of `before` groups; without meaning where that is 0.
+        method: Method that the state belongs to.
+        state: State of `before` groups; ignored where that is 0.
         k: Number of tasks.
-        before: Groups known.
-        after: Groups now.
+        before: Number of groups in `state`.
+        after: Number of groups to return.
     """
     fresh = method.init(k)
     grown = {}
@@ -76,15 +76,15 @@ def run_by_group(
     Random methods draw the same numbers in every group of a step.
 
     Args:
-        method: Without trained state.
-        gradients: Of the present tasks, scaled.
-        ownership: Gives names.
-        state: Of all tasks; first axis: the groups in `known`.
-        step: Which tasks are present.
-        known: Groups so far.
-        granularity: What a group is.
-        unscale: Undoes the scale of the passes.
-        factor: Multiplies the direction.
+        method: Method without trained state.
+        gradients: Gradients of the present tasks, scaled.
+        ownership: Record of the parameters' names.
+        state: State of all tasks; the first axis holds the groups in `known`.
+        step: Task names and numbers of the step.
+        known: Names of the groups so far.
+        granularity: Kind of group: a module, a tensor, or the whole model.
+        unscale: Factor that undoes the scale of the passes.
+        factor: Factor of the direction.
     """
     members: dict[str, list[Tensor]] = {}
     for parameter in gradients.shared_parameters():
@@ -113,12 +113,12 @@ def run_by_group(
 
 
 def by_group(move: Callable[[State], State], state: State, groups: int) -> State:
-    """A change of the method's state, made in every group.
+    """A change of the method's state, applied to every group.
 
     Args:
-        move: From one group's state to the next.
-        state: With one entry a group in front, where there are groups.
-        groups: How many; 0 for a state without groups.
+        move: Function from one group's state to its new state.
+        state: State of the method, with a first axis of groups where there are groups.
+        groups: Number of groups; 0 for a state without that axis.
     """
     if not groups:
         return move(state)

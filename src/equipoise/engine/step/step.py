@@ -1,4 +1,4 @@
-"""One step: losses in, what each parameter is to receive out."""
+"""One step: from losses to the gradient that each parameter receives."""
 
 import math
 from collections.abc import Sequence
@@ -32,11 +32,11 @@ def run_step(now: Context, source: Gradients | None = None) -> Balanced:
     """Runs a method on one step of training.
 
     Args:
-        now: The step.
-        source: Gradients, where they are known already (accumulation).
+        now: Inputs of the step.
+        source: Gradients, if they are known already (accumulation).
 
     Returns:
-        What is to be injected.
+        The outcome, with the gradients to inject.
 
     Raises:
         NonFiniteError: With ``nonfinite="raise"``.
@@ -71,7 +71,7 @@ def run_step(now: Context, source: Gradients | None = None) -> Balanced:
 
 
 def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, Gradients]":
-    """The step without tasks whose gradient is not finite, or the end of it."""
+    """The step without tasks whose gradient is not finite, or the outcome that ends it."""
     squares = source.gramian().diagonal().tolist()
     in_trunk = [] if all(map(math.isfinite, squares)) else [i for i, v in enumerate(squares) if not math.isfinite(v)]
     in_heads = source.nonfinite_own()
@@ -99,7 +99,7 @@ def _ended(now: Context, handout: Handout, plan: Plan, carried: Carried, **more:
 
 
 def _named(outcome: Weighed | Outcome, source: Gradients) -> Any:
-    """The outcome under its right name where there was nothing to balance: no gradients are not gradients of zero."""
+    """The outcome, with status NOTHING_SHARED where there was no shared parameter: that is not a zero gradient."""
     for part in source.parts:
         if part.parameters:
             return outcome
@@ -187,7 +187,7 @@ def _with_old_weights(old: Reused, now: Context) -> Balanced:
 
 
 def _of_two(one: Plan, two: Plan, more: float) -> Plan:
-    """The plan of two batches; a plain step is that of one of them, and `more` of them come on top."""
+    """The plan of two batches, in plain steps of one batch; `more` such steps are added."""
     return replace(
         one,
         reason=f"two batches for the weights; {one.reason}",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.numbers import Array
-from ...errors import PreferenceError, TaskError, listed
+from ...errors import PreferenceError
 
 if TYPE_CHECKING:
     from ...core.tasks import PerTask, Preference
@@ -87,8 +87,8 @@ def demand_of(preference: Preference, losses: Array, tasks: tuple[str, ...]) -> 
     ========================================  =====================================================================
     ``LinearScalarization(weights)``          minimise w . L
     ``Tchebycheff(weights, ideal, ...)``      minimise max_i k w_i (L_i - z_i) + rho sum_i k w_i (L_i - z_i)
-    ``Bounds(limits)``                        L_i <= limit_i; the other tasks' mean, each over its range in the pool
-                                              (all tasks', where all have limits), as low as it goes
+    ``Bounds(limits)``                        L_i <= limit_i; the mean of the other tasks (or of `minimise`), each over
+                                              its range in the pool, as low as it goes
     ``ReferencePoint(losses)``                minimise max_i (L_i - reference_i) / range_i
     ``Ray(losses)``                           minimise max_i L_i / ray_i
     ========================================  =====================================================================
@@ -114,13 +114,8 @@ def demand_of(preference: Preference, losses: Array, tasks: tuple[str, ...]) -> 
     if isinstance(preference, Tchebycheff):
         return _tchebycheff(preference, losses, tasks)
     if isinstance(preference, Bounds):
-        unknown = [name for name, _ in preference.limits if name not in tasks]
-        if unknown:
-            raise TaskError(f"`Bounds` names {listed(unknown)}; the tasks are {listed(tasks)}.")
-        limits = open_ends.copy()
-        for name, limit in preference.limits:
-            limits[tasks.index(name)] = limit
-        free = np.isinf(limits) if np.isinf(limits).any() else np.ones(count, dtype=bool)
+        found, lowered = preference.split(tasks)
+        limits, free = np.array(found), np.array(lowered)
         cost = np.where(free, 1.0 / spread(losses), 0.0) / free.sum()
         return Demand(cost, None, limits, limits=limits, unit=spread(losses, limits))
     if isinstance(preference, ReferencePoint):

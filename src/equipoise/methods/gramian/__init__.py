@@ -7,6 +7,7 @@ from .capped_mgda import CappedMGDA
 from .conflict_free import ConFIG
 from .dual_proj import DualProj
 from .edm import EDM
+from .epo import EPO
 from .fair_grad import FairGrad
 from .gradnorm import GradNorm
 from .gradvac import GradVac
@@ -22,18 +23,21 @@ from .ntk_mtl import NTKMTL
 from .ntk_weights import NTKWeights
 from .pcd import PCD
 from .pcgrad import PCGrad
+from .pmtl import PMTL
 from .rgw import RGW
 from .sdmgrad import SDMGrad
 from .upgrad import UPGrad
 
 __all__ = [
     "EDM",
+    "EPO",
     "IMTL",
     "IMTLG",
     "MGDA",
     "MGDAUB",
     "NTKMTL",
     "PCD",
+    "PMTL",
     "RGW",
     "AlignedMTL",
     "AlignedMTLUB",

@@ -1,6 +1,7 @@
 """Methods that look at the losses alone: one scalar, one backward pass."""
 
 from ..averaging.kept_iterates import KeptIterates as KeptIterates
+from .augmented_lagrangian import AugmentedLagrangian
 from .averaged import Averaged
 from .cosmos import COSMOS
 from .cov_weighting import CoVWeighting
@@ -33,6 +34,7 @@ __all__ = [
     "RLW",
     "SLAW",
     "UWSO",
+    "AugmentedLagrangian",
     "Averaged",
     "CoVWeighting",
     "GO4Align",

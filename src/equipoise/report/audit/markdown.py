@@ -13,7 +13,7 @@ from .collect import collect
 __all__ = ["markdown_text", "render_markdown"]
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^[#+=-])")
-_LISTED = re.compile(r"^(\d{1,9})([.)])")
+_LISTED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 """A number that would begin a list; a backslash before a digit would itself be seen."""
 
 

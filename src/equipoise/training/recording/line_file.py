@@ -6,7 +6,6 @@ from pathlib import Path
 
 from filelock import BaseFileLock
 
-from ...core.records.training import StepLine
 from ...errors import RunFolderError
 
 __all__ = ["LineFile"]
@@ -41,15 +40,16 @@ class LineFile:
         self._torn = True  # perhaps: by whoever wrote there before
         self._cut_torn_line()
 
-    def append(self, line: StepLine) -> None:
+    def append(self, encoded: bytes) -> None:
         """Add a line in one write; nothing waits for the disk.
+
+        Args:
+            encoded: The line, which ends with a line break.
 
         Raises:
             RunFolderError: The file was deleted, or the disk refuses. The line is then not in the file, nor is a part
                 of it in front of the next line.
         """
-        # a line that follows no lost ones looks as it did before there were any to count
-        encoded = line.model_dump_json(exclude=None if line.lost else {"lost"}).encode() + b"\n"
         try:
             self._look_for_itself()
             self._cut_torn_line()
@@ -71,6 +71,26 @@ class LineFile:
             self.moved = True
         if self.moved and os.fstat(self._descriptor).st_nlink == 0:
             raise RunFolderError(f"{str(self.path)!r} was deleted while the recording ran.")
+
+    def keep(self, size: int) -> None:
+        """Cut off everything behind the first `size` bytes.
+
+        Raises:
+            RunFolderError: The file is shorter.
+            OSError: The disk refuses.
+        """
+        there = os.lseek(self._descriptor, 0, os.SEEK_END)
+        if there < size:
+            raise RunFolderError(
+                f"{str(self.path)!r} holds {there} bytes; the checkpoint beside it was written when there were {size}. "
+                "Lines were removed. Train into a new folder, or overwrite this one."
+            )
+        os.ftruncate(self._descriptor, size)
+
+    def kept(self) -> int:
+        """Bytes in the file, once the disk has them."""
+        os.fsync(self._descriptor)
+        return os.lseek(self._descriptor, 0, os.SEEK_END)
 
     def close(self) -> None:
         """Close the file and gives the folder back; a second call does nothing.

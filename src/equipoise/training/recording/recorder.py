@@ -229,7 +229,8 @@ class Recorder:
             counts=dict(balancer.counts),
             lost=self._missing,
         )
-        self._file.append(line)
+        # a line that follows no lost ones looks as it did before there were any to count
+        self._file.append(line.model_dump_json(exclude=None if line.lost else {"lost"}).encode() + b"\n")
         self._before = (self._steps, now)
 
     def _lose(self, error: Exception) -> None:

@@ -1,0 +1,73 @@
+"""``equipoise predict``: new rows in, predictions of a fit's networks out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import RunFolderError
+from .common import Json, names_of, reporting
+from .table_options import (
+    ColumnNames,
+    Data,
+    Decimal,
+    Encoding,
+    Missing,
+    NoHeader,
+    Separator,
+    SkipRows,
+    Thousands,
+    reading_of,
+    said_of,
+)
+from .terminal import say, say_json
+
+__all__ = ["predict"]
+
+
+@reporting
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that equipoise fit wrote.")],
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="CSV file to write. Default: standard output.")
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Add a column with the probability of each class.")
+    ] = False,
+    no_header: NoHeader = False,
+    names: ColumnNames = None,
+    sep: Separator = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    na: Missing = None,
+    skip_rows: SkipRows = 0,
+    encoding: Encoding = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Predict the targets of new rows.
+
+    The table needs the input columns of the fit, in any order, with the same types; it is read as the fit's was, unless
+    options say otherwise. Targets are predicted in their own units, classes by their names.
+    """
+    from ..core.files import replace_file  # noqa: PLC0415 - not for --help
+    from ..data.formats.export import as_csv  # noqa: PLC0415 - imports pandas
+    from ..training.tables.predicting import predict as predicted  # noqa: PLC0415 - imports torch
+
+    if out is not None and out.exists() and not overwrite:
+        raise RunFolderError(f"--out names {str(out)!r}, which exists. Choose another name, or replace it: --overwrite")
+    reading = said_of(reading_of(sep, decimal, thousands, na, skip_rows, encoding))
+    frame = predicted(
+        run, data, probabilities=probabilities, header=not no_header, names=names_of(names), **reading
+    )  # fmt: skip
+    text, notes = as_csv(frame)
+    for note in (*frame.attrs.get("notes", ()), *notes):
+        say(note, err=True)
+    if out is not None:
+        replace_file(out, text)
+        say(str(out), err=as_json)
+    if as_json:
+        say_json(frame.to_json(orient="records", indent=1) + "\n")
+    elif out is None:
+        say(text, end="")

@@ -1,0 +1,1 @@
+"""Comparing entrants over paired seeds: intervals, corrections, what could have been detected."""

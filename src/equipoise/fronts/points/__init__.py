@@ -1,0 +1,1 @@
+"""One point of a front for each preference that is named."""

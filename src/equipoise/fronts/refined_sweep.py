@@ -1,0 +1,189 @@
+"""A sweep over preferences that puts its next run where neighbouring losses lie farthest apart."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..core.names import doubled
+from ..core.numbers import Array, is_whole, real_numbers
+from ..core.tasks import Preference, ReferencePoint
+from ..errors import DataError, SettingError, TaskError, listed
+from ..linear.pools.pool_mixture import PoolMixture, mixture
+from ..methods import LinearScalarization, Tchebycheff
+from .decision import nondominated
+
+__all__ = ["Sweep", "sweep"]
+
+_NEW = 0.1
+"""A run that lands nearer than this share of a gap to points known before does not split it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """Runs, in the order in which they were made.
+
+    Attributes:
+        tasks: Names of the k tasks.
+        preferences: The preference of each run, m of them.
+        losses: (m, k) what training with them gave.
+        reasons: m sentences: the corner of a task, or the gap that the run was to split.
+        holes: Pairs of rows whose gap a run did not split: for weighted sums a part of the front that no weights
+            select among what training finds, or a front in pieces.
+        largest_gap: Largest gap that was neither tried nor split, in shares of the losses' ranges.
+        words: Why the sweep ended.
+    """
+
+    tasks: tuple[str, ...]
+    preferences: tuple[Preference, ...]
+    losses: Array
+    reasons: tuple[str, ...]
+    holes: tuple[tuple[int, int], ...]
+    largest_gap: float
+    words: str
+
+    @property
+    def front(self) -> NDArray[np.int64]:
+        """Rows that no other dominates."""
+        return np.flatnonzero(nondominated(self.losses))
+
+    def mixture(self, preference: Preference) -> PoolMixture:
+        """The best mixture of the runs for a preference, and the best single run beside it."""
+        return mixture(self.losses, preference, tasks=self.tasks)
+
+
+def sweep(
+    train: Callable[[Preference], ArrayLike],
+    tasks: Sequence[str],
+    *,
+    runs: int = 20,
+    criterion: Literal["tchebycheff", "linear"] = "tchebycheff",
+    gap: float = 0.05,
+) -> Sweep:
+    r"""Train with one preference after another, each aimed at the largest gap of the front so far.
+
+    The first k runs weigh one task each (the others at 1 %); with three and more tasks, k others leave one out. Then,
+    with losses in shares of their ranges, the two neighbours of the front that lie farthest apart are taken, and the
+    next run aims between them:
+
+    * ``"linear"``: at weights in which no mixture of the runs beats a point below the middle of the gap: the dual
+      prices of :math:`\max t : a^\top L \le \text{middle} - t \cdot \text{ranges}` over mixtures a, which for two tasks
+      is the normal of the chord (Cohon, 1978). Only supported points are ever found.
+    * ``"tchebycheff"``: at the ray from the lowest losses through the middle of the gap. Reaches concave parts.
+
+    A gap that its run did not split is a hole: it is listed, and not tried again.
+
+    Args:
+        train: Function from a preference (`Tchebycheff` or `LinearScalarization`) to the k losses of training with it,
+            on the data on which the front is to be judged.
+        tasks: k names, at least 2.
+        runs: Largest number of runs, at least 2 for two tasks and 2 k for more.
+        criterion: Kind of preference.
+        gap: The sweep ends when no untried gap is larger than this share of the ranges.
+
+    Raises:
+        SettingError: Settings out of range.
+        DataError: `train` returns something else than k finite numbers; runs made before are lost only if you keep
+            none of them in `train`.
+
+    Example:
+        >>> import equipoise as eq
+        >>> def train(preference):
+        ...     return eq.front.find_points("expo", [preference], steps=100).losses[0]
+        >>> found = sweep(train, ["f1", "f2"], runs=5)
+        >>> len(found.losses), found.reasons[2]
+        (5, 'between runs 0 and 1')
+    """
+    names = tuple(str(name) for name in tasks)
+    k = len(names)
+    if k < 2 or doubled(names):
+        raise TaskError(f"`tasks` must be at least two different names; got {listed(names)}.")
+    first = k if k == 2 else 2 * k
+    if not is_whole(runs, least=first) or criterion not in ("tchebycheff", "linear") or not 0 < gap < 1:
+        raise SettingError(
+            f"`runs` must be a whole number of at least {first}, `criterion` 'tchebycheff' or 'linear', `gap` between "
+            f"0 and 1; got runs={runs!r}, criterion={criterion!r}, gap={gap!r}."
+        )
+    preferences: list[Preference] = []
+    reasons: list[str] = []
+    rows: list[Array] = []
+
+    def make(preference: Preference, reason: str) -> None:
+        found = real_numbers(train(preference), "what `train` returns", DataError, f"return {k} losses")
+        if found.shape != (k,) or not np.isfinite(found).all():
+            raise DataError(f"`train` must return {k} finite losses; for {preference!r} it gave {found.tolist()}.")
+        preferences.append(preference)
+        reasons.append(reason)
+        rows.append(found)
+
+    for i, name in enumerate(names):
+        corner = np.where(np.arange(k) == i, 1.0, 0.01)
+        make(LinearScalarization(tuple((corner / corner.sum()).tolist())), f"the corner of {name!r}")
+    for i, name in enumerate(names if k > 2 else ()):  # for two tasks the corner of the other
+        rest = np.where(np.arange(k) == i, 0.01, 1.0)
+        make(LinearScalarization(tuple((rest / rest.sum()).tolist())), f"all but {name!r}")
+    holes: list[tuple[int, int]] = []
+    words = f"all {runs} runs were made"
+    largest = 0.0
+    while True:
+        losses = np.array(rows)
+        edges = [(size, pair) for size, pair in _gaps(losses) if not _is_hole(losses, pair, holes)]
+        largest = edges[0][0] if edges else 0.0
+        if largest <= gap or len(rows) >= runs:
+            words = words if largest > gap else f"no gap that a run could split is larger than {gap:g} of the ranges"
+            break
+        size, pair = edges[0]
+        make(_aimed(losses, pair, criterion, names), f"between runs {pair[0]} and {pair[1]}")
+        ranges = _ranges(losses)
+        near = np.sqrt((((losses - rows[-1]) / ranges) ** 2).sum(axis=1)).min()
+        if near < _NEW * size or not nondominated(np.array(rows))[-1]:
+            holes.append(pair)
+    return Sweep(names, tuple(preferences), np.array(rows), tuple(reasons), tuple(holes), largest, words)
+
+
+def _ranges(losses: Array) -> Array:
+    front = losses[nondominated(losses)]
+    ranges = np.ptp(front, axis=0)
+    size = np.abs(losses).max(axis=0)
+    return np.asarray(np.where(ranges > 0, ranges, np.where(size > 0, size, 1.0)))
+
+
+def _gaps(losses: Array) -> list[tuple[float, tuple[int, int]]]:
+    """Neighbours on the front, the farthest apart first: pairs whose middle no third point is nearer to than they."""
+    rows = np.flatnonzero(nondominated(losses))
+    places = losses[rows] / _ranges(losses)
+    distance = np.sqrt(((places[:, None] - places[None]) ** 2).sum(axis=2))
+    found = []
+    for i in range(len(rows)):
+        for j in range(i + 1, len(rows)):
+            others = np.delete(np.arange(len(rows)), [i, j])
+            middle = (places[i] + places[j]) / 2
+            nearest = np.sqrt(((places[others] - middle) ** 2).sum(axis=1)).min(initial=np.inf)
+            if nearest >= distance[i, j] / 2 > 0:
+                found.append((float(distance[i, j]), (int(rows[i]), int(rows[j]))))
+    return sorted(found, key=lambda edge: (-edge[0], edge[1]))
+
+
+def _is_hole(losses: Array, pair: tuple[int, int], holes: list[tuple[int, int]]) -> bool:
+    """Whether both ends lie near those of a gap that a run did not split, or are such a gap."""
+    places = losses / _ranges(losses)
+    for hole in holes:
+        width = float(np.linalg.norm(places[hole[0]] - places[hole[1]]))
+        for ends in (hole, hole[::-1]):
+            apart = np.linalg.norm(places[list(pair)] - places[list(ends)], axis=1)
+            if apart.max() <= 2 * _NEW * width:
+                return True
+    return False
+
+
+def _aimed(losses: Array, pair: tuple[int, int], criterion: str, names: tuple[str, ...]) -> Preference:
+    middle = (losses[pair[0]] + losses[pair[1]]) / 2
+    if criterion == "linear":
+        weights = mixture(losses, ReferencePoint(tuple(middle.tolist())), tasks=names).next_weights
+        return LinearScalarization(tuple(weights.tolist()))
+    ranges = _ranges(losses)
+    utopia = losses.min(axis=0) - 0.05 * ranges  # less would ask for the lowest loss seen to be met exactly
+    inverse = 1 / (middle - utopia)
+    return Tchebycheff(weights=tuple((inverse / inverse.sum()).tolist()), ideal=tuple(utopia.tolist()))

@@ -1,0 +1,176 @@
+"""What a set is trained for: which points belong to it, and where each one is pulled."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from ...core.numbers import Array
+from ..indicators.subset_selection import subset_rows
+from ..indicators.volume_gradient import layered_gradient
+from .criteria import Scale, cover_weights, tchebycheff_weights
+
+__all__ = ["Cover", "Hypervolume", "Rays", "Target", "Uniform"]
+
+_SHARPEST = 1e-3
+
+
+class Target(Protocol):
+    """One goal of a set."""
+
+    def choose(self, losses: Array, size: int) -> NDArray[np.int64]:
+        """Rows of the points that make the best set of at most `size`."""
+
+    def pull(self, losses: Array, share: float) -> Array:
+        """Weights (K, k) that the solutions descend; `share` of the steps is done."""
+
+
+class Hypervolume:
+    """The largest hypervolume; exact gradients up to three losses, sampled above.
+
+    Args:
+        reference: (k,) reference point of the hypervolume.
+        seed: Seed of the samples.
+        samples: Number of samples of each face above three losses; new ones in every step.
+    """
+
+    def __init__(self, reference: Array, seed: int = 0, samples: int = 256) -> None:
+        self.reference = reference
+        self._draw = np.random.default_rng(seed)
+        self._samples = samples
+
+    def choose(self, losses: Array, size: int) -> NDArray[np.int64]:
+        return subset_rows(losses, self.reference, size)
+
+    def pull(self, losses: Array, share: float) -> Array:
+        del share
+        k = losses.shape[1]
+        draw = self._draw.random((self._samples, k)) if k > 3 else None
+        weights = -layered_gradient(losses, self.reference, layered=True, draw=draw).value
+        beyond = losses >= self.reference
+        if beyond.any():  # no volume yet: first below the reference
+            outside = beyond.any(axis=1)
+            weights[outside] = beyond[outside]
+        return weights
+
+
+class Rays:
+    """One point on each ray, by smooth Tchebycheff.
+
+    Args:
+        rays: (K, k) positive.
+        scale: Ideal and sizes.
+    """
+
+    def __init__(self, rays: Array, scale: Scale) -> None:
+        self.rays, self._scale = rays, scale
+
+    def choose(self, losses: Array, size: int) -> NDArray[np.int64]:
+        heights = (self._scale.normalised(losses)[None] / self.rays[:size, None]).max(axis=2)
+        rays, rows = linear_sum_assignment(np.minimum(heights, 1e12))  # no point serves two rays
+        return np.asarray(rows) if len(rays) == size else np.zeros(0, dtype=np.int64)
+
+    def pull(self, losses: Array, share: float) -> Array:
+        return tchebycheff_weights(losses, self.rays, self._scale, 0.1 * (_SHARPEST / 0.1) ** share)
+
+
+class Uniform:
+    """The largest smallest distance between neighbours, in units of the losses' sizes.
+
+    The points farthest apart are chosen, then each keeps to a ray; the rays are pushed apart where points are close,
+    and the points follow by smooth Tchebycheff, which keeps them on the front.
+
+    Args:
+        scale: Ideal and sizes.
+    """
+
+    def __init__(self, scale: Scale) -> None:
+        self._scale = scale
+        self._rays: Array | None = None
+        self._calls = 0
+
+    def choose(self, losses: Array, size: int) -> NDArray[np.int64]:
+        self._rays = None
+        places = self._scale.normalised(losses)
+        return _evenly_along(places, size) if losses.shape[1] == 2 else _farthest(places, size)
+
+    def pull(self, losses: Array, share: float) -> Array:
+        places = self._scale.normalised(losses)
+        self._calls += 1
+        if self._rays is None or self._calls % 10 == 0:
+            push = np.zeros_like(places) if self._rays is None else _repulsion(places) * (1 - share)
+            moved = np.clip(places + push, 1e-3, None)
+            self._rays = moved / moved.sum(axis=1, keepdims=True)
+        return tchebycheff_weights(losses, self._rays, self._scale, 0.01 * (_SHARPEST / 0.01) ** share)
+
+
+class Cover:
+    """Each loss is served by the solution that is best at it (few solutions, many losses).
+
+    Args:
+        scale: Ideal and sizes.
+    """
+
+    def __init__(self, scale: Scale) -> None:
+        self._scale = scale
+
+    def choose(self, losses: Array, size: int) -> NDArray[np.int64]:
+        normal = self._scale.normalised(losses)
+        chosen: list[int] = []
+        best = np.full(losses.shape[1], np.inf)
+        for _ in range(min(size, len(losses))):
+            worst = np.minimum(best, normal).max(axis=1)
+            # among equals the better mean: at first one loss decides alone
+            row = int(np.lexsort((np.minimum(best, normal).mean(axis=1), worst))[0])
+            chosen.append(row)
+            best = np.minimum(best, normal[row])
+        return np.unique(chosen)
+
+    def pull(self, losses: Array, share: float) -> Array:
+        return cover_weights(losses, self._scale, 0.1 * (_SHARPEST * 10 / 0.1) ** share)
+
+
+def _evenly_along(places: Array, size: int) -> NDArray[np.int64]:
+    """Rows of a front of two losses with the largest smallest distance, by bisection: steps of a length along it."""
+    order = np.argsort(places[:, 0])
+    line = places[order]
+
+    def steps(length: float) -> list[int]:
+        chosen = [0]
+        for i in range(1, len(line)):
+            if np.hypot(*(line[i] - line[chosen[-1]])) >= length:
+                chosen.append(i)
+        return chosen
+
+    low, high = 0.0, float(np.hypot(*(line[-1] - line[0])))
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if len(steps(middle)) >= size else (low, middle)
+    return np.asarray(order[steps(low)[:size]])
+
+
+def _farthest(places: Array, size: int) -> NDArray[np.int64]:
+    """Rows whose smallest distance is large: the best of each loss, then always the point farthest from those chosen.
+
+    Within a factor of 2 of the best smallest distance (Gonzalez, 1985).
+    """
+    chosen = list(dict.fromkeys(places.argmin(axis=0).tolist()))[:size]
+    distance = np.sqrt(((places[:, None] - places[chosen]) ** 2).sum(axis=2)).min(axis=1)
+    while len(chosen) < min(size, len(places)) and distance.max() > 0:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.sqrt(((places - places[chosen[-1]]) ** 2).sum(axis=1)))
+    return np.array(chosen)
+
+
+def _repulsion(places: Array) -> Array:
+    """A tenth of the mean gap away from the neighbours, weighted by how close they are."""
+    away = places[:, None] - places[None]
+    distance = np.sqrt((away**2).sum(axis=2))
+    np.fill_diagonal(distance, np.inf)
+    gap = float(distance.min(axis=1).mean())
+    if not gap > 0:
+        return np.zeros_like(places)
+    close = np.exp(-2 * distance / gap)
+    push = (close[:, :, None] * away / np.where(distance > 0, distance, 1.0)[:, :, None]).sum(axis=1)
+    return np.asarray(gap * push)

@@ -1,0 +1,265 @@
+"""A run as a value, and a list of them carried out by anything that has `submit`."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ...core.files import read_file, replace_file
+from ...core.names import doubled
+from ...core.numbers import is_whole
+from ...core.progress import Progress
+from ...core.records.json_text import first_fault
+from ...errors import EquipoiseError, RunFolderError, SettingError
+from ...methods.base import Method
+from ..loop.training import fit
+from ..problem.problem import Problem
+from .pool import run_in_processes
+
+__all__ = ["Outcome", "Run", "run_all"]
+
+RESULT = "result.json"
+Status = Literal["done", "failed", "died"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: what `equipoise.fit` is called with.
+
+    Attributes:
+        problem: Function that makes the problem. For worker processes it must be importable: a function of a module,
+            or a ``functools.partial`` of one.
+        method: Method that balances the losses; None for their mean.
+        seed: Seed of the training.
+        settings: Further arguments of `equipoise.fit`, such as ``{"epochs": 20}``.
+        name: Shown in messages; it does not decide the result, and is not part of the key.
+
+    Example:
+        >>> import equipoise as eq
+        >>> def make(rows: int = 8) -> eq.Problem: ...
+        >>> Run(make, eq.MGDA(), settings={"steps": 5}).key == Run(make, eq.MGDA(), settings={"steps": 5}, name="x").key
+        True
+    """
+
+    problem: Callable[[], Problem]
+    method: Method | None = None
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """Hash of the configuration: 16 hexadecimal digits, the same in every process."""
+        card = {
+            "problem": _words(self.problem),
+            "method": repr(self.method),
+            "seed": int(self.seed),
+            "settings": {name: _words(value) for name, value in sorted(self.settings.items())},
+        }
+        return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Outcome(BaseModel):
+    """What became of a run.
+
+    Attributes:
+        key: Key of the run.
+        name: Name of the run.
+        status: ``done``; ``failed`` (it raised); ``died`` (its process was killed or crashed).
+        words: Why it failed, or how it ended.
+        losses: Part -> task -> loss of the selected model.
+        metrics: Part -> task -> name -> value.
+        weights: Task -> mean weight over the last interval; None for methods without weights, and failures.
+        best_step: Step of the selected model.
+        steps: Steps of the training.
+        passes: Its backward passes.
+        seconds: Its wall time.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    format: Literal[1] = 1
+    key: str
+    name: str = ""
+    status: Status
+    words: str
+    losses: dict[str, dict[str, float | None]] = {}
+    metrics: dict[str, dict[str, dict[str, float | None]]] = {}
+    weights: dict[str, float | None] | None = None
+    best_step: int = 0
+    steps: int = 0
+    passes: int = 0
+    seconds: float = 0.0
+
+
+class Executor(Protocol):
+    """Anything with `submit`, such as those of ``concurrent.futures``, Dask or Ray's pool."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
+        """Begin a call; what is returned has `result`."""
+
+
+def run_all(
+    runs: Iterable[Run],
+    executor: Executor | None = None,
+    *,
+    jobs: int = 1,
+    threads: int = 1,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Carry out a list of trainings; a run that fails or whose process dies costs nothing but itself.
+
+    Every run uses `threads` threads wherever it runs, and draws from its own seed only, so the results are the same
+    whatever the number of jobs. With `folder` each run has a folder of its key's name, so the same call goes on where
+    it was interrupted, in the middle of a run too; runs that failed or died are tried again.
+
+    Args:
+        runs: Trainings, no two of the same configuration.
+        executor: Anything with `submit`; `jobs` worker processes, or this process for 1 job, if None.
+        jobs: Number of worker processes.
+        threads: Number of threads of each run.
+        folder: Folder of results and checkpoints; nothing is kept if None.
+        progress: Called when a run has ended.
+
+    Returns:
+        One outcome a run, in the order of the runs.
+
+    Raises:
+        SettingError: Two runs of one configuration, or a setting out of range.
+        RunFolderError: A result cannot be read.
+
+    Example:
+        >>> import torch, equipoise as eq
+        >>> def make() -> eq.Problem:
+        ...     x = torch.linspace(-1, 1, 32)[:, None]
+        ...     losses = {"a": lambda out, batch: (out - batch[1]) ** 2, "b": lambda out, batch: (out - 1) ** 2}
+        ...     return eq.Problem(lambda: torch.nn.Linear(1, 1), losses, train=(x, x), test=(x, x))
+        >>> outcomes = eq.run_all([eq.Run(make, eq.MGDA(), seed, {"steps": 4}) for seed in (0, 1)])
+        >>> [(outcome.status, outcome.steps) for outcome in outcomes]
+        [('done', 4), ('done', 4)]
+    """
+    listed_runs = list(runs)
+    keys = [run.key for run in listed_runs]
+    wrong = [
+        f"{name}={value!r}" for name, value in {"jobs": jobs, "threads": threads}.items() if not is_whole(value, 1)
+    ]
+    wrong += [f"the runs with the keys {twice} are the same" for twice in [doubled(keys)] if twice]
+    if wrong:
+        raise SettingError(f"eq.run_all needs whole numbers from 1 and different runs; got {'; '.join(wrong)}.")
+    place = None if folder is None else Path(folder)
+    found: dict[int, Outcome] = {}
+    for number, key in enumerate(keys):
+        known = None if place is None else _kept(place / key)
+        if known is not None and known.status == "done":
+            found[number] = known.model_copy(update={"name": listed_runs[number].name})
+    waiting = [number for number in range(len(keys)) if number not in found]
+
+    def ended(number: int, outcome: Outcome) -> None:
+        found[number] = outcome
+        if progress is not None:
+            progress(len(found), len(keys), f"{outcome.name or outcome.key}: {outcome.status}")
+
+    calls = {number: (listed_runs[number], threads, None if place is None else str(place)) for number in waiting}
+    if executor is not None:
+        futures = {number: executor.submit(carry_out, *call) for number, call in calls.items()}
+        for number, future in futures.items():
+            ended(number, _result(future, listed_runs[number]))
+    elif jobs == 1:
+        for number, call in calls.items():
+            ended(number, carry_out(*call))
+    else:
+        run_in_processes(
+            carry_out,
+            calls,
+            jobs,
+            ended,
+            lambda number, why: _died(listed_runs[number], why),
+        )
+    return [found[number] for number in range(len(keys))]
+
+
+def carry_out(run: Run, threads: int, folder: str | None) -> Outcome:
+    """One run, in whatever process this is; what it raises is recorded, and does not end the others.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: The run is saved first.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    place = None if folder is None else Path(folder) / run.key
+    try:
+        problem = run.problem()
+        fitted = fit(problem, run.method, seed=run.seed, folder=place, **run.settings)
+        outcome = Outcome(
+            key=run.key,
+            name=run.name,
+            status="done",
+            words=fitted.status,
+            losses=fitted.losses,
+            metrics=fitted.metrics,
+            weights=fitted.weights,
+            best_step=fitted.best_step,
+            steps=fitted.cost.steps,
+            passes=fitted.cost.passes,
+            seconds=fitted.cost.seconds,
+        )
+    except (EquipoiseError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        outcome = Outcome(key=run.key, name=run.name, status="failed", words=f"{type(error).__name__}: {error}")
+    finally:
+        torch.set_num_threads(before)
+    if place is not None and place.is_dir():
+        replace_file(place / RESULT, outcome.model_dump_json(indent=2) + "\n")
+    return outcome
+
+
+def _kept(place: Path) -> Outcome | None:
+    try:
+        return Outcome.model_validate_json(read_file(place / RESULT))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        why = first_fault(error) if isinstance(error, ValidationError) else error.strerror
+        raise RunFolderError(
+            f"{str(place / RESULT)!r} must be a result of eq.run_all; it cannot be read: {why}. Remove it, and the run "
+            "is looked at again."
+        ) from error
+
+
+def _result(future: "Future[Outcome]", run: Run) -> Outcome:
+    try:
+        return future.result()
+    except (OSError, RuntimeError) as error:  # a broken pool is a RuntimeError
+        return _died(run, f"{type(error).__name__}: {error}")
+
+
+def _died(run: Run, why: str) -> Outcome:
+    return Outcome(key=run.key, name=run.name, status="died", words=why)
+
+
+def _words(value: Any) -> Any:
+    """A value of a configuration as text that is the same in every process."""
+    if isinstance(value, partial):
+        return [_words(value.func), _words(value.args), _words(value.keywords)]
+    if isinstance(value, Mapping):
+        return {str(key): _words(part) for key, part in sorted(value.items())}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_words(part) for part in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    text = repr(value)
+    if " at 0x" in text:
+        raise SettingError(
+            f"a run is known by its configuration, and {type(value).__qualname__} has no text of its own: use "
+            "functions of modules, functools.partial, and values that print as the call that made them."
+        )
+    return text

@@ -1,0 +1,1 @@
+"""What a fit compares: entrants, their trainings, the rules by which the validation part chooses."""

@@ -1,0 +1,1 @@
+"""Tabular networks, and how they are trained."""

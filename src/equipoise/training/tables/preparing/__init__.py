@@ -1,0 +1,1 @@
+"""A table -> columns with roles, splits, and numbers fitted on training rows."""

@@ -1,0 +1,77 @@
+"""Sweeps on fronts that are known in closed form."""
+
+import numpy as np
+import pytest
+
+import equipoise as eq
+from equipoise.errors import DataError, SettingError, TaskError
+from equipoise.fronts.indicators import best_value, hypervolume
+from equipoise.problems import named
+
+
+def on_front(name, calls):
+    """Exact training: the best point of a dense sample of the front."""
+    front = named(name).front(20001)
+
+    def train(preference):
+        calls.append(preference)
+        if isinstance(preference, eq.LinearScalarization):
+            return front[(front @ np.array(preference.weights)).argmin()]
+        heights = (front - np.array(preference.ideal)) * np.array(preference.weights)
+        return front[heights.max(axis=1).argmin()]
+
+    return train
+
+
+@pytest.mark.parametrize("criterion", ["linear", "tchebycheff"])
+def test_a_convex_front_is_filled_evenly(criterion):
+    found = eq.front.sweep(on_front("quad", []), ["f1", "f2"], runs=12, criterion=criterion, gap=0.02)
+    assert len(found.losses) == 12
+    assert found.holes == ()
+    best = best_value(named("quad").front(1501), [1.1, 1.1], 12)
+    assert hypervolume(found.losses, [1.1, 1.1]) > 0.98 * best
+
+
+def test_weighted_sums_see_the_hole_of_a_concave_front_and_stop():
+    found = eq.front.sweep(on_front("zdt2", []), ["f1", "f2"], runs=12, criterion="linear")
+    assert len(found.losses) <= 4
+    assert found.holes[0] == (0, 1)
+    assert "no gap that a run could split" in found.words
+    mixed = found.mixture(eq.Tchebycheff(ideal=None))
+    assert mixed.value == pytest.approx(0.5, abs=0.01)  # the chord, where no single run is
+
+
+def test_tchebycheff_fills_the_concave_front():
+    calls = []
+    found = eq.front.sweep(on_front("zdt2", calls), ["f1", "f2"], runs=30, gap=0.15)
+    assert found.largest_gap <= 0.15
+    assert len(found.losses) == len(calls) < 30
+    assert found.reasons[:3] == ("the corner of 'f1'", "the corner of 'f2'", "between runs 0 and 1")
+
+
+def test_the_pieces_of_a_front_are_holes():
+    found = eq.front.sweep(on_front("zdt3", []), ["f1", "f2"], runs=40, gap=0.1)
+    assert found.holes
+    first = found.losses[found.front, 0]
+    assert all(((first >= low) & (first <= high)).any() for low, high in [(0, 0.09), (0.4, 0.46), (0.82, 0.86)])
+
+
+def test_three_tasks():
+    front = named("dtlz2").front(4000)
+
+    def train(preference):
+        if isinstance(preference, eq.LinearScalarization):
+            return front[(front @ np.array(preference.weights)).argmin()]
+        return front[((front - np.array(preference.ideal)) * np.array(preference.weights)).max(axis=1).argmin()]
+
+    found = eq.front.sweep(train, ["a", "b", "c"], runs=21)
+    assert hypervolume(found.losses, [1.1] * 3) > 0.9 * 0.6627
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(DataError, match="must return 2 finite losses"):
+        eq.front.sweep(lambda preference: [1.0, np.nan], ["a", "b"])
+    with pytest.raises(TaskError, match="at least two different names"):
+        eq.front.sweep(on_front("quad", []), ["a", "a"])
+    with pytest.raises(SettingError, match="`runs` must be a whole number of at least 2"):
+        eq.front.sweep(on_front("quad", []), ["a", "b"], runs=1)
