@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ...core.drawing.palette import mark_of
 from ...core.records.audit import AuditRecord, Bootstrap, Condition, FrontPoint, Rung, Verdict
 from ...core.text import clean, count, joined, percent, plural, share, signed
-from .new_rows import TOLD
+from .new_rows import told_words
 
 __all__ = [
     "MEASURES",
@@ -101,7 +101,7 @@ def overall(record: AuditRecord) -> list[str]:
 
 def _said(verdict: Verdict) -> str:
     said = _IN_THEORY if verdict.status == "enough" and not verdict.reached else _OVERALL[verdict.status]
-    return f"{TOLD[verdict.on_new_rows]}; in-sample, {said}" if verdict.on_new_rows else said
+    return f"{told_words(verdict)}; in-sample, {said}" if verdict.on_new_rows else said
 
 
 def about_widths(record: AuditRecord) -> tuple[str, str]:
