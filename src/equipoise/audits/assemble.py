@@ -17,9 +17,13 @@ from ..core.numbers import is_whole
 from ..core.progress import Progress
 from ..core.records.audit import AuditRecord, DataCard, TaskCard, Verdict
 from ..core.records.json_text import model_of
+from ..core.records.new_rows import NewRows
 from ..errors import SettingError
+from ..linear.held_out.row_blocks import RowBlocks
 from ..linear.problem.gramian import checked_width
 from ..linear.problem.linear_problem import LinearProblem
+from .held_out.cross_validation import MOST_TASKS, measure
+from .held_out.told import with_new_rows, without_new_rows
 from .pictures.catalogue import arranged
 from .widths.optima import Solutions, in_shares
 from .widths.resampling import resampled
@@ -45,6 +49,7 @@ def audit_record(
     seed: int = 0,
     kept: MutableMapping[str, Any] | None = None,
     progress: Progress | None = None,
+    new_rows: RowBlocks | str | None = None,
 ) -> AuditRecord:
     """The record of a problem: verdicts, summary, tasks, pictures and doubts.
 
@@ -52,11 +57,18 @@ def audit_record(
     default the problem's warnings), is added to it. `columns` is what the columns of X are called at the start of a
     sentence. `packages` are those whose versions are recorded besides equipoise, NumPy and SciPy. Without a `width`
     every width is audited, from 1 to the smallest at which nothing is left to trade. `kept` and `progress` are those of
-    `audit_problem`.
+    `audit_problem`. `new_rows` is the partition of the problem's rows by which remedies are measured on new rows, or a
+    sentence that says why they are not, or None.
     """
+    parts: MutableMapping[str, Any] = {} if kept is None else kept
     verdicts = audit_problem(
-        problem, None if width is None else (width,), bootstraps=bootstraps, seed=seed, kept=kept, progress=progress
+        problem, None if width is None else (width,), bootstraps=bootstraps, seed=seed, kept=parts, progress=progress
     )
+    about = NewRows(absent=new_rows) if isinstance(new_rows, str) else None
+    if isinstance(new_rows, str):
+        verdicts = tuple(without_new_rows(verdict, new_rows) for verdict in verdicts)
+    elif new_rows is not None:
+        verdicts, about = _on_new_rows(problem, verdicts, new_rows, parts, progress)
     smallest = max(1, problem.rank)
     steps = (
         f"{columns} and targets were centred and divided by their standard deviations, so losses are shares of each "
@@ -77,7 +89,38 @@ def audit_record(
             **{name: version(name) for name in ("equipoise", "numpy", "scipy", *packages)},
         },
         pictures=arranged(in_shares(problem), verdicts),
+        new_rows=about,
     )
+
+
+def _on_new_rows(
+    problem: LinearProblem,
+    verdicts: Sequence[Verdict],
+    blocks: RowBlocks,
+    parts: MutableMapping[str, Any],
+    progress: Progress | None,
+) -> tuple[tuple[Verdict, ...], NewRows]:
+    """The verdicts with their remedies on new rows, and how these were measured."""
+
+    def watch(words: str) -> None:
+        if progress:
+            progress(0, 1, words)
+
+    with threadpool_limits(1, user_api="blas"):
+        measured = measure(
+            problem.raw_inputs,
+            problem.raw_targets,
+            blocks,
+            tasks=problem.tasks,
+            widths={rung.width for verdict in verdicts for rung in verdict.ladder if rung.kind != "separate"},
+            searched=len(problem.tasks) <= MOST_TASKS,
+            watch=watch,
+            parts=parts,
+        )
+    if progress:
+        progress(1, 1, "done")
+    shares = in_shares(problem)
+    return tuple(with_new_rows(verdict, shares, measured) for verdict in verdicts), measured.about
 
 
 def _sentence(words: str) -> str:

@@ -29,6 +29,9 @@ class RunConfig(BaseModel):
     width: int | None = None  # of the shared layer; None for all
     header: bool = True  # whether the file's first line holds names
     bootstraps: int | None = None  # resamples asked for; None for the default
+    group: str | None = None  # column of groups that are left out whole
+    time: str | None = None  # column that orders the rows
+    new_rows: bool | None = None  # whether remedies are measured on new rows; None where the table allows it
     seed: int = 0  # of everything random
     title: str | None = None  # of the report, where it is not the record's own
     # options about how cells are read, those that were given (`equipoise.data.Reading`)

@@ -9,12 +9,16 @@ from ..core.records.audit import AuditRecord, DataCard
 from ..errors import DataError, SettingError, listed
 
 if TYPE_CHECKING:
-    from ..data import Reading
+    from ..data import Reading, Table
+    from ..linear.held_out.row_blocks import RowBlocks
 
 __all__ = ["RESAMPLES", "audit", "check_settings"]
 
 RESAMPLES = 200
 """Resamples of the rows where fewer than half are complete and no number was asked for."""
+
+MOST_INPUTS = 1_000
+"""Input columns up to which remedies are measured on new rows without being asked to."""
 
 
 def audit(
@@ -27,7 +31,10 @@ def audit(
     width: int | None = None,
     header: bool = True,
     names: Sequence[str] | None = None,
+    group: str | None = None,
+    time: str | None = None,
     bootstraps: int | None = None,
+    new_rows: bool | None = None,
     seed: int = 0,
     command: str = "",
     title: str | None = None,
@@ -47,10 +54,15 @@ def audit(
         drop: Columns to leave out.
         header: Whether a file's first line holds names.
         names: Names for a file's columns.
+        group: Column whose values say which rows belong together: losses on new rows leave out whole groups.
+        time: Column that orders the rows: losses on new rows leave out rows that follow each other.
         width: Width of the shared layer; None for every width up to the smallest at which nothing is left to trade.
         bootstraps: Resamples of the rows over which the verdict's range is given. None: 200 where fewer than half
             of the rows are complete in the targets, otherwise none.
-        seed: Seed of resamples and searches.
+        new_rows: Whether every remedy is measured on rows that it was not fitted to, by cross-validation. None: where
+            the table has 20 rows or more (with a group or a time column, five of these or more) and at most 1,000
+            input columns; otherwise the record says why not.
+        seed: Seed of resamples, searches and the blocks of rows that are left out together.
         command: What to type to get this record again; shown in the report.
         title: Title of the report; by default data and tasks.
         kept: Finished parts of the same audit, as a dict: what is in it is not computed again, what is computed is put
@@ -76,7 +88,11 @@ def audit(
 
     check_settings(width, bootstraps, seed)
     given = {"targets": targets, "inputs": inputs, "drop": drop or None, "header": None if header else False}
-    unused = [name for name, value in (given | {"names": names, **reading}).items() if value is not None]
+    unused = [
+        name
+        for name, value in (given | {"names": names, "group": group, "time": time, **reading}).items()
+        if value is not None
+    ]
     if Y is not None:
         if unused:
             raise SettingError(f"two arrays have no columns to name; {listed(unused)} belong to a table or data frame.")
@@ -90,9 +106,13 @@ def audit(
     elif hasattr(source, "columns") and hasattr(source, "iloc"):
         if not targets:
             raise DataError(f"a data frame needs targets=[...]; its columns: {listed(list(source.columns)[:20])}")
-        table = encode_frame(source, targets=targets, inputs=inputs, drop=drop, **reading)
+        table = encode_frame(source, targets=targets, inputs=inputs, drop=drop, group=group, time=time, **reading)
     else:
-        table = load(source, targets=targets, inputs=inputs, drop=drop, header=header, names=names, **reading)
+        table = load(
+            source, targets=targets, inputs=inputs, drop=drop, header=header, names=names, group=group, time=time,
+            **reading,
+        )  # fmt: skip
+    held_out = _held_out(table, new_rows, seed)
     problem = LinearProblem(table.inputs, table.targets, width, tasks=table.tasks)
     shown = ", ".join(table.tasks) if len(table.tasks) <= 4 else f"{len(table.tasks)} tasks"
     return audit_record(
@@ -118,7 +138,27 @@ def audit(
         seed=seed,
         kept=kept,
         progress=progress,
+        new_rows=held_out,
     )
+
+
+def _held_out(table: "Table", wanted: bool | None, seed: int) -> "RowBlocks | str | None":
+    """The rows that are left out together; a sentence where the table does not allow it and nobody insisted."""
+    from ..linear.held_out.row_blocks import row_blocks  # noqa: PLC0415 - scipy
+
+    if wanted is False:
+        return None
+    if wanted is None and table.inputs.shape[1] > MOST_INPUTS:
+        return (
+            f"Nothing was measured on new rows, since {table.inputs.shape[1]:,} input columns make that slow; "
+            "new_rows=True (--new-rows) does it."
+        )
+    try:
+        return row_blocks(table.rows_used, seed=seed, groups=table.groups, times=table.times)
+    except DataError as error:
+        if wanted:
+            raise
+        return f"Nothing was measured on new rows: {error}."
 
 
 def check_settings(width: int | None, bootstraps: int | None, seed: int) -> None:

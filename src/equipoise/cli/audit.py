@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+import typer
+
 from .._version import __version__
 from .common import Json, Out, Overwrite, Quiet, Seed, command_line, finish, names_of, reporting_with, show
 from .progress import progress_on_stderr
@@ -62,6 +64,14 @@ def audit(
             "--bootstraps", "N", "Resamples of the rows. Default: 200 if fewer than half are complete, else 0."
         ),
     ] = None,
+    new_rows: Annotated[
+        bool | None,
+        typer.Option("--new-rows/--no-new-rows", help="Cross-validate every remedy. Default: where rows suffice."),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="Column of groups to keep whole.")
+    ] = None,
+    time: Annotated[str | None, typer.Option("--time", metavar="NAME", help="Column that orders the rows.")] = None,
     seed: Seed = 0,
     out: Out = None,
     overwrite: Overwrite = False,
@@ -86,13 +96,14 @@ def audit(
     auditing.check_settings(width, bootstraps, seed)
     with progress_on_stderr(quiet) as progress:
         progress(0, 1, f"reading {data}")
-        table = load(data, header=not no_header, drop=dropped, **columns, **reading)
+        table = load(data, header=not no_header, drop=dropped, group=group, time=time, **columns, **reading)
         chosen = out or RunFolder.default(
             "audit", table.name, ",".join(columns["targets"] or ()), f"width {width}" if width else ""
         )
         config = RunConfig(
             command="audit", version=__version__, data=table.name, sha256=table.sha256, **columns, drop=dropped,
-            width=width, header=not no_header, bootstraps=bootstraps, seed=seed, reading=said,
+            width=width, header=not no_header, bootstraps=bootstraps, group=group, time=time, new_rows=new_rows,
+            seed=seed, reading=said,
         )  # fmt: skip
         folder = RunFolder(chosen, config, overwrite=overwrite)
         if not as_json:
@@ -101,12 +112,13 @@ def audit(
         if records is None:
             typed = command_line(
                 "audit", data, targets=columns["targets"], width=width, inputs=columns["inputs"], drop=dropped,
-                no_header=no_header, names=columns["names"], **said, bootstraps=bootstraps, seed=seed or None,
+                no_header=no_header, names=columns["names"], **said, group=group, time=time, bootstraps=bootstraps,
+                new_rows=bool(new_rows), no_new_rows=new_rows is False, seed=seed or None,
             )  # fmt: skip
             records = (
                 auditing.audit(
-                    table, width=width, bootstraps=bootstraps, seed=seed, command=typed, kept=folder.parts(PATIENCE),
-                    progress=progress,
+                    table, width=width, bootstraps=bootstraps, new_rows=new_rows, seed=seed, command=typed,
+                    kept=folder.parts(PATIENCE), progress=progress,
                 ),
             )  # fmt: skip
     finish(folder, records, None, as_json)

@@ -28,6 +28,8 @@ def load(
     drop: Sequence[str] = (),
     header: bool = True,
     names: Sequence[str] | None = None,
+    group: str | None = None,
+    time: str | None = None,
     **reading: Unpack[Reading],
 ) -> Table:
     """Read a table with several targets and encode it as numbers. Files are only ever read.
@@ -44,6 +46,10 @@ def load(
         drop: Names of columns not to use.
         header: Whether the first row of a text table holds the names.
         names: Names for all columns of a text table, sheet or .mat file, instead of its own.
+        group: Column whose values say which rows belong together: it is no input, and losses on new rows leave out
+            whole groups.
+        time: Column of numbers or dates that orders the rows: it is no input, and losses on new rows leave out rows
+            that follow each other.
         **reading: ``sep``, ``decimal``, ``thousands``, ``na``, ``skip_rows``, ``encoding``, ``numeric``,
             ``categorical``, ``date``: see `equipoise.data.Reading`.
 
@@ -59,7 +65,7 @@ def load(
     """
     how = checked_reading(reading)
     raw = prepared(read_columns(source, header, names, how), how)
-    return encode(raw, targets=targets, inputs=inputs, drop=drop, reading=how)
+    return encode(raw, targets=targets, inputs=inputs, drop=drop, group=group, time=time, reading=how)
 
 
 def read_columns(

@@ -38,6 +38,8 @@ class Table:
         columns: Cards of the columns of the source: how each was read.
         sha256: Checksum of the file's bytes; of the values for sets bundled with scikit-learn; "" for generated tables
             and frames.
+        groups: (n,) the group of each row as a number, or None where no column was named for it.
+        times: (n,) the time of each row as a number, or None where no column was named for it.
 
     Raises:
         DataError: Shapes disagree, names are doubled, or a value is not finite.
@@ -64,6 +66,8 @@ class Table:
     warnings: tuple[str, ...] = ()
     sha256: str = ""
     columns: tuple[ColumnCard, ...] = ()
+    groups: Array | None = None
+    times: Array | None = None
 
     def __post_init__(self) -> None:
         inputs, targets = _own(self.inputs), _own(self.targets)

@@ -57,6 +57,11 @@ class Shares:
         level = float(betaincinv(self.inputs / 2, left / 2, 0.95)) if left > 0 else 1.0
         return np.asarray(self.predictable & (1.0 - self.unexplained <= level))
 
+    def next_ratio(self, width: int) -> float:
+        """Eigenvalue q + 1 of the Gramian over eigenvalue q: near 1, equal weights hardly tell which to keep."""
+        values = np.linalg.eigvalsh(self.gramian)[::-1]
+        return float(values[width] / values[width - 1]) if width < len(values) else 0.0
+
     def losses(self, captured: Array) -> Array:
         """(k,) losses for captured energies, never below the unexplained part by rounding."""
         return np.maximum(self.ceiling - captured, self.unexplained)

@@ -2,6 +2,7 @@
 
 from ...core.records.audit import About, Bootstrap, Condition, Effect, Verdict, VerdictStatus
 from ...linear.optima.best_weights import SAMPLES
+from ...linear.optima.width_bound import width_as_any_mixture
 from ...linear.sign_test.condition import condition
 from .front_sample import budget_for, front_points
 from .optima import Shares, Solutions, WidthSolution
@@ -60,6 +61,9 @@ def verdict_at(
         front=points,
         bootstrap=bootstrap,
         effort=_effort(solutions, here),
+        width_as_mixture=None
+        if here.best is None
+        else min(width_as_any_mixture(len(shares.tasks), width), shares.rank),
     )
 
 

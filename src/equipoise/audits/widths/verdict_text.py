@@ -270,11 +270,13 @@ def _notes(
     return notes
 
 
-def caveat(shares: Shares, width: int) -> str:
-    """What no verdict says."""
+def caveat(shares: Shares, width: int, new_rows: bool = False) -> str:
+    """What no verdict says; with `new_rows`, that of one which says something of these."""
     unsaid = (
         f"This is about linear models with a shared layer of width {width}, fitted to and measured on the same "
-        f"{shares.rows:,} rows: not about new rows, and not about a nonlinear network."
+        f"{shares.rows:,} rows"
+        + (" except where new rows are named: " if new_rows else ": not about new rows, and ")
+        + "not about a nonlinear network."
     )
     doubtful = [task for task, noise in zip(shares.tasks, shares.like_noise, strict=True) if noise]
     if doubtful:

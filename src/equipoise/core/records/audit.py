@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from .columns import ColumnCard
+from .new_rows import NewRows, OnNewRows, Told
 
 __all__ = [
     "SENSITIVE_DIGITS",
@@ -88,6 +89,7 @@ class Rung(_Record):
         weight_digits: Decimal digits to which weights must be right to come within 0.01 of the best found, or None.
         written_weights: `weights` where a search found them: they have few decimals and sum to 1 as written.
         closes: Whether the rung comes within the threshold of matter of the best that this audit's width allows.
+        new_rows: The remedy on rows that it was not fitted to, or None where that was not measured.
     """
 
     kind: Literal["equal_weights", "best_weights", "tchebycheff", "mixture", "wider", "separate"]
@@ -105,6 +107,7 @@ class Rung(_Record):
     weight_digits: int | None = None
     written_weights: tuple[float, ...] | None = None
     closes: bool
+    new_rows: OnNewRows | None = None
 
     @property
     def decimals(self) -> int:
@@ -190,6 +193,10 @@ class Verdict(_Record):
         bootstrap: The verdict over resamples of the rows, where that was asked or needed.
         effort: The limits of the searches behind it, in a sentence; "" where nothing was searched.
         measure: What all of it is decided on: the largest excess, or, before there was this field, the largest loss.
+        on_new_rows: What is told of the remedy (equal weights where none is needed) against separate models on new
+            rows, which the headline then says; None where nothing was measured.
+        width_as_mixture: Width at which one model is at least as good, at every task, as any mixture of this width;
+            None where nothing is traded, and in records of earlier versions.
     """
 
     status: VerdictStatus
@@ -205,6 +212,8 @@ class Verdict(_Record):
     bootstrap: Bootstrap | None = None
     effort: str = ""
     measure: Literal["loss", "excess"] = "loss"
+    on_new_rows: Told | None = None
+    width_as_mixture: int | None = None
 
     @property
     def remedied(self) -> Rung:
@@ -266,6 +275,7 @@ class AuditRecord(_Record):
         versions: Package -> version.
         pictures: Key of a picture -> the picture, or width -> picture (see `equipoise.audits.pictures`); None where
             nothing was arranged for drawing.
+        new_rows: The way in which losses on new rows were found, or why there are none; None where nobody asked.
     """
 
     format: Literal[1] = 1
@@ -278,3 +288,4 @@ class AuditRecord(_Record):
     summary: str = ""
     versions: dict[str, str]
     pictures: dict[str, Annotated[dict[int, Drawn] | Drawn, Field(union_mode="left_to_right")]] | None = None
+    new_rows: NewRows | None = None

@@ -16,6 +16,7 @@ from ..reading import NOTHING_SAID, Reading, checked_reading
 from ..table import Table
 from .inputs import EncodedInputs, encode_inputs
 from .prepare import prepared
+from .row_codes import holding_out, row_codes
 from .targets import EncodedTargets, encode_targets, identical, score_classes
 from .values import holds
 
@@ -32,6 +33,8 @@ def encode(
     targets: Sequence[str] | None = None,
     inputs: Sequence[str] | None = None,
     drop: Sequence[str] = (),
+    group: str | None = None,
+    time: str | None = None,
     reading: Reading = NOTHING_SAID,
 ) -> Table:
     """Turn columns, as `prepared` returns them, into a table of numbers; the arguments are those of `load`.
@@ -47,8 +50,15 @@ def encode(
     if len(raw.frame) < 2:
         refuse(about, [f"At least two rows of data are needed, found {len(raw.frame)}."])
     kinds = {"numeric": reading["numeric"], "categorical": reading["categorical"], "date": reading["date"]}
-    roles = target_names, input_names, unused = choose_columns(raw, targets, inputs, drop, kinds)
+    held = holding_out(about, group, time)
+    kinds |= {option: (name,) for option, name in held.items()}
+    if taken := [f"--{option} {name}" for option, name in held.items() if name in {*(targets or ()), *(inputs or ())}]:
+        refuse(about, [f"Named in {listed(taken, '')} and in --targets or --inputs. Keep it in one of them."])
+    roles = target_names, input_names, unused = choose_columns(
+        raw, targets, inputs, [*drop, *(name for name in held.values() if name not in drop)], kinds
+    )
     encoded_targets = encode_targets(raw, target_names)
+    held_out = {option: row_codes(raw, option, name, encoded_targets.kept) for option, name in held.items()}
     asked = {name for names in kinds.values() for name in names}
     encoded = encode_inputs(raw, input_names, encoded_targets.kept, inputs is not None, asked)
     if not encoded.columns and not encoded.problems:
@@ -65,6 +75,7 @@ def encode(
     steps = list(raw.steps)
     if unused:
         steps.append(f"Other columns of the declared target set are never inputs and were left out: {some(unused)}.")
+    steps += [f"Column {name!r} says which rows are left out together ({option})." for option, name in held.items()]
     if drop:
         steps.append(f"Left out as asked: {listed(clean_name(name) for name in drop)}.")
     warnings = [*raw.warnings, *encoded_targets.warnings, *encoded.warnings]
@@ -89,6 +100,8 @@ def encode(
         warnings=tuple(warnings),
         sha256=raw.sha256,
         columns=_cards(raw, roles, encoded_targets, encoded),
+        groups=held_out.get("group"),
+        times=held_out.get("time"),
     )
 
 
@@ -165,6 +178,8 @@ def encode_frame(
     targets: Sequence[str],
     inputs: Sequence[str] | None = None,
     drop: Sequence[str] = (),
+    group: str | None = None,
+    time: str | None = None,
     name: str = "frame",
     source: str = "a pandas DataFrame",
     **reading: Unpack[Reading],
@@ -176,6 +191,8 @@ def encode_frame(
         targets: Names of the target columns.
         inputs: Names of the input columns; None takes all others.
         drop: Columns that are not used.
+        group: Column whose values say which rows belong together, as for `equipoise.data.load`.
+        time: Column of numbers or dates that orders the rows, likewise.
         name: Name of the table.
         source: Origin and licence, as a phrase.
         **reading: Options about how columns are read: ``na``, ``decimal``, ``numeric``, ``date``, ...; see `Reading`.
@@ -195,7 +212,7 @@ def encode_frame(
     how = checked_reading(reading)
     renamed = frame.set_axis(column_names(name, frame.columns), axis=1).reset_index(drop=True)
     raw = prepared(RawTable(renamed, name, source), how)
-    return encode(raw, targets=targets, inputs=inputs, drop=drop, reading=how)
+    return encode(raw, targets=targets, inputs=inputs, drop=drop, group=group, time=time, reading=how)
 
 
 def encode_arrays(inputs: Any, targets: Any) -> Table:

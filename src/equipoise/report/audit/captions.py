@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ...core.drawing.palette import mark_of
 from ...core.records.audit import AuditRecord, Bootstrap, Condition, FrontPoint, Rung, Verdict
 from ...core.text import clean, count, joined, percent, plural, share, signed
+from .new_rows import told_words
 
 __all__ = [
     "MEASURES",
@@ -13,6 +14,7 @@ __all__ = [
     "about_widths",
     "badge",
     "bootstrap_words",
+    "bound_words",
     "condition_words",
     "effect_words",
     "front_caption",
@@ -98,7 +100,8 @@ def overall(record: AuditRecord) -> list[str]:
 
 
 def _said(verdict: Verdict) -> str:
-    return _IN_THEORY if verdict.status == "enough" and not verdict.reached else _OVERALL[verdict.status]
+    said = _IN_THEORY if verdict.status == "enough" and not verdict.reached else _OVERALL[verdict.status]
+    return f"{told_words(verdict)}; in-sample, {said}" if verdict.on_new_rows else said
 
 
 def about_widths(record: AuditRecord) -> tuple[str, str]:
@@ -109,6 +112,8 @@ def about_widths(record: AuditRecord) -> tuple[str, str]:
     fitted = (
         f" fitted to and measured on the same {rows}: not about new rows, and" if first.split == "in-sample" else ","
     )
+    if record.verdicts[0].on_new_rows:
+        fitted = f" fitted to and measured on the same {rows} except where new rows are named:"
     unsaid = f"This is about linear models{fitted} not about a nonlinear network."
     return f"{clean(first.model)}, {width_words(first.width)}{wider}; {rows}, {first.split}", unsaid
 
@@ -124,6 +129,20 @@ def how_known(verdict: Verdict, rung: Rung) -> str:
     if share(rung.lower) == value:
         return f"best found{solves}; at most 0.001 above the least possible"
     return f"best found{solves}; cannot be below {share(rung.lower)}"
+
+
+def bound_words(verdict: Verdict) -> str:
+    """The line of the ladder that needs no search; "" where there is none."""
+    wider = verdict.width_as_mixture
+    if wider is None:
+        return ""
+    width = verdict.about.width
+    if wider == width:
+        return f"Known before any search: at width {width}, one model is at least as good at every task as any mixture."
+    return (
+        f"Known before any search: one model of width {wider} is at least as good at every task as any mixture of "
+        f"models of width {width}."
+    )
 
 
 def takes(rung: Rung) -> str:

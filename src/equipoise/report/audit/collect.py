@@ -18,6 +18,7 @@ from .captions import (
     about_widths,
     badge,
     bootstrap_words,
+    bound_words,
     condition_words,
     effect_words,
     front_caption,
@@ -29,6 +30,7 @@ from .captions import (
 from .choosing import MOST_SECTIONS, MOST_TASKS, recommended, sections_shown, tasks_shown
 from .columns import column_rows
 from .glossary import explained, glossary
+from .new_rows import MEASURED, new_rows_words
 
 __all__ = ["collect"]
 
@@ -152,12 +154,15 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "rest": rest,
         "caveat": clean(verdict.caveat),
         "about": f"{clean(verdict.about.model)}, {width_words(verdict.about.width)}",
-        "basis": f"{plural(verdict.about.rows, 'row')}, {verdict.about.split}",
+        "basis": f"{plural(verdict.about.rows, 'row')}, {verdict.about.split}"
+        + (", and cross-validated where new rows are named" if verdict.on_new_rows else ""),
         "remedy": "none needed" if verdict.remedy is None else clean(remedy.words),
         "remedy_worst": share(verdict.deciding(remedy)),
         "tag": "cheapest" if verdict.status == "nothing_to_trade" else "cheapest that closes the gap",
         "measure": MEASURES[verdict.measure],
         "ladder": rungs,
+        "bound": bound_words(verdict),
+        "new_rows": MEASURED if verdict.on_new_rows else "",
         "rows": _rows(rungs, names, tasks_shown(verdict, separate)),
         "threshold": share(verdict.effect.threshold, 2),
         "summary": _summary(verdict),
@@ -205,6 +210,7 @@ def _rung(verdict: Verdict, index: int, names: Sequence[str], separate: Sequence
         "beside": beside[0],
         "beside_task": beside[1],
         "known": how_known(verdict, rung),
+        "new_rows": new_rows_words(rung),
         "takes": takes(rung),
         "closes": rung.closes,
         "remedy": index == verdict.remedy,

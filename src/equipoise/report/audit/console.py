@@ -39,15 +39,16 @@ def _single(section: dict[str, Any]) -> list[RenderableType]:
     words.append(section["headline"], style=f"bold {_STYLES[section['status']]}")
     words.append(f" {section['rest']}")
     measure = section["measure"]
-    table = make_table(
-        "remedy", measure["decides"].lower(), "", measure["short"], "closes the gap", "takes", "how sure"
-    )
+    new = bool(section["new_rows"])
+    columns = ("remedy", measure["decides"].lower(), "", measure["short"], *(["on new rows"] if new else []))
+    table = make_table(*columns, "closes the gap", "takes", "how sure")
     for rung in section["ladder"]:
         table.add_row(
             Text(("> " if rung["remedy"] else "  ") + rung["words"]),
             Text(rung["decides"], justify="right"),
             Text(rung["decides_task"]),
             Text(rung["beside"], justify="right"),
+            *([Text(rung["new_rows"] or "not measured")] if new else []),
             Text("yes" if rung["closes"] else "no"),
             Text(rung["takes"]),
             Text(rung["known"]),
