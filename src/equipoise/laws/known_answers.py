@@ -113,6 +113,7 @@ answers: MappingProxyType[str, KnownAnswer] = MappingProxyType(
         "dwa": _MEAN,
         "edm": KnownAnswer(((3.0, 0.0), (0.0, 1.0)), (0.75, 0.75), "two tasks: the bisector, weights ~ 1/|g|"),
         "fairgrad": KnownAnswer(_AXES, (1.0, 1.0), "orthogonal gradients: a = 1/|g|"),
+        "epo": KnownAnswer(_AXES, (2.0, 0.0), "the first loss is above the ray of equal losses", losses=(9.0, 1.0)),
         "excessmtl": _MEAN,
         "famo": KnownAnswer(_AXES, (1.5, 0.25), "weights ~ 1/L", losses=(1.0, 3.0), tolerance=1e-7),
         "geometricloss": KnownAnswer(_AXES, (2.0, 0.25), "weights sqrt(L1 L2) / (2 L)", losses=(1.0, 4.0)),
@@ -151,6 +152,9 @@ answers: MappingProxyType[str, KnownAnswer] = MappingProxyType(
             ((2.0, 0.0), (0.0, 3.0)), (2**0.5, 2**0.5), "(1, 1), as long as the first", settings={"tau": 1.0}
         ),
         "pcgrad": _CUT,
+        "pmtl": KnownAnswer(
+            _AXES, (1.0, -0.5), "outside the second sector: (g1 - g2) / 2", losses=(2.0, 1.0), settings={"index": 1}
+        ),
         "pnorm": KnownAnswer(_AXES, (0.6, 0.4), "weights (1.5, 2)/2.5 / 2", losses=(3.0, 4.0)),
         "relobralo": _MEAN,
         "rgw": _AGREED,
