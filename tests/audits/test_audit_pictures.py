@@ -39,7 +39,7 @@ def three():
 
 @pytest.fixture(scope="module")
 def record(three):
-    return audit(three)
+    return audit(three, new_rows=False)
 
 
 def test_the_cards_hold_the_problem(three, record):
@@ -90,7 +90,7 @@ def test_where_nothing_is_left_to_trade_there_is_no_picture_but_a_reason(record)
 
 
 def test_two_tasks_have_surfaces_but_no_conflict_and_no_gap():
-    found = audit(table([[1.0, 0.4], [0.4, 1.0]])).pictures
+    found = audit(table([[1.0, 0.4], [0.4, 1.0]]), new_rows=False).pictures
     assert len(found["region"][1]["pieces"]) == 2
     assert found["region"][1]["creases"] == []
     assert "two tasks" in found["conflict"][1]
@@ -99,7 +99,7 @@ def test_two_tasks_have_surfaces_but_no_conflict_and_no_gap():
 
 def test_five_tasks_have_a_spectrum_and_a_graph_where_a_test_exists():
     five = table(0.3 * np.ones((5, 5)) + 0.7 * np.eye(5))
-    record = audit(five, width=4)
+    record = audit(five, width=4, new_rows=False)
     found = record.pictures
     assert found["spectrum"]["widths"] == [1, 2, 3, 4, 5]
     assert found["conflict"][4]["matrix"] == "correlations of the inverse"
@@ -114,13 +114,13 @@ def test_five_tasks_have_a_spectrum_and_a_graph_where_a_test_exists():
 def test_tasks_that_are_combinations_of_others_are_drawn_without_creases():
     angles = np.deg2rad([0.0, 60.0, 120.0])
     lines = np.array([np.cos(angles), np.sin(angles)])
-    found = audit(table(lines.T @ lines, noise=0.0)).pictures
+    found = audit(table(lines.T @ lines, noise=0.0), new_rows=False).pictures
     assert found["region"][1]["creases"] == []
     assert len(found["region"][1]["models"]["losses"]) == 600
 
 
 def test_multiples_of_one_task_have_no_spectrum_to_see():
-    found = audit(table(np.ones((3, 3)), noise=0.0)).pictures
+    found = audit(table(np.ones((3, 3)), noise=0.0), new_rows=False).pictures
     assert "multiples of one another" in found["spectrum"]
 
 
@@ -171,7 +171,7 @@ class Bars(Picture):
 
 def test_a_new_picture_is_one_class_and_one_entry(three, monkeypatch):
     monkeypatch.setitem(PICTURES, "bars", Bars)
-    record = audit(three)
+    record = audit(three, new_rows=False)
     again = AuditRecord.model_validate_json(record.model_dump_json())
     assert again == record
     assert again.pictures["bars"][1]["losses"] == pytest.approx([task.separate_loss for task in record.tasks])

@@ -19,7 +19,7 @@ CONFIG = RunConfig(command="audit", version="0.1.0", data="toy.csv", sha256="ab"
 
 @pytest.fixture(scope="module")
 def record():
-    return audit("linnerud", width=1, title="toy é", command="equipoise audit linnerud --width 1")
+    return audit("linnerud", width=1, new_rows=False, title="toy é", command="equipoise audit linnerud --width 1")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from equipoise.core.our_folder import CONFIG, found_for, what_is_in
 from equipoise.errors import RunFolderError
 
 COMMANDS = {
-    "audit": ("audit", "linnerud", "--targets", "Waist,Pulse", "--width", "1"),
+    "audit": ("audit", "linnerud", "--targets", "Waist,Pulse", "--width", "1", "--no-new-rows"),
     "demo": ("demo",),
     "reproduction": ("reproduce", "sarcos", "-t", "a,b,c", "--starts", "1", "--directions", "1", "--data", "toy.csv"),
 }
