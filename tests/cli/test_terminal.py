@@ -23,7 +23,9 @@ def folder(tmp_path_factory):
     lines = ["x1,x2,größe,y−1,\U0001f600"]
     lines += [f"{i % 11},{i * i % 7},{i * 3 % 5},{i * 5 % 11},{i * i % 13}" for i in range(60)]
     (place / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    done = program(place, "audit", "t.csv", "-t", "größe,y−1,\U0001f600", "--width", "1", "--no-new-rows", "-q", "-o", "out")
+    done = program(
+        place, "audit", "t.csv", "-t", "größe,y−1,\U0001f600", "--width", "1", "--no-new-rows", "-q", "-o", "out"
+    )
     assert done.returncode == 0, done.stderr
     return place
 
@@ -49,7 +51,9 @@ def test_no_escape_sequence_of_a_column_reaches_the_terminal(tmp_path):
     lines = [f"x1,{name},a,b", *(f"{i},{i * i % 7},{i * 3 % 5},{i * 5 % 11}" for i in range(40))]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for targets in (("-t", "nope,b"), ("-t", "a,b"), ("-t", name, "-t", "b"), ("-t", "a,b", "--json")):
-        done = program(tmp_path, "audit", "t.csv", "--width", "1", "--no-new-rows", "--overwrite", "-o", "out", *targets)
+        done = program(
+            tmp_path, "audit", "t.csv", "--width", "1", "--no-new-rows", "--overwrite", "-o", "out", *targets
+        )
         shown = (done.stdout + done.stderr).decode()
         assert done.returncode in {0, 2}, shown
         assert not {"\x1b", "\x07", "\x9b"} & set(shown), targets
