@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from equipoise.comparison.paired import LEVEL, POWER, detectable, holm, paired, power, seeds_needed
+from equipoise.comparison.paired import LEVEL, POWER, detectable, paired, power, seeds_needed
+from equipoise.core.multiple_tests import holm
 from equipoise.errors import SettingError
 
 

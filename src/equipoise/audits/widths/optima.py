@@ -139,6 +139,18 @@ class WidthSolution:
     # found
     written: Array | None = None
 
+    def start(self, part: NDArray[np.bool_]) -> tuple[Array | None, Array | None]:
+        """Where searches of a similar problem start: directions of the best single model, and the weights found.
+
+        `part` are the tasks that can be predicted there.
+        """
+        weights = None if self.weights is None else self.weights[part]
+        if self.point is None or not self.shares.predictable[part].all():
+            return None, weights
+        directions = np.zeros((len(part), self.point.directions.shape[1]))
+        directions[self.shares.predictable] = self.point.directions
+        return directions[part], weights
+
     @property
     def excess_equal(self) -> float:
         """Largest excess with equal weights."""
@@ -183,7 +195,7 @@ class Solutions:
     shares: Shares
     watch: Callable[[str], None] | None = None  # called with a few words before each piece of work that takes time
     effort: Effort | None = None  # limits of the searches; default `effort_for` the number of tasks
-    similar: Solutions | None = None  # solved problem of the same tasks, whose best weights the searches start from
+    similar: Solutions | None = None  # solved problem of the same tasks, from whose optima the searches start
     _kept: dict[int, WidthSolution] = field(default_factory=dict)
 
     @property
@@ -196,12 +208,12 @@ class Solutions:
         if width not in self._kept:
             if self.watch:
                 self.watch(f"width {width}: best weights and best single model")
-            first = self.similar.at(width).weights if self.similar else None
-            self._kept[width] = _solve(self.shares, width, self.budget, first)
+            near = self.similar.at(width) if self.similar else None
+            self._kept[width] = _solve(self.shares, width, self.budget, near)
         return self._kept[width]
 
 
-def _solve(shares: Shares, width: int, effort: Effort, first: Array | None) -> WidthSolution:
+def _solve(shares: Shares, width: int, effort: Effort, near: WidthSolution | None) -> WidthSolution:
     tasks = len(shares.tasks)
     equal = optimum(shares.gramian, np.full(tasks, 1.0 / tasks), width)
     losses = shares.losses(equal.captured)
@@ -211,9 +223,9 @@ def _solve(shares: Shares, width: int, effort: Effort, first: Array | None) -> W
     part = shares.predictable
     gramian = shares.gramian[np.ix_(part, part)]
     own = np.zeros(len(gramian))  # losses are measured from each task's own best
-    point = tchebycheff(gramian, own + 1, width, own, random_starts=effort.models, limit=effort.nodes)
-    near = None if first is None else first[part]
-    best = best_weights(gramian, own, width, starts=effort.weights, single=point, first=near)
+    start, first = (None, None) if near is None else near.start(part)
+    point = tchebycheff(gramian, own + 1, width, own, random_starts=effort.models, limit=effort.nodes, first=start)
+    best = best_weights(gramian, own, width, starts=effort.weights, single=point, first=first)
     probabilities = np.atleast_1d(point.mixture_weights)
     members = np.atleast_2d(point.mixture_captured)
     losses_mixture = shares.losses(_whole(probabilities @ members, part))
