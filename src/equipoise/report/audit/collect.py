@@ -31,6 +31,7 @@ from .choosing import MOST_SECTIONS, MOST_TASKS, recommended, sections_shown, ta
 from .columns import column_rows
 from .glossary import explained, glossary
 from .new_rows import MEASURED, new_rows_words
+from .sharing import sharing_part
 
 __all__ = ["collect"]
 
@@ -99,6 +100,7 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "columns": column_rows(record.data.columns),
         "tasks": [_task(record, index) for index in range(len(record.tasks))],
         "correlations": correlation_table(record),
+        "sharing": sharing_part(record),
         "overall": overall(record),
         "summary": clean(record.summary) or smallest,
         "about": about,
@@ -163,6 +165,7 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "ladder": rungs,
         "bound": bound_words(verdict),
         "new_rows": MEASURED if verdict.on_new_rows else "",
+        "told": verdict.on_new_rows or "",
         "rows": _rows(rungs, names, tasks_shown(verdict, separate)),
         "threshold": share(verdict.effect.threshold, 2),
         "summary": _summary(verdict),
