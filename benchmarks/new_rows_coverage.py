@@ -46,7 +46,7 @@ def draw(generator: np.random.Generator, rows: int, spectrum: tuple[float, ...],
 
 def measured(rows: int, noise: float, name: str, draws: int) -> dict[str, np.ndarray]:
     """Changes and standard errors over the draws: by width (draws, 2, k), of pairs (draws, 6), of the chosen width."""
-    generator, quantile = np.random.default_rng(0), student.ppf(1 - cv.LEVEL / (2 * TASKS), 19)
+    generator, quantile = np.random.default_rng(1), student.ppf(1 - cv.LEVEL / (2 * TASKS), 19)
     others = ~np.eye(TASKS, dtype=bool)
     found: dict[str, list] = {}
     for _ in range(draws):

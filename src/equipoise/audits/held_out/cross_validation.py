@@ -4,7 +4,8 @@ The centre is a cross-validation over folds: shrinkage and remedies are chosen o
 is a jackknife over blocks: the same cross-validation without each block in turn, one block a fold, at one penalty.
 Remedies that need a search are searched for once without each block, and their combinations of predictions kept in the
 folds of it. The jackknife's variance is too large in expectation rather than too small (Efron and Stein, 1981);
-intervals over rows or over folds are too short, since training parts overlap (Bengio and Grandvalet, 2004).
+intervals over rows or over folds are too short, since training parts overlap (Bengio and Grandvalet, 2004). A task's
+standard error is at least the median over tasks: see `_floored`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -197,7 +198,7 @@ class _Work:
         return found | {_CHOSEN: by_width[width - 1]}
 
     def standard_errors(self, penalty: float, say: Callable[[str], None]) -> dict[Key, Array]:
-        """Jackknife standard errors (k,) of the differences to separate models, in shares of variance."""
+        """Jackknife standard errors (k,) of the differences to separate models, in shares of variance; `_floored`."""
         every = training_part(self.moments.without(()), self.moments.inputs)
         whole = ridge(every, penalty)
         similar = self._solutions(whole, RESAMPLED) if self.searched else None
@@ -227,7 +228,7 @@ class _Work:
             values = sums / (rows.sum() - rows)[:, None] / variance
             spread = np.sum((values - values.mean(axis=0)) ** 2, axis=0)
             found[key] = np.sqrt((count - 1) / count * spread)
-        return found
+        return _floored(found)
 
     def _solutions(self, model: Ridge, effort: Effort, similar: Solutions | None = None) -> Solutions:
         shares = Shares(model.gramian, model.unexplained, self.tasks, effective_rank(model.gramian), 0)
@@ -259,6 +260,21 @@ class _Work:
         found[_CHOSEN] = separate
         pairs = model.in_own_units(equal.pairs(tested).T)
         return found | {("partner", i): errors for i, errors in enumerate(pairs)}, by_width
+
+
+def _floored(errors: dict[Key, Array]) -> dict[Key, Array]:
+    """Standard errors that are at least the median over the tasks of a remedy; of a pair, the mean of its two.
+
+    What a layer leaves out is one direction for all tasks, and it turns with the rows that are drawn. A task that it
+    hardly touches here has a small excess and an error that vanishes with it, though on other rows it may be touched as
+    the others are: without this floor the intervals of all tasks at once held the truth in as few as 80 % of tables.
+    """
+    pairs = np.column_stack([each for (kind, _), each in errors.items() if kind == "partner"])
+    pairs = np.maximum(pairs, (pairs + pairs.T) / 2)
+    return {
+        key: pairs[:, key[1]] if key[0] == "partner" else np.maximum(each, np.median(each))
+        for key, each in errors.items()
+    }
 
 
 def _least(means: Array) -> int:

@@ -33,6 +33,7 @@ class Shares:
     rank: int  # effective number of tasks
     rows: int
     inputs: int = 0  # input columns, or 0 where that is not known
+    task_rows: tuple[int, ...] = ()  # rows that each task was fitted to; () where these are all rows
 
     @property
     def ceiling(self) -> Array:
@@ -49,12 +50,12 @@ class Shares:
     def like_noise(self) -> NDArray[np.bool_]:
         """(k,) which tasks are explained no better than one of 20 targets of pure Gaussian noise would be.
 
-        What p inputs and an intercept explain of such a target in n rows is distributed as Beta(p/2, (n - 1 - p)/2).
+        What p inputs and an intercept explain of such a target in its n rows is distributed as Beta(p/2, (n - 1 - p)/2).
         """
-        left = self.rows - 1 - self.inputs
         if not self.inputs:
             return np.zeros(len(self.tasks), dtype=bool)
-        level = float(betaincinv(self.inputs / 2, left / 2, 0.95)) if left > 0 else 1.0
+        left = np.array(self.task_rows or [self.rows] * len(self.tasks)) - 1 - self.inputs
+        level = np.where(left > 0, betaincinv(self.inputs / 2, np.maximum(left, 1) / 2, 0.95), 1.0)
         return np.asarray(self.predictable & (1.0 - self.unexplained <= level))
 
     def next_ratio(self, width: int) -> float:
@@ -87,6 +88,7 @@ def in_shares(problem: LinearProblem) -> Shares:
         rank=problem.rank,
         rows=problem.rows,
         inputs=problem.inputs if problem.center else 0,
+        task_rows=tuple(map(int, problem.task_rows)) if problem.incomplete else (),
     )
 
 

@@ -19,6 +19,7 @@ from .captions import (
     badge,
     bootstrap_words,
     bound_words,
+    complete_words,
     condition_words,
     effect_words,
     front_caption,
@@ -117,7 +118,8 @@ def _data(record: AuditRecord) -> dict[str, Any]:
     data = record.data
     used = plural(data.rows, "row")
     if data.rows_used != data.rows:
-        used = f"{count(data.rows_used)} of {used} ({count(data.rows - data.rows_used)} without every target left out)"
+        used = f"{count(data.rows_used)} of {used} ({count(data.rows - data.rows_used)} without "
+        used += "any target left out)" if _incomplete(record) else "every target left out)"
     return {
         "name": clean(data.name),
         "source": clean(data.source),
@@ -126,6 +128,10 @@ def _data(record: AuditRecord) -> dict[str, Any]:
         "steps": [clean(step) for step in data.steps],
         "warnings": [clean(warning) for warning in data.warnings],
     }
+
+
+def _incomplete(record: AuditRecord) -> bool:
+    return record.verdicts[0].about.split == "in-sample, incomplete rows"
 
 
 def _task(record: AuditRecord, index: int) -> dict[str, Any]:
@@ -164,6 +170,7 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "measure": MEASURES[verdict.measure],
         "ladder": rungs,
         "bound": bound_words(verdict),
+        "complete": complete_words(verdict),
         "new_rows": MEASURED if verdict.on_new_rows else "",
         "told": verdict.on_new_rows or "",
         "rows": _rows(rungs, names, tasks_shown(verdict, separate)),

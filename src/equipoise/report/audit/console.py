@@ -60,7 +60,7 @@ def _single(section: dict[str, Any]) -> list[RenderableType]:
             style="bold" if rung["remedy"] else None,
         )
     weights = [Text(f"Weights, {rung['words']}: {{{rung['paste']}}}") for rung in section["ladder"] if rung["searched"]]
-    said = [Text(sentence) for sentence in section["bootstrap"]]
+    said = [Text(sentence) for sentence in (section["complete"], *section["bootstrap"]) if sentence]
     unit = Text(
         "Losses are shares of each task's variance: 0 is perfect, 1 is predicting the mean. Weights multiply these.",
         style="dim",
