@@ -45,9 +45,9 @@ def audit(
 ) -> AuditRecord:
     """Which trade-offs a table's targets have under one shared linear layer, and what reaches them.
 
-    Where rows miss some of the targets, each task's own model is fitted to the rows that have it, and what tasks have in
-    common is taken over the inputs of all rows (`LinearProblem.from_incomplete_rows`); what complete rows alone give
-    stands beside it where there are 20 or more, and more than inputs. New rows are then measured on complete rows.
+    Where rows miss some of the targets, each task's own model is fitted to the rows that have it, and what tasks have
+    in common is taken over the inputs of all rows (`LinearProblem.from_incomplete_rows`). What complete rows alone give
+    stands beside it where there are 20 or more of them, and more than inputs; new rows are measured on these.
 
     Args:
         source: A `Table` (as `equipoise.data.load` returns it), or what that function accepts: a built-in name, a

@@ -158,7 +158,7 @@ class _Work:
         """What theory expects of sharing between two tasks, from all rows; see `expected_changes`."""
         part = training_part(self.moments.without(()), self.moments.inputs)
         least = ridge(part, PENALTIES[0])  # as good as least squares, and never singular
-        rows = int(round(float(self.moments.products[:, 0, 0].sum())))
+        rows = round(float(self.moments.products[:, 0, 0].sum()))
         return expected_changes(least.gramian, part.targets, rows, self.moments.inputs)
 
     def penalties(self) -> tuple[list[float], list[int], float]:

@@ -50,7 +50,7 @@ class Shares:
     def like_noise(self) -> NDArray[np.bool_]:
         """(k,) which tasks are explained no better than one of 20 targets of pure Gaussian noise would be.
 
-        What p inputs and an intercept explain of such a target in its n rows is distributed as Beta(p/2, (n - 1 - p)/2).
+        What p inputs and an intercept explain of such a target in n rows is distributed as Beta(p/2, (n - 1 - p)/2).
         """
         if not self.inputs:
             return np.zeros(len(self.tasks), dtype=bool)

@@ -41,7 +41,8 @@ def encode(
     """Turn columns, as `prepared` returns them, into a table of numbers; the arguments are those of `load`.
 
     Targets come first: they decide which rows are used (those complete in all of them, or, if `incomplete`, those with
-    any), and the means that fill missing inputs are taken over these rows. `encode_targets` and `encode_inputs` describe what each kind of column becomes.
+    any), and the means that fill missing inputs are taken over these rows. `encode_targets` and `encode_inputs`
+    describe what each kind of column becomes.
     Listed inputs are kept even if they look like identifiers. Cost: O(rows x columns).
 
     Raises:

@@ -34,7 +34,7 @@ def search(
     level, L-BFGS) and polished (sequential quadratic programming), or, without `descend`, taken as it is. The search
     stops at the level `enough`, by default the mixture's proven lower end plus `MEETING`. `after` is the basis that an
     earlier call with the same seed found, and its `random_starts`: its starts are not tried again. With `near`, the
-    basis of a similar problem's best, the starts are that one, the mixture's and the optimum of its dual weights.
+    basis of a similar problem's best, the starts are that one and the optimum of the mixture's dual weights.
 
     Returns:
         Basis (r, q), a proven lower end (the mixture's, or a sharper one from the point's own multipliers), and the
@@ -44,7 +44,7 @@ def search(
     generator = np.random.default_rng(seed)
     starts = mixture.models()
     if near is not None:
-        starts, random_starts = [near, *starts, problem.top(mixture.dual)[0]], 0
+        starts, random_starts = [near, problem.top(mixture.dual)[0]], 0
     else:
         starts += [problem.top(weights)[0] for weights in (mixture.dual, np.ones(problem.tasks), 1.0 / problem.pace)]
         shape = (problem.rank, problem.width)

@@ -156,14 +156,16 @@ class LinearProblem:
         """The problem of rows of which some miss a target (NaN in Y): each task is fitted to the rows that have it.
 
         G is the Gramian of the predictions over the inputs of all rows, c the mean squared residuals of each task's own
-        rows, and a task's variance is G_ii + c_i before scaling. Without gaps this is ``LinearProblem(X, Y)``. With gaps
-        it holds for all rows if a task's coefficients and noise would be the same on the rows that miss it. Tasks need
-        not share a row. Every task has an intercept of its own.
+        rows, and a task's variance is G_ii + c_i before scaling. Without gaps this is ``LinearProblem(X, Y)``; with
+        gaps it holds for all rows if a task's coefficients and noise would be the same on the rows that miss it. Tasks
+        need not share a row. Every task has an intercept of its own.
 
         Args:
             X: (n, p) inputs, finite.
             Y: (n, k) targets, NaN where missing; every row has one, every task two different values.
-            width: Shared width, as for the class; `tasks` and `scale` likewise.
+            width: Shared width; this and the next two as for the class.
+            tasks: Names of the k tasks.
+            scale: Whether targets are divided by the root of their variance.
 
         Raises:
             DataError: As the class; also a row without any target.

@@ -56,6 +56,7 @@ def fields_of_rows(
 
 
 def numeric_table(values: ArrayLike, name: str, what: str) -> Array:
+    """A (rows, columns) table of float64, or an error that names it."""
     table = real_numbers(values, f"{name} ({what})", DataError, "encode text columns first")
     if table.ndim == 1 and name == "X":
         table = table[:, None]

@@ -78,8 +78,8 @@ def _said(sharing: Sharing, names: Sequence[str], pairs: Sequence[tuple[int, int
         parts = [_shared(sharing, names, task) for task in tasks[:_NAMED]]
         said.append(f"Share: {joined([*parts, *_more(tasks)])}.")
     if tasks := advised.get("alone"):
-        most = [max(sharing.together[i], max(sharing.pairs[i])) for i in tasks]
-        small = "; what sharing costs them is too little to matter" if max(most) < threshold else ""
+        most = max(max(sharing.together[i], *sharing.pairs[i]) for i in tasks)
+        small = f"; what it costs is below {share(threshold, 2)}, too little to matter" if most < threshold else ""
         said.append(
             f"Train alone: {_listed(tasks, names)}. No sharing is told to help "
             f"{'it' if len(tasks) == 1 else 'them'}, and sharing with all tasks, or with each single one, is told to "
@@ -156,7 +156,7 @@ def _theory(sharing: Sharing, pairs: Sequence[tuple[int, int]]) -> str:
         "Theory beside it: with signals B = s₁w₁uᵀ + s₂w₂vᵀ and noise Σ of two tasks, sharing changes the loss of task "
         "a by s₂²u_b² − (p − 1)/(n − p − 1) · (Σ_aa − u_a² uᵀΣu), to first order: what one number cannot hold against "
         f"the noise that is shared. Its numbers stand in record.json, at most {share(away)} from what was measured"
-        f"{agreed}. The formula is derived here, for least squares and one layer of width 1; exact conditions for least "
+        f"{agreed}. The formula is our own, for least squares and one layer of width 1; exact conditions for least "
         "squares and a sufficient one for linear networks are given by Liu, Jung, Li, Feng and Zhao (2026, "
         "arXiv:2603.28739)."
     )
