@@ -111,7 +111,15 @@ def test_why_nothing_was_measured_is_said_once_in_the_caveat():
     assert eq.audit(X, X[:, ::-1] + 0.1 * X**2, width=1, new_rows=False).new_rows is None
 
 
-def test_reports_show_the_column_and_records_come_back():
+@pytest.fixture(scope="module")
+def bare():
+    """Three tasks that share nothing, without new rows."""
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(40, 3))
+    return eq.audit(X, X + 0.3 * generator.normal(size=(40, 3)), new_rows=False)
+
+
+def test_reports_show_the_column_and_records_come_back(bare):
     record = eq.audit("linnerud")
     assert AuditRecord.model_validate_json(record.model_dump_json()) == record
     page, text = render_html(record), render_markdown(record)
@@ -121,15 +129,14 @@ def test_reports_show_the_column_and_records_come_back():
         assert "On new rows" in shown
         assert f"not told apart: {found.largest:.3f} (" in shown
     assert "on new rows, not told apart from separate models; in-sample, a weighted sum is enough" in page
-    bare = render_html(eq.audit("linnerud", new_rows=False))
-    assert "On new rows" not in bare
+    for shown in (page, text):
+        assert "Which task helps which on new rows" in shown
+    for shown in (render_html(bare), render_markdown(bare)):
+        assert "n new rows" not in shown.replace("not about new rows", "")
 
 
-def test_the_width_that_replaces_any_mixture_is_a_line_of_the_ladder():
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(40, 3))
-    record = eq.audit(X, X + 0.3 * generator.normal(size=(40, 3)), new_rows=False)
-    assert [verdict.width_as_mixture for verdict in record.verdicts] == [2, 3, None]
+def test_the_width_that_replaces_any_mixture_is_a_line_of_the_ladder(bare):
+    assert [verdict.width_as_mixture for verdict in bare.verdicts] == [2, 3, None]
     line = "one model of width 2 is at least as good at every task as any mixture of models of width 1."
-    assert line in render_html(record)
-    assert line in render_markdown(record)
+    assert line in render_html(bare)
+    assert line in render_markdown(bare)

@@ -14,7 +14,6 @@ __all__ = [
     "about_widths",
     "badge",
     "bootstrap_words",
-    "bound_words",
     "complete_words",
     "condition_words",
     "effect_words",
@@ -131,20 +130,6 @@ def how_known(verdict: Verdict, rung: Rung) -> str:
     if share(rung.lower) == value:
         return f"best found{solves}; at most 0.001 above the least possible"
     return f"best found{solves}; cannot be below {share(rung.lower)}"
-
-
-def bound_words(verdict: Verdict) -> str:
-    """The line of the ladder that needs no search; "" where there is none."""
-    wider = verdict.width_as_mixture
-    if wider is None:
-        return ""
-    width = verdict.about.width
-    if wider == width:
-        return f"Known before any search: at width {width}, one model is at least as good at every task as any mixture."
-    return (
-        f"Known before any search: one model of width {wider} is at least as good at every task as any mixture of "
-        f"models of width {width}."
-    )
 
 
 def complete_words(verdict: Verdict) -> str:

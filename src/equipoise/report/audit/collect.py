@@ -18,7 +18,6 @@ from .captions import (
     about_widths,
     badge,
     bootstrap_words,
-    bound_words,
     complete_words,
     condition_words,
     effect_words,
@@ -31,7 +30,7 @@ from .captions import (
 from .choosing import MOST_SECTIONS, MOST_TASKS, recommended, sections_shown, tasks_shown
 from .columns import column_rows
 from .glossary import explained, glossary
-from .new_rows import MEASURED, new_rows_words
+from .new_rows import MEASURED, bound_words, new_rows_words
 from .sharing import sharing_part
 
 __all__ = ["collect"]

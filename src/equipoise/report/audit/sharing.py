@@ -86,9 +86,11 @@ def _said(sharing: Sharing, names: Sequence[str], pairs: Sequence[tuple[int, int
             f"harm{small}."
         )
     if tasks := advised.get("cannot tell"):
+        most = max(abs(sharing.together[i]) + sharing.quantile * sharing.together_errors[i] for i in tasks)
+        near = f", and changes a loss by at most {share(most)} either way (95 %), too little to matter"
         said.append(
-            f"Cannot tell: {_listed(tasks, names)}. No sharing is told to help, and sharing with all tasks is not told "
-            "to harm; on these rows nobody knows."
+            f"Cannot tell: {_listed(tasks, names)}. No sharing is told to help; sharing with all tasks is not told to "
+            f"harm{near if most < threshold else ''}."
         )
     if tasks := advised.get("the same"):
         said.append(f"The same either way: {_listed(tasks, names)}.")
