@@ -42,8 +42,8 @@ def test_a_matrix_marks_only_what_is_told(bare):
     assert alone.startswith("Train alone: y2. No sharing is told to help it")
     assert cannot.startswith("Cannot tell: y1.")
     assert count == (
-        "Of 6 ordered pairs of tasks, 1 help (y0 by sharing with y1), 1 harm (y2 by sharing with y0) and 4 cannot be "
-        "told."
+        "Of 6 ordered pairs of tasks, 1 helps (y0 by sharing with y1), 1 harms (y2 by sharing with y0) and 4 cannot "
+        "be told."
     )
     assert "(width 1 in 7 of 10 folds and width 2 in 3 of 10 folds)" in part["caption"]
     assert "over all 6 pairs (over the 3 tasks in the last column)" in part["caption"]

@@ -172,10 +172,10 @@ class CompleteRows(_Record):
     Attributes:
         rows: Number of these rows.
         status: The verdict's status there.
-        equal: Largest excess with equal weights, in shares of variance over these rows; likewise
-        best: with the best weights found,
-        single: of the best single model found, and
-        mixture: of the best mixture of models.
+        equal: Largest excess with equal weights, in shares of variance over these rows.
+        best: Largest excess with the best weights found.
+        single: Largest excess of the best single model found.
+        mixture: Largest excess of the best mixture of models.
     """
 
     rows: int

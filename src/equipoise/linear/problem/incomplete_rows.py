@@ -83,5 +83,5 @@ def _correlations(Y: Array, known: np.ndarray[Any, np.dtype[np.bool_]]) -> Array
         both = known[:, i] & known[:, j]
         pair = Y[both][:, [i, j]]
         if len(pair) >= FEWEST and pair.std(axis=0).min() > 0:
-            found[i, j] = found[j, i] = np.corrcoef(pair.T)[0, 1]
+            found[i, j] = found[j, i] = np.asarray(np.corrcoef(pair.T))[0, 1]
     return found

@@ -105,7 +105,8 @@ def _counted(sharing: Sharing, names: Sequence[str], pairs: Sequence[tuple[int, 
         found = [pair for pair in pairs if sharing.told(*pair) == what]
         named = "; ".join(f"{names[i]} by sharing with {names[j]}" for i, j in found)
         if found:
-            told.append(f"{len(found)} {what[:-1]}{f' ({named})' if len(found) <= _FEW else ''}")
+            verb = what if len(found) == 1 else what[:-1]
+            told.append(f"{len(found)} {verb}{f' ({named})' if len(found) <= _FEW else ''}")
     start = f"Of {plural(len(pairs), 'ordered pair')} of tasks,"
     if not told:
         return f"{start} none can be told to help or harm."
