@@ -86,10 +86,10 @@ def _saved(frame):
 
 def test_complete_rows_stand_beside_and_new_rows_are_measured_on_them():
     generator = np.random.default_rng(3)
-    frame = gappy(generator.uniform(size=(ROWS, 3)) < 0.85)
-    record = eq.audit(frame, targets=["y0", "y1", "y2"], width=1)
+    frame = gappy(generator.uniform(size=(ROWS, 2)) < 0.85)
+    record = eq.audit(frame, targets=["y0", "y1"], width=1)
     whole = frame.dropna()
-    alone = eq.audit(whole, targets=["y0", "y1", "y2"], width=1)
+    alone = eq.audit(whole, targets=["y0", "y1"], width=1)
     beside, first = record.verdicts[0].on_complete_rows, alone.verdicts[0]
     assert beside.rows == len(whole)
     assert beside.status == first.status
