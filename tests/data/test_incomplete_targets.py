@@ -63,3 +63,11 @@ def test_an_input_that_is_a_target_is_seen_on_the_rows_that_have_it():
     given["cents"] = np.where(given["price"].notna(), 100 * given["price"] + 1, 0.0)
     table = encode_frame(given, targets=["price", "flag"], incomplete=True)
     assert any("Input 'cents' is target 'price' up to unit" in warning for warning in table.warnings)
+
+
+def test_many_inputs_are_doubted_for_the_target_with_fewest_rows():
+    generator = np.random.default_rng(1)
+    given = pd.DataFrame(generator.normal(size=(ROWS, 7)), columns=[*"abcde", "u", "v"])
+    given.loc[20:, "v"] = np.nan
+    table = encode_frame(given, targets=["u", "v"], incomplete=True)
+    assert any(words.startswith("There are 5 inputs for 20 rows of 'v':") for words in table.warnings)

@@ -62,3 +62,13 @@ def test_what_cannot_be_used_is_refused(change, words):
     change(Y)
     with pytest.raises(DataError, match=words):
         LinearProblem.from_incomplete_rows(X, Y)
+
+
+def test_a_task_of_few_rows_is_doubted_and_not_taken_for_an_input():
+    X, Y = rows(60)
+    Y[5:, 1] = np.nan  # five rows, four inputs and an intercept
+    problem = LinearProblem.from_incomplete_rows(X, Y)
+    assert problem.R2[1] == pytest.approx(1.0)
+    assert not any("exactly" in words for words in problem.warnings)
+    Y[4:, 1] = np.nan
+    assert any(words.startswith("4 inputs for 4 rows") for words in LinearProblem.from_incomplete_rows(X, Y).warnings)

@@ -138,7 +138,7 @@ def audit(
         title=title if title is not None else f"{table.name}: {shown}",
         kinds=table.kinds,
         units=table.units,
-        doubts=fit_doubts(problem.inputs, problem.rows, problem.tasks, problem.R2),  # the table has said the rest
+        doubts=fit_doubts(problem.inputs, problem.task_rows, problem.tasks, problem.R2),  # the table has said the rest
         packages=("pandas", "scikit-learn"),
         command=command,
         width=width,

@@ -85,7 +85,10 @@ def encode(
         steps.append(f"Columns that were not named became inputs: {some(input_names)}.")
         warnings += siblings(target_names, [name for name in input_names if name not in encoded.left])
     rows_used = int(encoded_targets.kept.sum())
-    warnings += _by_chance(len(encoded.names), rows_used)
+    fewest = (~np.isnan(target_matrix)).sum(axis=0)
+    task = int(fewest.argmin())
+    of_one = f" of {encoded_targets.names[task]!r}" if fewest[task] < rows_used else ""
+    warnings += _by_chance(len(encoded.names), int(fewest[task]), of_one)
     warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.names)
     return Table(
         name=raw.name,
@@ -131,17 +134,18 @@ def _cards(raw: RawTable, roles: Roles, targets: EncodedTargets, inputs: Encoded
     return tuple(cards)
 
 
-def _by_chance(inputs: int, rows: int) -> list[str]:
+def _by_chance(inputs: int, rows: int, of_one: str) -> list[str]:
+    """A doubt where inputs are many for the rows, or for those of the task that has fewest."""
     if inputs >= rows - 1:
         return [
-            f"There are {inputs} inputs for {rows} rows: with that many, a linear model fits almost any targets on the "
-            "rows it was made from, so losses on these rows say little."
+            f"There are {inputs} inputs for {rows} rows{of_one}: with that many, a linear model fits almost any targets on "
+            "the rows it was made from, so losses on these rows say little."
         ]
     share = inputs / (rows - 1)
     if share < _BY_CHANCE:
         return []
     return [
-        f"There are {inputs} inputs for {rows} rows: of a target of pure noise, a linear model would leave "
+        f"There are {inputs} inputs for {rows} rows{of_one}: of a target of pure noise, a linear model would leave "
         f"{1 - share:.2f} on these rows, not 1.00, so losses here are too low by about that much, and say less about "
         "new rows."
     ]

@@ -33,7 +33,7 @@ def expected_changes(gramian: Array, targets: Array, rows: int, inputs: int) -> 
     Example:
         >>> G, S = np.array([[0.51, 0.5], [0.5, 0.51]]), np.eye(2)
         >>> expected_changes(G, S, rows=200, inputs=10).round(4)[0]
-        array([ 0.    , -0.0116])
+        array([ 0.    , -0.0249])
     """
     if rows < ENOUGH_ROWS * inputs or rows <= inputs + 1:
         return None

@@ -67,6 +67,7 @@ def fields_of(
     doubts join `warnings`; `task_rows` (k,) are the rows of each task, by default all; `others` are recorded as they
     are.
     """
+    fitted = np.full(len(tasks), rows) if task_rows is None else task_rows
     inputs, total = len(moments[0]), moments[2].diagonal().copy()
     absent = gramian.diagonal() <= _ABSENT * total
     gramian[absent] = gramian[:, absent] = 0.0  # rounding, which has no direction
@@ -83,9 +84,9 @@ def fields_of(
         "target_moments": moments[2],
         "coefficients": coefficients,
         "rows": rows,
-        "task_rows": np.full(len(tasks), rows) if task_rows is None else task_rows,
+        "task_rows": fitted,
         "inputs": inputs,
         "tasks": tasks,
-        "warnings": (*warnings, *notes(inputs, rows, correlations, tasks, shares)),
+        "warnings": (*warnings, *notes(inputs, fitted, correlations, tasks, shares)),
         **others,
     }
