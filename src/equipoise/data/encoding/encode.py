@@ -138,8 +138,8 @@ def _by_chance(inputs: int, rows: int, of_one: str) -> list[str]:
     """A doubt where inputs are many for the rows, or for those of the task that has fewest."""
     if inputs >= rows - 1:
         return [
-            f"There are {inputs} inputs for {rows} rows{of_one}: with that many, a linear model fits almost any targets "
-            "on the rows it was made from, so losses on these rows say little."
+            f"There are {inputs} inputs for {rows} rows{of_one}: with that many, a linear model fits almost any "
+            "targets on the rows it was made from, so losses on these rows say little."
         ]
     share = inputs / (rows - 1)
     if share < _BY_CHANCE:
