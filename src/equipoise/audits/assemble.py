@@ -68,7 +68,7 @@ def audit_record(
     verdicts = audit_problem(
         problem, None if width is None else (width,), bootstraps=bootstraps, seed=seed, kept=parts, progress=progress
     )
-    whole = ~np.isnan(problem.raw_targets).any(axis=1) if problem.incomplete else None
+    whole = np.asarray(~np.isnan(problem.raw_targets).any(axis=1)) if problem.incomplete else None
     if whole is not None and whole.sum() >= max(FEWEST_COMPLETE, problem.inputs + 2):
         verdicts = _beside_complete_rows(problem.drawn(np.flatnonzero(whole)), verdicts, parts, progress)
     about = NewRows(absent=new_rows) if isinstance(new_rows, str) else None

@@ -116,7 +116,7 @@ def measure(
         separate=_plain(separate),
         searched=searched,
         sharing=sharing_of(
-            tuple(np.column_stack([each["partner", i] for i in range(len(tasks))]) for each in (changes, errors)),
+            (_partners(changes), _partners(errors)),
             (changes[_CHOSEN], errors[_CHOSEN]),
             widest,
             degrees,
@@ -269,12 +269,17 @@ def _floored(errors: dict[Key, Array]) -> dict[Key, Array]:
     hardly touches here has a small excess and an error that vanishes with it, though on other rows it may be touched as
     the others are: without this floor the intervals of all tasks at once held the truth in as few as 80 % of tables.
     """
-    pairs = np.column_stack([each for (kind, _), each in errors.items() if kind == "partner"])
+    pairs = _partners(errors)
     pairs = np.maximum(pairs, (pairs + pairs.T) / 2)
     return {
         key: pairs[:, key[1]] if key[0] == "partner" else np.maximum(each, np.median(each))
         for key, each in errors.items()
     }
+
+
+def _partners(values: Mapping[Key, Array]) -> Array:
+    """(k, k) values, in [i, j] that of task i with j as its only partner."""
+    return np.column_stack([each for (kind, _), each in values.items() if kind == "partner"])
 
 
 def _least(means: Array) -> int:
