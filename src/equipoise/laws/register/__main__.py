@@ -1,0 +1,59 @@
+"""``python -m equipoise.laws.register``: examine every implementation that is installed, and print what was found."""
+
+import argparse
+import json
+import sys
+import warnings
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from ..._version import __version__
+from .examine import Row, examine, inputs
+from .packages import PACKAGES
+from .words import page, summary
+
+_MISSING = (ImportError, RuntimeError, AttributeError)  # what a package raises whose own dependencies do not fit
+
+
+def main(given: list[str] | None = None) -> None:
+    """Examine, print, and write the files that were asked for."""
+    parser = argparse.ArgumentParser(prog="python -m equipoise.laws.register", description=__doc__)
+    parser.add_argument("--package", action="append", help="examine this package only; may be given several times")
+    parser.add_argument("--quick", action="store_true", help="leave out the random inputs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every row as JSON")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page of the documentation")
+    options = parser.parse_args(given)
+    names = [package.distribution for package in PACKAGES]
+    unknown = sorted(set(options.package or ()) - set(names))
+    if unknown:
+        parser.error(f"--package must be one of {', '.join(names)}; got {', '.join(unknown)}")
+    chosen = [package for package in PACKAGES if not options.package or package.distribution in options.package]
+    cases = list(inputs(quick=options.quick))
+    rows: list[Row] = []
+    skipped: dict[str, str] = {}
+    warnings.simplefilter("ignore")  # solvers warn on many inputs; what they return is what counts here
+    ours = {repr(theirs.ours): theirs.ours for package in chosen for theirs in package.methods.values()}
+    for name, method in ours.items():
+        rows += examine(method, "equipoise", __version__, name, cases)
+    for package in chosen:
+        if package.version is None:
+            skipped[package.distribution] = "not installed"
+            continue
+        try:
+            import_module(package.module)
+        except _MISSING as fault:
+            skipped[f"{package.distribution} {package.version}"] = f"{package.module} does not import: {fault}"
+            continue
+        for name, theirs in package.methods.items():
+            rows += examine(theirs, package.distribution, package.version, name, cases)
+    sys.stdout.write(summary(rows, skipped) + "\n")
+    if options.json:
+        found = {"rows": [asdict(row) for row in rows], "skipped": skipped}
+        options.json.write_text(json.dumps(found, indent=1).replace("Infinity", "null"))
+    if options.markdown:
+        options.markdown.write_text(page(rows, skipped))
+
+
+if __name__ == "__main__":
+    main()
