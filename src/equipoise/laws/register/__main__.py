@@ -4,13 +4,15 @@ import argparse
 import json
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
 from ..._version import __version__
+from ..cases import Case
 from .examine import Row, examine, inputs
-from .packages import PACKAGES
+from .packages import PACKAGES, Package
 from .words import page, summary
 
 _MISSING = (ImportError, RuntimeError, AttributeError)  # what a package raises whose own dependencies do not fit
@@ -29,14 +31,25 @@ def main(given: list[str] | None = None) -> None:
     if unknown:
         parser.error(f"--package must be one of {', '.join(names)}; got {', '.join(unknown)}")
     chosen = [package for package in PACKAGES if not options.package or package.distribution in options.package]
-    cases = list(inputs(quick=options.quick))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # solvers warn on many inputs; what they return is what counts here
+        rows, skipped = _examined(chosen, list(inputs(quick=options.quick)))
+    sys.stdout.write(summary(rows, skipped) + "\n")
+    if options.json:
+        found = {"rows": [asdict(row) for row in rows], "skipped": skipped}
+        options.json.write_text(json.dumps(found, indent=1).replace("Infinity", "null"))
+    if options.markdown:
+        options.markdown.write_text(page(rows, skipped))
+
+
+def _examined(packages: Sequence[Package], cases: Sequence[Case]) -> tuple[list[Row], dict[str, str]]:
+    """Rows, ours first, and the packages that were skipped with the reason."""
     rows: list[Row] = []
     skipped: dict[str, str] = {}
-    warnings.simplefilter("ignore")  # solvers warn on many inputs; what they return is what counts here
-    ours = {repr(theirs.ours): theirs.ours for package in chosen for theirs in package.methods.values()}
+    ours = {repr(theirs.ours): theirs.ours for package in packages for theirs in package.methods.values()}
     for name, method in ours.items():
         rows += examine(method, "equipoise", __version__, name, cases)
-    for package in chosen:
+    for package in packages:
         if package.version is None:
             skipped[package.distribution] = "not installed"
             continue
@@ -47,12 +60,7 @@ def main(given: list[str] | None = None) -> None:
             continue
         for name, theirs in package.methods.items():
             rows += examine(theirs, package.distribution, package.version, name, cases)
-    sys.stdout.write(summary(rows, skipped) + "\n")
-    if options.json:
-        found = {"rows": [asdict(row) for row in rows], "skipped": skipped}
-        options.json.write_text(json.dumps(found, indent=1).replace("Infinity", "null"))
-    if options.markdown:
-        options.markdown.write_text(page(rows, skipped))
+    return rows, skipped
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """One implementation against the laws that its source claims, from the smallest input to the largest."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -53,6 +53,7 @@ class Row:
         expected: What the law says.
         found: What was found on that input.
         worst: Largest size of a miss over all inputs, relative to the direction; infinite where it raises.
+        cause: Cause of misses, from reading and running the code; empty where it is not known.
     """
 
     package: str
@@ -67,6 +68,7 @@ class Row:
     expected: str
     found: str
     worst: float
+    cause: str = ""
 
 
 def inputs(*, quick: bool = False) -> Iterator[Case]:
@@ -118,13 +120,14 @@ def examine(method: Method, package: str, version: str, name: str, cases: Iterab
                 misses.append((case, _said(fault), float("inf")))
         if tried:
             rows.append(_row(about, law.name, law.sentence, len(tried), misses))
-    return rows
+    cause = method.note if isinstance(method, Foreign) else ""
+    return [replace(row, cause=cause) if row.missed else row for row in rows]
 
 
 def _row(
     about: tuple[str, str, str, str], law: str, expected: str, tried: int, misses: list[tuple[Case, str, float]]
 ) -> Row:
-    worst = max((size for _, _, size in misses), default=0.0)
+    worst = max((float(size) for _, _, size in misses), default=0.0)
     shown = next((miss for miss in misses if miss[2] > COARSE), misses[0] if misses else None)
     if shown is None:
         return Row(*about, law, "holds", tried, 0, "", expected, "", 0.0)

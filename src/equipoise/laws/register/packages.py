@@ -1,6 +1,6 @@
 """The packages that are examined, and their implementations of methods of our table. One line an implementation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -35,8 +35,10 @@ from .adapter import TASKS, UNIFORM, Foreign
 
 __all__ = ["PACKAGES", "Package"]
 
-_LENGTH = frozenset({"unanimity"})
-"""Laws about the length of the direction, which some sources leave open."""
+_LENGTH = frozenset({"unanimity"})  # about the length of the direction, which some sources leave open
+_SHORT = (
+    "Gradients whose matrix has a Frobenius norm below 0.01 (trace of the Gramian below norm_eps = 1e-4) count as 0."
+)
 
 
 @dataclass(frozen=True)
@@ -64,53 +66,69 @@ class Package:
             return None
 
 
-def _torchjd(name: str, ours: Method, *, summed: bool = False, independent: bool = False, **settings: Any) -> Foreign:
-    target = f"torchjd.aggregation:{name}"
-    return Foreign("matrix", target, ours, tuple(settings.items()), summed=summed, independent=independent)
+def _calls(way: str, module: str) -> Callable[..., Foreign]:
+    """Adapters of one module: their name, our method, how `Foreign` differs from its defaults, and their settings."""
+
+    def adapter(
+        name: str,
+        ours: Method,
+        *,
+        summed: bool = False,
+        independent: bool = False,
+        not_claimed: frozenset[str] = frozenset(),
+        note: str = "",
+        **settings: Any,
+    ) -> Foreign:
+        pairs = tuple(settings.items())
+        return Foreign(way, f"{module}:{name}", ours, pairs, summed, not_claimed, independent, note)
+
+    return adapter
 
 
-def _scalarizer(name: str, ours: Method, **settings: Any) -> Foreign:
-    return Foreign("losses", f"torchjd.scalarization:{name}", ours, tuple(settings.items()))
-
-
-def _conflictfree(name: str, ours: Method, *, summed: bool, independent: bool) -> Foreign:
-    target = f"conflictfree.grad_operator:{name}"
-    return Foreign("conflictfree", target, ours, summed=summed, independent=independent)
-
-
-def _libmtl(name: str, ours: Method, *, summed: bool = False, independent: bool = False, **settings: Any) -> Foreign:
-    target, pairs = f"LibMTL.weighting:{name}", tuple(settings.items())
-    return Foreign("libmtl", target, ours, pairs, summed=summed, independent=independent)
-
-
-def _ludwig(strategy: str, ours: Method, *, summed: bool = False, independent: bool = False) -> Foreign:
-    target, pairs = "ludwig.modules.loss_balancing:create_loss_balancer", (("strategy", strategy),)
-    left_out = frozenset() if summed else _LENGTH
-    return Foreign("ludwig", target, ours, pairs, summed=summed, not_claimed=left_out, independent=independent)
-
-
-def _pina(name: str, ours: Method) -> Foreign:
-    return Foreign("pina", f"pina.weighting:{name}", ours, not_claimed=_LENGTH)
-
+_aggregator = _calls("matrix", "torchjd.aggregation")
+_scalarizer = _calls("losses", "torchjd.scalarization")
+_conflictfree = _calls("conflictfree", "conflictfree.grad_operator")
+_libmtl = _calls("libmtl", "LibMTL.weighting")
+_ludwig = _calls("ludwig", "ludwig.modules.loss_balancing")
+_pina = _calls("pina", "pina.weighting")
+_rechub = _calls("metabalance", "torch_rechub.utils.mtl")
 
 PACKAGES: tuple[Package, ...] = (
     Package(
         "torchjd",
         "torchjd",
         {
-            "Mean": _torchjd("Mean", LinearScalarization()),
-            "MGDA": _torchjd("MGDA", MGDA()),
-            "UPGrad": _torchjd("UPGrad", UPGrad()),
-            "DualProj": _torchjd("DualProj", DualProj()),
-            "CAGrad(c=0.4)": _torchjd("CAGrad", CAGrad(c=0.4, rescale=None), c=0.4),
-            "NashMTL": _torchjd("NashMTL", NashMTL(), independent=True, n_tasks=TASKS),
-            "FairGrad(alpha=1)": _torchjd("FairGrad", FairGrad(), independent=True, alpha=1.0),
-            "IMTLG": _torchjd("IMTLG", IMTLG(), independent=True),
-            "AlignedMTL": _torchjd("AlignedMTL", AlignedMTL()),
-            "ConFIG": _torchjd("ConFIG", ConFIG(), summed=True, independent=True),
-            "PCGrad": _torchjd("PCGrad", PCGrad(), summed=True),
-            "GradVac": _torchjd("GradVac", GradVac(beta=0.5), summed=True),
-            "PCD": _torchjd("PCD", PCD()),
+            "Mean": _aggregator("Mean", LinearScalarization()),
+            "MGDA": _aggregator(
+                "MGDA", MGDA(), note="Frank-Wolfe, at most 100 iterations, stops at a relative step of 1e-3."
+            ),
+            "UPGrad": _aggregator("UPGrad", UPGrad(), note=f"{_SHORT} Then the mean is returned. A ridge of 1e-4."),
+            "DualProj": _aggregator(
+                "DualProj", DualProj(), note=f"{_SHORT} Then the mean is returned. A ridge of 1e-4."
+            ),
+            "CAGrad(c=0.4)": _aggregator(
+                "CAGrad", CAGrad(c=0.4, rescale=None), c=0.4, note=f"{_SHORT} Then 0 is returned."
+            ),
+            "NashMTL": _aggregator(
+                "NashMTL",
+                NashMTL(),
+                independent=True,
+                n_tasks=TASKS,
+                note="Where the inner solver fails or is inaccurate, earlier or initial weights are used.",
+            ),
+            "FairGrad(alpha=1)": _aggregator(
+                "FairGrad",
+                FairGrad(),
+                independent=True,
+                alpha=1.0,
+                note="Residuals of short or uneven gradients are small in absolute terms: least squares stops early.",
+            ),
+            "IMTLG": _aggregator("IMTLG", IMTLG(), independent=True),
+            "AlignedMTL": _aggregator("AlignedMTL", AlignedMTL()),
+            "ConFIG": _aggregator("ConFIG", ConFIG(), summed=True, independent=True),
+            "PCGrad": _aggregator("PCGrad", PCGrad(), summed=True),
+            "GradVac": _aggregator("GradVac", GradVac(beta=0.5), summed=True),
+            "PCD": _aggregator("PCD", PCD()),
             "GeometricMean": _scalarizer("GeometricMean", GeometricLoss()),
             "UW": _scalarizer("UW", UncertaintyWeighting(), shape=TASKS),
             "IMTLL": _scalarizer("IMTLL", IMTLL(), shape=TASKS),
@@ -124,8 +142,8 @@ PACKAGES: tuple[Package, ...] = (
         "conflictfree.grad_operator",
         {
             "ConFIGOperator": _conflictfree("ConFIGOperator", ConFIG(), summed=True, independent=True),
-            "PCGradOperator": _conflictfree("PCGradOperator", PCGrad(), summed=True, independent=False),
-            "IMTLGOperator": _conflictfree("IMTLGOperator", IMTLG(), summed=False, independent=True),
+            "PCGradOperator": _conflictfree("PCGradOperator", PCGrad(), summed=True),
+            "IMTLGOperator": _conflictfree("IMTLGOperator", IMTLG(), independent=True),
         },
         "the momentum operators (more than one step)",
     ),
@@ -134,8 +152,15 @@ PACKAGES: tuple[Package, ...] = (
         "LibMTL.weighting",
         {
             "EW": _libmtl("EW", LinearScalarization(), summed=True),
-            "MGDA": _libmtl("MGDA", MGDA(), mgda_gn="none"),
-            "CAGrad": _libmtl("CAGrad", CAGrad(c=0.5), calpha=0.5, rescale=1),
+            "MGDA": _libmtl(
+                "MGDA",
+                MGDA(),
+                mgda_gn="none",
+                note="The first pair is sought among squared norms below 1e8; after 250 iterations nothing is returned.",
+            ),
+            "CAGrad": _libmtl(
+                "CAGrad", CAGrad(c=0.5), calpha=0.5, rescale=1, note="Weights are reshaped to (1, 3) whatever k is."
+            ),
             "PCGrad": _libmtl("PCGrad", PCGrad(), summed=True),
             "GradVac": _libmtl("GradVac", GradVac(beta=0.5), summed=True, beta=0.5),
             "IMTL": _libmtl("IMTL", IMTLG(), independent=True),
@@ -148,12 +173,20 @@ PACKAGES: tuple[Package, ...] = (
         "ludwig",
         "ludwig.modules.loss_balancing",
         {
-            "none": _ludwig("none", LinearScalarization(), summed=True),
-            "uncertainty": _ludwig("uncertainty", UncertaintyWeighting()),
-            "log_transform": _ludwig("log_transform", ScaleInvariant(), summed=True),
-            "famo": _ludwig("famo", FAMO()),
-            "nash_mtl": _ludwig("nash_mtl", NashMTL(), independent=True),
-            "pareto_mtl": _ludwig("pareto_mtl", EPO()),
+            name: _ludwig("create_loss_balancer", ours, strategy=name, summed=summed, not_claimed=_LENGTH, note=note)
+            for name, ours, summed, note in (
+                ("none", LinearScalarization(), True, ""),
+                ("uncertainty", UncertaintyWeighting(), False, ""),
+                ("log_transform", ScaleInvariant(), True, "log(1 + L), as its documentation says, in place of log L."),
+                ("famo", FAMO(), False, "A weighted sum of losses in place of logarithms of losses."),
+                ("nash_mtl", NashMTL(), False, "Weights follow the losses; no gradients are computed."),
+                (
+                    "pareto_mtl",
+                    EPO(),
+                    False,
+                    "Half a weighted sum and half its largest term; no gradients are computed.",
+                ),
+            )
         },
         "gradnorm (mean in the first step)",
     ),
@@ -161,8 +194,13 @@ PACKAGES: tuple[Package, ...] = (
         "pina-mathlab",
         "pina.weighting",
         {
-            "NeuralTangentKernelWeighting": _pina("NeuralTangentKernelWeighting", NTKWeights()),
-            "SelfAdaptiveWeighting": _pina("SelfAdaptiveWeighting", InverseNorm()),
+            "NeuralTangentKernelWeighting": _pina(
+                "NeuralTangentKernelWeighting",
+                NTKWeights(),
+                not_claimed=_LENGTH,
+                note="A weight grows with the norm of its gradient: alpha + (1 - alpha) |g_i| / sum |g|.",
+            ),
+            "SelfAdaptiveWeighting": _pina("SelfAdaptiveWeighting", InverseNorm(), not_claimed=_LENGTH),
         },
         "ScalarWeighting and LinearWeighting (weights that the user gives)",
     ),
@@ -170,8 +208,8 @@ PACKAGES: tuple[Package, ...] = (
         "torch-rechub",
         "torch_rechub.utils.mtl",
         {
-            "MetaBalance": Foreign(
-                "metabalance", "torch_rechub.utils.mtl:MetaBalance", MetaBalance(relax=0.7, beta=0.9), summed=True
+            "MetaBalance": _rechub(
+                "MetaBalance", MetaBalance(relax=0.7, beta=0.9), summed=True, note="1e-5 is added to every norm."
             )
         },
         "gradnorm (a training step, not a method)",

@@ -49,6 +49,7 @@ def summary(rows: Sequence[Row], skipped: Mapping[str, str]) -> str:
                     f"  {row.verdict} {row.law} on {row.missed} of {row.inputs} inputs; the smallest: {row.smallest}",
                     f"    expected: {row.expected}",
                     f"    found: {row.found}",
+                    *([f"    cause: {row.cause}"] if row.cause else []),
                 ]
     lines += [f"skipped {name}: {why}" for name, why in skipped.items()]
     return "\n".join([*lines, _count(rows, skipped)])
@@ -73,10 +74,10 @@ def page(rows: Sequence[Row], skipped: Mapping[str, str]) -> str:
     groups = [list(group) for _, group in groupby(rows, _who)]
     found = [
         [f"{row.package} {row.version}", row.name, row.law, f"`{row.smallest}`", row.expected, row.found,
-         f"{row.missed} of {row.inputs}"]
+         f"{row.missed} of {row.inputs}", row.cause]
         for row in broken
     ]  # fmt: skip
-    heads = ("package", "name", "law", "smallest input that breaks it", "expected", "found", "inputs that break it")
+    heads = ("package", "name", "law", "smallest input", "expected", "found", "inputs that break it", "cause")
     lines = [
         "# Register of implementations",
         "",
@@ -86,14 +87,16 @@ def page(rows: Sequence[Row], skipped: Mapping[str, str]) -> str:
         "python -m equipoise.laws.register --markdown docs/register.md",
         "```",
         "",
-        "Each implementation is called through its public interface in float64, in its first step, with the defaults of",
-        "its package (a parameter without a default is in the name). It is examined for two tasks and more on the [laws]",
-        "(adding-a-method) that its source claims, on inputs for which its source defines it: no gradient is exactly zero,",
-        "and gradients are independent where the source asks for it. A sum over tasks is divided by their number.",
-        "`definition` is one input worked out by hand, compared up to the length of the direction. A law holds within 1e-7",
-        f"of the direction, holds approximately within {COARSE:g}, and is broken beyond that. The inputs go from small",
-        "whole numbers at scales from 1e-6 to 1e6 to the random families of `equipoise.laws.families`; the smallest input",
-        "that breaks a law by more than the limit is shown. Our own methods are examined on all inputs.",
+        "Each implementation is called through its public interface in float64, in its first step, with the defaults",
+        "of its package (a parameter without a default is in the name). It is examined for two tasks and more on the",
+        "[laws](adding-a-method) that its source claims, on inputs for which its source defines it: no gradient is",
+        "exactly zero, and gradients are independent where the source asks for it. A sum over tasks is divided by their",
+        "number. `definition` is one input worked out by hand, compared up to the length of the direction.",
+        "",
+        f"A law holds within 1e-7 of the direction, holds approximately within {COARSE:g}, and is broken beyond that.",
+        "The inputs go from small whole numbers at scales from 1e-6 to 1e6 to the random families of",
+        "`equipoise.laws.families`; the smallest input that breaks a law by more than the limit is shown. Our own",
+        "methods are examined on all inputs.",
         "",
         f"{_count(rows, skipped).capitalize()}.",
         "",
