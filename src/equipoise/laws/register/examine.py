@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ...errors import LawViolation
+from ...errors import EquipoiseError, LawViolation
 from ...methods import table
 from ...methods.arrays import direction
 from ...methods.base import Method
@@ -19,6 +19,20 @@ __all__ = ["COARSE", "Row", "examine", "inputs"]
 
 COARSE = 0.01
 """A law that is missed by more than this part of the direction is broken; by less, it holds approximately."""
+
+_FAULTS = (
+    EquipoiseError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""Errors of an implementation: a finding, and counted."""
 
 Verdict = Literal["holds", "approximate", "breaks", "fails"]
 _DEPENDENT = 1e-6  # smallest singular value of the unit gradients below which they count as dependent
@@ -116,7 +130,7 @@ def examine(method: Method, package: str, version: str, name: str, cases: Iterab
                 law.check(method, case)
             except LawViolation as violation:
                 misses.append((case, violation.found, violation.size))
-            except Exception as fault:  # noqa: BLE001 - what another package raises is a finding, and counted
+            except _FAULTS as fault:
                 misses.append((case, _said(fault), float("inf")))
         if tried:
             rows.append(_row(about, law.name, law.sentence, len(tried), misses))
@@ -165,6 +179,6 @@ def _definition(method: Method, ours: Method, about: tuple[str, str, str, str]) 
         size = float(np.linalg.norm(unit - wanted))
         if size > max(answer.tolerance, 1e-7):
             misses.append((case, f"along {unit.round(4).tolist()}", size))
-    except Exception as fault:  # noqa: BLE001 - likewise
+    except _FAULTS as fault:
         misses.append((case, _said(fault), float("inf")))
     return _row(about, "definition", expected, 1, misses)

@@ -156,7 +156,7 @@ PACKAGES: tuple[Package, ...] = (
                 "MGDA",
                 MGDA(),
                 mgda_gn="none",
-                note="The first pair is sought among squared norms below 1e8; after 250 iterations nothing is returned.",
+                note="The first pair is sought among squared norms below 1e8; None after 250 iterations.",
             ),
             "CAGrad": _libmtl(
                 "CAGrad", CAGrad(c=0.5), calpha=0.5, rescale=1, note="Weights are reshaped to (1, 3) whatever k is."
