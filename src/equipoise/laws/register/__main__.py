@@ -39,7 +39,7 @@ def main(given: list[str] | None = None) -> None:
         found = {"rows": [asdict(row) for row in rows], "skipped": skipped}
         options.json.write_text(json.dumps(found, indent=1).replace("Infinity", "null"))
     if options.markdown:
-        options.markdown.write_text(page(rows, skipped))
+        options.markdown.write_text(page(rows, skipped, quick=options.quick))
 
 
 def _examined(packages: Sequence[Package], cases: Sequence[Case]) -> tuple[list[Row], dict[str, str]]:

@@ -60,12 +60,13 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["", *(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells)), ""]
 
 
-def page(rows: Sequence[Row], skipped: Mapping[str, str]) -> str:
+def page(rows: Sequence[Row], skipped: Mapping[str, str], *, quick: bool = False) -> str:
     """The register as a page in Markdown.
 
     Args:
         rows: Rows in the order in which they are shown.
         skipped: Packages that were not examined, and why.
+        quick: Whether the random families were left out.
 
     Returns:
         The whole page.
@@ -77,6 +78,7 @@ def page(rows: Sequence[Row], skipped: Mapping[str, str]) -> str:
          f"{row.missed} of {row.inputs}", row.cause]
         for row in broken
     ]  # fmt: skip
+    families = "" if quick else ", and the random families of `equipoise.laws.families`"
     heads = ("package", "name", "law", "smallest input", "expected", "found", "inputs that break it", "cause")
     lines = [
         "# Register of implementations",
@@ -84,7 +86,7 @@ def page(rows: Sequence[Row], skipped: Mapping[str, str]) -> str:
         "What implementations of the methods' names return, ours first. Written by",
         "",
         "```",
-        "python -m equipoise.laws.register --markdown docs/register.md",
+        f"python -m equipoise.laws.register {'--quick ' if quick else ''}--markdown docs/register.md",
         "```",
         "",
         "Each implementation is called through its public interface in float64, in its first step, with the defaults",
@@ -94,9 +96,8 @@ def page(rows: Sequence[Row], skipped: Mapping[str, str]) -> str:
         "their number. `definition` is one input worked out by hand, compared up to the length of the direction.",
         "",
         f"A law holds within 1e-7 of the direction, holds approximately within {COARSE:g}, and is broken beyond that.",
-        "The inputs go from small whole numbers at scales from 1e-6 to 1e6 to the random families of",
-        "`equipoise.laws.families`; the smallest input that breaks a law by more than the limit is shown. Our own",
-        "methods are examined on all inputs.",
+        f"The inputs are small whole numbers at scales from 1e-6 to 1e6{families}. They are tried from small to large,",
+        "and the first that breaks a law by more than the limit is shown. Our own methods are examined on all inputs.",
         "",
         f"{_count(rows, skipped).capitalize()}.",
         "",
