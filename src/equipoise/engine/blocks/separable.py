@@ -62,7 +62,7 @@ class SeparableRows:
         if rows.is_complex():
             return Jacobian([self.parameter], [[row] for row in rows]).gramian()
         flat, products = rows.view(self.count, -1), Products(self.count, rows.device)
-        for columns in flat.split(Products.width(*flat.shape), dim=1):
+        for columns in torch.split(flat, Products.width(*flat.shape), dim=1):
             products.add(columns.double())
         return products.matrix()
 
@@ -138,7 +138,7 @@ class SeparableRows:
             inputs, delta = inputs[order], delta[order]
         sizes = torch.bincount(owner + 1, minlength=self.count + 1).tolist()
         found = delta.new_empty(self.count, *self._product(inputs[:0], delta[:0]).shape)
-        for slot, mine, own in zip(found, inputs.split(sizes)[1:], delta.split(sizes)[1:], strict=True):
+        for slot, mine, own in zip(found, torch.split(inputs, sizes)[1:], torch.split(delta, sizes)[1:], strict=True):
             torch.mm(*((own.T, mine) if self.transposed else (mine.T, own)), out=slot)
         return found
 
