@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 import warnings
 from collections.abc import Sequence
@@ -36,8 +37,8 @@ def main(given: list[str] | None = None) -> None:
         rows, skipped = _examined(chosen, list(inputs(quick=options.quick)))
     sys.stdout.write(summary(rows, skipped) + "\n")
     if options.json:
-        found = {"rows": [asdict(row) for row in rows], "skipped": skipped}
-        options.json.write_text(json.dumps(found, indent=1).replace("Infinity", "null"))
+        plain = [{**asdict(row), "worst": row.worst if math.isfinite(row.worst) else None} for row in rows]
+        options.json.write_text(json.dumps({"rows": plain, "skipped": skipped}, indent=1, allow_nan=False))
     if options.markdown:
         options.markdown.write_text(page(rows, skipped, quick=options.quick))
 
