@@ -118,18 +118,24 @@ def main() -> None:
         mean = float(np.mean(list(means.values())))
         shares.append({name: value / mean for name, value in average.items()})
         print(f"seed {seed}: mean test error over the schools' means " + str(shares[-1]), flush=True)
-    against = contrast(list(means), losses["joint"], losses["separate"], (1 - SHARES[1]) / SHARES[0])
+        if seed:
+            print(verdict(list(means), losses), flush=True)
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "schools.json").write_text(json.dumps({"losses": losses, "over the means": shares}, indent=1))
+
+
+def verdict(names: list[str], losses: dict[str, dict[int, dict[str, float | None]]]) -> str:
+    """The joint model against the separate ones over the seeds so far."""
+    against = contrast(names, losses["joint"], losses["separate"], (1 - SHARES[1]) / SHARES[0])
     assert against.average is not None
     low, high = against.average.low, against.average.high
     interval = "no interval" if low is None or high is None else f"[{math.exp(low):.3f}, {math.exp(high):.3f}]"
-    print(
-        f"joint / separate test error, geometric mean over {len(means)} schools, {seeds} seeds: "
+    return (
+        f"joint / separate test error, geometric mean over {len(names)} schools, {against.average.n} seeds: "
         f"{math.exp(against.average.mean):.3f}, 95 % {interval}: joint is {against.finding} on average; "
         f"{len(against.found('better'))} schools better, {len(against.found('worse'))} worse, "
-        f"{len(against.found('open'))} open after correction for {len(means)} tests"
+        f"{len(against.found('open'))} open after correction for {len(names)} tests"
     )
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "schools.json").write_text(json.dumps({"losses": losses, "over the means": shares}, indent=1))
 
 
 if __name__ == "__main__":

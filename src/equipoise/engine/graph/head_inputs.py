@@ -129,7 +129,7 @@ def find_entrances(graph: Graph, heads: Sequence[Head], features: Sequence[Tenso
             mine = {head for user in users for head in heads_of[user]}
             if len(mine) != 1:
                 return None
-            found.append(Entrance(node, number, *mine, None if chosen is None else chosen[output], output))
+            found.append(Entrance(node, number, mine.pop(), None if chosen is None else chosen[output], output))
     kinds = {entrance.rows is None for entrance in found}
     return found if len(kinds) == 1 else None
 
@@ -183,7 +183,7 @@ def _chosen(node: Node, numbers: Tensor) -> Sequence[Tensor] | None:
     if axis >= numbers.dim():
         return None
     if name in _SPLITS:
-        return numbers.split(getattr(node, f"_saved_{_SPLITS[name]}"), axis)
+        return torch.split(numbers, getattr(node, f"_saved_{_SPLITS[name]}"), axis)
     if name == "SelectBackward0":
         return [numbers.select(axis, held["index"])]
     if name == "IndexSelectBackward0":

@@ -94,7 +94,8 @@ def _gradient(scalar: Tensor, x: nn.Parameter) -> Tensor:
 
 def _of_matrix(theirs: Any, settings: dict[str, Any], jacobian: Tensor, losses: Tensor) -> Tensor:
     """An object that is called with the Jacobian (TorchJD's aggregators)."""
-    return theirs(**settings)(jacobian)
+    found: Tensor = theirs(**settings)(jacobian)
+    return found
 
 
 def _of_losses(theirs: Any, settings: dict[str, Any], jacobian: Tensor, losses: Tensor) -> Tensor:
@@ -141,12 +142,13 @@ def _libmtl(theirs: Any, settings: dict[str, Any], jacobian: Tensor, losses: Ten
             return [self.x]
 
         def zero_grad_share_params(self) -> None:
+            assert self.x.grad is not None
             self.x.grad.zero_()
 
     model = Model(len(losses))
     model.backward(losses + jacobian @ model.x, **settings)
-    found: Tensor = model.x.grad
-    return found
+    assert model.x.grad is not None
+    return model.x.grad
 
 
 def _metabalance(theirs: Any, settings: dict[str, Any], jacobian: Tensor, losses: Tensor) -> Tensor:
