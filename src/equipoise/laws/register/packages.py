@@ -127,8 +127,8 @@ PACKAGES: tuple[Package, ...] = (
             "AlignedMTL": _aggregator("AlignedMTL", AlignedMTL()),
             "ConFIG": _aggregator("ConFIG", ConFIG(), summed=True, independent=True),
             "PCGrad": _aggregator("PCGrad", PCGrad(), summed=True),
-            "GradVac": _aggregator("GradVac", GradVac(beta=0.5), summed=True),
-            "PCD": _aggregator("PCD", PCD()),
+            "GradVac": _aggregator("GradVac", GradVac(beta=0.5), summed=True, note="1e-8 is added to |g_i| |g_j|."),
+            "PCD": _aggregator("PCD", PCD(), note="An absolute eps = 1e-8 beside squared lengths."),
             "GeometricMean": _scalarizer("GeometricMean", GeometricLoss()),
             "UW": _scalarizer("UW", UncertaintyWeighting(), shape=TASKS),
             "IMTLL": _scalarizer("IMTLL", IMTLL(), shape=TASKS),
@@ -167,7 +167,8 @@ PACKAGES: tuple[Package, ...] = (
             "UW": _libmtl("UW", UncertaintyWeighting()),
             "GLS": _libmtl("GLS", GeometricLoss()),
         },
-        "DWA and GradNorm (mean in the first epoch), RLW and GradDrop (random)",
+        "DWA and GradNorm (mean in the first epoch), RLW and GradDrop (random). The package imports "
+        "torchvision.models.utils, which newer versions of torchvision lack: a stand-in must be on the path",
     ),
     Package(
         "ludwig",
