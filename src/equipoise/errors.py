@@ -96,7 +96,7 @@ class LawViolation(EquipoiseError, AssertionError):  # noqa: N818 - a violation,
 
     Attributes:
         found: What was found in place of what the law says.
-        size: By how much, relative to the direction; infinite where there is no such number.
+        size: Size of the miss relative to the direction; infinite where there is no such number.
     """
 
     def __init__(self, message: str, *, found: str = "", size: float = float("inf")) -> None:

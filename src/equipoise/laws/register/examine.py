@@ -56,8 +56,8 @@ class Row:
 
     Attributes:
         package: Package that ships it.
-        version: Its version.
-        name: Name there.
+        version: Version of that package.
+        name: Name in that package.
         method: The method of our table that it is set against.
         law: Name of the law, or ``definition``.
         verdict: ``holds`` (within 1e-7), ``approximate`` (within `COARSE`), ``breaks``, or ``fails`` (it raises).
