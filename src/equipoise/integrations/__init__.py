@@ -6,6 +6,17 @@ and torchrun need no adapter: the Balancer's own line is all there is (``docs/fr
 
 from .huggingface import BalancedTrainer
 from .lightning import lightning_callback
+from .optuna import optuna_search
+from .ray import RayExecutor
+from .slurm import SlurmExecutor
 from .torchjd import from_torchjd, to_torchjd
 
-__all__ = ["BalancedTrainer", "from_torchjd", "lightning_callback", "to_torchjd"]
+__all__ = [
+    "BalancedTrainer",
+    "RayExecutor",
+    "SlurmExecutor",
+    "from_torchjd",
+    "lightning_callback",
+    "optuna_search",
+    "to_torchjd",
+]

@@ -38,9 +38,9 @@ class BalancedTrainer:
     epoch.
 
     **Accumulation.** The micro-batches of one optimizer step are balanced together; a shorter last window of an epoch
-    as it stands. Losses are means over their micro-batch unless you say otherwise: with ``loss_is_scaled_for_ga = True``
-    your `compute_losses` divides sums by ``num_items_in_batch``, the number of items in the whole window, as Transformers
-    does for language models. The Trainer counts items in ``labels``.
+    as it stands. Losses are means over their micro-batch unless you say otherwise. With
+    ``loss_is_scaled_for_ga = True`` your `compute_losses` divides sums by ``num_items_in_batch``, the number of items
+    in the whole window, as Transformers does for language models; the Trainer counts the items in ``labels``.
 
     Args:
         balancer: The Balancer.
@@ -85,9 +85,7 @@ class BalancedTrainer:
                 "CUDA_VISIBLE_DEVICES to one of them"
             )
         if getattr(self, "is_deepspeed_enabled", False) and balancer.method.needs != "losses":
-            wrong.append(
-                f"DeepSpeed, whose engine keeps the gradients that {balancer.method!r} reads: use DDP or FSDP2"
-            )
+            wrong.append(f"DeepSpeed, whose engine keeps the gradients that {balancer.method!r} reads: use DDP")
         if wrong:
             raise SettingError(f"a balanced Trainer cannot use {'; nor '.join(wrong)}.")
         # what the Trainer decides from the model's signature is known here: who divides, and whether items are counted

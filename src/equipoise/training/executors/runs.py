@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -123,7 +124,8 @@ def run_all(
 
     Args:
         runs: Trainings, no two of the same configuration.
-        executor: Anything with `submit`; `jobs` worker processes, or this process for 1 job, if None.
+        executor: Anything with `submit`, such as ``eq.integrations.RayExecutor`` and ``SlurmExecutor``; `jobs` worker
+            processes, or this process for 1 job, if None.
         jobs: Number of worker processes.
         threads: Number of threads of each run.
         folder: Folder of results and checkpoints; nothing is kept if None.
@@ -169,7 +171,8 @@ def run_all(
 
     calls = {number: (listed_runs[number], threads, None if place is None else str(place)) for number in waiting}
     if executor is not None:
-        futures = {number: executor.submit(carry_out, *call) for number, call in calls.items()}
+        with getattr(executor, "together", nullcontext)():  # such as one array of jobs
+            futures = {number: executor.submit(carry_out, *call) for number, call in calls.items()}
         for number, future in futures.items():
             ended(number, _result(future, listed_runs[number]))
     elif jobs == 1:
