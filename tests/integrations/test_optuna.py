@@ -28,7 +28,7 @@ def suggested(trial):
 
 def search(place, make_run=suggested, objectives=("a", "b", "c"), trials=3, **settings):
     sampler = optuna.samplers.RandomSampler(seed=settings.pop("seed", 0))
-    where = {"storage": f"sqlite:///{place}/search.db", "folder": place / "runs", "sampler": sampler}
+    where = {"storage": place / "journal.log", "folder": place / "runs", "sampler": sampler}
     return eq.integrations.optuna_search(make_run, objectives, **{**where, "trials": trials, **settings})
 
 
@@ -47,7 +47,7 @@ def test_trials_are_runs_and_their_values_the_validation_losses(tmp_path):
 
 
 def test_a_trial_that_was_interrupted_is_tried_again_with_its_parameters(tmp_path):
-    """In the middle of a run; a search that still lives keeps its own."""
+    """A search that still lives keeps its own trials."""
     calls = []
 
     def interrupted(trial):
@@ -58,7 +58,7 @@ def test_a_trial_that_was_interrupted_is_tried_again_with_its_parameters(tmp_pat
 
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path, interrupted, trials=3)
-    study = optuna.load_study(study_name="equipoise", storage=f"sqlite:///{tmp_path}/search.db")
+    study = search(tmp_path, trials=0 + 1, folder=tmp_path / "elsewhere")  # nothing to do, and nothing to take over
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING"]
 
     def looking(trial):  # from inside a search, which is alive
@@ -80,7 +80,7 @@ def test_failures_are_trials_with_words_and_scores_may_be_functions(tmp_path):
         return eq.Run(failing if bad else functools.partial(plain, 0.0), eq.MGDA(), 0, SETTINGS)
 
     score = {"worst": lambda outcome: max(outcome.losses["test"].values())}
-    study = search(tmp_path, sometimes, score, trials=4, storage=tmp_path / "journal.log", at_once=4)
+    study = search(tmp_path, sometimes, score, trials=4, at_once=4)
     assert len(study.trials) == 4  # of two different runs
     found = {trial.params["bad"]: trial for trial in study.trials}
     assert found[True].state.name == "FAIL"

@@ -8,20 +8,20 @@ from ..errors import SettingError
 __all__ = ["needed"]
 
 
-def needed(module: str, who: str, package: str, extra: str) -> ModuleType:
+def needed(module: str, who: str, package: str, install: str) -> ModuleType:
     """Import a module of an optional package.
 
     Args:
         module: Dotted name of the module.
         who: Subject of the message, such as ``"this tracker"``.
         package: Name of the package that holds the module.
-        extra: Name of our extra that installs it.
+        install: Argument of ``pip install`` that brings it, such as ``"equipoise[tracking]"``.
 
     Raises:
         SettingError: The package is not installed, or cannot be imported.
 
     Example:
-        >>> needed("json", "this", "json", "none").__name__
+        >>> needed("json", "this", "json", "json").__name__
         'json'
     """
     try:
@@ -29,5 +29,5 @@ def needed(module: str, who: str, package: str, extra: str) -> ModuleType:
     except ImportError as error:
         raise SettingError(
             f"{who} needs {package}, which is not installed or cannot be imported ({error}). "
-            f"Type: pip install 'equipoise[{extra}]'"
+            f"Type: pip install '{install}'"
         ) from error

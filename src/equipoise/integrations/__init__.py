@@ -7,6 +7,7 @@ and torchrun need no adapter: the Balancer's own line is all there is (``docs/fr
 from .huggingface import BalancedTrainer
 from .lightning import lightning_callback
 from .optuna import optuna_search
+from .pina import pina_weighting
 from .ray import RayExecutor
 from .slurm import SlurmExecutor
 from .torchjd import from_torchjd, to_torchjd
@@ -18,5 +19,6 @@ __all__ = [
     "from_torchjd",
     "lightning_callback",
     "optuna_search",
+    "pina_weighting",
     "to_torchjd",
 ]

@@ -250,7 +250,7 @@ class BalancedTrainer:
 
 
 def _epoch_callback(balancer: Balancer) -> Any:
-    base = needed("transformers", "BalancedTrainer", "transformers", "transformers").TrainerCallback
+    base = needed("transformers", "BalancedTrainer", "transformers", "equipoise[transformers]").TrainerCallback
 
     class EndEpochs(base):  # type: ignore[misc, valid-type]
         """Ends the epochs of a Balancer; what waits when a training stops early is forgotten."""

@@ -40,7 +40,7 @@ def lightning_callback(balancer: Balancer | None = None, *, accumulate: bool = T
     Cost:
         Logging copies 2k numbers a balance and does not wait for the device.
     """
-    needed("lightning.pytorch", "eq.integrations.lightning_callback", "lightning", "lightning")
+    needed("lightning.pytorch", "eq.integrations.lightning_callback", "lightning", "equipoise[lightning]")
     if balancer is not None and not isinstance(balancer, Balancer):
         raise SettingError(f"`balancer` must be an eq.Balancer or None; got {balancer!r}.")
     from .subclasses.lightning import BalancerCallback  # noqa: PLC0415 - it imports Lightning

@@ -65,7 +65,7 @@ def optuna_search(
     Raises:
         SettingError: Optuna is not installed; there are no objectives; the study has other ones.
     """
-    optuna = needed("optuna", "eq.integrations.optuna_search", "optuna", "tune")
+    optuna = needed("optuna", "eq.integrations.optuna_search", "optuna", "equipoise[tune]")
     wanted = {"trials": trials, "at_once": at_once}
     wrong = [f"{word}={value!r} (a whole number from 1)" for word, value in wanted.items() if not is_whole(value, 1)]
     if isinstance(objectives, str) or not objectives:

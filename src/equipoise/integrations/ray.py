@@ -31,7 +31,7 @@ class RayExecutor:
     """
 
     def __init__(self, *, cpus: float = 1, gpus: float = 0, retries: int = 0, **settings: Any) -> None:
-        self._ray = needed("ray", "eq.integrations.RayExecutor", "ray", "ray")
+        self._ray = needed("ray", "eq.integrations.RayExecutor", "ray", "equipoise[ray]")
         self._options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": retries}
         self._settings = settings
         self._started = False

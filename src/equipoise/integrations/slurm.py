@@ -41,7 +41,7 @@ class SlurmExecutor:
     """
 
     def __init__(self, folder: str | Path, *, cluster: str = "slurm", requeues: int = 3, **settings: Any) -> None:
-        self._submitit = needed("submitit", "eq.integrations.SlurmExecutor", "submitit", "slurm")
+        self._submitit = needed("submitit", "eq.integrations.SlurmExecutor", "submitit", "equipoise[slurm]")
         self._folder = Path(folder)
         with refusing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -132,4 +132,4 @@ class _Requeued:
     def checkpoint(self, *arguments: Any) -> Any:
         """The submission that takes the place of this one."""
         who = "a job of eq.integrations.SlurmExecutor"
-        return needed("submitit.helpers", who, "submitit", "slurm").DelayedSubmission(self, *arguments)
+        return needed("submitit.helpers", who, "submitit", "equipoise[slurm]").DelayedSubmission(self, *arguments)

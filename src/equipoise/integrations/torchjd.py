@@ -50,8 +50,8 @@ def from_torchjd(module: Any, *, seed: int = 0) -> Method:
         tensor([0.6250, 1.2500], dtype=torch.float64)
     """
     who = "eq.from_torchjd"
-    aggregation = needed("torchjd.aggregation", who, "torchjd", "bench")
-    scalarization = needed("torchjd.scalarization", who, "torchjd", "bench")
+    aggregation = needed("torchjd.aggregation", who, "torchjd", "equipoise[bench]")
+    scalarization = needed("torchjd.scalarization", who, "torchjd", "equipoise[bench]")
     refuse_seed(seed)
     if isinstance(module, aggregation.Weighting):
         raise SettingError(
@@ -63,7 +63,7 @@ def from_torchjd(module: Any, *, seed: int = 0) -> Method:
             "eq.from_torchjd takes an instance of a torchjd Aggregator or Scalarizer, for example UPGrad(); got "
             f"{module!r}."
         )
-    stateful = needed("torchjd", who, "torchjd", "bench").Stateful
+    stateful = needed("torchjd", who, "torchjd", "equipoise[bench]").Stateful
     remembers = [type(part).__name__ for part in module.modules() if isinstance(part, stateful)]
     if remembers:
         raise SettingError(
@@ -101,7 +101,7 @@ def to_torchjd(method: Method) -> Any:
         >>> weighting(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))
         tensor([0.2000, 0.8000])
     """
-    needed("torchjd.aggregation", "eq.integrations.to_torchjd", "torchjd", "bench")
+    needed("torchjd.aggregation", "eq.integrations.to_torchjd", "torchjd", "equipoise[bench]")
     if not isinstance(method, GramianMethod | JacobianMethod | LossMethod):
         raise SettingError(f"to_torchjd takes an instance of a method, for example eq.MGDA(); got {method!r}.")
     if method.trains or method.needs == "features":

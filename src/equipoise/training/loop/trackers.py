@@ -55,7 +55,7 @@ class TensorBoard:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self._module = needed("torch.utils.tensorboard", "eq.TensorBoard", "tensorboard", "tracking")
+        self._module = needed("torch.utils.tensorboard", "eq.TensorBoard", "tensorboard", "equipoise[tracking]")
         self._folder = str(folder)
         self._writer: Any = None
 
@@ -85,7 +85,7 @@ class MLflow:
     """
 
     def __init__(self, store: str | Path, experiment: str = "equipoise", run: str = "fit") -> None:
-        self._mlflow = needed("mlflow", "eq.MLflow", "mlflow", "tracking")
+        self._mlflow = needed("mlflow", "eq.MLflow", "mlflow", "equipoise[tracking]")
         self._store, self._experiment, self._run = Path(store).absolute(), experiment, run
         self._client: Any = None
         self._id = ""
