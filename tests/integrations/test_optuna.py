@@ -58,7 +58,7 @@ def test_a_trial_that_was_interrupted_is_tried_again_with_its_parameters(tmp_pat
 
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path, interrupted, trials=3)
-    study = search(tmp_path, trials=0 + 1, folder=tmp_path / "elsewhere")  # nothing to do, and nothing to take over
+    study = search(tmp_path, trials=1, folder=tmp_path / "elsewhere")  # it cannot know who works on the other
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING"]
 
     def looking(trial):  # from inside a search, which is alive

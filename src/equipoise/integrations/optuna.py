@@ -48,7 +48,8 @@ def optuna_search(
             `Outcome`. All are minimised.
         storage: Address of a database, such as ``"sqlite:///search.db"``; a ``pathlib.Path`` for a journal file, which
             also works on network disks; or a storage of Optuna.
-        folder: Folder of results and checkpoints.
+        folder: Folder of results and checkpoints, the same for all commands on the study: trials that were begun with
+            another folder are left alone.
         trials: Number of trials of the whole study, those of earlier commands and other machines included.
         name: Name of the study.
         at_once: Number of trials that are chosen together before their results are known.
@@ -148,6 +149,9 @@ def _take_over(optuna: Any, study: Any, folder: Path, me: str) -> None:
 
 
 def _has_ended(searcher: Path) -> bool:
+    """Whether a search of this folder has ended; of one in another folder that cannot be known."""
+    if not searcher.is_dir():
+        return False
     try:
         take_lock(searcher, wait=0).release()
     except RunFolderError:

@@ -1,7 +1,5 @@
 """The weighting that `pina_weighting` returns."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
