@@ -10,10 +10,10 @@ from tests.integrations.small import BATCH, EPOCHS, Net, by_hand, data, distance
 accelerate = pytest.importorskip("accelerate", reason="the extra `transformers` brings it")
 
 
-def train(accelerator, balancer, epochs=EPOCHS, window=1, load=None):
+def train(accelerator, balancer, epochs=EPOCHS, window=1, load=None, batch=BATCH):
     model = Net()
     optimizer = optimizer_of([*model.parameters(), *balancer.parameters()])
-    rows = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data()), batch_size=BATCH)
+    rows = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data()), batch_size=batch)
     model, optimizer, rows = accelerator.prepare(model, optimizer, rows)
     accelerator.register_for_checkpointing(balancer)
     if load is not None:
