@@ -8,7 +8,7 @@ import torch
 from torch import distributed
 
 import equipoise as eq
-from tests.integrations.small import BATCH, EPOCHS, Net, data, optimizer_of
+from tests.integrations.small import BATCH, EPOCHS, Net, data
 
 RANKS, WINDOW = 2, 2
 

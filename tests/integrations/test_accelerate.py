@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import equipoise as eq
+from tests.integrations.page import run
 from tests.integrations.small import BATCH, EPOCHS, Net, by_hand, data, distance, optimizer_of
 
 accelerate = pytest.importorskip("accelerate", reason="the extra `transformers` brings it")
@@ -54,3 +55,9 @@ def test_a_saved_balancer_goes_on_to_the_bit(tmp_path):
     ended = train(accelerator_of(), eq.Balancer(eq.DWA(), steps_per_epoch="manual"), epochs=1, load=tmp_path)
     assert distance(ended, whole) == 0
     assert isinstance(ended, nn.Module)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_script_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    assert run("with_accelerate", tmp_path, monkeypatch)["balancer"].steps == 6
+    assert "depth" in capsys.readouterr().out

@@ -6,6 +6,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 import equipoise as eq
 from equipoise.errors import LossError, SettingError, StateError
+from tests.integrations.page import run
 from tests.integrations.small import BATCH, EPOCHS, Net, by_hand, data, distance, optimizer_of
 
 transformers = pytest.importorskip("transformers", reason="the extra `transformers` brings it")
@@ -142,3 +143,11 @@ def test_what_cannot_work_is_refused_with_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setattr(transformers.TrainingArguments, "n_gpu", 2)
     with pytest.raises(SettingError, match="DataParallel over 2 GPUs"):
         trainer_of(tmp_path, eq.Balancer(eq.MGDA()))
+
+
+def test_the_script_of_the_page_runs(tmp_path, monkeypatch):
+    trainer = run("with_transformers", tmp_path, monkeypatch)["trainer"]
+    assert trainer.balancer.steps == 6
+    assert {"loss/depth", "weight/normals"} <= trainer.state.log_history[0].keys()
+    assert any("eval_loss/depth" in log for log in trainer.state.log_history)
+    assert len(list(tmp_path.glob("run/checkpoint-*/balancer.safetensors"))) == 3

@@ -8,6 +8,7 @@ import torch
 
 import equipoise as eq
 from equipoise.errors import SettingError, StateError
+from tests.integrations.page import run
 from tests.integrations.small import BATCH, EPOCHS, Net, by_hand, data, distance, optimizer_of
 
 lightning = pytest.importorskip("lightning.pytorch", reason="the extra `lightning` brings it")
@@ -123,3 +124,9 @@ def test_a_failure_leaves_the_balancer_usable(tmp_path):
 
 def _fail():
     raise KeyError("on purpose")
+
+
+def test_the_script_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    names = run("with_lightning", tmp_path, monkeypatch)
+    assert names["module"].balancer.steps == 6  # 4 batches an epoch in windows of 2
+    assert {"loss/depth", "loss/normals", "weight/depth", "weight/normals"} <= names["trainer"].callback_metrics.keys()

@@ -7,6 +7,7 @@ import pytest
 
 import equipoise as eq
 from equipoise.errors import SettingError
+from tests.integrations.page import run
 from tests.training.executors.work import failing, plain
 
 optuna = pytest.importorskip("optuna", reason="the extra `tune` brings it")
@@ -95,3 +96,10 @@ def test_what_cannot_be_searched_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(SettingError, match=r"optuna_search needs optuna, .* pip install 'equipoise\[tune\]'"):
         search(tmp_path)
+
+
+def test_the_scripts_of_the_page_run(tmp_path, monkeypatch, capsys):
+    run("many_trainings", tmp_path, monkeypatch)
+    assert capsys.readouterr().out.count("done {'depth': ") == 6
+    assert len(run("adaptive_search", tmp_path, monkeypatch)["study"].trials) == 6
+    assert "{'weight': " in capsys.readouterr().out

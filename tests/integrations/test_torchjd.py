@@ -9,6 +9,7 @@ from torch import nn
 
 import equipoise as eq
 from equipoise.errors import LossError, SettingError
+from tests.integrations.page import run
 from tests.integrations.small import Net, data
 
 aggregation = pytest.importorskip("torchjd.aggregation", reason="the extra `bench` brings it")
@@ -155,3 +156,9 @@ def test_memory_is_saved_and_forgotten():
         eq.integrations.to_torchjd(eq.EPO())(torch.eye(2))
     with pytest.raises(SettingError, match="trains parameters, which torchjd's modules cannot express"):
         eq.integrations.to_torchjd(eq.UncertaintyWeighting())
+
+
+def test_the_script_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    names = run("with_torchjd", tmp_path, monkeypatch)
+    assert capsys.readouterr().out.count("tensor(") == 2
+    assert names["model"].trunk[0].weight.grad.abs().max() > 0
