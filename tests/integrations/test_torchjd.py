@@ -1,7 +1,9 @@
 """torchjd's modules as methods, and ours as its modules: the numbers are those of the other side."""
 
 import copy
+import doctest
 import pickle
+from importlib import import_module
 
 import pytest
 import torch
@@ -35,6 +37,12 @@ SCALARIZERS = [
     scalarization.STCH(mu=0.3),
     scalarization.Constant(torch.tensor([1.0, 3.0])),
 ]
+
+
+def test_the_examples_of_the_docstrings_run():
+    options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    found = doctest.testmod(import_module("equipoise.integrations.torchjd"), optionflags=options)
+    assert (found.failed, found.attempted) == (0, 7)
 
 
 def by_kind(module):

@@ -43,7 +43,7 @@ class BalancedTrainer:
     in the whole window, as Transformers does for language models; the Trainer counts the items in ``labels``.
 
     Args:
-        balancer: The Balancer.
+        balancer: Balancer that makes the loss of each step.
         accumulate: Whether the micro-batches of one optimizer step are balanced together. With False each is balanced
             for itself, which is a different direction, and needed for gradients that cannot be accumulated
             (`Features`, `Every`, `LastLayer`).
@@ -138,7 +138,8 @@ class BalancedTrainer:
         else:
             loss = self.balancer(losses)
             self._names = self.balancer.tasks or tuple(losses)
-            numbers = [torch.nan if losses[name] is None else float(losses[name]) for name in self._names]
+            ordered = [losses[name] for name in self._names]
+            numbers = [torch.nan if value is None else float(value) for value in ordered]
             self._evaluated = torch.tensor(numbers, device=loss.device, dtype=torch.float64)
         return (loss, outputs) if return_outputs else loss
 

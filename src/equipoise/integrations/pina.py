@@ -22,7 +22,7 @@ def pina_weighting(balancer: Balancer) -> Any:
     saved, or told of epochs. PINA's ``update_every_n_epochs`` is ``gradients=eq.Every(steps)`` here.
 
     Args:
-        balancer: The Balancer.
+        balancer: Balancer that makes the loss of each batch.
 
     Returns:
         A ``pina.weighting.BaseWeighting`` (``pina.loss.WeightingInterface`` before PINA 0.3.2).

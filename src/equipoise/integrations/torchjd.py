@@ -41,9 +41,9 @@ def from_torchjd(module: Any, *, seed: int = 0) -> Method:
             be lost in a checkpoint; a setting cannot be written as text.
 
     Example:
-        >>> import pytest, equipoise as eq
-        >>> aggregation = pytest.importorskip("torchjd.aggregation")
-        >>> method = eq.from_torchjd(aggregation.AlignedMTL(scale_mode="median"))
+        >>> import equipoise as eq
+        >>> from torchjd.aggregation import AlignedMTL
+        >>> method = eq.from_torchjd(AlignedMTL(scale_mode="median"))
         >>> method
         from_torchjd(AlignedMTL(pref_vector=None, scale_mode='median'))
         >>> eq.weights(method, [[4.0, 0.0], [0.0, 1.0]])
@@ -95,8 +95,7 @@ def to_torchjd(method: Method) -> Any:
         LossError: When called: the method looks at losses, which torchjd does not pass on.
 
     Example:
-        >>> import pytest, torch, equipoise as eq
-        >>> _ = pytest.importorskip("torchjd.aggregation")
+        >>> import torch, equipoise as eq
         >>> weighting = eq.integrations.to_torchjd(eq.MGDA())
         >>> weighting(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))
         tensor([0.2000, 0.8000])
