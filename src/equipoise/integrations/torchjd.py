@@ -47,7 +47,7 @@ def from_torchjd(module: Any, *, seed: int = 0) -> Method:
         >>> method
         from_torchjd(AlignedMTL(pref_vector=None, scale_mode='median'))
         >>> eq.weights(method, [[4.0, 0.0], [0.0, 1.0]])
-        tensor([0.6250, 1.2500], dtype=torch.float64)
+        tensor([0.2500, 0.5000], dtype=torch.float64)
     """
     who = "eq.from_torchjd"
     aggregation = needed("torchjd.aggregation", who, "torchjd", "equipoise[bench]")
