@@ -12,7 +12,7 @@ import equipoise as eq
 
 K = 3
 NAMES = ("t0", "t1", "t2")
-SIZES = {1: (14,), 2: (5, 9), 3: (3, 4, 7), 4: (2, 3, 4, 5)}  # rows of each rank
+SIZES = {2: (5, 9), 3: (3, 4, 7), 4: (2, 3, 4, 5)}  # rows of each rank
 
 
 class Net(nn.Module):
@@ -46,6 +46,7 @@ class Spec:
         absent: Pairs of a rank and a task that it has no labels for.
         second: Whether a second batch is given.
         partial: Whether the model computes the heads of the present tasks only.
+        like: Number of ranks whose rows one process takes together.
     """
 
     method: Any
@@ -58,6 +59,7 @@ class Spec:
     absent: tuple[tuple[int, int], ...] = ()
     second: bool = False
     partial: bool = False
+    like: int = 2
 
 
 def rows(step: int, dtype: torch.dtype, n: int = 14) -> tuple[Tensor, Tensor]:
@@ -81,7 +83,6 @@ def train(group: Any, spec: Spec) -> dict[str, Any]:
     """Trains on this rank's rows, or in one process on all rows (`group` None); returns what can be compared."""
     alone = group is None
     ranks, rank = (1, 0) if alone else (distributed.get_world_size(group), distributed.get_rank(group))
-    sizes = SIZES[ranks]
     net = Net(spec.dtype)
     model: nn.Module = net
     if spec.wrap and not alone:
@@ -95,7 +96,8 @@ def train(group: Any, spec: Spec) -> dict[str, Any]:
     for step in range(spec.steps):
         x, y = rows(step, spec.dtype)
         kept = torch.ones(len(x), K, dtype=torch.bool)
-        owner = torch.repeat_interleave(torch.arange(len(_sizes(spec, ranks))), torch.tensor(_sizes(spec, ranks)))
+        cuts = torch.tensor(SIZES[spec.like if alone else ranks])
+        owner = torch.repeat_interleave(torch.arange(len(cuts)), cuts)
         for absent_rank, task in spec.absent:
             kept[owner == absent_rank, task] = False
         mine = torch.arange(len(x)) if alone else torch.nonzero(owner == rank).ravel()
@@ -112,7 +114,10 @@ def train(group: Any, spec: Spec) -> dict[str, Any]:
                     given[1]["second"] = _call(spec, model, u[mine], v[mine], kept[mine])[0]
                 balancer(given[0], **given[1]).backward()
         if step == 0:
-            found["gradient"] = torch.cat([p.grad.flatten() for p in net.parameters()])
+            gradients = [p.grad for p in net.parameters()]
+            pairs = zip(gradients, net.parameters(), strict=True)
+            found["gradient"] = torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs])
+            found["none"] = [number for number, gradient in enumerate(gradients) if gradient is None]
             found["trained"] = [p.grad.clone() for p in balancer.parameters()]
             found |= {"weights": balancer.last.weights, "gramian": balancer.last.gramian}
             found["losses"] = balancer.last.raw_losses
@@ -123,12 +128,6 @@ def train(group: Any, spec: Spec) -> dict[str, Any]:
     found["counts"] = dict(balancer.counts)
     found["sent"], found["ranks"] = balancer.plan.sent, balancer.plan.ranks
     return found
-
-
-def _sizes(spec: Spec, ranks: int) -> tuple[int, ...]:
-    """Rows of each rank; one process cuts as two ranks do."""
-    del spec
-    return SIZES[2] if ranks == 1 else SIZES[ranks]
 
 
 def _parts(owner: Tensor, mine: Tensor, count: int) -> list[Tensor]:

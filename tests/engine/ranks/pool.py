@@ -39,7 +39,7 @@ class Pool:
             there.close()
 
     def all(self, ranks: int, case: Callable[..., Any], *arguments: Any) -> list[tuple[str, Any]]:
-        """Runs ``case(group, *arguments)`` on the first `ranks` processes: ("ok", result) or ("error", text) of each."""
+        """Runs ``case(group, *arguments)`` on the first `ranks` processes: ("ok", result) or ("error", text)."""
         for end in self._ends[:ranks]:
             end.send((ranks, case, arguments))
         return [_answer(end) for end in self._ends[:ranks]]
@@ -85,7 +85,7 @@ def _serve(rank: int, size: int, meeting: str, timeout: float, end: Connection) 
         answer: tuple[str, Any]
         try:
             answer = ("ok", case(groups[ranks], *arguments))
-        except Exception as error:  # the case's failure is the test's to judge
+        except Exception as error:  # noqa: BLE001 - the case's failure is the test's to judge
             answer = ("error", "".join(traceback.format_exception(error)))
         end.send(answer)
     distributed.destroy_process_group()
