@@ -17,9 +17,12 @@ def lightning(folder: Path) -> Net:
     from tests.integrations.test_lightning import Module, trainer_of
 
     module = Module(eq.Balancer(eq.CAGrad(c=0.4)))
-    rows = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data()), batch_size=BATCH // RANKS)
+    table = torch.utils.data.TensorDataset(*data())
+    sampler = torch.utils.data.DistributedSampler(table, shuffle=False)  # Lightning's own would shuffle
+    rows = torch.utils.data.DataLoader(table, batch_size=BATCH // RANKS, sampler=sampler)
     callback = eq.integrations.lightning_callback()
     settings = {"strategy": "ddp", "devices": RANKS, "accumulate_grad_batches": WINDOW}
+    settings["use_distributed_sampler"] = False
     trainer_of(folder, [callback], **settings).fit(module, rows)
     return module.net
 

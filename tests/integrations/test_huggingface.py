@@ -43,14 +43,19 @@ def trainer_of(folder, balancer, kind=Trainer, model=None, optimizers=None, epoc
 @pytest.mark.parametrize("kind", [Net, Items])
 @pytest.mark.parametrize("window", [1, 2])
 @pytest.mark.parametrize(
-    ("method", "settings"), [(eq.CAGrad(c=0.4), {}), (eq.DWA(), {"steps_per_epoch": "manual"})], ids=["CAGrad", "DWA"]
+    ("method", "settings"),
+    [(eq.CAGrad(c=0.4), {}), (eq.DWA(), {}), (eq.UncertaintyWeighting(), {"tasks": ("a", "b")})],
+    ids=lambda value: type(value).__name__,
 )
 def test_three_epochs_are_those_of_a_loop_written_by_hand(tmp_path, method, settings, window, kind):
     """Five batches an epoch, so with windows of two the last one is short; the Trainer clips the gradients to 0.5."""
-    by_loop, balancer, seen = by_hand(method, window=window, clip=0.5, **settings)
-    trainer = trainer_of(tmp_path, eq.Balancer(method), model=kind(), window=window, logging_strategy="epoch")
+    by_loop, balancer, seen = by_hand(method, window=window, clip=0.5, steps_per_epoch="manual", **settings)
+    trainer = trainer_of(
+        tmp_path, eq.Balancer(method, **settings), model=kind(), window=window, logging_strategy="epoch"
+    )
     trainer.train()
     assert distance(trainer.model, by_loop) == 0
+    assert [*map(torch.equal, trainer.balancer.parameters(), balancer.parameters())] == [True] * len(balancer.trained)
     assert trainer.balancer.steps == balancer.steps == EPOCHS * (5 if window == 1 else 3)
     for epoch, log in enumerate(log for log in trainer.state.log_history if "loss" in log):
         micro = seen[5 * epoch : 5 * epoch + 5]

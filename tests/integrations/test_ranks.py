@@ -44,10 +44,10 @@ def test_parameters_are_those_of_one_process_by_hand(ranks, name):
         method, settings = eq.UncertaintyWeighting(), {"tasks": ("a", "b")}
     model, balancer, _ = by_hand(method, window=WINDOW, clip=None if name == "lightning" else 0.5, **settings)
     for mine, wanted in zip(ranks[0]["found"][name], model.parameters(), strict=True):
-        torch.testing.assert_close(mine, wanted.detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(mine, wanted.detach(), rtol=1e-5, atol=1e-6)
     if name == "transformers":
         for mine, wanted in zip(ranks[0]["found"]["trained"], balancer.parameters(), strict=True):
-            torch.testing.assert_close(mine, wanted.detach(), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(mine, wanted.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_logs_are_means_over_the_ranks(ranks):

@@ -93,7 +93,7 @@ class BalancedTrainer:
         if balancer.steps_per_epoch is None:
             balancer.steps_per_epoch = "manual"
         balancer.to(self.args.device)
-        self.add_callback(_epoch_callback(balancer))  # type: ignore[attr-defined]
+        self.add_callback(_callback(balancer))  # type: ignore[attr-defined]
 
     def compute_losses(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
@@ -250,11 +250,18 @@ class BalancedTrainer:
         self.balancer.load_state_dict(load_file(path))
 
 
-def _epoch_callback(balancer: Balancer) -> Any:
+def _callback(balancer: Balancer) -> Any:
     base = needed("transformers", "BalancedTrainer", "transformers", "equipoise[transformers]").TrainerCallback
 
-    class EndEpochs(base):  # type: ignore[misc, valid-type]
-        """Ends the epochs of a Balancer; what waits when a training stops early is forgotten."""
+    class Beside(base):  # type: ignore[misc, valid-type]
+        """Ends the epochs of a Balancer, and clears gradients of its parameters, as the Trainer does for the model's.
+
+        What waits when a training stops early is forgotten.
+        """
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            del args, state, control, others
+            balancer.zero_grad()
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
             del args, state, control, others
@@ -269,4 +276,4 @@ def _epoch_callback(balancer: Balancer) -> Any:
             del args, state, control, others
             balancer.discard()
 
-    return EndEpochs()
+    return Beside()
