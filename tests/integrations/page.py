@@ -1,12 +1,20 @@
-"""The scripts of `docs/frameworks.md`, run as they are pasted."""
+"""The scripts of `docs/frameworks.md` and the snippets of the README, run as they are pasted."""
 
 import re
 import runpy
 import sys
 from pathlib import Path
 
+README = (Path(__file__).parents[2] / "README.md").read_text()
 PAGE = (Path(__file__).parents[2] / "docs" / "frameworks.md").read_text()
 SCRIPTS = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", PAGE, re.DOTALL))
+
+
+def readme(start, names):
+    """Run the README's snippet that begins with a line, with these names; returns its names."""
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if block.startswith(start)]
+    exec(code, names)
+    return names
 
 
 def run(name, folder, monkeypatch):

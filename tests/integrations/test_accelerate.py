@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import equipoise as eq
-from tests.integrations.page import run
+from tests.integrations.page import readme, run
 from tests.integrations.small import BATCH, EPOCHS, Net, by_hand, data, distance, optimizer_of
 
 accelerate = pytest.importorskip("accelerate", reason="the extra `transformers` brings it")
@@ -61,3 +61,11 @@ def test_a_saved_balancer_goes_on_to_the_bit(tmp_path):
 def test_the_script_of_the_page_runs(tmp_path, monkeypatch, capsys):
     assert run("with_accelerate", tmp_path, monkeypatch)["balancer"].steps == 6
     assert "depth" in capsys.readouterr().out
+
+
+def test_the_snippet_of_the_readme_runs():
+    accelerator, model = accelerator_of(2), Net()
+    rows = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data()), batch_size=BATCH)
+    model, optimizer, rows = accelerator.prepare(model, optimizer_of(model.parameters()), rows)
+    names = {"accelerator": accelerator, "eq": eq, "model": model, "optimizer": optimizer, "loader": rows}
+    assert readme("balancer = eq.Balancer", names)["balancer"].steps == 3

@@ -6,7 +6,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 import equipoise as eq
 from equipoise.errors import LossError, SettingError, StateError
-from tests.integrations.page import run
+from tests.integrations.page import readme, run
 from tests.integrations.small import BATCH, EPOCHS, Net, by_hand, data, distance, optimizer_of
 
 transformers = pytest.importorskip("transformers", reason="the extra `transformers` brings it")
@@ -156,3 +156,11 @@ def test_the_script_of_the_page_runs(tmp_path, monkeypatch):
     assert {"loss/depth", "weight/normals"} <= trainer.state.log_history[0].keys()
     assert any("eval_loss/depth" in log for log in trainer.state.log_history)
     assert len(list(tmp_path.glob("run/checkpoint-*/balancer.safetensors"))) == 3
+
+
+def test_the_snippet_of_the_readme_runs(tmp_path):
+    arguments = transformers.TrainingArguments(str(tmp_path), max_steps=2, report_to=[], use_cpu=True)
+    names = {"transformers": transformers, "eq": eq, "arguments": arguments, "model": Net(), "rows": rows()}
+    trainer = readme("class Trainer(", names)["trainer"]
+    trainer.train()
+    assert trainer.balancer.steps == 2

@@ -8,7 +8,7 @@ import torch
 
 import equipoise as eq
 from equipoise.errors import SettingError, StateError
-from tests.integrations.page import run
+from tests.integrations.page import readme, run
 from tests.integrations.small import BATCH, EPOCHS, Net, by_hand, data, distance, optimizer_of
 
 lightning = pytest.importorskip("lightning.pytorch", reason="the extra `lightning` brings it")
@@ -65,6 +65,15 @@ def test_three_epochs_are_those_of_a_loop_written_by_hand(tmp_path, method, sett
     assert module.balancer.steps == balancer.steps == EPOCHS * (5 if window == 1 else 3)
     assert module.balancer.accumulation is None
     assert all(torch.equal(module.balancer.state[name], balancer.state[name]) for name in balancer.state)
+
+
+def test_the_number_of_micro_batches_may_change_between_epochs(tmp_path):
+    from lightning.pytorch.callbacks import GradientAccumulationScheduler
+
+    module = Module(eq.Balancer(eq.MGDA()))
+    callbacks = [eq.integrations.lightning_callback(), GradientAccumulationScheduler({0: 1, 2: 2})]
+    trainer_of(tmp_path, callbacks).fit(module, loader())
+    assert module.balancer.steps == 5 + 5 + 3
 
 
 def test_losses_and_weights_are_logged(tmp_path):
@@ -130,3 +139,10 @@ def test_the_script_of_the_page_runs(tmp_path, monkeypatch, capsys):
     names = run("with_lightning", tmp_path, monkeypatch)
     assert names["module"].balancer.steps == 6  # 4 batches an epoch in windows of 2
     assert {"loss/depth", "loss/normals", "weight/depth", "weight/normals"} <= names["trainer"].callback_metrics.keys()
+
+
+def test_the_snippet_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = readme("class Module(L.", {"L": lightning, "eq": eq, "torch": torch, "__name__": "snippet"})
+    names["trainer"].fit(module := names["Module"](Net()), loader())
+    assert module.balancer.steps == 9
