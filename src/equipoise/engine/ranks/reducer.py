@@ -38,7 +38,7 @@ class Reducer:
         """Looks for DDP modules that hold one of the leaves; for all of them where no leaf is given."""
         kind, wanted = DistributedDataParallel, {id(leaf) for leaf in leaves}
         for thing in gc.get_objects():
-            if issubclass(type(thing), kind) and all(known is not thing for known in self.modules()):
+            if kind in type(thing).__mro__ and all(known is not thing for known in self.modules()):
                 held = {id(parameter) for parameter in thing.parameters()}
                 if not wanted or not held.isdisjoint(wanted):
                     self._found.append(ref(thing))
