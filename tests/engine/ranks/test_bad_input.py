@@ -51,6 +51,12 @@ def test_an_error_on_one_rank_is_told_to_the_others(pool, name):
     assert pool.run(2, wrong.works) == [True, True]
 
 
+def test_ddp_over_other_ranks_is_refused(pool):
+    words = "DistributedDataParallel averages over the ranks [0, 1, 2, 3], the Balancer merges over [0, 1]"
+    found = pool.run(4, wrong.another_group)
+    assert [words in text for text in found] == [True, True, False, False]
+
+
 def test_calls_that_differ_are_named(pool):
     found = pool.run(2, wrong.refused, "another number of micro-batches")
     assert all("differ in micro-batches a window (1 on rank 0 and 2 on rank 1)" in words for words in found)

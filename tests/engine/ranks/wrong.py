@@ -108,6 +108,19 @@ def refused(group: Any, name: str) -> str:
     return "no error"
 
 
+def another_group(group: Any) -> str:
+    """What the first two of four ranks are told that merge among themselves what DDP averages over four."""
+    rank, two = distributed.get_rank(group), distributed.new_group([0, 1])
+    model = DistributedDataParallel(Net(torch.float64), process_group=group)
+    if rank > 1:
+        return ""
+    try:
+        eq.Balancer(eq.MGDA(), process_group=two)(losses(model, rank))
+    except eq.errors.SettingError as error:
+        return str(error)
+    return "no error"
+
+
 def works(group: Any) -> bool:
     """Whether a plain step works, so that no collective was left half done."""
     _call(group, "")
