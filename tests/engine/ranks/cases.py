@@ -1,7 +1,7 @@
 """What ranks do in the tests, and the same in one process with all rows: functions that run on a rank of the pool."""
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,16 +18,18 @@ SIZES = {2: (5, 9), 3: (3, 4, 7), 4: (2, 3, 4, 5)}  # rows of each rank
 class Net(nn.Module):
     """A trunk and a head a task; its outputs are the features and one row of predictions a head."""
 
-    def __init__(self, dtype: torch.dtype, seed: int = 0) -> None:
+    def __init__(self, dtype: torch.dtype, seed: int = 0, *, phases: bool = False) -> None:
         super().__init__()
+        self.phases = nn.Parameter(torch.full((6,), 0.3 + 0.1j, dtype=torch.complex128)) if phases else None
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.trunk = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 6), nn.Tanh())
             self.heads = nn.ModuleList([nn.Linear(6, 1) for _ in range(K)])
-        self.to(dtype)
+        self.trunk.to(dtype), self.heads.to(dtype)
 
     def forward(self, x: Tensor, used: tuple[int, ...] = (0, 1, 2)) -> tuple[Tensor, list[Tensor | None]]:
         z = self.trunk(x)
+        z = z if self.phases is None else (z * self.phases).abs()
         return z, [self.heads[i](z)[:, 0] if i in used else None for i in range(K)]
 
 
@@ -47,6 +49,12 @@ class Spec:
         second: Whether a second batch is given.
         partial: Whether the model computes the heads of the present tasks only.
         like: Number of ranks whose rows one process takes together.
+        layer: Whether gradients of the trunk's last layer are compared.
+        window: Micro-batches per full window, where windows are to end early; 0 for full ones.
+        flush: How they end: "with" the last micro-batch or "after" it.
+        rows: Whether the number of rows is given, and the losses hide it.
+        sums: Whether losses are sums over rows.
+        complex: Whether the trunk has complex parameters.
     """
 
     method: Any
@@ -60,6 +68,16 @@ class Spec:
     second: bool = False
     partial: bool = False
     like: int = 2
+    layer: bool = False
+    window: int = 0
+    flush: str = "with"
+    rows: bool = False
+    sums: bool = False
+    complex: bool = False
+
+    def of(self, ranks: int) -> "Spec":
+        """The same training for another number of ranks."""
+        return replace(self, like=ranks)
 
 
 def rows(step: int, dtype: torch.dtype, n: int = 14) -> tuple[Tensor, Tensor]:
@@ -83,15 +101,16 @@ def train(group: Any, spec: Spec) -> dict[str, Any]:
     """Trains on this rank's rows, or in one process on all rows (`group` None); returns what can be compared."""
     alone = group is None
     ranks, rank = (1, 0) if alone else (distributed.get_world_size(group), distributed.get_rank(group))
-    net = Net(spec.dtype)
+    net = Net(spec.dtype, phases=spec.complex)
     model: nn.Module = net
     if spec.wrap and not alone:
         model = DistributedDataParallel(net, process_group=group, find_unused_parameters=spec.wrap == "unused")
     options = {"process_group": "none" if alone else group, "tasks": NAMES, "steps_per_epoch": 3, "model": net}
+    options |= {"layer": net.trunk[2]} if spec.layer else {}
     balancer = eq.Balancer(spec.method, **(options | spec.options))
     optimizer = torch.optim.SGD([*net.parameters(), *balancer.parameters()], lr=0.05)
     if spec.accumulate > 1:
-        balancer.accumulate(spec.accumulate)
+        balancer.accumulate(spec.window or spec.accumulate)
     found: dict[str, Any] = {}
     for step in range(spec.steps):
         x, y = rows(step, spec.dtype)
@@ -112,7 +131,11 @@ def train(group: Any, spec: Spec) -> dict[str, Any]:
                 if spec.second:
                     u, v = rows(50 + step, spec.dtype)
                     given[1]["second"] = _call(spec, model, u[mine], v[mine], kept[mine])[0]
+                if spec.window and last and spec.flush == "with":
+                    given[1]["flush"] = True
                 balancer(given[0], **given[1]).backward()
+                if spec.window and last and spec.flush == "after":
+                    balancer.flush().backward()
         if step == 0:
             gradients = [p.grad for p in net.parameters()]
             pairs = zip(gradients, net.parameters(), strict=True)
@@ -141,7 +164,14 @@ def _parts(owner: Tensor, mine: Tensor, count: int) -> list[Tensor]:
 def _call(spec: Spec, model: nn.Module, x: Tensor, y: Tensor, kept: Tensor) -> tuple[Any, dict[str, Any]]:
     used = tuple(i for i in range(K) if kept[:, i].any()) if spec.partial else (0, 1, 2)
     z, outputs = model(x, used)
-    return losses_of(outputs, y, kept), {"features": z} if spec.features else {}
+    losses, given = losses_of(outputs, y, kept), {"features": z} if spec.features else {}
+    if spec.rows:
+        losses = {name: None if loss is None else loss.sqrt().square() for name, loss in losses.items()}
+        given["rows"] = len(x)
+    if spec.sums:  # ranks count alike, as with DDP: the mean over ranks of their sums
+        share = 1 if distributed.is_initialized() else 1 / spec.like
+        losses = {name: None if loss is None else loss * len(x) * share for name, loss in losses.items()}
+    return losses, given
 
 
 def train_all(group: Any, specs: dict[str, Spec]) -> dict[str, dict[str, Any]]:

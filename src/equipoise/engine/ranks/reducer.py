@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from weakref import ref
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from ...errors import EquipoiseError, InputError
+from ...errors import EquipoiseError, InputError, SettingError
 from ..blocks.task_gradients import Handout
 from ..graph.autograd_graph import leaves_behind, read_graph
 
@@ -36,18 +36,19 @@ class Reducer:
 
     def search(self, leaves: Sequence[Tensor]) -> None:
         """Looks for DDP modules that hold one of the leaves; for all of them where no leaf is given."""
-        kind, wanted = DistributedDataParallel, {id(leaf) for leaf in leaves}
+        kinds, wanted = (
+            {DistributedDataParallel, *DistributedDataParallel.__subclasses__()},
+            {id(leaf) for leaf in leaves},
+        )
         for thing in gc.get_objects():
-            if issubclass(type(thing), kind) and all(known is not thing for known in self.modules()):
+            if type(thing) in kinds and all(known is not thing for known in self.modules()):
                 held = {id(parameter) for parameter in thing.parameters()}
                 if not wanted or not held.isdisjoint(wanted):
                     self._found.append(ref(thing))
                     self._held |= held
 
     def covers(self, leaf: Tensor) -> bool:
-        """Whether a DDP module holds the parameter."""
-        if id(leaf) not in self._held:
-            self.search([leaf])
+        """Whether a DDP module that was found holds the parameter."""
         return id(leaf) in self._held
 
     def note(self, covered: bool) -> None:
@@ -58,19 +59,36 @@ class Reducer:
         """The DDP modules that are alive."""
         return [module for found in self._found if (module := found()) is not None]
 
-    def refuse(self, losses: Sequence[Tensor], *, passes: bool) -> None:
+    def ignored(self) -> set[int]:
+        """Identities of parameters that DDP was told to leave alone: each rank has its own."""
+        return {
+            id(parameter)
+            for module in self.modules()
+            for name, parameter in module.named_parameters()
+            if name in module.parameters_to_ignore
+        }
+
+    def refuse(self, losses: Sequence[Tensor], group: "distributed.ProcessGroup", *, passes: bool) -> None:
         """Raises where DDP cannot work with this step.
 
         Args:
             losses: Scalars of this rank; empty where it has no task.
+            group: Ranks whose batches make the step.
             passes: Whether the step runs backward passes of its own.
 
         Raises:
+            SettingError: DDP averages over other ranks.
             EquipoiseError: ``static_graph=True`` with passes of our own: PyTorch's reducer then counts them as the
                 user's backward, and ranks drift apart without an error.
             InputError: ``find_unused_parameters=True`` on a rank without any task.
         """
-        modules = self.modules()
+        modules, mine = self.modules(), distributed.get_process_group_ranks(group)
+        others = [ranks for m in modules if (ranks := distributed.get_process_group_ranks(m.process_group)) != mine]
+        if others:
+            raise SettingError(
+                f"DistributedDataParallel averages over the ranks {others[0]}, the Balancer merges over {mine}: give "
+                "both the same group, eq.Balancer(..., process_group=group)."
+            )
         if passes and any(module.static_graph for module in modules):
             raise EquipoiseError(
                 "DistributedDataParallel(static_graph=True) takes the first backward pass for yours, so gradients "
@@ -92,10 +110,9 @@ class Reducer:
         given = {id(target) for target, _ in handout if target.is_leaf}
         inner = [target for target, _ in handout if not target.is_leaf]
         given |= {id(leaf) for leaf in leaves_behind(inner)}
-        missing: dict[int, Tensor] = {}
+        missing, ignored = dict[int, Tensor](), self.ignored()
         for module in self.modules():
-            ignored = set(module.parameters_to_ignore)
-            wanted = [p for name, p in module.named_parameters() if p.requires_grad and name not in ignored]
+            wanted = [p for p in module.parameters() if p.requires_grad and id(p) not in ignored]
             if module.find_unused_parameters:
                 if inner:  # the losses' own graph passes DDP's sink, which fires every hook
                     continue

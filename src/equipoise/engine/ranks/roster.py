@@ -134,6 +134,7 @@ class Roster:
 
     def _introduce(self, named: dict[str, tuple[Tensor, Sequence[int]]], ownership: Ownership, complete: bool) -> None:
         """Adds parameters that some rank meets for the first time, in the order of ranks."""
+        self.reducer.search([leaf for name, (leaf, _) in named.items() if name not in self.known])
         mine = {
             name: (real_count(leaf), str(leaf.dtype), self.reducer.covers(leaf))
             for name, (leaf, _) in named.items()
@@ -159,6 +160,7 @@ class Roster:
             raise StateError(f"the ranks' models must be equal; these parameters differ: {'; '.join(wrong)}.")
         for name, (count, kind, _) in names.items():
             self.known[name] = Known(count, _real(getattr(torch, kind.removeprefix("torch."))))
+        self._version = -1  # the new names' tasks are told by all ranks
         self.reducer.note(all(covered for *_, covered in names.values()))
 
     def _read(self, head: Tensor, shown: Tensor, reached: Tensor, ownership: Ownership, *, every: bool) -> Agreed:
