@@ -40,14 +40,23 @@ def trainer_of(folder, balancer, kind=Trainer, model=None, optimizers=None, epoc
     return kind(model, args, train_dataset=rows(), balancer=balancer, optimizers=optimizers, eval_dataset=rows(12))
 
 
-@pytest.mark.parametrize("kind", [Net, Items])
-@pytest.mark.parametrize("window", [1, 2])
+NAMED = {"tasks": ("a", "b")}
+CASES = [
+    (eq.CAGrad(c=0.4), {}, Net, 1),
+    (eq.CAGrad(c=0.4), {}, Net, 2),
+    (eq.CAGrad(c=0.4), {}, Items, 2),
+    (eq.DWA(), {}, Net, 2),
+    (eq.UncertaintyWeighting(), NAMED, Net, 1),
+    (eq.UncertaintyWeighting(), NAMED, Items, 2),
+]
+
+
 @pytest.mark.parametrize(
-    ("method", "settings"),
-    [(eq.CAGrad(c=0.4), {}), (eq.DWA(), {}), (eq.UncertaintyWeighting(), {"tasks": ("a", "b")})],
-    ids=lambda value: type(value).__name__,
+    ("method", "settings", "kind", "window"),
+    CASES,
+    ids=[f"{type(m).__name__}-{k.__name__}-{w}" for m, _, k, w in CASES],
 )
-def test_three_epochs_are_those_of_a_loop_written_by_hand(tmp_path, method, settings, window, kind):
+def test_three_epochs_are_those_of_a_loop_written_by_hand(tmp_path, method, settings, kind, window):
     """Five batches an epoch, so with windows of two the last one is short; the Trainer clips the gradients to 0.5."""
     by_loop, balancer, seen = by_hand(method, window=window, clip=0.5, steps_per_epoch="manual", **settings)
     trainer = trainer_of(
