@@ -109,6 +109,8 @@ class Balancer(Whole, Windows, Ranked, Memory, Clocks, Saved):
         SettingError, TaskError, LossError: A setting, task name or loss cannot be used; nothing was changed.
         NonFiniteError: With ``nonfinite="raise"``, a loss or gradient is NaN or inf; nothing was changed.
         ClockError: The method moves per epoch and `steps_per_epoch` is missing.
+        EquipoiseError: With several ranks, on all of them: another rank could not take the step, or does not answer.
+        StateError: With several ranks: their parameters or states differ, which the message names.
 
     Cost:
         A loss method adds a few operations on k numbers. A Gramian or Jacobian method takes at most (1 + 2k)/3 times
