@@ -164,7 +164,9 @@ def test_what_cannot_be_stacked_steps_one_by_one_and_says_why(reason):
     state = torch.get_rng_state()
     models, feeds, copies = copies_of(problem, optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1))
     assert copies.reason == reason
-    assert torch.equal(torch.stack([values_of(model) for model in models]), copies.values())  # the trial changed nothing
+    assert torch.equal(
+        torch.stack([values_of(model) for model in models]), copies.values()
+    )  # the trial changed nothing
     torch.manual_seed(1)
     losses, _ = copies.losses([feed.batch(0) for feed in feeds])
     copies.step(losses, torch.ones_like(losses))

@@ -17,7 +17,11 @@ SETTINGS = {
     "optimizer": functools.partial(torch.optim.Adam, lr=0.02),
     "schedule": lambda fraction: 1 - fraction / 2,
 }
-RUNS = [(eq.LinearScalarization(), 0), (eq.LinearScalarization({"a": 1, "b": 2, "c": 3}), 0), (eq.LinearScalarization(), 3)]
+RUNS = [
+    (eq.LinearScalarization(), 0),
+    (eq.LinearScalarization({"a": 1, "b": 2, "c": 3}), 0),
+    (eq.LinearScalarization(), 3),
+]
 
 
 def always(alone, stacked):
@@ -48,7 +52,13 @@ def test_the_same_as_one_after_another(alone):
 
 
 def test_early_stopping_ends_each_run_at_its_own_step():
-    settings = {**SETTINGS, "steps": 60, "every": 2, "patience": 2, "optimizer": functools.partial(torch.optim.SGD, lr=1.0)}
+    settings = {
+        **SETTINGS,
+        "steps": 60,
+        "every": 2,
+        "patience": 2,
+        "optimizer": functools.partial(torch.optim.SGD, lr=1.0),
+    }
     expected = [eq.fit(MAKE(), method, seed=seed, **settings) for method, seed in RUNS]
     found = fit_together(MAKE(), RUNS, settings, ratio=always).fitted
     assert [(one.status, one.cost.steps) for one in found] == [(one.status, one.cost.steps) for one in expected]
@@ -88,3 +98,18 @@ def test_run_all_says_how_and_keeps_results(tmp_path, monkeypatch):
     ]
     again = eq.run_all([*runs, *odd], stack=True, folder=tmp_path)
     assert again == found
+
+
+def test_runs_of_a_stack_whose_process_died_are_carried_out_by_themselves(monkeypatch):
+    calls = []
+
+    def breaking(function, given, jobs, ended, died):
+        for number, (runs, *rest) in given.items():
+            calls.append(len(runs))
+            ended(number, died(number, "killed") if len(runs) > 1 else function(runs, *rest))
+
+    monkeypatch.setitem(eq.run_all.__globals__, "run_in_processes", breaking)
+    settings = {"steps": 4, "batch_size": 16}
+    found = eq.run_all([eq.Run(MAKE, None, seed, settings) for seed in (0, 1)], jobs=2, stack=True)
+    assert calls == [2, 1, 1]
+    assert [(outcome.status, outcome.words) for outcome in found] == [("done", "done")] * 2

@@ -72,8 +72,9 @@ class JointTraining:
     r"""K models of a problem, each with weights of its own on the losses of common batches.
 
     What decides the weights is an estimate of the losses on the part that judges (validation, or training where there
-    is none): a running mean of the batch losses plus the difference to that part at the last evaluation. So limits and
-    rays are aimed at where they are judged, and gradients are those of training.
+    is none): a running mean of the batch losses, corrected by what that part said at the last evaluation (by the
+    difference; by the ratio where losses are positive and that part's are lower). So limits and rays are aimed at where
+    they are judged, and gradients are those of training.
 
     Args:
         problem: Model, losses and data.
@@ -81,11 +82,11 @@ class JointTraining:
         steps: Number of steps to come.
         seed: Seed of the models, in turn, and of the data's order.
         scale: Ideal and sizes of the losses.
-        settings: How the models are trained.
+        settings: Batch size, optimizer and what else belongs to the training.
 
     Attributes:
         part: Name of the part that judges.
-        copies: The models.
+        copies: The K models, stacked where that can be.
         archive: Models seen at evaluations that no other dominates.
         rows: Labelled rows of each task in the judging part.
     """
@@ -191,11 +192,15 @@ class JointTraining:
 
     def _estimate(self, values: Array, there: Any) -> Array:
         first = values if self._mean is None else self._mean
-        share = 0.0 if self._settings.batch_size is None else _MEMORY
-        self._mean = np.where(there, share * first + (1 - share) * values, first)
+        memory = 0.0 if self._feed.length == 1 else _MEMORY  # batches of all rows are not noisy
+        self._mean = np.where(there, memory * first + (1 - memory) * values, first)
         estimate = self._mean + self._gap
-        never_negative = min(values.min(), self.measured.min()) >= 0
-        return np.maximum(estimate, 0.0) if never_negative else np.asarray(estimate)
+        if min(values.min(), self.measured.min()) >= 0:
+            # a mean that lags behind falling losses lies above them: a share of it never falls below 0
+            at_last = self.measured - self._gap
+            share = self.measured / np.where(at_last > 0, at_last, 1.0)
+            estimate = np.where((self._gap < 0) & (at_last > 0), self._mean * share, estimate)
+        return np.asarray(estimate)
 
     def _evaluate(self) -> None:
         if self._evaluated == self.number:

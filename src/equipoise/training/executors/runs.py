@@ -24,6 +24,7 @@ from ..loop.fitted import Fitted
 from ..loop.training import fit
 from ..problem.problem import Problem
 from ..stacked.many_fits import STACKABLE, fit_together
+from .configuration_text import text_of
 from .pool import run_in_processes
 
 __all__ = ["Outcome", "Run", "run_all"]
@@ -63,10 +64,10 @@ class Run:
     def key(self) -> str:
         """Hash of the configuration: 16 hexadecimal digits, the same in every process."""
         card = {
-            "problem": _words(self.problem),
+            "problem": text_of(self.problem),
             "method": repr(self.method),
             "seed": int(self.seed),
-            "settings": {name: _words(value) for name, value in sorted(self.settings.items())},
+            "settings": {name: text_of(value) for name, value in sorted(self.settings.items())},
         }
         return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -309,29 +310,10 @@ def in_groups(runs: Sequence[Run], waiting: Sequence[int], place: Path | None) -
     groups: dict[str, list[int]] = {}
     for number in waiting:
         run = runs[number]
-        plain = isinstance(run.method or LinearScalarization(), LinearScalarization) and STACKABLE >= set(run.settings)
+        plain = isinstance(run.method or LinearScalarization(), LinearScalarization) and set(run.settings) <= STACKABLE
         begun = place is not None and (place / run.key).exists()
-        same = json.dumps([_words(run.problem), {name: _words(value) for name, value in sorted(run.settings.items())}])
+        same = json.dumps(
+            [text_of(run.problem), {name: text_of(value) for name, value in sorted(run.settings.items())}]
+        )
         groups.setdefault(same if plain and not begun else str(number), []).append(number)
     return [group[start : start + _MOST] for group in groups.values() for start in range(0, len(group), _MOST)]
-
-
-def _words(value: Any) -> Any:
-    """A value of a configuration as text that is the same in every process."""
-    if isinstance(value, partial):
-        return [_words(value.func), _words(value.args), _words(value.keywords)]
-    if isinstance(value, Mapping):
-        return {str(key): _words(part) for key, part in sorted(value.items())}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_words(part) for part in value]
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    text = repr(value)
-    if " at 0x" in text:
-        raise SettingError(
-            f"a run is known by its configuration, and {type(value).__qualname__} has no text of its own: use "
-            "functions of modules, functools.partial, and values that print as the call that made them."
-        )
-    return text

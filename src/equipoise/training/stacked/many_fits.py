@@ -25,7 +25,9 @@ from .copies import Copies, make_copies
 __all__ = ["STACKABLE", "Together", "fit_together"]
 
 _LOGGER = logging.getLogger("equipoise")
-STACKABLE = frozenset({"batch_size", "device", "epochs", "every", "optimizer", "patience", "schedule", "select", "steps"})
+STACKABLE = frozenset(
+    {"batch_size", "device", "epochs", "every", "optimizer", "patience", "schedule", "select", "steps"}
+)
 """Settings of `fit` that runs of one stack may have."""
 _WARM, _TIMED = 3, 10
 
@@ -36,7 +38,7 @@ class Together:
 
     Attributes:
         fitted: One result a run; None where the run is to be trained by itself.
-        words: How they were trained, with the measurement, or why not together.
+        words: Manner of the training, with the measurement, or why it was not together.
     """
 
     fitted: list[Fitted | None]
