@@ -321,7 +321,7 @@ def markdown(found: dict[str, Any]) -> str:
                 ],
             ),
             f"## {stack['models']} small networks in one step, {stack['rows']} rows each\n\n"
-            f"A loop over them takes {np.median(stack['over a loop']):.1f} times as long (over blocks in turns, CPU time, "
+            f"A loop over them takes {np.median(stack['over a loop']):.1f} times as long (blocks in turns, CPU time, "
             f"{min(stack['over a loop']):.1f} to {max(stack['over a loop']):.1f}); steps of eq.fit: "
             f"{stack['over eq.fit']}.",
         ]
