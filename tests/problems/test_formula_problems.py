@@ -84,7 +84,7 @@ def test_no_local_search_improves_points_of_the_front_of_vlmop3_by_more_than_its
     axis = np.linspace(-3, 3, 601)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     losses = problem.losses(grid)
-    front = problem.front(5)
+    front = problem.front(3)
     ranges = np.ptp(problem.front(10**6), axis=0)
     for point in front:
         start = grid[np.abs(losses - point).max(axis=1).argmin()]

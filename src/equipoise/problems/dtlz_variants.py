@@ -149,7 +149,7 @@ class DTLZ7(Scalable):
     @property
     def reference(self) -> Array:
         """A tenth above the largest losses of the front."""
-        return np.r_[np.full(self.k - 1, 1.1 * _pieces()[1][1]), 2.2 * self.k]
+        return np.array([1.1 * _pieces()[1][1]] * (self.k - 1) + [2.2 * self.k])
 
     def evaluate(self, points: Tensor) -> Tensor:
         places = points[:, : self.k - 1]
@@ -163,12 +163,12 @@ class DTLZ7(Scalable):
             draws = qmc.Halton(self.k - 1, scramble=False).random(size)
         places = start + draws * (first - start + end - second)
         places = np.where(places > first, places - first + second, places)
-        return np.c_[places, 2 * self.k - _wave(places).sum(axis=1)]
+        last = 2 * self.k - _wave(torch.from_numpy(places)).sum(dim=1).numpy()
+        return np.asarray(np.c_[places, last])
 
 
-def _wave(places: Tensor | Array) -> Tensor | Array:
-    sine = torch.sin if isinstance(places, Tensor) else np.sin
-    return places * (1 + sine(3 * np.pi * places))
+def _wave(places: Tensor) -> Tensor:
+    return places * (1 + torch.sin(3 * torch.pi * places))
 
 
 def _pieces() -> tuple[tuple[float, float], tuple[float, float]]:
@@ -178,5 +178,5 @@ def _pieces() -> tuple[tuple[float, float], tuple[float, float]]:
         return float(1 + np.sin(3 * np.pi * f) + 3 * np.pi * f * np.cos(3 * np.pi * f))
 
     first, end = brentq(slope, 0.1, 0.4), brentq(slope, 0.75, 0.95)
-    second = brentq(lambda f: float(_wave(np.array(f)) - _wave(np.array(first))), 0.5, end)
+    second = brentq(lambda f: f * (1 + np.sin(3 * np.pi * f)) - first * (1 + np.sin(3 * np.pi * first)), 0.5, end)
     return (0.0, first), (second, end)

@@ -104,4 +104,4 @@ class VLMOP3(FormulaProblem):
         losses = self.losses(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2))
         kept = losses[moocore.is_nondominated(losses, keep_weakly=False)]
         kept = kept[np.lexsort(kept.T[::-1])]
-        return kept[np.unique(np.linspace(0, len(kept) - 1, size).round().astype(int))]
+        return np.asarray(kept[np.unique(np.linspace(0, len(kept) - 1, size).round().astype(int))])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import equipoise as eq
 from equipoise.errors import DataError, LossError, SettingError
@@ -16,9 +17,9 @@ BEST_10 = 1.00892  # of the front sqrt(f1) + sqrt(f2) = 1 below (1.1, 1.1)
 def found():
     said = []
     made = eq.front.find_set(
-        make_problem(), 10, 500, reference=(1.1, 1.1), optimizer=adam, progress=lambda *words: said.append(words)
+        make_problem(), 10, 350, reference=(1.1, 1.1), optimizer=adam, progress=lambda *words: said.append(words)
     )
-    assert said[-1][:2] == (500, 500)
+    assert said[-1][:2] == (350, 350)
     assert said[-1][2].startswith("lowest on val: left ")
     return made
 
@@ -73,9 +74,19 @@ def test_models_that_cannot_be_stacked_reach_the_same_front():
     assert not torch.equal(copied, torch.ones(4, dtype=torch.float64))  # the buffers came along
 
 
+def test_batches_of_a_users_loader():
+    problem = make_problem()
+    rows = TensorDataset(*problem.sources["train"].data)
+    loader = DataLoader(rows, batch_size=16, shuffle=True)
+    given = eq.Problem(Line, problem.losses, train=loader, val=problem.sources["val"].data)
+    found = eq.front.find_set(given, 3, 150, goal="rays", optimizer=adam)
+    assert (found.trained, found.test_losses) == ("together", None)
+    assert np.sqrt(found.losses).sum(axis=1) == pytest.approx(1.0, abs=0.03)
+
+
 @pytest.mark.parametrize("goal", ["uniform", "cover"])
 def test_other_goals(goal):
-    found = eq.front.find_set(make_problem(), 2 if goal == "cover" else 4, 300, goal=goal, optimizer=adam)
+    found = eq.front.find_set(make_problem(), 2 if goal == "cover" else 4, 200, goal=goal, optimizer=adam)
     assert np.sqrt(found.losses).sum(axis=1) == pytest.approx(1.0, abs=0.02)
     if goal == "cover":
         assert found.losses.min(axis=0) == pytest.approx([0, 0], abs=1e-3)

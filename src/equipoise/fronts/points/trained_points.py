@@ -22,6 +22,7 @@ from .wishes import Wishes
 __all__ = ["TrainedPoints", "points_of_models"]
 
 _LEGS = (0.0, 0.4, 0.7, 1.0)
+_SLACK = 0.005  # half of what counts as met
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ def points_of_models(
     tasks = problem.tasks
     scale = Scale(len(tasks), None)
     scouts = [LinearScalarization(row) for row in np.eye(len(tasks)).tolist()]
-    wishes = Wishes([*wanted, *scouts], tasks, scale)
+    wishes = Wishes([*wanted, *scouts], tasks, scale, slack=_SLACK)
     count = len(wanted)
     with own_generators(seed, torch.device(settings.device or "cpu")):
         training = JointTraining(problem, count + len(tasks), steps, seed, scale, settings)
