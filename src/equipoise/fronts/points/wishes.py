@@ -123,8 +123,8 @@ class Wishes:
 
     def miss(self, losses: Array, row: int) -> Array:
         """(rows,) by how many sizes of its loss the worst limit is missed, beyond the slack; 0 where all are met."""
-        allowed = self._limits[row] + self._slack * np.abs(self._limits[row])
-        over = (losses - allowed) / self._scale.size
+        slack = self._slack * np.where(self._counted[row], np.abs(self._limits[row]), 0.0)
+        over = (losses - self._limits[row] - slack) / self._scale.size
         return np.asarray(np.maximum(over.max(axis=1), 0.0))
 
     def limits(self, row: int) -> Array:
