@@ -27,7 +27,7 @@ def ray(monkeypatch):
             return lambda: self.function(*arguments)
 
     def get(call):
-        if call().status == "failed":  # as if the process had died of it
+        if any(outcome.status == "failed" for outcome in call()):  # as if the process had died of it
             raise WorkerCrashedError
         return call()
 

@@ -6,7 +6,7 @@ import pytest
 
 import equipoise as eq
 from equipoise.errors import SettingError
-from equipoise.integrations.slurm import _Requeued
+from equipoise.integrations.slurm import _name, _Requeued
 from tests.training.executors.work import failing, plain
 
 SETTINGS = {"steps": 4, "every": 2, "batch_size": 16}
@@ -66,6 +66,9 @@ def test_calls_made_together_are_one_batch(submitit, tmp_path, monkeypatch):
         ("failed", "ValueError: no such column"),
     ]
     assert {path.name for path in tmp_path.glob("*.job")} == {f"{run.key}.job" for run in runs()}
+    assert _name([runs(), 1]) not in {None, _name([runs()[:1]]), _name([runs()[::-1]])}  # several runs in one call
+    assert _name([runs()[:1]]) == _name([runs()[0]]) == runs()[0].key
+    assert _name([]) is _name(["text"]) is _name([[]]) is None
 
 
 def test_a_job_is_queued_again_as_it_was(submitit):

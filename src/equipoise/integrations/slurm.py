@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ..core.files import read_file, refusing, replace_file
 from ..core.optional import needed
 from ..errors import SettingError
+from ..training.executors.runs import Run
 
 __all__ = ["SlurmExecutor"]
 
@@ -63,14 +65,14 @@ class SlurmExecutor:
 
         Args:
             function: The function to call.
-            arguments: Arguments of the function. Where the first has a `key`, as an `equipoise.Run` has, its job is
-                found again under it.
+            arguments: Arguments of the function. Where the first is an `equipoise.Run`, or a sequence of them, the job
+                is found again by their keys.
 
         Returns:
             A job, which has `result`.
         """
-        key = getattr(arguments[0], "key", None) if arguments else None
-        note = None if key is None else self._folder / f"{key}.job"
+        name = _name(arguments)
+        note = None if name is None else self._folder / f"{name}.job"
         job = _Job(None if note is None else self._running(note))
         if job.job is None:
             one = (job, note, (_Requeued(function), *arguments))
@@ -107,6 +109,15 @@ class SlurmExecutor:
         job = self._kind(self._folder, read_file(note).decode().strip())
         job.done(force_check=True)
         return job if job.state.upper().split()[0] in _ALIVE else None
+
+
+def _name(arguments: Sequence[Any]) -> str | None:
+    """The key of a run; of several runs, a hash of their keys."""
+    runs = arguments[0] if arguments and isinstance(arguments[0], Sequence) else arguments[:1]
+    keys = [run.key for run in runs if isinstance(run, Run)]
+    if len(keys) != len(runs) or not keys:
+        return None
+    return keys[0] if len(keys) == 1 else sha256(" ".join(keys).encode()).hexdigest()[:16]
 
 
 class _Job:
