@@ -10,7 +10,7 @@ import equipoise as eq
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 DIRECTIVES = re.findall(r"^\.\. auto(class|function|module|data):: (\S+)", PAGE, re.MULTILINE)
-MODULES = {"data", "errors", "front", "laws", "linear", "methods", "rewards", "solve", "__version__"}
+MODULES = {"data", "errors", "front", "integrations", "laws", "linear", "methods", "rewards", "solve", "__version__"}
 
 
 def test_every_public_name_is_on_the_page():
@@ -23,7 +23,7 @@ def test_every_public_name_is_on_the_page():
 
 @pytest.mark.parametrize(
     "module",
-    ["data", "errors", "fronts", "laws", "linear", "methods", "problems", "report", "rewards", "solve"],
+    ["data", "errors", "fronts", "integrations", "laws", "linear", "methods", "problems", "report", "rewards", "solve"],
 )
 def test_every_name_of_a_public_module_is_on_the_page(module):
     if re.search(rf"automodule:: equipoise\.{module}\n   :members:\n", PAGE):

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -136,7 +137,8 @@ def run_all(
 
     Args:
         runs: Trainings, no two of the same configuration.
-        executor: Anything with `submit`; `jobs` worker processes, or this process for 1 job, if None.
+        executor: Anything with `submit`, such as ``eq.integrations.RayExecutor`` and ``SlurmExecutor``; `jobs` worker
+            processes, or this process for 1 job, if None.
         jobs: Number of worker processes.
         threads: Number of threads of each run.
         stack: Whether runs that differ in seed and weights only are trained together where that is faster.
@@ -194,7 +196,8 @@ def run_all(
         return [_died(listed_runs[number], why) for number in members[first]]
 
     if executor is not None:
-        futures = {first: executor.submit(carry_out_together, *call) for first, call in calls.items()}
+        with getattr(executor, "together", nullcontext)():  # such as one array of jobs
+            futures = {first: executor.submit(carry_out_together, *call) for first, call in calls.items()}
         for first, future in futures.items():
             all_ended(first, _result(future, partial(all_died, first)))
     elif jobs == 1:
