@@ -26,6 +26,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "sphinx_mathjax_offline",  # formulas are set without a network
 ]
 html_theme = "furo"
 html_title = f"equipoise {__version__}"
@@ -33,6 +34,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 exclude_patterns = ["_build", "_ext", "*_src"]
 exclude_patterns += [f"{built}/*.{kind}" for built in ("gallery", "theory") for kind in ("ipynb", "py", "md5")]
+add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings give types and shapes in words; signatures stay short
 napoleon_use_ivar = True
@@ -87,4 +89,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", escape_bars)
     app.add_directive("method-table", method_tables.MethodTable)
     app.add_directive("promise-table", method_tables.PromiseTable)
+    app.add_directive("promises-in-words", method_tables.PromisesInWords)
     app.add_directive("method-pages", method_tables.MethodPages)

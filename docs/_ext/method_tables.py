@@ -5,17 +5,11 @@ from collections.abc import Iterable
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
-from method_pages import KINDS, TASKS, methods_of
+from method_pages import TASKS, methods_of
 from sphinx.util.nodes import nested_parse_with_titles
 
 import equipoise as eq
 from equipoise.laws import laws
-
-NEEDS = {
-    "losses": "the losses",
-    "gramian": "each task's gradient, through the k x k inner products",
-    "jacobian": "each task's gradient, entry by entry",
-}
 
 
 class Written(Directive):
@@ -47,22 +41,25 @@ class MethodTable(Written):
 
 
 class PromiseTable(Written):
-    """``.. promise-table::``: every method that needs gradients, and which of the laws it claims."""
+    """``.. promise-table:: gramian``: what each method of that folder does, costs and promises."""
 
     SHOWN = ("no_conflict", "stationary", "task_scale", "simplex")
 
     def lines(self) -> Iterable[str]:
-        """A list-table with a mark for each claim."""
-        yield from table(
-            (24, 26, *[12] * len(self.SHOWN)), ("method", "extra cost", *(f"``{law}``" for law in self.SHOWN))
-        )
-        for kind in KINDS:
-            for name, method in methods_of(kind):
-                claims = method().claims(TASKS)
-                yield from row(link(name), method.cost, *("yes" if law in claims else "" for law in self.SHOWN))
-        yield ""
-        for law in self.SHOWN:
-            yield f"- ``{law}``: {laws[law].sentence}."
+        """A list-table; of the laws only those that a reader chooses by."""
+        yield from table((20, 40, 22, 18), ("method", "what it does", "extra cost", "promises"))
+        for name, kind in methods_of(self.arguments[0]):
+            claims = kind().claims(TASKS)
+            promises = ", ".join(f"``{law}``" for law in self.SHOWN if law in claims)
+            yield from row(link(name), first_sentence(kind), kind.cost, promises)
+
+
+class PromisesInWords(Written):
+    """``.. promises-in-words::``: the laws of the promise tables, one a line."""
+
+    def lines(self) -> Iterable[str]:
+        """A list."""
+        yield from (f"- ``{law}``: {laws[law].sentence}." for law in PromiseTable.SHOWN)
 
 
 class MethodPages(Written):
