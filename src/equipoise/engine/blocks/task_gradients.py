@@ -108,6 +108,19 @@ class Gradients:
         again = again or any(getattr(part, "again", False) for part in self.parts)
         return (total * 4.0**-self.power if self.power else total), again
 
+    @cached_property
+    def on_host(self) -> tuple[Tensor, list[float]]:
+        """The Gramian in the CPU's memory, and sums of the own gradients; one copy from the device for both.
+
+        NaN and inf make a sum NaN or inf, so finite sums mean finite gradients; the reverse may fail by overflow.
+        """
+        gramian = self.gramian()
+        sums = _sums([(None, [(0, self.packed)])] if self.packed is not None else self.own, gramian.device)
+        if sums is None:
+            return gramian.cpu(), []
+        copied = torch.cat([gramian.flatten(), sums]).cpu()
+        return copied[: gramian.numel()].view_as(gramian), copied[gramian.numel() :].tolist()
+
     def combine(self, weights: Tensor) -> Handout:
         """Each shared parameter with the weighted sum of its gradients, scaled as they are.
 
@@ -145,9 +158,7 @@ class Gradients:
 
     def nonfinite_own(self) -> dict[int, int]:
         """`nonfinite_heads` of `own`."""
-        if self.packed is not None and math.isfinite(self.packed.sum(dtype=torch.float64).item()):
-            return {}
-        return nonfinite_heads(self.own)
+        return {} if all(map(math.isfinite, self.on_host[1])) else nonfinite_heads(self.own)
 
     def parameters(self) -> list[Tensor]:
         """Every leaf that some task reaches."""
@@ -281,19 +292,26 @@ def head_gradients(own: Own, weights: Tensor, factor: float) -> Handout:
 
 def nonfinite_heads(own: Own) -> dict[int, int]:
     """Rows with NaN or inf in the gradient of an own parameter, each with the place of the first in `own`."""
-    # NaN and inf make a sum NaN or inf, which reads each number once; one wait on the device for all of them
-    entries = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
-    entries = [entry for entry in entries if entry[2].numel()]
-    if not entries:
+    sums = _sums(own, own[0][0].device) if own else None
+    if sums is None:
         return {}
-    device = entries[0][2].device
-    sums = [block.sum(dtype=torch.promote_types(block.dtype, torch.float32)) for _, _, block in entries]
-    flags = torch.isfinite(torch.stack([total.to(device, torch.float64) for total in sums])).tolist()
+    places = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
+    entries = [entry for entry in places if entry[2].numel()]
+    flags = torch.isfinite(sums).tolist()
     found: dict[int, int] = {}
     for (row, place, block), fine in zip(entries, flags, strict=True):
         if not fine and not bool(torch.isfinite(block).all()):  # a sum of finite numbers may overflow
             found.setdefault(row, place)
     return found
+
+
+def _sums(own: Sequence[tuple[Tensor | None, Sequence[tuple[int, Tensor]]]], device: torch.device) -> Tensor | None:
+    """The sum of each gradient with numbers, which reads each once; None where there is none."""
+    blocks = [values for _, rows in own for _, block in rows if (values := _values(block)).numel()]
+    if not blocks:
+        return None
+    sums = [block.sum(dtype=torch.promote_types(block.dtype, torch.float32)) for block in blocks]
+    return torch.stack([total.to(device, torch.float64) for total in sums])
 
 
 def _values(block: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ def run_step(now: Context, source: Gradients | None = None) -> Balanced:
 
 def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, Gradients]":
     """The step without tasks whose gradient is not finite, or the outcome that ends it."""
-    squares = source.gramian().diagonal().tolist()
+    squares = source.on_host[0].diagonal().tolist()
     in_trunk = [] if all(map(math.isfinite, squares)) else [i for i, v in enumerate(squares) if not math.isfinite(v)]
     in_heads = source.nonfinite_own()
     if not in_trunk and not in_heads:
@@ -156,7 +156,8 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
         handout = grouped.targets + head_gradients(source.own, heads, factor_of(now) * unscale)
     else:
         assert isinstance(method, GramianMethod), f"{method!r} is of no known kind"
-        outcome = run_gramian_method(method, gramian, now.state, now.step)
+        seen = source.on_host[0] if method.on_host else gramian
+        outcome = run_gramian_method(method, seen, now.state, now.step)
         heads = head_weights(outcome, settings.heads)
         if settings.gradients.remembers:
             carried = replace(carried, reused=settings.gradients.remember(outcome.weights, heads, now.step))
