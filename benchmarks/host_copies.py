@@ -1,9 +1,9 @@
 """Counts copies from the device to the host on a machine without a device.
 
 Named tensors (parameters, inputs, states), and whatever is computed from them, count as lying on the device. A read of
-such a tensor in Python (``.item()``, ``.tolist()``, ``.cpu()``, ``bool``, ``float``, ``int``) would wait for a device, so
-it is counted with its place; the result of ``.cpu()`` lies on the host. Code that asks for ``device.type == "cpu"`` takes
-the CPU's branch here: `benchmarks/gpu.py` counts the same on a real device.
+such a tensor in Python (``.item()``, ``.tolist()``, ``.cpu()``, ``bool``, ``float``, ``int``) would wait for a device,
+so it is counted with its place; the result of ``.cpu()`` lies on the host. Code that asks for ``device.type == "cpu"``
+takes the CPU's branch here: `benchmarks/gpu.py` counts the same on a real device.
 """
 
 import traceback
