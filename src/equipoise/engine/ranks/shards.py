@@ -1,0 +1,177 @@
+"""Parameters that FSDP2 (`fully_shard`) shards over ranks: finding them behind losses, and refusing what is not right.
+
+`fully_shard` keeps a piece of each parameter on every rank (`DTensor`) and computes with gathered copies, which are the
+leaves of the graph. What a copy receives reaches its parameter only through FSDP's own hooks, in `backward`.
+"""
+
+import gc
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import ref
+
+from torch import Tensor, nn
+
+from ...errors import EquipoiseError, listed
+from ..pieces import is_sharded
+
+__all__ = ["Behind", "Shards", "inside_pipeline"]
+
+_IMPORTED = "torch.distributed.fsdp"
+_PIPELINES = "torch.distributed.pipelining"
+
+
+@dataclass(frozen=True, eq=False)
+class Behind:
+    """Leaves behind some losses, with sharded parameters in place of their gathered copies.
+
+    Attributes:
+        parameters: Sharded parameters.
+        others: Every other leaf: inputs that require grad.
+    """
+
+    parameters: Sequence[Tensor]
+    others: Sequence[Tensor]
+
+
+class Shards:
+    """The modules of FSDP2 in this process.
+
+    PyTorch keeps no way from a gathered copy to its module, so living objects are searched, once for each set of leaves
+    that is new.
+    """
+
+    def __init__(self) -> None:
+        self._modules: list[ref[nn.Module]] = []
+        self._plain: set[int] = set()  # leaves that no module had gathered when they were met
+
+    def behind(self, leaves: Sequence[Tensor]) -> Behind | None:
+        """The sharded parameters behind some losses; None where there are none.
+
+        Args:
+            leaves: Leaves of the losses' graph.
+        """
+        if _IMPORTED not in sys.modules:
+            return None
+        pairs = self._pairs()
+        if any(id(leaf) not in pairs and id(leaf) not in self._plain for leaf in leaves):
+            self._search()
+            pairs = self._pairs()
+            self._plain = {id(leaf) for leaf in leaves if id(leaf) not in pairs}
+        found = [pairs[id(leaf)] for leaf in leaves if id(leaf) in pairs]
+        if not found and not any(is_sharded(leaf) for leaf in leaves):
+            return None
+        return Behind(found, [leaf for leaf in leaves if id(leaf) not in pairs])
+
+    def refuse(self, behind: Behind, names: Mapping[int, str], ranks: int) -> None:
+        """Raises for what is not shown to be right, every offender at once.
+
+        Args:
+            behind: Leaves behind the losses of a step.
+            names: Names of parameters by identity, for messages.
+            ranks: Number of ranks whose batches make the step.
+
+        Raises:
+            EquipoiseError: Tensor parallel, parameters that are not sharded, or FSDP settings under which gradients do
+                not arrive.
+        """
+
+        def named(tensors: Sequence[Tensor]) -> str:
+            return listed([names.get(id(t), f"one of shape {tuple(t.shape)}") for t in tensors[:3]])
+
+        wrong = []
+        tensor_parallel = [leaf for leaf in behind.others if is_sharded(leaf)]
+        tensor_parallel += [parameter for parameter in behind.parameters if not _by_data(parameter)]
+        if tensor_parallel:
+            wrong.append(
+                f"{named(tensor_parallel)}: tensor parallel is not shown to be right yet. Shard with fully_shard over "
+                "the data ranks alone"
+            )
+        meshes = {parameter.device_mesh.size() for parameter in behind.parameters}  # type: ignore[attr-defined]
+        if not tensor_parallel and meshes and meshes != {ranks}:
+            wrong.append(
+                f"parameters are sharded over {listed(sorted(map(str, meshes)), quote='')} ranks, and the batches of "
+                f"{ranks} make the step: pass the group of the same ranks as process_group=, such as mesh.get_group(). "
+                "Pipelines and tensor parallel beside it are not shown to be right yet"
+            )
+        whole = [leaf for leaf in behind.others if isinstance(leaf, nn.Parameter) and not is_sharded(leaf)]
+        if whole:
+            wrong.append(
+                f"{named(whole)}: not sharded, so nothing averages its gradient over ranks. Wrap the whole model, "
+                "fully_shard(model), after its blocks, and give parameters no ignored_params="
+            )
+        wrong += self._refused_settings()
+        if wrong:
+            raise EquipoiseError(f"a method on gradients under FSDP2 cannot take this step. {'; '.join(wrong)}.")
+
+    def _refused_settings(self) -> list[str]:
+        wrong = []
+        for module in self._living():
+            state = _state(module)
+            if not getattr(getattr(state, "_state_ctx", None), "is_last_backward", True):
+                wrong.append("set_is_last_backward(False) leaves reductions running: call set_is_last_backward(True)")
+            for group in _groups(module):
+                waiting = [p for p in group.fsdp_params if getattr(p, "unsharded_accumulated_grad", None) is not None]
+                waiting += [p for p in group.fsdp_params if _waits(p)]
+                if not getattr(group, "reduce_grads", True) or waiting:
+                    wrong.append(
+                        "set_requires_gradient_sync(False) keeps gradients on their rank: leave it True, and use "
+                        "balancer.accumulate(steps=n) for micro-batches"
+                    )
+        return list(dict.fromkeys(wrong))
+
+    def _pairs(self) -> dict[int, Tensor]:
+        """Identity of each gathered copy -> its sharded parameter."""
+        found: dict[int, Tensor] = {}
+        for module in self._living():
+            for group in _groups(module):
+                for one in group.fsdp_params:
+                    copy = getattr(one, "_unsharded_param", None)
+                    if copy is not None:
+                        found[id(copy)] = one.sharded_param
+        return found
+
+    def _living(self) -> Iterator[nn.Module]:
+        return (module for found in self._modules if (module := found()) is not None)
+
+    def _search(self) -> None:
+        kind = sys.modules[_IMPORTED].FSDPModule
+        found = [thing for thing in gc.get_objects() if issubclass(type(thing), kind)]
+        self._modules = [ref(module) for module in found]
+
+
+def inside_pipeline() -> bool:
+    """Whether a schedule of `torch.distributed.pipelining` is running."""
+    if _PIPELINES not in sys.modules:
+        return False
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(_PIPELINES):
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+def _state(module: nn.Module) -> Any:
+    sharded: Any = module
+    return sharded._get_fsdp_state()
+
+
+def _groups(module: nn.Module) -> list[Any]:
+    """FSDP's groups of parameters of one module; its name differs between versions of PyTorch."""
+    state = _state(module)
+    groups = getattr(state, "_fsdp_param_groups", None)
+    return [group for group in (groups if groups is not None else [state._fsdp_param_group]) if group is not None]
+
+
+def _waits(one: Any) -> bool:
+    copy = getattr(one, "_unsharded_param", None)
+    return copy is not None and copy.grad is not None
+
+
+def _by_data(parameter: Tensor) -> bool:
+    """Whether a parameter is sharded once, over the last axis of its mesh, and replicated over others (FSDP, HSDP)."""
+    *outer, last = parameter.placements  # type: ignore[attr-defined]
+    plain = type(last).__name__ == "Shard" and all(type(placement).__name__ == "Replicate" for placement in outer)
+    return plain and len(outer) <= 1
