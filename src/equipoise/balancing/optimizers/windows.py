@@ -1,6 +1,6 @@
 """Windows of micro-batches: when one opens and ends, and checks in between."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from types import TracebackType
@@ -18,6 +18,7 @@ from ...engine.step.context import Balanced, Context
 from ...errors import ClockError, EquipoiseError
 from ...methods.base import State, Step
 from ..copies import Copyable
+from ..ranked import Turn
 from ..settings_checks import refuse_accumulation
 from .divided import followed
 from .line_search import Calls
@@ -48,6 +49,7 @@ class Windows(Copyable):
         began: float,
         running: OptimizerStep | None,
         weighted: bool,
+        turn: Turn | None = None,
     ) -> Tensor:
         """The scalar of a step; see `Balancer`."""
         raise NotImplementedError
@@ -140,6 +142,8 @@ class Windows(Copyable):
         waiting: Accumulation,
         began: float,
         running: OptimizerStep | None,
+        turn: Turn | None = None,
+        note: Mapping[str, object] | None = None,
         values: Sequence[Tensor] = (),
         present: Sequence[int] = (),
     ) -> Tensor:
@@ -149,6 +153,8 @@ class Windows(Copyable):
         state = self.current_state(means.device)
         now = Context(self.method, [], step, state, self.tools, self.settings, self.carried)
         try:
+            if turn is not None:
+                now = turn.window(waiting, now, note)
             with Guard([means]):
                 balanced = balance_waiting(now, waiting)
         except EquipoiseError as error:  # another micro-batch would not mend it; an interruption keeps them
@@ -158,7 +164,7 @@ class Windows(Copyable):
         vars(self)["accumulation"] = waiting.emptied()
         if not values:
             values, present = means.to(waiting.dtype).unbind(), waiting.tasks(names).present
-        scalar = self.finished(balanced, values, None, present, began, running, self.calls.weighted)
+        scalar = self.finished(balanced, values, None, present, began, running, self.calls.weighted, turn)
         return followed(scalar, waiting.steps, waiting.done, divided=waiting.divided)
 
 
