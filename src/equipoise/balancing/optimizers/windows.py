@@ -16,8 +16,8 @@ from ...engine.graph.inspection import Guard
 from ...engine.step.accumulation import WAY_OUT, Accumulation, balance_waiting, take_in
 from ...engine.step.context import Balanced, Context
 from ...errors import ClockError, EquipoiseError
-from ...methods.base import State, Step
-from ..copies import Copyable
+from ...methods.base import Step
+from ..memory import Memory
 from ..ranked import Turn
 from ..settings_checks import refuse_accumulation
 from .divided import followed
@@ -30,15 +30,11 @@ _OPEN: "WeakSet[Windows]" = WeakSet()
 """Balancers that have received a micro-batch."""
 
 
-class Windows(Copyable):
+class Windows(Memory):
     """The part of a Balancer that counts micro-batches."""
 
     calls: Calls
     lost: bool
-
-    def current_state(self, device: torch.device) -> State:
-        """The method's state, including trained parameters."""
-        raise NotImplementedError
 
     def finished(
         self,

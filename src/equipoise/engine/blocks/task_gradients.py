@@ -43,6 +43,7 @@ class Gradients:
         at_inputs: Function from weights and row numbers to gradients of inputs that were not kept, by a separate pass;
             None where there are none.
         rows: Numbers of the original rows that these are; None for all.
+        merged: Whether they are those of all ranks' rows already, as pieces of sharded parameters.
         packed: The gradients in `own` concatenated into one tensor, where they are few numbers and each belongs to one
             task; else None.
     """
@@ -59,6 +60,7 @@ class Gradients:
     at_inputs: Callable[[Tensor, Sequence[int]], Handout] | None = None
     rows: Sequence[int] | None = None
     packed: Tensor | None = None
+    merged: bool = False
 
     @property
     def numbers(self) -> Sequence[int]:

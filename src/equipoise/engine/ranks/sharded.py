@@ -18,14 +18,13 @@ from ..blocks.dense import Jacobian
 from ..blocks.task_gradients import Gradients, Own, nonfinite_heads
 from ..cost.plan import LayerPlan, Plan, predict_sequential
 from ..cost.sizes import size_of
-from ..graph.autograd_graph import Graph
 from ..graph.hooks import tensor_hooks_off
 from ..graph.ownership import Ownership
+from ..graph.shards import Behind
 from ..graph.undo import taken_back
 from ..pieces import full_of, local_of, replicas_of, scattered_numbers
 from .joint import Joint
 from .merging import MergedGradients
-from .shards import Behind
 from .wire import Wire
 
 __all__ = ["ShardRows", "merged_shards", "plan_of_shards", "shard_gradients"]
@@ -38,12 +37,12 @@ class ShardRows:
     Attributes:
         parameters: Sharded parameters.
         inner: This rank's pieces of the rows.
-        wire: Collectives of the ranks.
+        wire: Collectives of the ranks; None for one rank.
     """
 
     parameters: Sequence[Tensor]
     inner: Jacobian
-    wire: Wire
+    wire: Wire | None
 
     def gramian(self) -> Tensor:
         """(k, k) inner products of the whole rows, float64; each rank calls it the first time."""
@@ -58,8 +57,9 @@ class ShardRows:
         total = torch.zeros(k, k, dtype=torch.float64)
         for count, chosen in groups.items():
             total += self.inner.of(chosen).gramian().to(total.device) / count
-        device = self.parameters[0].device if self.parameters else total.device
-        total = self.wire.sum(total.to(self.wire.place(device)))
+        if self.wire is not None:
+            device = self.parameters[0].device if self.parameters else total.device
+            total = self.wire.sum(total.to(self.wire.place(device)))
         return (total + total.T).mul_(0.5)  # rings add the two halves in different orders
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
@@ -83,12 +83,12 @@ class ShardRows:
         return self.inner.nonfinite(row)
 
 
-def plan_of_shards(graph: Graph, losses: Sequence[Tensor], behind: Behind, ownership: Ownership) -> Plan:
+def plan_of_shards(losses: Sequence[Tensor], behind: Behind, ownership: Ownership) -> Plan:
     """The plan of a step: one backward a task, pieces kept."""
     k, names = len(losses), tuple(ownership.name(parameter) for parameter in behind.parameters)
     kept = k * size_of([local_of(parameter) for parameter in behind.parameters])
     layer = LayerPlan("direct", names, "pieces of this rank's shards", kept)
-    cost = predict_sequential(graph, losses, wanted=list(graph.leaves.values()))
+    cost = predict_sequential(behind.graph, losses, wanted=list(behind.graph.leaves.values()))
     return Plan("sharded", "parameters are sharded by FSDP2, which reduces in backward", k, cost, kept, (layer,))
 
 
@@ -99,7 +99,7 @@ def shard_gradients(
     behind: Behind,
     ownership: Ownership,
     plan: Plan,
-    wire: Wire,
+    wire: Wire | None,
     *,
     retain_graph: bool,
 ) -> Gradients:
@@ -112,7 +112,7 @@ def shard_gradients(
         behind: Leaves behind the losses.
         ownership: Record of which parameters are shared.
         plan: Plan of the step.
-        wire: Collectives of the ranks; FSDP's reduction is counted there.
+        wire: Collectives of the ranks, which count FSDP's reduction, too; None for one rank.
         retain_graph: Whether the graph is needed afterwards.
 
     Returns:
@@ -135,17 +135,29 @@ def shard_gradients(
     used = [leaf for leaf in behind.parameters if any(id(leaf) in row for row in rows)]
     for leaf in used:
         ownership.reach(leaf, [(task, row[id(leaf)]) for task, row in zip(tasks, rows, strict=True) if id(leaf) in row])
-        wire.sent += sum(id(leaf) in row for row in rows) * scattered_numbers(leaf)
+        if wire is not None:
+            wire.sent += sum(id(leaf) in row for row in rows) * scattered_numbers(leaf)
     inputs: Own = [
         (leaf, [(number, row[id(leaf)]) for number, row in enumerate(rows) if id(leaf) in row])
         for leaf in behind.others
     ]
     part = Jacobian(used, [[row.get(id(leaf)) for leaf in used] for row in rows])
-    return Gradients([part], [entry for entry in inputs if entry[1]], plan, len(losses), certified=False)
+    own = [entry for entry in inputs if entry[1]]
+    return Gradients([part], own, plan, len(losses), certified=False, merged=True)
 
 
-def merged_shards(found: Gradients, joint: Joint, ownership: Ownership) -> MergedGradients:
-    """Pieces of this rank as gradients of all ranks' rows, after the ranks have agreed which parameters are shared."""
+def merged_shards(
+    found: Gradients, tasks: Sequence[int], joint: Joint | None, ownership: Ownership, *, whole: bool
+) -> MergedGradients:
+    """Pieces of this rank as gradients of all ranks' rows, after the ranks have agreed which parameters are shared.
+
+    Args:
+        found: Gradients from `shard_gradients`, or sums of such.
+        tasks: Numbers of the tasks.
+        joint: Step that the ranks take together; None for one rank.
+        ownership: Record of which parameters are shared; it learns what other ranks know.
+        whole: Whether the method needs whole rows: they are gathered then.
+    """
     rows: dict[int, list[tuple[int, Tensor]]] = {}
     leaves: dict[int, Tensor] = {}
     jacobian = found.shared
@@ -156,32 +168,27 @@ def merged_shards(found: Gradients, joint: Joint, ownership: Ownership) -> Merge
         leaves[id(leaf)], rows[id(leaf)] = leaf, list(blocks)
     known = [(leaf, rows[key]) for key, leaf in leaves.items() if ownership.is_parameter(leaf)]
     alone = [(leaf, blocks) for leaf, blocks in known if not ownership.is_shared(leaf)]
-    agreed = joint.roster.agree(
-        [(leaf, [joint.tasks[row] for row, _ in blocks]) for leaf, blocks in known],
-        None,
-        ownership,
-        complete=joint.complete,
-        bad=[joint.tasks[row] for row in nonfinite_heads(alone)],
-    )
+    bad = list(nonfinite_heads(alone))
+    wire = None if joint is None else joint.wire
+    if joint is not None:
+        here = [(leaf, [tasks[row] for row, _ in blocks]) for leaf, blocks in known]
+        agreed = joint.roster.agree(here, None, ownership, complete=joint.complete, bad=[tasks[row] for row in bad])
+        bad = [row for row, task in enumerate(tasks) if task in agreed.bad]
     shared = [leaf for leaf, _ in known if ownership.is_shared(leaf)]
-    k, wire = len(joint.tasks), joint.wire
     inside = {id(leaf) for leaf in shared}
     own: Own = [(leaf, rows[key]) for key, leaf in leaves.items() if key not in inside]
-    table: list[list[Tensor | None]] = [[None] * len(shared) for _ in range(k)]
+    table: list[list[Tensor | None]] = [[None] * len(shared) for _ in tasks]
     for number, leaf in enumerate(shared):
         for row, block in rows[id(leaf)]:
-            table[row][number] = full_of(block, leaf) if joint.whole else block
-        if joint.whole:
-            share = 1 - replicas_of(leaf) / wire.size
-            wire.sent += len(rows[id(leaf)]) * leaf.numel() * share
-    pieces = Jacobian(shared, table)
-    how = "rows gathered on all ranks" if joint.whole else "products of the shards added"
-    plan = replace(found.plan, ranks=wire.size, merged=f"FSDP2 scatters each task's gradient; {how}")
-    row_of = {task: row for row, task in enumerate(joint.tasks)}
-    return MergedGradients(
-        [pieces if joint.whole else ShardRows(shared, pieces, wire)] if shared else [], own, plan, k, certified=False,
-        bad=[row_of[task] for task in agreed.bad if task in row_of],
-    )  # fmt: skip
+            table[row][number] = full_of(block, leaf) if whole else block
+        if whole and wire is not None:
+            wire.sent += len(rows[id(leaf)]) * leaf.numel() * (1 - replicas_of(leaf) / wire.size)
+    pieces, plan = Jacobian(shared, table), found.plan
+    if wire is not None:
+        how = "rows gathered on all ranks" if whole else "products of the shards added"
+        plan = replace(plan, ranks=wire.size, merged=f"FSDP2 scatters each task's gradient; {how}")
+    part = pieces if whole else ShardRows(shared, pieces, wire)
+    return MergedGradients([part] if shared else [], own, plan, len(tasks), certified=False, bad=bad)
 
 
 @contextmanager

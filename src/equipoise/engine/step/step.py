@@ -46,7 +46,7 @@ def run_step(now: Context, source: Gradients | None = None) -> Balanced:
     if not all(map(math.isfinite, values)):
         nothing = _ended(now, [], Plan("none", "no task is finite", 0), now.carried)
         if settings.nonfinite == "propagate":
-            leaves = leaves_behind([loss for _, loss, _ in now.held] or now.losses)
+            leaves = now.tools.shards.leaves(leaves_behind([loss for _, loss, _ in now.held] or now.losses))
             return nothing._replace(targets=nothing_finite(leaves or (source.parameters() if source else [])))
         names = refuse_nonfinite_losses(now.step, settings)
         kept = [row for row, value in enumerate(values) if math.isfinite(value)]
@@ -114,7 +114,7 @@ def _by_losses(method: LossMethod, now: Context) -> Balanced:
     plan = _plan_of_losses(type(method))
     if not all_finite([gradient for _, gradient in handout], weighed.trained.values()):
         if now.settings.nonfinite == "propagate":
-            leaves = leaves_behind([loss for _, loss, _ in now.held])
+            leaves = now.tools.shards.leaves(leaves_behind([loss for _, loss, _ in now.held]))
             return _ended(now, nothing_finite(leaves), plan, now.carried)
         raise weights_overflow(method, now, weighed)
     return _ended(now, handout, plan, now.carried, weighed=weighed)

@@ -6,7 +6,7 @@ leaves of the graph. What a copy receives reaches its parameter only through FSD
 
 import gc
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import ref
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from ...errors import EquipoiseError, listed
 from ..pieces import is_sharded
+from .autograd_graph import Graph, read_graph
+from .inspection import inspect_graph
 
 __all__ = ["Behind", "Shards", "inside_pipeline"]
 
@@ -27,10 +29,12 @@ class Behind:
     """Leaves behind some losses, with sharded parameters in place of their gathered copies.
 
     Attributes:
+        graph: Graph of the losses.
         parameters: Sharded parameters.
         others: Every other leaf: inputs that require grad.
     """
 
+    graph: Graph
     parameters: Sequence[Tensor]
     others: Sequence[Tensor]
 
@@ -45,51 +49,64 @@ class Shards:
     def __init__(self) -> None:
         self._modules: list[ref[nn.Module]] = []
         self._plain: set[int] = set()  # leaves that no module had gathered when they were met
+        self._nothing = -1  # version of what is known of parameters, at which nothing was sharded
 
-    def behind(self, leaves: Sequence[Tensor]) -> Behind | None:
+    def behind(self, losses: Sequence[Tensor], version: int) -> Behind | None:
         """The sharded parameters behind some losses; None where there are none.
 
         Args:
-            leaves: Leaves of the losses' graph.
+            losses: Scalars of the present tasks.
+            version: Version of the record of parameters (`Ownership.version`): while it stays, so does the answer None.
         """
-        if _IMPORTED not in sys.modules:
+        if _IMPORTED not in sys.modules or version == self._nothing or not losses:
             return None
-        pairs = self._pairs()
-        if any(id(leaf) not in pairs and id(leaf) not in self._plain for leaf in leaves):
-            self._search()
-            pairs = self._pairs()
-            self._plain = {id(leaf) for leaf in leaves if id(leaf) not in pairs}
+        graph = read_graph(losses)
+        leaves = list(graph.leaves.values())
+        pairs = self._pairs_of(leaves)
         found = [pairs[id(leaf)] for leaf in leaves if id(leaf) in pairs]
         if not found and not any(is_sharded(leaf) for leaf in leaves):
+            self._nothing = version
             return None
-        return Behind(found, [leaf for leaf in leaves if id(leaf) not in pairs])
+        return Behind(graph, found, [leaf for leaf in leaves if id(leaf) not in pairs])
 
-    def refuse(self, behind: Behind, names: Mapping[int, str], ranks: int) -> None:
+    def in_use(self) -> bool:
+        """Whether any module of this process is sharded."""
+        if _IMPORTED in sys.modules and not self._modules:
+            self._search()
+        return any(True for _ in self._living())
+
+    def leaves(self, leaves: Sequence[Tensor]) -> list[Tensor]:
+        """The leaves, with sharded parameters in place of their gathered copies."""
+        pairs = self._pairs_of(leaves) if _IMPORTED in sys.modules else {}
+        return [pairs.get(id(leaf), leaf) for leaf in leaves]
+
+    def refuse(self, losses: Sequence[Tensor], behind: Behind, name: Callable[[Tensor], str], ranks: int) -> None:
         """Raises for what is not shown to be right, every offender at once.
 
         Args:
-            behind: Leaves behind the losses of a step.
-            names: Names of parameters by identity, for messages.
+            losses: Scalars of the present tasks.
+            behind: Leaves behind them.
+            name: Function that names a parameter, for messages.
             ranks: Number of ranks whose batches make the step.
 
         Raises:
-            EquipoiseError: Tensor parallel, parameters that are not sharded, or FSDP settings under which gradients do
-                not arrive.
+            EquipoiseError: Tensor parallel, parameters that are not sharded, float16, or FSDP settings under which
+                gradients do not arrive.
         """
 
         def named(tensors: Sequence[Tensor]) -> str:
-            return listed([names.get(id(t), f"one of shape {tuple(t.shape)}") for t in tensors[:3]])
+            return listed([name(tensor) for tensor in tensors[:3]])
 
         wrong = []
-        tensor_parallel = [leaf for leaf in behind.others if is_sharded(leaf)]
-        tensor_parallel += [parameter for parameter in behind.parameters if not _by_data(parameter)]
-        if tensor_parallel:
+        split = [leaf for leaf in behind.others if is_sharded(leaf)]
+        split += [parameter for parameter in behind.parameters if not _by_data(parameter)]
+        if split:
             wrong.append(
-                f"{named(tensor_parallel)}: tensor parallel is not shown to be right yet. Shard with fully_shard over "
-                "the data ranks alone"
+                f"{named(split)}: tensor parallel is not shown to be right yet; shard with fully_shard over the data "
+                "ranks alone"
             )
         meshes = {parameter.device_mesh.size() for parameter in behind.parameters}  # type: ignore[attr-defined]
-        if not tensor_parallel and meshes and meshes != {ranks}:
+        if not split and meshes and meshes != {ranks}:
             wrong.append(
                 f"parameters are sharded over {listed(sorted(map(str, meshes)), quote='')} ranks, and the batches of "
                 f"{ranks} make the step: pass the group of the same ranks as process_group=, such as mesh.get_group(). "
@@ -98,12 +115,20 @@ class Shards:
         whole = [leaf for leaf in behind.others if isinstance(leaf, nn.Parameter) and not is_sharded(leaf)]
         if whole:
             wrong.append(
-                f"{named(whole)}: not sharded, so nothing averages its gradient over ranks. Wrap the whole model, "
-                "fully_shard(model), after its blocks, and give parameters no ignored_params="
+                f"{named(whole)}: not sharded, so nothing averages its gradient over ranks; wrap the whole model with "
+                "fully_shard(model) after its blocks, without ignored_params="
+            )
+        facts = inspect_graph(losses, behind.graph)
+        if facts.half:
+            wrong.append("float16 needs a scale of the passes that is not built for shards: use bfloat16 or float32")
+        if facts.reentrant:
+            wrong.append(
+                "activations are checkpointed with use_reentrant=True: type torch.utils.checkpoint.checkpoint(..., "
+                "use_reentrant=False)"
             )
         wrong += self._refused_settings()
         if wrong:
-            raise EquipoiseError(f"a method on gradients under FSDP2 cannot take this step. {'; '.join(wrong)}.")
+            raise EquipoiseError(f"per-task gradients under FSDP2 cannot be taken here. {'; '.join(wrong)}.")
 
     def _refused_settings(self) -> list[str]:
         wrong = []
@@ -121,8 +146,16 @@ class Shards:
                     )
         return list(dict.fromkeys(wrong))
 
-    def _pairs(self) -> dict[int, Tensor]:
+    def _pairs_of(self, leaves: Sequence[Tensor]) -> dict[int, Tensor]:
         """Identity of each gathered copy -> its sharded parameter."""
+        pairs = self._pairs()
+        if any(id(leaf) not in pairs and id(leaf) not in self._plain for leaf in leaves):
+            self._search()
+            pairs = self._pairs()
+            self._plain = {id(leaf) for leaf in leaves if id(leaf) not in pairs}
+        return pairs
+
+    def _pairs(self) -> dict[int, Tensor]:
         found: dict[int, Tensor] = {}
         for module in self._living():
             for group in _groups(module):
