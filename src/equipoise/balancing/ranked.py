@@ -1,6 +1,8 @@
 """A Balancer among several ranks: finding them, meeting them in each step, and comparing replicas."""
 
+import math
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from ..engine.step.accumulation import Accumulation
 
 __all__ = ["Given", "Group", "Ranked", "Rows", "Turn"]
+
+_FIRST = 2  # steps in which replicas are always compared: the start, and whether gradients were averaged
 
 Group = distributed.ProcessGroup | Literal["none"] | None
 """Ranks whose batches make a step: a process group, None for all of them, or "none" for each rank by itself."""
@@ -90,7 +94,21 @@ class Ranked(Memory):
             "features given": given.features is not None,
             "second and third batch given": (given.second is not None, given.third is not None),
             "retain_graph": given.retain_graph,
+            "state, which moves with epochs": self._state_code() if self.method.per_epoch else 0,
         }
+
+    def _state_code(self) -> int:
+        return zlib.crc32(repr([(name, tensor.tolist()) for name, tensor in sorted(self.state.items())]).encode())
+
+    def seen_by_all(self, present: Sequence[int], numbers: Tensor) -> tuple[Sequence[int], Tensor]:
+        """Tasks and losses of all ranks, for losses that were computed once more on the rows of the last step.
+
+        Args:
+            present: Numbers of the tasks that this rank has.
+            numbers: (number of these,) losses, float64.
+        """
+        turn = self.over_ranks() if self._roster is not None else None
+        return (present, numbers) if turn is None else turn.seen(present, numbers)
 
     def merge_state(self) -> None:
         """Makes the method's state the same on all ranks, for ranks that have trained apart (``process_group="none"``).
@@ -134,7 +152,8 @@ class Turn:
         mode, reused = now.settings.gradients, now.carried.reused
         if not mode.remembers or reused is None or not now.losses:
             return False
-        return mode.recall(now.losses, now.step.tasks, now.tools.ownership, reused) is None
+        tasks = replace(now.step.tasks, present=reused.present)  # which tasks all ranks have is not known yet
+        return mode.recall(now.losses, tasks, now.tools.ownership, reused) is None
 
     def joined(self, now: Context, rows: Rows, note: Mapping[str, object]) -> Context:
         """The step with the tasks and losses of all ranks.
@@ -147,9 +166,8 @@ class Turn:
         owner, meeting = self._owner, self._roster.meeting
         names, present = now.step.tasks.names, list(now.step.tasks.present) if now.losses else []
         batch = _batch(names, present, now.losses, rows)
-        self._seen = ", ".join(
-            f"'{names[t]}': {v:.6g}" for t, v in zip(batch.present, batch.losses.tolist(), strict=True)
-        )
+        pairs = zip(batch.present, batch.losses.tolist(), strict=True)
+        self._seen = ", ".join(f"'{names[task]}': {value:.6g}" for task, value in pairs)
         more = [_batch(names, present, losses, rows) for losses in (now.second, now.third) if losses is not None]
         if more and any(len(one.present) < len(present) for one in (batch, *more)):
             raise LossError("a loss is the mean of no rows; with `second` every loss needs at least one row.")
@@ -162,6 +180,7 @@ class Turn:
                 "under FSDP2 every rank takes part in the backward of every task, and a task is absent on some ranks "
                 "only. Draw batches so that each rank has rows of the same tasks, or use DistributedDataParallel."
             )
+        self._roster.shares = dict(zip(batch.present, found.shares, strict=True))
         kept = [present.index(task) for task in batch.present]
         shares = (found.shares, *(meeting.merge(other).shares for other in more))
         numbers = torch.tensor(found.losses, dtype=torch.float64, device=owner.device_of(now.losses))
@@ -175,9 +194,21 @@ class Turn:
             stack=None,
             joint=self.joint,
         )
+        whole = len(batch.present) == len(names)
         if owner.accumulation is None or not owner.accumulation.done:
             self._compare()
+            self._roster.whole = whole
+        self._roster.whole = self._roster.whole and whole
         return now
+
+    def seen(self, present: Sequence[int], numbers: Tensor) -> tuple[Sequence[int], Tensor]:
+        """The merged losses of a second look at the rows of the last step; see `Ranked.seen_by_all`."""
+        shares = self._roster.shares
+        kept = [number for number, task in enumerate(present) if shares.get(task)]
+        batch = Batch([present[n] for n in kept], numbers[kept], [shares[present[n]] for n in kept])
+        found = self._roster.meeting.meet(batch, {"call": "observe"})
+        assert found is not None
+        return found.present, torch.tensor(found.losses, dtype=torch.float64, device=numbers.device)
 
     def window(self, waiting: "Accumulation", now: Context, note: Mapping[str, object] | None) -> Context:
         """The step of a window: its gradients and losses have their shares already.
@@ -193,7 +224,7 @@ class Turn:
             self._roster.meeting.meet(empty, note, idle=True)
         tasks = now.step.tasks.present
         found = Merged(tasks, (), (1.0,) * len(tasks))
-        self.joint = replace(self._joint(now, found, tasks, (found.shares,)), complete=False)
+        self.joint = replace(self._joint(now, found, tasks, (found.shares,)), complete=self._roster.whole)
         return replace(now, joint=self.joint)
 
     def handed_out(self, balanced: Balanced, handout: Handout) -> tuple[Balanced, Handout]:
@@ -248,21 +279,21 @@ class Turn:
 
     def _compare(self) -> None:
         """Compares the parameters of all ranks, in the first two steps and then every `check_replicas`."""
-        owner, every = self._owner, self._owner.check_replicas
-        if not every or not (owner.steps < 2 or owner.steps % every == 0):
+        owner, every, roster = self._owner, self._owner.check_replicas, self._roster
+        roster.turns += 1
+        if not every or (roster.turns > _FIRST and owner.steps % every):
             return
         tensors: dict[str, Tensor] = {}
-        for number, module in enumerate(self._roster.reducer.modules()):
-            tensors |= {
-                f"{name}" if not number else f"{name} (DDP {number})": p for name, p in module.module.named_parameters()
-            }
+        for number, module in enumerate(roster.reducer.modules()):
+            after = f" (of DDP module {number})" if number else ""
+            tensors |= {name + after: parameter for name, parameter in module.module.named_parameters()}
         tensors |= owner.ownership.named()
         tensors |= {f"the method's {name}": tensor for name, tensor in owner.state.items()}
         tensors |= {f"the method's trained {name}": tensor for name, tensor in owner.trained.items()}
-        sent = self._roster.meeting.wire.sent
+        sent = roster.meeting.wire.sent
         when = "before the first step" if not owner.steps else f"after {owner.steps} step{'s' * (owner.steps > 1)}"
-        refuse_different(tensors, self._roster.meeting.wire, when)
-        self._roster.counted += self._roster.meeting.wire.sent - sent
+        refuse_different(tensors, roster.meeting.wire, when)
+        roster.counted += roster.meeting.wire.sent - sent
 
 
 def _launched() -> bool:
@@ -284,9 +315,8 @@ def _batch(names: tuple[str, ...], present: Sequence[int], losses: Sequence[Tens
         counts = [float(rows)] * len(present)
     else:
         counts = [rows_behind(loss) for loss in losses]
-    bad = [
-        f"'{names[t]}': {n}" for t, n in zip(present, counts, strict=True) if n is not None and not 0 <= n < torch.inf
-    ]
+    read = [(names[task], count) for task, count in zip(present, counts, strict=True) if count is not None]
+    bad = [f"'{name}': {count}" for name, count in read if not 0 <= count < math.inf]
     if bad:
         raise LossError(f"`rows` must hold numbers of rows, at least 0; got {', '.join(bad)}.")
     kept = [number for number, count in enumerate(counts) if count != 0]

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any
 from weakref import WeakSet
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook

@@ -169,9 +169,14 @@ class Shards:
         return (module for found in self._modules if (module := found()) is not None)
 
     def _search(self) -> None:
-        kind = sys.modules[_IMPORTED].FSDPModule
-        found = [thing for thing in gc.get_objects() if issubclass(type(thing), kind)]
-        self._modules = [ref(module) for module in found]
+        kinds = set(_kinds(sys.modules[_IMPORTED].FSDPModule))  # fully_shard makes one for each class of modules
+        self._modules = [ref(thing) for thing in gc.get_objects() if type(thing) in kinds] if kinds else []
+
+
+def _kinds(kind: type) -> Iterator[type]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from _kinds(one)
 
 
 def inside_pipeline() -> bool:

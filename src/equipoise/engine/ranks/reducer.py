@@ -36,18 +36,16 @@ class Reducer:
 
     def search(self, leaves: Sequence[Tensor]) -> None:
         """Looks for DDP modules that hold one of the leaves; for all of them where no leaf is given."""
-        kind, wanted = DistributedDataParallel, {id(leaf) for leaf in leaves}
+        kinds, wanted = {DistributedDataParallel, *DistributedDataParallel.__subclasses__()}, {id(leaf) for leaf in leaves}
         for thing in gc.get_objects():
-            if issubclass(type(thing), kind) and all(known is not thing for known in self.modules()):
+            if type(thing) in kinds and all(known is not thing for known in self.modules()):
                 held = {id(parameter) for parameter in thing.parameters()}
                 if not wanted or not held.isdisjoint(wanted):
                     self._found.append(ref(thing))
                     self._held |= held
 
     def covers(self, leaf: Tensor) -> bool:
-        """Whether a DDP module holds the parameter."""
-        if id(leaf) not in self._held:
-            self.search([leaf])
+        """Whether a DDP module that was found holds the parameter."""
         return id(leaf) in self._held
 
     def note(self, covered: bool) -> None:

@@ -40,8 +40,8 @@ def refuse_different(tensors: Mapping[str, Tensor], wire: Wire, when: str) -> No
     if squares * wire.size != total**2:  # a rank has not met some parameters yet
         common = set.intersection(*map(set, wire.objects(list(whole))))
         whole = {name: tensor for name, tensor in sorted(whole.items()) if name in common}
-        if not whole:
-            return
+    if not whole:
+        return
     sums = [_sum_of_bits(tensor.detach()) for tensor in whole.values()]
     found = torch.stack([value.to(place) for value in sums])
     low, high = wire.largest(torch.cat([-found, found])).view(2, -1)

@@ -56,12 +56,18 @@ class Roster:
         reducer: Knowledge of DistributedDataParallel around the parameters.
         known: Parameter name -> its size.
         counted: Numbers sent before the step that is under way.
+        turns: Number of steps that the ranks have begun together.
+        shares: Task -> share of this rank in the last step.
+        whole: Whether this rank has had every task in each micro-batch of the step that is under way.
     """
 
     meeting: Meeting
     reducer: Reducer
     known: dict[str, Known] = field(default_factory=dict)
     counted: float = 0.0
+    turns: int = 0
+    shares: dict[int, float] = field(default_factory=dict)
+    whole: bool = True
     _version: int = -1
 
     def agree(
@@ -128,6 +134,7 @@ class Roster:
 
     def _introduce(self, named: dict[str, tuple[Tensor, Sequence[int]]], ownership: Ownership, complete: bool) -> None:
         """Adds parameters that some rank meets for the first time, in the order of ranks."""
+        self.reducer.search([leaf for name, (leaf, _) in named.items() if name not in self.known])
         mine = {
             name: (real_count(leaf), str(leaf.dtype), self.reducer.covers(leaf))
             for name, (leaf, _) in named.items()

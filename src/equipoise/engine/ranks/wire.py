@@ -33,8 +33,13 @@ class Wire:
         self._on_host = "cpu" in distributed.get_backend_config(group)
 
     def place(self, device: torch.device) -> torch.device:
-        """Device of small tensors for a collective: the CPU where the group can send from it, else `device`."""
-        return torch.device("cpu") if self._on_host else device
+        """Device of small tensors for a collective: the CPU where the group can send from it, else an accelerator."""
+        if self._on_host:
+            return torch.device("cpu")
+        if device.type != "cpu":
+            return device
+        kind = distributed.get_backend_config(self.group).partition(":")[0]
+        return torch.device(kind, torch.get_device_module(kind).current_device())
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over ranks, in place, equal on all ranks to the bit."""

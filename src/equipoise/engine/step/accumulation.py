@@ -119,10 +119,11 @@ class Accumulation:
     def _with_gradients(self, present: Sequence[int], shares: Sequence[float], source: Gradients) -> "Accumulation":
         part = source.parts[0] if source.parts else None
         unscale = {task: 2.0**-source.power * share for task, share in zip(present, shares, strict=True)}
-        sketches, blocks = dict(self._sketches), []
+        sketches, blocks, leaves = dict(self._sketches), [], dict[int, Tensor]()
         if isinstance(part, SketchRows):
             for row, task in enumerate(present):
                 sketches[task] = sketches.get(task, 0.0) + part.values[row] * unscale[task]
+            leaves |= {id(leaf): leaf for leaf in part.parameters}
         else:
             rows = source.shared.rows
             blocks = [
@@ -137,7 +138,6 @@ class Accumulation:
         del source, part
         blocks.reverse()
         sums: dict[tuple[int, int], Tensor] = {}
-        leaves: dict[int, Tensor] = {}
         while blocks:  # each gradient is freed once added: no more memory than old and new sums
             leaf, task, block = blocks.pop()
             if block is not None:
@@ -189,7 +189,8 @@ class Accumulation:
             parts = [Jacobian([leaf for _, leaf in shared], rows)] if shared else []
             return Gradients(parts, own, plan, len(tasks), merged=self._merged)
         assert sketch is not None
-        sketches = torch.stack([self._sketches[task] / self._counts[task] for task in tasks])
+        nothing = torch.zeros_like(next(iter(self._sketches.values())))  # over ranks, of a task that others have
+        sketches = torch.stack([self._sketches.get(task, nothing) / self._counts[task] for task in tasks])
         for key, leaf in shared:  # parameters of one task in an early micro-batch that became shared in a later one
             name = ownership.name(leaf)
             for row, task in enumerate(tasks):
