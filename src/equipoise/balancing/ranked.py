@@ -24,7 +24,7 @@ from ..engine.ranks.rows import rows_behind
 from ..engine.ranks.wire import Wire
 from ..engine.step.context import Balanced, Context
 from ..engine.step.gradients import refuse_shards
-from ..errors import EquipoiseError, LossError, NonFiniteError, SettingError, listed
+from ..errors import LossError, NonFiniteError, SettingError, listed
 from ..methods.base import JacobianMethod, Step
 from .memory import Memory
 
@@ -249,7 +249,7 @@ class Turn:
         passes = now.method.needs != "losses"
         if not roster.meeting.names:
             model = [] if now.tools.model is None else list(now.tools.model.parameters())
-            roster.reducer.search([*leaves_behind(now.losses), *model])
+            roster.reducer.search([*now.tools.shards.leaves(leaves_behind(now.losses)), *model])
         roster.reducer.refuse(now.losses, passes=passes)
         if owner.settings.value == "weighted":
             raise SettingError("value='weighted' is the value of one rank's losses: use value='mean' on several ranks.")

@@ -21,6 +21,7 @@ from .inspection import inspect_graph
 __all__ = ["Behind", "Shards", "inside_pipeline"]
 
 _IMPORTED = "torch.distributed.fsdp"
+_TENSORS = "torch.distributed.tensor"
 _PIPELINES = "torch.distributed.pipelining"
 
 
@@ -47,8 +48,7 @@ class Shards:
     """
 
     def __init__(self) -> None:
-        self._modules: list[ref[nn.Module]] = []
-        self._plain: set[int] = set()  # leaves that no module had gathered when they were met
+        self._plain: dict[int, ref[Tensor]] = {}  # parameters that no module had gathered when they were met
         self._nothing = -1  # version of what is known of parameters, at which nothing was sharded
 
     def behind(self, losses: Sequence[Tensor], version: int) -> Behind | None:
@@ -58,7 +58,7 @@ class Shards:
             losses: Scalars of the present tasks.
             version: Version of the record of parameters (`Ownership.version`): while it stays, so does the answer None.
         """
-        if _IMPORTED not in sys.modules or version == self._nothing or not losses:
+        if version == self._nothing or not losses or not ({_IMPORTED, _TENSORS} & sys.modules.keys()):
             return None
         graph = read_graph(losses)
         leaves = list(graph.leaves.values())
@@ -71,13 +71,13 @@ class Shards:
 
     def in_use(self) -> bool:
         """Whether any module of this process is sharded."""
-        if _IMPORTED in sys.modules and not self._modules:
-            self._search()
-        return any(True for _ in self._living())
+        if _IMPORTED in sys.modules and not any(True for _ in _living()):
+            _search()
+        return any(True for _ in _living())
 
     def leaves(self, leaves: Sequence[Tensor]) -> list[Tensor]:
         """The leaves, with sharded parameters in place of their gathered copies."""
-        pairs = self._pairs_of(leaves) if _IMPORTED in sys.modules else {}
+        pairs = self._pairs_of(leaves)
         return [pairs.get(id(leaf), leaf) for leaf in leaves]
 
     def refuse(self, losses: Sequence[Tensor], behind: Behind, name: Callable[[Tensor], str], ranks: int) -> None:
@@ -126,51 +126,65 @@ class Shards:
                 "activations are checkpointed with use_reentrant=True: type torch.utils.checkpoint.checkpoint(..., "
                 "use_reentrant=False)"
             )
-        wrong += self._refused_settings()
+        wrong += _refused_settings(behind.parameters)
         if wrong:
             raise EquipoiseError(f"per-task gradients under FSDP2 cannot be taken here. {'; '.join(wrong)}.")
 
-    def _refused_settings(self) -> list[str]:
-        wrong = []
-        for module in self._living():
-            state = _state(module)
-            if not getattr(getattr(state, "_state_ctx", None), "is_last_backward", True):
-                wrong.append("set_is_last_backward(False) leaves reductions running: call set_is_last_backward(True)")
-            for group in _groups(module):
-                waiting = [p for p in group.fsdp_params if getattr(p, "unsharded_accumulated_grad", None) is not None]
-                waiting += [p for p in group.fsdp_params if _waits(p)]
-                if not getattr(group, "reduce_grads", True) or waiting:
-                    wrong.append(
-                        "set_requires_gradient_sync(False) keeps gradients on their rank: leave it True, and use "
-                        "balancer.accumulate(steps=n) for micro-batches"
-                    )
-        return list(dict.fromkeys(wrong))
-
     def _pairs_of(self, leaves: Sequence[Tensor]) -> dict[int, Tensor]:
         """Identity of each gathered copy -> its sharded parameter."""
-        pairs = self._pairs()
-        if any(id(leaf) not in pairs and id(leaf) not in self._plain for leaf in leaves):
-            self._search()
-            pairs = self._pairs()
-            self._plain = {id(leaf) for leaf in leaves if id(leaf) not in pairs}
+        if _IMPORTED not in sys.modules:
+            return {}
+        pairs = {id(copy): one.sharded_param for copy, one, _ in _entries()}
+        unknown = [leaf for leaf in leaves if isinstance(leaf, nn.Parameter) and id(leaf) not in pairs]
+        if any(self._plain.get(id(leaf), _gone)() is not leaf for leaf in unknown):
+            _search()
+            pairs = {id(copy): one.sharded_param for copy, one, _ in _entries()}
+            self._plain = {id(leaf): ref(leaf) for leaf in unknown if id(leaf) not in pairs}
         return pairs
 
-    def _pairs(self) -> dict[int, Tensor]:
-        found: dict[int, Tensor] = {}
-        for module in self._living():
-            for group in _groups(module):
-                for one in group.fsdp_params:
-                    copy = getattr(one, "_unsharded_param", None)
-                    if copy is not None:
-                        found[id(copy)] = one.sharded_param
-        return found
 
-    def _living(self) -> Iterator[nn.Module]:
-        return (module for found in self._modules if (module := found()) is not None)
+def _gone() -> None:
+    """A reference to nothing."""
 
-    def _search(self) -> None:
-        kinds = set(_kinds(sys.modules[_IMPORTED].FSDPModule))  # fully_shard makes one for each class of modules
-        self._modules = [ref(thing) for thing in gc.get_objects() if type(thing) in kinds] if kinds else []
+
+def _refused_settings(parameters: Sequence[Tensor]) -> list[str]:
+    """Settings of the parameters' modules under which gradients do not arrive."""
+    inside, wrong = {id(parameter) for parameter in parameters}, []
+    for copy, one, module in _entries():
+        if id(one.sharded_param) not in inside:
+            continue
+        if not getattr(getattr(_state(module), "_state_ctx", None), "is_last_backward", True):
+            wrong.append("set_is_last_backward(False) leaves reductions running: call set_is_last_backward(True)")
+        waits = copy.grad is not None or getattr(one, "unsharded_accumulated_grad", None) is not None
+        if waits or not all(getattr(group, "reduce_grads", True) for group in _groups(module)):
+            wrong.append(
+                "set_requires_gradient_sync(False) keeps gradients on their rank: leave it True, and use "
+                "balancer.accumulate(steps=n) for micro-batches"
+            )
+    return list(dict.fromkeys(wrong))
+
+
+_MODULES: list[ref[nn.Module]] = []
+"""Sharded modules that were found; one list for all Balancers, because a search reads every object of the process."""
+
+
+def _living() -> Iterator[nn.Module]:
+    return (module for found in _MODULES if (module := found()) is not None)
+
+
+def _search() -> None:
+    kinds = set(_kinds(sys.modules[_IMPORTED].FSDPModule))  # fully_shard makes one for each class of modules
+    _MODULES[:] = [ref(thing) for thing in gc.get_objects() if type(thing) in kinds] if kinds else []
+
+
+def _entries() -> Iterator[tuple[Tensor, Any, nn.Module]]:
+    """Each gathered copy that exists, FSDP's record of its parameter, and the module."""
+    for module in _living():
+        for group in _groups(module):
+            for one in group.fsdp_params:
+                copy = getattr(one, "_unsharded_param", None)
+                if copy is not None:
+                    yield copy, one, module
 
 
 def _kinds(kind: type) -> Iterator[type]:
@@ -201,11 +215,6 @@ def _groups(module: nn.Module) -> list[Any]:
     state = _state(module)
     groups = getattr(state, "_fsdp_param_groups", None)
     return [group for group in (groups if groups is not None else [state._fsdp_param_group]) if group is not None]
-
-
-def _waits(one: Any) -> bool:
-    copy = getattr(one, "_unsharded_param", None)
-    return copy is not None and copy.grad is not None
 
 
 def _by_data(parameter: Tensor) -> bool:

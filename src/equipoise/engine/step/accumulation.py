@@ -13,7 +13,6 @@ from ..blocks.dense import Jacobian
 from ..blocks.task_gradients import Gradients, Own
 from ..cost.plan import Plan
 from ..graph.autograd_graph import leaves_behind
-from ..sources.dispatch import gradients_of
 from ..sources.mode import Tools
 from ..sources.sketch import Sketch, SketchRows
 from .context import Balanced, Context, Held, refuse_nonfinite_losses

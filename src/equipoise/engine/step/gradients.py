@@ -10,11 +10,9 @@ from ..blocks.task_gradients import Gradients
 from ..cost.memory import refuse_above
 from ..graph.inspection import hold_statistics
 from ..graph.shards import Behind, inside_pipeline
-from ..ranks.joint import Joint
 from ..ranks.merging import merged, nothing_here
 from ..ranks.sharded import merged_shards, plan_of_shards, shard_gradients
 from ..sources.dispatch import gradients_of
-from ..sources.mode import Tools
 from ..sources.sketch import Sketch
 from .context import Context
 
@@ -91,9 +89,7 @@ def _shards_here(now: Context, losses: Sequence[Tensor], which: int, behind: Beh
     keep = now.retain_graph or now.settings.mode == "recompute"
     shares = [1.0] * len(losses) if joint is None else joint.shares[which]
     wire = None if joint is None else joint.wire
-    return shard_gradients(
-        losses, shares, tasks.present, behind, tools.ownership, plan, wire, retain_graph=keep
-    )
+    return shard_gradients(losses, shares, tasks.present, behind, tools.ownership, plan, wire, retain_graph=keep)
 
 
 def refuse_shards(now: Context, ranks: int) -> None:
