@@ -268,3 +268,18 @@ def wrong(group: Any, what: str) -> str:
         model.set_is_last_backward(is_last_backward=True)
         _KEPT.clear()  # its graph may be half used
     return "nothing was raised"
+
+
+def pasted(group: Any, code: str) -> dict[str, Any]:
+    """Runs a script of the README on this rank; the process group exists already."""
+    names: dict[str, Any] = {"__name__": "readme"}
+    with patch.object(distributed, "init_process_group", lambda: None):
+        exec(code, names)
+    balancer, model = names["balancer"], names["model"]
+    return {
+        "engine": balancer.plan.engine,
+        "ranks": balancer.plan.ranks,
+        "steps": balancer.steps,
+        "parameters": torch.cat([_full(p, p) for p in model.parameters()]),
+        "weights": balancer.last.weights,
+    }

@@ -1,15 +1,18 @@
 """FSDP2 on two ranks with uneven batches does what one process does with the joined batch."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
 
 import equipoise as eq
+from equipoise.engine.cost.scale import scale_cost
 
 from . import sharded
 from .pool import agree
 
+README = (Path(__file__).parents[3] / "README.md").read_text()
 pytestmark = pytest.mark.filterwarnings("ignore:.*single.*")
 METHODS = {name: kind() for name, kind in eq.methods.table.items()}
 BALANCED = {name: method for name, method in METHODS.items() if method.needs != "features" and not method.on_layer}
@@ -100,12 +103,17 @@ def test_modes_and_settings_of_fsdp(pool):
 def test_numbers_sent_are_those_of_the_plan(pool):
     k = 3
     for sent, planned, padded in pool.run(2, sharded.traffic, eq.MGDA()):
-        heads = 3 * 6 + 3 * 2  # each head once; a bias of one number is filled up to two
+        heads = 3 * (2 * 6 + 2)  # each once; a weight of one row and a bias of one number are filled up to two
         assert sent["scattered"] == k * padded / 2 + heads / 2
         assert sent["scattered"] + sent["summed"] == pytest.approx(planned, abs=1)
         assert sent["after"] == 0  # backward only hands out
-        gathered = k * (padded + 3 * (6 + 2)) / 2  # the copies, once a pass; heads are kept gathered at the root
-        assert sent["gathered"] <= gathered
+        # the copies, once a pass; the root keeps its own from the forward pass to the first
+        assert sent["gathered"] == k * padded / 2 + (k - 1) * heads / 2
+        model = scale_cost("shards", k, padded, 2)
+        small = 2 * k**2 / 2  # the Gramian's sum
+        assert k * padded / 2 + (k + 1) * padded / 2 + small == pytest.approx(model.sent)
+        agreements = sent["summed"] - small  # losses and rows, and which task reaches which of ten parameters
+        assert 0 < agreements < 150
 
 
 @pytest.mark.parametrize("checkpointed", [False, True])
@@ -127,6 +135,14 @@ def test_the_passes_leave_waiting_gradients_and_hooks_alone(pool):
     for found in pool.run(2, sharded.beside):
         assert found["doubled"] < 1e-12
         assert found["calls"] == found["parameters"]
+
+
+def test_the_script_of_the_readme_runs_as_pasted(pool):
+    (code,) = re.findall(r"```python\n(# torchrun --nproc-per-node 8 train.py\n.*?)```", README, re.DOTALL)
+    ranks = pool.run(4, sharded.pasted, code)
+    agree(ranks)
+    assert (ranks[0]["engine"], ranks[0]["ranks"], ranks[0]["steps"]) == ("sharded", 4, 3)
+    assert torch.isfinite(ranks[0]["parameters"]).all()
 
 
 REFUSED = {
