@@ -1,7 +1,7 @@
 """What ranks do in the tests, and the same in one process with all rows: functions that run on a rank of the pool."""
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -47,6 +47,11 @@ class Spec:
         second: Whether a second batch is given.
         partial: Whether the model computes the heads of the present tasks only.
         like: Number of ranks whose rows one process takes together.
+        layer: Whether gradients of the trunk's last layer are compared.
+        window: Micro-batches per full window, where windows are to end early; 0 for full ones.
+        flush: How they end: "with" the last micro-batch or "after" it.
+        rows: Whether the number of rows is given, and the losses hide it.
+        sums: Whether losses are sums over rows.
     """
 
     method: Any
@@ -60,6 +65,15 @@ class Spec:
     second: bool = False
     partial: bool = False
     like: int = 2
+    layer: bool = False
+    window: int = 0
+    flush: str = "with"
+    rows: bool = False
+    sums: bool = False
+
+    def of(self, ranks: int) -> "Spec":
+        """The same training for another number of ranks."""
+        return replace(self, like=ranks)
 
 
 def rows(step: int, dtype: torch.dtype, n: int = 14) -> tuple[Tensor, Tensor]:
@@ -88,10 +102,11 @@ def train(group: Any, spec: Spec) -> dict[str, Any]:
     if spec.wrap and not alone:
         model = DistributedDataParallel(net, process_group=group, find_unused_parameters=spec.wrap == "unused")
     options = {"process_group": "none" if alone else group, "tasks": NAMES, "steps_per_epoch": 3, "model": net}
+    options |= {"layer": net.trunk[2]} if spec.layer else {}
     balancer = eq.Balancer(spec.method, **(options | spec.options))
     optimizer = torch.optim.SGD([*net.parameters(), *balancer.parameters()], lr=0.05)
     if spec.accumulate > 1:
-        balancer.accumulate(spec.accumulate)
+        balancer.accumulate(spec.window or spec.accumulate)
     found: dict[str, Any] = {}
     for step in range(spec.steps):
         x, y = rows(step, spec.dtype)
@@ -112,7 +127,11 @@ def train(group: Any, spec: Spec) -> dict[str, Any]:
                 if spec.second:
                     u, v = rows(50 + step, spec.dtype)
                     given[1]["second"] = _call(spec, model, u[mine], v[mine], kept[mine])[0]
+                if spec.window and last and spec.flush == "with":
+                    given[1]["flush"] = True
                 balancer(given[0], **given[1]).backward()
+                if spec.window and last and spec.flush == "after":
+                    balancer.flush().backward()
         if step == 0:
             gradients = [p.grad for p in net.parameters()]
             pairs = zip(gradients, net.parameters(), strict=True)
@@ -141,7 +160,14 @@ def _parts(owner: Tensor, mine: Tensor, count: int) -> list[Tensor]:
 def _call(spec: Spec, model: nn.Module, x: Tensor, y: Tensor, kept: Tensor) -> tuple[Any, dict[str, Any]]:
     used = tuple(i for i in range(K) if kept[:, i].any()) if spec.partial else (0, 1, 2)
     z, outputs = model(x, used)
-    return losses_of(outputs, y, kept), {"features": z} if spec.features else {}
+    losses, given = losses_of(outputs, y, kept), {"features": z} if spec.features else {}
+    if spec.rows:
+        losses = {name: None if loss is None else loss.sqrt().square() for name, loss in losses.items()}
+        given["rows"] = len(x)
+    if spec.sums:  # ranks count alike, as with DDP: the mean over ranks of their sums
+        share = 1 if distributed.is_initialized() else 1 / spec.like
+        losses = {name: None if loss is None else loss * len(x) * share for name, loss in losses.items()}
+    return losses, given
 
 
 def train_all(group: Any, specs: dict[str, Spec]) -> dict[str, dict[str, Any]]:

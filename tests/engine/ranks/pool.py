@@ -1,6 +1,7 @@
 """Ranks that are started once and run many cases: processes that meet over gloo on this machine."""
 
 import datetime
+import gc
 import multiprocessing
 import traceback
 import warnings
@@ -14,7 +15,7 @@ from torch import distributed
 
 SECONDS = 120  # until a case counts as hung
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["torch", "equipoise", "torch.nn.parallel", "tests.engine.ranks.cases"])
+_CONTEXT.set_forkserver_preload(["torch._dynamo", "torch.nn.parallel", "scipy.optimize", "tests.engine.ranks.cases"])
 
 
 class Pool:
@@ -71,6 +72,8 @@ def _answer(end: Connection) -> tuple[str, Any]:
 
 def _serve(rank: int, size: int, meeting: str, timeout: float, end: Connection) -> None:
     torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # so that a search through objects does not read those of every library
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", message=".*find_unused_parameters.*")
     limit = datetime.timedelta(seconds=timeout)
@@ -91,13 +94,20 @@ def _serve(rank: int, size: int, meeting: str, timeout: float, end: Connection) 
     distributed.destroy_process_group()
 
 
+def _same(one: Any, two: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, two)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(_same, one, two))
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(_same(one[key], two[key]) for key in one)
+    return bool(one == two)
+
+
 def agree(results: Sequence[Any]) -> None:
     """Asserts that all ranks gave the same tensors, to the bit."""
     first = results[0]
     for other in results[1:]:
         assert first.keys() == other.keys()
         for key, value in first.items():
-            if isinstance(value, torch.Tensor):
-                assert torch.equal(value, other[key]), key
-            else:
-                assert value == other[key], key
+            assert _same(value, other[key]), key

@@ -18,7 +18,7 @@ from ..pieces import is_sharded
 from .autograd_graph import Graph, read_graph
 from .inspection import inspect_graph
 
-__all__ = ["Behind", "Shards", "inside_pipeline"]
+__all__ = ["Behind", "Shards", "inside_pipeline", "subclasses"]
 
 _IMPORTED = "torch.distributed.fsdp"
 _TENSORS = "torch.distributed.tensor"
@@ -173,7 +173,7 @@ def _living() -> Iterator[nn.Module]:
 
 
 def _search() -> None:
-    kinds = set(_kinds(sys.modules[_IMPORTED].FSDPModule))  # fully_shard makes one for each class of modules
+    kinds = set(subclasses(sys.modules[_IMPORTED].FSDPModule))  # fully_shard makes one for each class of modules
     _MODULES[:] = [ref(thing) for thing in gc.get_objects() if type(thing) in kinds] if kinds else []
 
 
@@ -187,10 +187,11 @@ def _entries() -> Iterator[tuple[Tensor, Any, nn.Module]]:
                     yield copy, one, module
 
 
-def _kinds(kind: type) -> Iterator[type]:
+def subclasses(kind: type) -> Iterator[type]:
+    """Every class below one, however deep."""
     for one in kind.__subclasses__():
         yield one
-        yield from _kinds(one)
+        yield from subclasses(one)
 
 
 def inside_pipeline() -> bool:

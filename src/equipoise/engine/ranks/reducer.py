@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ...errors import EquipoiseError, InputError
 from ..blocks.task_gradients import Handout
 from ..graph.autograd_graph import leaves_behind, read_graph
+from ..graph.shards import subclasses
 from ..pieces import is_sharded
 
 __all__ = ["Reducer"]
@@ -42,10 +43,8 @@ class Reducer:
         """
         if leaves and all(is_sharded(leaf) for leaf in leaves):
             return
-        kinds, wanted = (
-            {DistributedDataParallel, *DistributedDataParallel.__subclasses__()},
-            {id(leaf) for leaf in leaves},
-        )
+        kinds = {DistributedDataParallel, *subclasses(DistributedDataParallel)}
+        wanted = {id(leaf) for leaf in leaves}
         for thing in gc.get_objects():
             if type(thing) in kinds and all(known is not thing for known in self.modules()):
                 held = {id(parameter) for parameter in thing.parameters()}
