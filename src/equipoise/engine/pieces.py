@@ -72,8 +72,9 @@ def _piece(values: Tensor, axis: int, ranks: int, rank: int) -> Tensor:
 
 def full_of(piece: Tensor, parameter: Tensor) -> Tensor:
     """The whole gradient from the pieces of all ranks; each rank calls it."""
-    whole: Any = with_layout(piece, layout_of(parameter))
-    return whole.full_tensor() if is_sharded(whole) else whole
+    sharded: Any = with_layout(piece, layout_of(parameter))
+    whole: Tensor = sharded.full_tensor() if is_sharded(sharded) else sharded
+    return whole
 
 
 def replicas_of(parameter: Tensor) -> int:
@@ -97,4 +98,4 @@ def scattered_numbers(parameter: Tensor) -> float:
     ranks, axis = mesh.size(len(placements) - 1), placements[-1].dim
     piece = -(-shape[axis] // ranks) * (parameter.numel() // max(shape[axis], 1))
     copies = replicas_of(parameter)
-    return piece * (ranks - 1) + 2 * piece * (copies - 1) / copies
+    return float(piece * (ranks - 1) + 2 * piece * (copies - 1) / copies)

@@ -40,7 +40,12 @@ def sharded(group: Any, dtype: torch.dtype = torch.float64, **settings: Any) -> 
     start = Plain(dtype)
     if key not in _KEPT:
         model = Plain(dtype)
-        mesh = DeviceMesh.from_group(group, "cpu")
+        kind = settings.pop("mesh", "")
+        mesh = DeviceMesh.from_group(group, "cpu") if not kind else None
+        if kind == "hybrid":  # two replicas of two shards
+            mesh = DeviceMesh("cpu", [[0, 1], [2, 3]], mesh_dim_names=("replicas", "shards"))
+        elif kind == "single":  # every rank by itself
+            mesh = DeviceMesh("cpu", [[0], [1], [2], [3]], mesh_dim_names=("ranks", "shards"))["shards"]
         for layer in (model.trunk[0], model.trunk[2]):
             fully_shard(layer, mesh=mesh, **settings)
         fully_shard(model, mesh=mesh, **settings)
@@ -67,7 +72,9 @@ def train(group: Any, method: Any, dtype: torch.dtype, steps: int, options: Mapp
     ranks, window, second = options.pop("ranks", 2), options.pop("window", 1), options.pop("second", False)
     fsdp = options.pop("fsdp", {})
     model = Plain(dtype) if group is None else sharded(group, dtype, **fsdp)
-    settings = {"tasks": NAMES, "steps_per_epoch": 3, "process_group": "none" if group is None else group}
+    single = fsdp.get("mesh") == "single"  # then each rank has all rows
+    alone = group is None or single
+    settings = {"tasks": NAMES, "steps_per_epoch": 3, "process_group": "none" if alone else group}
     balancer = eq.Balancer(method, model=model, **(settings | options))
     optimizer = torch.optim.SGD([*model.parameters(), *balancer.parameters()], lr=0.05)
     if window > 1:
@@ -78,7 +85,7 @@ def train(group: Any, method: Any, dtype: torch.dtype, steps: int, options: Mapp
         x, y = rows(step, dtype)
         for part in range(window):
             chosen = torch.zeros(len(x), dtype=torch.bool)
-            for rank in range(ranks) if group is None else (distributed.get_rank(group),):
+            for rank in range(ranks) if alone else (distributed.get_rank(group),):
                 mine = torch.nonzero(owner == rank).ravel()
                 chosen[mine.tensor_split(window)[part]] = True
             more = {}

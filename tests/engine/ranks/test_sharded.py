@@ -100,6 +100,20 @@ def test_modes_and_settings_of_fsdp(pool):
         close(name, ranks[0], one, 1e-11, ("gramian", "weights", "gradient", "parameters"))
 
 
+@pytest.mark.parametrize("mesh", ["hybrid", "single"])
+def test_two_replicas_of_two_shards_and_shards_of_one_rank(pool, mesh):
+    given = {
+        repr(method): (method, torch.float64, 2, {"ranks": 4, "fsdp": {"mesh": mesh}, "window": window})
+        for method, window in ((eq.UPGrad(), 1), (eq.GradDrop(seed=1), 1), (eq.MGDA(), 2))
+    }
+    ranks = pool.run(4, sharded.train_all, given)
+    for name, case in given.items():
+        one = sharded.train(None, *case)
+        agree([found[name] for found in ranks])
+        close(name, ranks[0][name], one, 1e-11, ("gramian", "weights", "gradient", "parameters"))
+        assert ranks[0][name]["engine"] == "sharded"
+
+
 def test_numbers_sent_are_those_of_the_plan(pool):
     k = 3
     for sent, planned, padded in pool.run(2, sharded.traffic, eq.MGDA()):

@@ -189,9 +189,10 @@ def _entries() -> Iterator[tuple[Tensor, Any, nn.Module]]:
 
 def subclasses(kind: type) -> Iterator[type]:
     """Every class below one, however deep."""
-    for one in kind.__subclasses__():
-        yield one
-        yield from subclasses(one)
+    direct: list[type] = kind.__subclasses__()
+    for below in direct:
+        yield below
+        yield from subclasses(below)
 
 
 def inside_pipeline() -> bool:

@@ -206,7 +206,7 @@ def _gradients_aside(leaves: Sequence[Tensor]) -> Iterator[None]:
     with taken_back(put_back):
         for leaf in leaves:
             leaf.grad = None
-            waiting = leaf._post_accumulate_grad_hooks  # type: ignore[attr-defined]
+            waiting = leaf._post_accumulate_grad_hooks
             if waiting:
                 hooks.append((waiting, dict(waiting)))
                 waiting.clear()
