@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.pipelining import PipelineStage, ScheduleGPipe
 from torch.distributed.tensor import Shard
 from torch.utils.checkpoint import checkpoint
 
@@ -290,3 +291,19 @@ def pasted(group: Any, code: str) -> dict[str, Any]:
         "parameters": torch.cat([_full(p, p) for p in model.parameters()]),
         "weights": balancer.last.weights,
     }
+
+
+def in_a_pipeline(group: Any) -> str:
+    """The error of a Balancer that is called in a schedule's loss function; each rank runs a pipeline of one stage."""
+    alone = DeviceMesh("cpu", [[0], [1], [2], [3]], mesh_dim_names=("ranks", "stages"))["stages"].get_group()
+    balancer, x = eq.Balancer(eq.MGDA(), process_group="none"), torch.ones(4, 5, dtype=torch.float64)
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        return balancer([output.square().mean(), (output - target).abs().mean()])
+
+    stage = PipelineStage(nn.Linear(5, 1).double(), 0, 1, torch.device("cpu"), group=alone)
+    try:
+        ScheduleGPipe(stage, 2, loss_fn=loss).step(x, target=torch.zeros(4, 1, dtype=torch.float64))
+    except eq.errors.EquipoiseError as error:
+        return str(error)
+    return "nothing was raised"

@@ -178,3 +178,8 @@ REFUSED = {
 def test_what_is_not_right_is_refused_on_all_ranks(pool, what):
     for found in pool.run(2, sharded.wrong, what):
         assert re.search(REFUSED[what], found), found
+
+
+def test_pipelines_are_refused(pool):
+    for found in pool.run(4, sharded.in_a_pipeline):
+        assert "over pipelines are not shown to be right yet" in found
