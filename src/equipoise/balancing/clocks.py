@@ -34,9 +34,9 @@ class Clocks(nn.Module):
         if self.tasks is None:
             raise ClockError("`observe` was called before the first step.")
         present, values = read_losses(losses, self.tasks, differentiable=False)
-        present, numbers = self.seen_by_all(present, numbers_of(values))
-        if len(present) != len(self.tasks):
-            absent = listed(name for number, name in enumerate(self.tasks) if number not in present)
+        seen, numbers = self.seen_by_all(present, numbers_of(values))
+        if len(seen) != len(self.tasks):
+            absent = listed(name for number, name in enumerate(self.tasks) if number not in seen)
             raise SettingError(f"`observe` needs the losses of all tasks; those of {absent} are None.")
         self._move(lambda state: self.method.observe(numbers, state))
 

@@ -5,7 +5,7 @@ import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, distributed
@@ -35,7 +35,7 @@ __all__ = ["Given", "Group", "Ranked", "Rows", "Turn"]
 
 _FIRST = 2  # steps in which replicas are always compared: the start, and whether gradients were averaged
 
-Group = distributed.ProcessGroup | Literal["none"] | None
+Group: TypeAlias = "distributed.ProcessGroup | Literal['none'] | None"
 """Ranks whose batches make a step: a process group, None for all of them, or "none" for each rank by itself."""
 
 Rows = float | Mapping[str, float] | None
@@ -250,7 +250,7 @@ class Turn:
         if not roster.meeting.names:
             model = [] if now.tools.model is None else list(now.tools.model.parameters())
             roster.reducer.search([*now.tools.shards.leaves(leaves_behind(now.losses)), *model])
-        roster.reducer.refuse(now.losses, passes=passes)
+        roster.reducer.refuse(now.losses, roster.meeting.wire.group, passes=passes)
         if owner.settings.value == "weighted":
             raise SettingError("value='weighted' is the value of one rank's losses: use value='mean' on several ranks.")
         if passes:
@@ -288,6 +288,8 @@ class Turn:
             after = f" (of DDP module {number})" if number else ""
             tensors |= {name + after: parameter for name, parameter in module.module.named_parameters()}
         tensors |= owner.ownership.named()
+        ignored = roster.reducer.ignored()
+        tensors = {name: parameter for name, parameter in tensors.items() if id(parameter) not in ignored}
         tensors |= {f"the method's {name}": tensor for name, tensor in owner.state.items()}
         tensors |= {f"the method's trained {name}": tensor for name, tensor in owner.trained.items()}
         sent = roster.meeting.wire.sent

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from weakref import ref
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from ...errors import EquipoiseError, InputError
+from ...errors import EquipoiseError, InputError, SettingError
 from ..blocks.task_gradients import Handout
 from ..graph.autograd_graph import leaves_behind, read_graph
 from ..graph.shards import subclasses
@@ -64,19 +64,36 @@ class Reducer:
         """The DDP modules that are alive."""
         return [module for found in self._found if (module := found()) is not None]
 
-    def refuse(self, losses: Sequence[Tensor], *, passes: bool) -> None:
+    def ignored(self) -> set[int]:
+        """Identities of parameters that DDP was told to leave alone: each rank has its own."""
+        return {
+            id(parameter)
+            for module in self.modules()
+            for name, parameter in module.named_parameters()
+            if name in module.parameters_to_ignore
+        }
+
+    def refuse(self, losses: Sequence[Tensor], group: "distributed.ProcessGroup", *, passes: bool) -> None:
         """Raises where DDP cannot work with this step.
 
         Args:
             losses: Scalars of this rank; empty where it has no task.
+            group: Ranks whose batches make the step.
             passes: Whether the step runs backward passes of its own.
 
         Raises:
+            SettingError: DDP averages over other ranks.
             EquipoiseError: ``static_graph=True`` with passes of our own: PyTorch's reducer then counts them as the
                 user's backward, and ranks drift apart without an error.
             InputError: ``find_unused_parameters=True`` on a rank without any task.
         """
-        modules = self.modules()
+        modules, mine = self.modules(), distributed.get_process_group_ranks(group)
+        others = [ranks for m in modules if (ranks := distributed.get_process_group_ranks(m.process_group)) != mine]
+        if others:
+            raise SettingError(
+                f"DistributedDataParallel averages over the ranks {others[0]}, the Balancer merges over {mine}: give "
+                "both the same group, eq.Balancer(..., process_group=group)."
+            )
         if passes and any(module.static_graph for module in modules):
             raise EquipoiseError(
                 "DistributedDataParallel(static_graph=True) takes the first backward pass for yours, so gradients "
@@ -98,10 +115,9 @@ class Reducer:
         given = {id(target) for target, _ in handout if target.is_leaf}
         inner = [target for target, _ in handout if not target.is_leaf]
         given |= {id(leaf) for leaf in leaves_behind(inner)}
-        missing: dict[int, Tensor] = {}
+        missing, ignored = dict[int, Tensor](), self.ignored()
         for module in self.modules():
-            ignored = set(module.parameters_to_ignore)
-            wanted = [p for name, p in module.named_parameters() if p.requires_grad and name not in ignored]
+            wanted = [p for p in module.parameters() if p.requires_grad and id(p) not in ignored]
             if module.find_unused_parameters:
                 if inner:  # the losses' own graph passes DDP's sink, which fires every hook
                     continue

@@ -160,6 +160,7 @@ class Roster:
             raise StateError(f"the ranks' models must be equal; these parameters differ: {'; '.join(wrong)}.")
         for name, (count, kind, _) in names.items():
             self.known[name] = Known(count, _real(getattr(torch, kind.removeprefix("torch."))))
+        self._version = -1  # the new names' tasks are told by all ranks
         self.reducer.note(all(covered for *_, covered in names.values()))
 
     def _read(self, head: Tensor, shown: Tensor, reached: Tensor, ownership: Ownership, *, every: bool) -> Agreed:

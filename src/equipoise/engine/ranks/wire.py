@@ -25,7 +25,7 @@ class Wire:
             scattered or gathered, twice that for a sum that all ranks receive.
     """
 
-    def __init__(self, group: distributed.ProcessGroup) -> None:
+    def __init__(self, group: "distributed.ProcessGroup") -> None:
         self.group = group
         self.size = distributed.get_world_size(group)
         self.rank = distributed.get_rank(group)
