@@ -38,7 +38,6 @@ from .engine.modes import Exact, LastLayer, Mode
 from .engine.sources.dispatch import Settings
 from .engine.step.accumulation import Accumulation
 from .engine.step.context import Balanced, Context
-from .engine.step.gradients import refuse_shards
 from .engine.step.inject import hand_over, inject
 from .engine.step.step import run_step
 from .errors import LossError, SettingError
@@ -275,8 +274,6 @@ class Balancer(Whole, Windows, Ranked, Memory, Clocks, Saved):
         if turn is not None:
             now = turn.joined(now, rows, note)
             tasks, values = now.step.tasks, turn.values
-        elif self.method.needs != "losses" and _RANKS and torch.distributed.is_initialized():
-            refuse_shards(now, 1)
         if self.accumulation is None:
             return self.finished(self._balanced(now), values, stack, tasks.present, began, running, weighted, turn)
         self.take_in(now, self.accumulation)

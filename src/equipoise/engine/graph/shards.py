@@ -31,7 +31,7 @@ class Behind:
 
     Attributes:
         graph: Graph of the losses.
-        parameters: Sharded parameters.
+        parameters: Sharded parameters, in the order of the walk.
         others: Every other leaf: inputs that require grad.
     """
 

@@ -35,7 +35,7 @@ class ShardRows:
     """Merged rows, of which each rank holds the pieces that belong to its shards.
 
     Attributes:
-        parameters: Sharded parameters.
+        parameters: Sharded parameters of the rows.
         inner: This rank's pieces of the rows.
         wire: Collectives of the ranks; None for one rank.
     """

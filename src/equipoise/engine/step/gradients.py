@@ -60,6 +60,7 @@ def gradients_here(now: Context, losses: Sequence[Tensor], which: int = 0, *, ja
     """The gradients of this rank's tasks; of sharded parameters the pieces of the merged ones."""
     if not losses:
         return nothing_here()
+    _refuse_pipeline()
     tools = now.tools
     version = tools.ownership.version
     behind = tools.shards.behind(losses, version)
@@ -79,6 +80,8 @@ def gradients_here(now: Context, losses: Sequence[Tensor], which: int = 0, *, ja
 
 def _shards_here(now: Context, losses: Sequence[Tensor], which: int, behind: Behind) -> Gradients:
     tools, joint, tasks = now.tools, now.joint, now.here
+    if joint is None:  # several ranks have done it before they met
+        refuse_shards(now, 1)
     tools.ownership.meet([*behind.parameters, *behind.others], complete=now.complete)
     plan = plan_of_shards(losses, behind, tools.ownership)
     if plan.memory is not None:
@@ -99,11 +102,7 @@ def refuse_shards(now: Context, ranks: int) -> None:
         now: Inputs of the step.
         ranks: Number of ranks whose batches make the step.
     """
-    if inside_pipeline():
-        raise EquipoiseError(
-            "this loss function runs inside a pipeline schedule, where a rank sees one stage of the model: per-task "
-            "gradients over pipelines are not shown to be right yet. Use FSDP2 or DistributedDataParallel."
-        )
+    _refuse_pipeline()
     tools, mode = now.tools, now.settings.gradients
     behind = tools.shards.behind(now.losses, tools.ownership.version)
     if behind is None:
@@ -116,3 +115,11 @@ def refuse_shards(now: Context, ranks: int) -> None:
         )
     tools.ownership.meet([*behind.parameters, *behind.others], complete=now.complete)
     tools.shards.refuse(now.losses, behind, tools.ownership.name, ranks)
+
+
+def _refuse_pipeline() -> None:
+    if inside_pipeline():
+        raise EquipoiseError(
+            "this loss function runs inside a pipeline schedule, where a rank sees one stage of the model: per-task "
+            "gradients over pipelines are not shown to be right yet. Use FSDP2 or DistributedDataParallel."
+        )
