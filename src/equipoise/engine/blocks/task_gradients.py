@@ -12,10 +12,9 @@ from torch._C._nn import unflatten_dense_tensors
 from ...errors import EquipoiseError, NonFiniteError
 from ..cost.plan import Plan
 from ..graph.ownership import Ownership
-from ..reals import reals
 from .dense import Jacobian
 from .ghost import LinearRows
-from .part import Handout, Own, Part
+from .part import Handout, Own, Part, head_gradients, nonfinite_heads, only_own, sums_of
 from .products import can_be_trusted
 from .separable import SeparableRows
 
@@ -117,10 +116,10 @@ class Gradients:
         NaN and inf make a sum NaN or inf, so finite sums mean finite gradients; the reverse may fail by overflow.
         """
         gramian = self.gramian()
-        sums = _sums([(None, [(0, self.packed)])] if self.packed is not None else self.own, gramian.device)
+        sums = sums_of([(None, [(0, self.packed)])] if self.packed is not None else self.own, gramian.device)
         if sums is None:
             return gramian.cpu(), []
-        copied = torch.cat([gramian.flatten(), sums]).cpu()
+        copied = torch.cat([gramian.flatten(), sums.to(gramian)]).cpu()
         return copied[: gramian.numel()].view_as(gramian), copied[gramian.numel() :].tolist()
 
     def combine(self, weights: Tensor) -> Handout:
@@ -269,13 +268,6 @@ class StackedRows:
         return list(zip(self.parameters, pieces, strict=True))
 
 
-def only_own(own: Own, rows: Sequence[int]) -> Own:
-    """`Own` with only some of the rows, renumbered."""
-    place = {row: number for number, row in enumerate(rows)}
-    kept = [(leaf, [(place[n], gradient) for n, gradient in found if n in place]) for leaf, found in own]
-    return [(leaf, found) for leaf, found in kept if found]
-
-
 def _sum(terms: Sequence[Tensor], count: int) -> Tensor:
     if len(terms) == 1:
         return terms[0]
@@ -283,48 +275,3 @@ def _sum(terms: Sequence[Tensor], count: int) -> Tensor:
     for number, term in enumerate(terms):
         total = term if number == 0 else total + term.to(total.device)
     return total
-
-
-def head_gradients(own: Own, weights: Tensor, factor: float) -> Handout:
-    """Parameters that are not balanced, with the weighted sum of their gradients (half types summed in float32)."""
-    factors = [weight * factor for weight in weights.tolist()]
-    handout = []
-    for leaf, rows in own:
-        wide = torch.promote_types(leaf.dtype, torch.float32)
-        total: Tensor | None = None
-        for number, gradient in rows:
-            block = gradient.to_dense() if gradient.is_sparse else gradient
-            block = (block if block.dtype == wide else block.to(wide)) * factors[number]
-            total = block if total is None else total.add_(block)
-        if total is not None:
-            handout.append((leaf, total if leaf.dtype == wide else total.to(leaf.dtype)))
-    return handout
-
-
-def nonfinite_heads(own: Own) -> dict[int, int]:
-    """Rows with NaN or inf in the gradient of an own parameter, each with the place of the first in `own`."""
-    sums = _sums(own, own[0][0].device) if own else None
-    if sums is None:
-        return {}
-    places = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
-    entries = [entry for entry in places if entry[2].numel()]
-    flags = torch.isfinite(sums).tolist()
-    found: dict[int, int] = {}
-    for (row, place, block), fine in zip(entries, flags, strict=True):
-        if not fine and not bool(torch.isfinite(block).all()):  # a sum of finite numbers may overflow
-            found.setdefault(row, place)
-    return found
-
-
-def _sums(own: Sequence[tuple[Tensor | None, Sequence[tuple[int, Tensor]]]], device: torch.device) -> Tensor | None:
-    """The sum of each gradient with numbers, which reads each once; None where there is none."""
-    blocks = [values for _, rows in own for _, block in rows if (values := _values(block)).numel()]
-    if not blocks:
-        return None
-    sums = [block.sum(dtype=torch.promote_types(block.dtype, torch.float32)) for block in blocks]
-    return torch.stack([total.to(device, torch.float64) for total in sums])
-
-
-def _values(block: Tensor) -> Tensor:
-    values = block.coalesce().values() if block.is_sparse else block
-    return reals(values) if values.is_complex() else values  # a sum in float64 would lose the imaginary parts
