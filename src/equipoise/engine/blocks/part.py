@@ -1,4 +1,4 @@
-"""Interface of every representation of per-task gradients, the forms in which they are passed on, and sums over heads."""
+"""Interface of every representation of per-task gradients, the forms that are passed on, and sums over heads."""
 
 from collections.abc import Sequence
 from typing import Protocol
