@@ -90,11 +90,9 @@ class Balancer(Whole, Windows, Ranked, Memory, Clocks, Saved):
         layer: The layer whose gradients GradNorm compares; short for ``gradients=eq.LastLayer(layer)``.
         memory_limit: Bytes that gradients may take, checked before the first step; the device's free memory if None,
             ``float("inf")`` for no limit.
-        process_group: Ranks whose batches make one step, under DistributedDataParallel for example: losses, gradients
-            and so weights are those of all their rows. All ranks of `torch.distributed` if None; ``"none"`` for each
-            rank by itself.
-        check_replicas: Number of steps between tests that all ranks hold the same parameters and state, beside those
-            in the first two steps; 0 for none.
+        process_group: Ranks whose batches make one step: losses, gradients and weights are those of all their rows.
+            All ranks of `torch.distributed` if None; ``"none"`` for each rank by itself.
+        check_replicas: Number of steps between tests that ranks hold the same parameters and state; 0 for none.
 
     Attributes:
         last: `StepRecord` of the last training step: losses, weights, Gramian, cosines, status, seconds.
@@ -109,6 +107,7 @@ class Balancer(Whole, Windows, Ranked, Memory, Clocks, Saved):
         SettingError, TaskError, LossError: A setting, task name or loss cannot be used; nothing was changed.
         NonFiniteError: With ``nonfinite="raise"``, a loss or gradient is NaN or inf; nothing was changed.
         ClockError: The method moves per epoch and `steps_per_epoch` is missing.
+        EquipoiseError: On all ranks together: one could not take the step, or does not answer, or differs.
 
     Cost:
         A loss method adds a few operations on k numbers. A Gramian or Jacobian method takes at most (1 + 2k)/3 times
@@ -284,8 +283,6 @@ class Balancer(Whole, Windows, Ranked, Memory, Clocks, Saved):
     def extra_repr(self) -> str:
         """Shown by `print(model)`."""
         return f"{self.method!r}, tasks={self.tasks}, {self.settings}"
-
-    # ------------------------------------------------------------------------------------------------ one step
 
     def _balanced(self, now: Context) -> Balanced:
         if self.method.needs == "losses":

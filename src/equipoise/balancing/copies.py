@@ -64,7 +64,7 @@ class Copyable(nn.Module):
         """Creates new tools."""
         object.__setattr__(self, "_model", model)  # not a submodule: its parameters are not ours
         self._declared = declared
-        self._roster: Roster | None = None  # other ranks are met again after a copy
+        self._roster: Roster | None = vars(self).get("_roster")  # ranks that have met stay in step after a failure
         self._tools: Tools | None = Tools(Ownership(model, declared), model)
         self._portable: _Portable | None = None
 

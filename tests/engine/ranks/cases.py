@@ -18,16 +18,18 @@ SIZES = {2: (5, 9), 3: (3, 4, 7), 4: (2, 3, 4, 5)}  # rows of each rank
 class Net(nn.Module):
     """A trunk and a head a task; its outputs are the features and one row of predictions a head."""
 
-    def __init__(self, dtype: torch.dtype, seed: int = 0) -> None:
+    def __init__(self, dtype: torch.dtype, seed: int = 0, *, phases: bool = False) -> None:
         super().__init__()
+        self.phases = nn.Parameter(torch.full((6,), 0.3 + 0.1j, dtype=torch.complex128)) if phases else None
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.trunk = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 6), nn.Tanh())
             self.heads = nn.ModuleList([nn.Linear(6, 1) for _ in range(K)])
-        self.to(dtype)
+        self.trunk.to(dtype), self.heads.to(dtype)
 
     def forward(self, x: Tensor, used: tuple[int, ...] = (0, 1, 2)) -> tuple[Tensor, list[Tensor | None]]:
         z = self.trunk(x)
+        z = z if self.phases is None else (z * self.phases).abs()
         return z, [self.heads[i](z)[:, 0] if i in used else None for i in range(K)]
 
 
@@ -52,6 +54,7 @@ class Spec:
         flush: How they end: "with" the last micro-batch or "after" it.
         rows: Whether the number of rows is given, and the losses hide it.
         sums: Whether losses are sums over rows.
+        complex: Whether the trunk has complex parameters.
     """
 
     method: Any
@@ -70,6 +73,7 @@ class Spec:
     flush: str = "with"
     rows: bool = False
     sums: bool = False
+    complex: bool = False
 
     def of(self, ranks: int) -> "Spec":
         """The same training for another number of ranks."""
@@ -97,7 +101,7 @@ def train(group: Any, spec: Spec) -> dict[str, Any]:
     """Trains on this rank's rows, or in one process on all rows (`group` None); returns what can be compared."""
     alone = group is None
     ranks, rank = (1, 0) if alone else (distributed.get_world_size(group), distributed.get_rank(group))
-    net = Net(spec.dtype)
+    net = Net(spec.dtype, phases=spec.complex)
     model: nn.Module = net
     if spec.wrap and not alone:
         model = DistributedDataParallel(net, process_group=group, find_unused_parameters=spec.wrap == "unused")

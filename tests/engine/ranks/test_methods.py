@@ -21,26 +21,22 @@ SPECS = {
 LOOSE = {"pbi": 3e-6}  # its weights are differences of numbers ten times their size, of float32 losses
 
 
-@pytest.fixture(scope="module", params=list(SPECS))
-def kind(request):
-    return request.param
+CASES = [(kind, name) for kind, specs in SPECS.items() for name in specs]
 
 
 @pytest.fixture(scope="module")
-def trained(pool, kind):
+def trained(pool):
     """Results of both ranks, and of one process."""
-    return pool.run(2, train_all, SPECS[kind]), train_all(None, SPECS[kind])
+    return {kind: (pool.run(2, train_all, specs), train_all(None, specs)) for kind, specs in SPECS.items()}
 
 
 def off(found, wanted) -> float:
     return 0.0 if wanted is None else float((found - wanted).norm() / wanted.norm())
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize(("kind", "name"), CASES, ids=[f"{name}, {kind}" for kind, name in CASES])
 def test_two_ranks_are_one_process(trained, kind, name):
-    ranks, alone = trained
-    if name not in alone:
-        pytest.skip("its gradients are left to the reducer")
+    ranks, alone = trained[kind]
     found, wanted = ranks[0][name], alone[name]
     agree([rank[name] for rank in ranks])
     assert found["counts"] == wanted["counts"]
@@ -53,16 +49,16 @@ def test_two_ranks_are_one_process(trained, kind, name):
     assert off(found["parameters"], wanted["parameters"]) <= (1e-4 if kind == "float32" else limit)
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64"])
 def test_loss_methods_send_two_small_sums_and_no_gradient(trained, kind):
-    ranks, _ = trained
-    for name, method in METHODS.items():
-        if isinstance(method, LossMethod) and name in ranks[0]:
-            assert ranks[0][name]["sent"] == 4 + 6 * 3  # 2 (R-1)/R times the length, R = 2
+    ranks, _ = trained[kind]
+    sent = {ranks[0][name]["sent"] for name, method in METHODS.items() if isinstance(method, LossMethod)}
+    assert sent == {4 + 6 * 3}  # 2 (R-1)/R times the length, R = 2
 
 
-def test_the_reference_is_what_the_arrays_say(trained, kind):
-    """The oracle is no run of the same code: MGDA's weights from the Gramian of the merged gradients."""
-    ranks, _ = trained
-    found = ranks[0]["mgda"]
-    weights = eq.weights(eq.MGDA(), found["gramian"].numpy())
-    torch.testing.assert_close(found["weights"], torch.as_tensor(weights), rtol=1e-9, atol=1e-9)
+@pytest.mark.parametrize("kind", list(SPECS))
+def test_the_weights_are_those_of_the_merged_gramian(trained, kind):
+    """The oracle is no run of the same code: MGDA on arrays, with the Gramian that the ranks had."""
+    ranks, _ = trained[kind]
+    weights = eq.weights(eq.MGDA(), ranks[0]["mgda"]["gramian"].numpy())
+    torch.testing.assert_close(ranks[0]["mgda"]["weights"], torch.as_tensor(weights), rtol=1e-9, atol=1e-9)

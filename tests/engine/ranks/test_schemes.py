@@ -21,6 +21,17 @@ SPECS = {
     "features, absent": Spec(
         eq.MGDA(), steps=2, features=True, options={"gradients": eq.Features()}, absent=((0, 1), (1, 0))
     ),
+    "features, a rank without tasks": Spec(
+        eq.MGDA(), steps=2, features=True, options={"gradients": eq.Features()}, absent=ALL_OF_RANK_0
+    ),
+    "sketch, a rank with one task": Spec(
+        eq.MGDA(), steps=2, options={"gradients": eq.Sketch(64)}, absent=ALL_OF_RANK_0[:2]
+    ),
+    "sketch, a rank without tasks": Spec(
+        eq.MGDA(), steps=2, options={"gradients": eq.Sketch(64)}, absent=ALL_OF_RANK_0
+    ),
+    "complex, without DDP": Spec(eq.MGDA(), steps=2, wrap="", complex=True),
+    "complex": Spec(eq.MGDA(), steps=2, complex=True),
     "exact with features": Spec(eq.CAGrad(), steps=2, features=True),
     "every third": Spec(eq.MGDA(), steps=4, options={"gradients": eq.Every(3)}),
     "every third, absent": Spec(eq.MGDA(), steps=4, options={"gradients": eq.Every(3)}, absent=((0, 1),)),

@@ -99,7 +99,7 @@ def merged(
     parts: list[Part]
     if joint.kind == "features":
         assert part is None or isinstance(part, FeatureRows)
-        parts = [_features(part, factors, joint)]
+        parts = [_features(part, factors, joint, ownership)]
     elif joint.kind == "sketch":
         assert part is None or isinstance(part, SketchRows)
         parts, own = _sketches(part, own, factors, joint, ownership, signs)
@@ -129,7 +129,7 @@ def _inputs(found: Gradients, joint: Joint, factors: Tensor) -> Callable[[Tensor
     return later
 
 
-def _features(part: FeatureRows | None, factors: Tensor, joint: Joint) -> RankRows:
+def _features(part: FeatureRows | None, factors: Tensor, joint: Joint, ownership: Ownership) -> RankRows:
     """Gramians at the features add: every sample is a coordinate of its own, and lies on one rank."""
     k = len(joint.tasks)
     shares = factors / joint.wire.size
@@ -139,8 +139,13 @@ def _features(part: FeatureRows | None, factors: Tensor, joint: Joint) -> RankRo
         places = torch.tensor(joint.places, device=total.device)
         total[places[:, None], places] = products
     total = joint.wire.sum(total)
-    parameters = [] if part is None else part.parameters
+    parameters = _parameters(part, [], ownership)
     return RankRows(parameters, _symmetric(total), part, joint.places, factors)
+
+
+def _parameters(part: Part | None, more: Sequence[Tensor], ownership: Ownership) -> list[Tensor]:
+    """Parameters of a part; all that are known on a rank without any, where other ranks have some."""
+    return [*([] if part is None else part.parameters), *more] or list(ownership.named().values())
 
 
 def _sketches(
@@ -158,14 +163,16 @@ def _sketches(
         if part is not None:
             total[place] += part.values[number].to(total.device) * factors[number]
     kept: Own = []
+    moved: list[Tensor] = []
     for leaf, rows in own:
         if not ownership.is_shared(leaf):
             kept.append((leaf, rows))
             continue
+        moved.append(leaf)
         for place, block in rows:  # this rank did not know that another task reaches it
             total[place] += signs(block, ownership.name(leaf), leaf).to(total.device)
     total = joint.wire.sum(total / joint.wire.size)
-    return [SketchRows(total, [] if part is None else part.parameters)], kept
+    return [SketchRows(total, _parameters(part, moved, ownership))], kept
 
 
 def _rows(
@@ -211,7 +218,7 @@ def _columns(
         start += count
     rows /= wire.size
     if joint.whole:
-        leaves = [joint.roster.leaf(name, ownership) for name in names]
+        leaves = joint.roster.leaves(names, ownership)
         wire.sum(rows)
         pieces = [row.split_with_sizes(counts) for row in rows]
         return Jacobian(leaves, [_shaped(line, leaves) for line in pieces])
@@ -219,8 +226,9 @@ def _columns(
     del rows
     products = _symmetric(wire.sum(products_of(values).to(wire.place(joint.device))))
     if joint.kind == "rows" and not joint.averages:
-        return ScatteredRows([joint.roster.leaf(name, ownership) for name in names], values, products, wire)
-    known = [(name, leaf) for name in names if (leaf := ownership.leaf(name)) is not None]
+        return ScatteredRows(joint.roster.leaves(names, ownership), values, products, wire)
+    living = ownership.named()
+    known = [(name, living[name]) for name in names if name in living]
     here = [[blocks.get(name, {}).get(row) for name, _ in known] for row in range(k)]
     parameters = [leaf for _, leaf in known]
     ones = torch.ones(k, dtype=torch.float64)
@@ -256,8 +264,8 @@ def _own_of_all(own: Own, joint: Joint, agreed: Agreed, ownership: Ownership) ->
         by_name: dict[str, list[tuple[int, Tensor]]] = {}
         for (name, row), piece in zip(pairs, flat.split_with_sizes(counts), strict=True):
             by_name.setdefault(name, []).append((row, piece))
-        for name, entries in by_name.items():
-            leaf = joint.roster.leaf(name, ownership)
+        leaves = joint.roster.leaves(list(by_name), ownership)
+        for leaf, entries in zip(leaves, by_name.values(), strict=True):
             found.append((leaf, [(row, _shaped([piece], [leaf])[0]) for row, piece in entries]))
     return found
 
