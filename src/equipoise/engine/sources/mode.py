@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -22,6 +22,7 @@ from ..cost.plan import Plan
 from ..engine_state import Reused
 from ..graph.autograd_graph import Graph
 from ..graph.ownership import Ownership
+from ..graph.shards import Shards
 from ..passes.recipe import Recipe, Recipes
 from ..passes.recipe_writing import write_recipe
 
@@ -42,6 +43,7 @@ class Tools:
         notice: Logger of plans, each once.
         seen: Number of plans made of an approximation and the last one, by the number of tasks.
         kept: Cache of a mode between steps; not part of the state, because it can be computed again.
+        shards: Modules of FSDP2 and their sharded parameters.
         recipes: Stored recipes for steps of small models.
     """
 
@@ -51,6 +53,7 @@ class Tools:
     notice: CostNotice = field(default_factory=CostNotice)
     seen: dict[int, tuple[int, Plan]] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
+    shards: Shards = field(default_factory=Shards)
     recipes: Recipes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,6 +131,7 @@ class Mode(ABC):
             overridden, `write` gives the gradients of `Exact`: leave this False where the gradients differ.
         looks_for_room: Whether it chooses an engine that fits into the available memory.
         remembers: Whether later steps reuse the weights of one step (`remember`, `recall`).
+        merges: What ranks merge: ``rows`` of gradients, those of one ``layer``, products at ``features``, ``sketch``.
         single: Whether it gives a single set of weights, so that groups of parameters cannot have their own.
     """
 
@@ -136,6 +140,7 @@ class Mode(ABC):
     straight: ClassVar[bool] = False
     looks_for_room: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
+    merges: ClassVar[Literal["rows", "layer", "features", "sketch"]] = "rows"
 
     @abstractmethod
     def estimate(self, k: int, leaves: Sequence[Tensor], ownership: Ownership, features: Sequence[Tensor] = ()) -> int:
