@@ -1,0 +1,93 @@
+"""Preferences in, losses out: each trained with every seed, through `run_all`, so that nothing is trained twice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ...core.numbers import Array
+from ...core.progress import Progress
+from ...core.tasks import Preference
+from ...errors import EquipoiseError
+from ...methods.base import Method
+from ...training.executors.runs import Executor, Outcome, Run, run_all
+from .selecting import PreferredLoss
+from .subject import Subject
+
+__all__ = ["RUNS", "Trainings"]
+
+RUNS = "runs"
+"""Folder of the runs below that of the exploration."""
+
+
+@dataclass(eq=False)
+class Trainings:
+    """Everything that was trained so far.
+
+    Attributes:
+        subject: Problem that is explored.
+        seeds: Seeds of every preference.
+        jobs: Number of worker processes.
+        executor: Where runs are submitted to, or None.
+        folder: Folder of the exploration, or None.
+        progress: Told before each preference.
+        expected: Most preferences that will be trained.
+        done: Preference -> one outcome a seed.
+    """
+
+    subject: Subject
+    seeds: Sequence[int]
+    jobs: int
+    executor: Executor | None
+    folder: Path | None
+    progress: Progress | None
+    expected: int
+    done: dict[Preference, list[Outcome]] = field(default_factory=dict)
+
+    def train(self, preference: Preference) -> list[Outcome]:
+        """One outcome a seed.
+
+        Raises:
+            EquipoiseError: The training failed with every seed.
+        """
+        if preference in self.done:
+            return self.done[preference]
+        if self.progress is not None:
+            self.progress(len(self.done), self.expected, f"{preference!r}"[:60])
+        assert isinstance(preference, Method)
+        runs = [
+            Run(
+                self.subject.problem_of(seed),
+                preference,
+                seed,
+                {**self.subject.settings, "select": PreferredLoss(preference)},
+            )
+            for seed in self.seeds
+        ]
+        place = None if self.folder is None else self.folder / RUNS
+        found = run_all(runs, self.executor, jobs=min(self.jobs, len(runs)), folder=place)
+        if not any(usable(outcome, self.subject.names) for outcome in found):
+            raise EquipoiseError(
+                f"training with {preference!r} failed with every seed: {found[0].words} Everything that is finished is "
+                "kept where a folder was given."
+            )
+        self.done[preference] = found
+        return found
+
+    def losses(self, preference: Preference) -> Array:
+        """(k,) means over the seeds that are done, on the part that judges."""
+        rows = [vector(outcome, self.subject.names) for outcome in self.train(preference)]
+        return np.asarray(np.mean([row for row in rows if row is not None], axis=0))
+
+
+def vector(outcome: Outcome, tasks: Sequence[str], part: str = "val") -> tuple[float, ...] | None:
+    """The k losses of a run on a part; None where it failed or one is not finite."""
+    found = [outcome.losses.get(part, {}).get(task) for task in tasks]
+    known = tuple(loss for loss in found if loss is not None)
+    return known if outcome.status == "done" and len(known) == len(tasks) else None
+
+
+def usable(outcome: Outcome, tasks: Sequence[str]) -> bool:
+    """Whether a run has all its losses."""
+    return vector(outcome, tasks) is not None
