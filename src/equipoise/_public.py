@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .audits.network import audit_features
     from .audits.table_audit import audit
     from .fronts import MixtureModel
+    from .fronts.exploring.whole_front import explore
     from .training.estimators import MultiTaskClassifier, MultiTaskRegressor
     from .training.executors.runs import Outcome, Run, run_all
     from .training.loop.selection import MeanImprovement, MeanLoss, PerTaskBest, WorstImprovement
@@ -67,6 +68,7 @@ __all__ = [
     "diagnose_step",
     "direction",
     "errors",
+    "explore",
     "fit",
     "front",
     "laws",
@@ -102,6 +104,7 @@ _ON_USE = {
     "audit": ("equipoise.audits.table_audit", "audit"),
     "audit_features": ("equipoise.audits.network", "audit_features"),
     "data": ("equipoise.data", None),
+    "explore": ("equipoise.fronts.exploring.whole_front", "explore"),
     "fit": ("equipoise.training.loop.training", "fit"),
     "front": ("equipoise.fronts", None),
     "laws": ("equipoise.laws", None),

@@ -30,6 +30,7 @@ class Sweep:
         preferences: The preference of each run, m of them.
         losses: (m, k) what training with them gave.
         reasons: m sentences: the corner of a task, or the gap that the run was to split.
+        gaps: m pairs of rows between which the run was aimed; None for corners.
         holes: Pairs of rows whose gap a run did not split: for weighted sums a part of the front that no weights
             select among what training finds, or a front in pieces.
         largest_gap: Largest gap that was neither tried nor split, in shares of the losses' ranges.
@@ -40,6 +41,7 @@ class Sweep:
     preferences: tuple[Preference, ...]
     losses: Array
     reasons: tuple[str, ...]
+    gaps: tuple[tuple[int, int] | None, ...]
     holes: tuple[tuple[int, int], ...]
     largest_gap: float
     words: str
@@ -119,15 +121,17 @@ def sweep(
         raise TaskError(f"`known` is a sweep of {listed(known.tasks)}; these tasks are {listed(names)}.")
     preferences: list[Preference] = [] if known is None else list(known.preferences)
     reasons: list[str] = [] if known is None else list(known.reasons)
+    gaps: list[tuple[int, int] | None] = [] if known is None else list(known.gaps)
     rows: list[Array] = [] if known is None else list(known.losses)
     most = len(rows) + runs
 
-    def make(preference: Preference, reason: str) -> None:
+    def make(preference: Preference, reason: str, between: tuple[int, int] | None = None) -> None:
         found = real_numbers(train(preference), "what `train` returns", DataError, f"return {k} losses")
         if found.shape != (k,) or not np.isfinite(found).all():
             raise DataError(f"`train` must return {k} finite losses; for {preference!r} it gave {found.tolist()}.")
         preferences.append(preference)
         reasons.append(reason)
+        gaps.append(between)
         rows.append(found)
 
     for i, name in enumerate(names if known is None else ()):
@@ -147,12 +151,12 @@ def sweep(
             words = words if largest > gap else f"no gap that a run could split is larger than {gap:g} of the ranges"
             break
         size, pair = edges[0]
-        make(_aimed(losses, pair, criterion, names, origin), f"between runs {pair[0]} and {pair[1]}")
+        make(_aimed(losses, pair, criterion, names, origin), f"between runs {pair[0]} and {pair[1]}", pair)
         ranges = _ranges(losses)
         near = np.sqrt((((losses - rows[-1]) / ranges) ** 2).sum(axis=1)).min()
         if near < _NEW * size or not nondominated(np.array(rows))[-1]:
             holes.append(pair)
-    return Sweep(names, tuple(preferences), np.array(rows), tuple(reasons), tuple(holes), largest, words)
+    return Sweep(names, tuple(preferences), np.array(rows), tuple(reasons), tuple(gaps), tuple(holes), largest, words)
 
 
 def _ranges(losses: Array) -> Array:

@@ -80,11 +80,13 @@ def judged_points(
         tasks=sweep.tasks,
         paired=paired,
     )
+    reasons = [
+        reason if gap is None else f"between {names[gap[0]]} and {names[gap[1]]}"
+        for reason, gap in zip(sweep.reasons, sweep.gaps, strict=True)
+    ]
     points = tuple(
         _point(point, preference, reason, each, seeds, sweep.tasks, kept=kept)
-        for point, preference, reason, each in zip(
-            audit.points, sweep.preferences, sweep.reasons, outcomes, strict=True
-        )
+        for point, preference, reason, each in zip(audit.points, sweep.preferences, reasons, outcomes, strict=True)
     )
     losses = np.array([point.losses for point in points])
     reference, volumes = None, None

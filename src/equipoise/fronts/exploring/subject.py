@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...core.numbers import Array
 from ...core.records.audit import DataCard
 from ...core.records.explored import ExploredTask
-from ...core.records.fitted import SplitCard
+from ...core.records.fitted import FittedTask, SplitCard
 from ...errors import DataError, SettingError
 from ...problems import BoxProblem, FormulaProblem
 from ...training.problem.problem import Problem
@@ -43,6 +43,7 @@ class Subject:
         box: Formula problem, or None.
         plain: Seed -> function that makes the problem with a network that can be conditioned.
         data, split, sha256: Fields of the record.
+        cards: Targets of a table, as ``equipoise fit`` shows them.
         true_front: Points of the known front.
     """
 
@@ -60,6 +61,7 @@ class Subject:
     data: DataCard | None = None
     split: SplitCard | None = None
     sha256: str = ""
+    cards: tuple[FittedTask, ...] = ()
     true_front: tuple[tuple[float, ...], ...] = field(default=())
 
     @property

@@ -103,6 +103,7 @@ def of_table(
         data=data_card(raw, columns, preparations[0].width),
         split=card,
         sha256=sha256,
+        cards=cards,
     )  # fmt: skip
 
 

@@ -1,0 +1,124 @@
+"""What an exploration says, in sentences: the answer first."""
+
+from collections.abc import Sequence
+
+from ...core.records.explored import ExploredPoint, ExploreRecord
+from ...core.text import clean, count, joined, plural
+from ..logs.page_parts import number, spanned
+
+__all__ = ["answer", "front_of", "gap_words", "mean_and_spread", "sentences"]
+
+
+def front_of(record: ExploreRecord) -> list[ExploredPoint]:
+    """The non-dominated points, by their first loss."""
+    return sorted((p for p in record.points if p.support != "dominated"), key=lambda point: point.losses)
+
+
+def answer(record: ExploreRecord) -> tuple[str, str, str]:
+    """Status, badge and first sentence: whether weights reach the points, what they miss, by how much."""
+    front = front_of(record)
+    places = {point.losses for point in front}
+    by = {kind: [point for point in front if point.support == kind] for kind in ("none", "unsure", "close")}
+    if len(places) == 1:
+        return "nothing_to_trade", "Nothing to trade", "One point is the best in every loss: there is nothing to trade."
+    whole = plural(len(front), "non-dominated point")
+    if by["none"]:
+        worst = max(by["none"], key=lambda point: point.gap)
+        return (
+            "not_enough",
+            f"{count(len(by['none']))} beyond weights",
+            f"No: weighted sums select {_all_but(len(front), len(by['none']))} of the {whole} found here and miss "
+            f"the other {count(len(by['none']))}, by up to {worst.gap:.3f} of the ranges.",
+        )
+    if by["unsure"]:
+        worst = max(by["unsure"], key=lambda point: point.gap)
+        return (
+            "undetermined",
+            "Seeds cannot tell",
+            f"Not decided: weighted sums select {_all_but(len(front), len(by['unsure']))} of the {whole} found here; "
+            f"for {count(len(by['unsure']))} the seeds cannot tell, the largest gap being {worst.gap:.3f} of the "
+            "ranges.",
+        )
+    close = (
+        f", {count(len(by['close']))} of them within 1 % of the ranges of one that they select exactly"
+        if by["close"]
+        else ""
+    )
+    return "enough", "Weights select all", f"Yes: some weighted sum selects each of the {whole} found here{close}."
+
+
+def _all_but(whole: int, part: int) -> str:
+    return count(whole - part) if whole > part else "none"
+
+
+def gap_words(point: ExploredPoint) -> str:
+    """A gap with its interval."""
+    between = f" (5 to 95 % over seeds: {spanned(*point.interval, 3)})" if point.interval is not None else ""
+    return f"{point.gap:.3f} of the ranges{between}"
+
+
+def _at(record: ExploreRecord, point: ExploredPoint) -> str:
+    return ", ".join(
+        f"{clean(task.name)} {number(loss)}" for task, loss in zip(record.tasks[:4], point.losses, strict=False)
+    )
+
+
+def sentences(record: ExploreRecord) -> list[str]:
+    """What follows the answer."""
+    said = []
+    front = front_of(record)
+    worst = max((p for p in front if p.support in ("none", "unsure")), key=lambda point: point.gap, default=None)
+    if worst is not None:
+        members = joined([f"{100 * share:.0f} % {name}" for name, share in worst.mixture])
+        said.append(
+            f"The largest gap is at {worst.name} ({_at(record, worst)}): {gap_words(worst)}. By so much a mixture of "
+            f"other points ({members}; a model drawn for each request) is lower in every loss, in expectation, so each "
+            "weighted sum prefers one of its members."
+        )
+        stretch = _stretch(record, front)
+        said += [stretch] if stretch else []
+    if record.volumes is not None:
+        sums, picked = (f"{100 * share:.1f} %" for share in record.volumes)
+        said.append(
+            f"Of the hypervolume of all points the trained weighted sums have {sums}; the points that weights select "
+            f"have {picked}."
+        )
+    if len(record.seeds) == 1:
+        said.append(
+            "All of this is from one seed: a gap of the size of the noise between seeds means nothing, and that noise "
+            "was not measured."
+        )
+    return said
+
+
+def _stretch(record: ExploreRecord, front: Sequence[ExploredPoint]) -> str:
+    """For two tasks: between which selected neighbours the points lie that no weights select."""
+    if len(record.tasks) != 2:
+        return ""
+    widest, inside, before = (0, front[0], front[0]), 0, None
+    for point in front:
+        if point.support in ("weights", "close"):
+            if before is not None and inside > widest[0]:
+                widest = inside, before, point
+            before, inside = point, 0
+        elif before is not None:
+            inside += 1
+    if not widest[0]:
+        return ""
+    found, left, right = widest
+    return (
+        f"Between {left.name} ({_at(record, left)}) and {right.name} ({_at(record, right)}) weighted sums select "
+        f"nothing; {plural(found, 'point')} found there {'lies' if found == 1 else 'lie'} above the chord."
+    )
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """A mean with the range over seeds.
+
+    Example:
+        >>> mean_and_spread([1.0, 2.0]), mean_and_spread([0.5])
+        ('1.5 (1 to 2)', '0.5')
+    """
+    mean = number(sum(values) / len(values))
+    low, high = number(min(values)), number(max(values))
+    return mean if low == high else f"{mean} ({low} to {high})"
