@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .common import Json, Out, Overwrite, Quiet, command_line, names_of, pairs_of, reporting_with, show
-from .fit import PARTLY, widths_of
+from .fit import PARTLY, cores, widths_of
 from .progress import progress_on_stderr
 from .table_options import (
     Categorical,
@@ -83,7 +83,10 @@ def explore(
         str | None, typer.Option("--time", metavar="NAME", help="Test on the latest rows by this column.")
     ] = None,
     seeds: Annotated[int, whole_option("--seeds", "N", "Seeds; each splits a table's rows and trains anew.")] = 3,
-    jobs: Annotated[int, whole_option("--jobs", "N", "Trainings at the same time, at most one a seed.", "-j")] = 1,
+    jobs: Annotated[
+        int | None,
+        whole_option("--jobs", "N", "Trainings at once, at most one a seed. Default for tables: all cores.", "-j"),
+    ] = None,
     no_header: NoHeader = False,
     names: ColumnNames = None,
     sep: Separator = None,
@@ -131,7 +134,7 @@ def explore(
             problem, sums=sums, tchebycheff=tchebycheff, seeds=range(seed, seed + seeds),
             wish=_wish(bound, minimise, reference, ray), conditioned=conditioned, steps=steps, epochs=epochs,
             targets=wanted, inputs=given, drop=dropped, group=group, time=time, hidden=widths_of(hidden),
-            header=not no_header, names=renamed, jobs=jobs, folder=folder, overwrite=overwrite, command=typed,
+            header=not no_header, names=renamed, jobs=_jobs(problem, wanted) if jobs is None else jobs, folder=folder, overwrite=overwrite, command=typed,
             announce=announce, progress=progress, **said,
         )  # fmt: skip
     show_exploration(folder, found.record, as_json)
@@ -139,9 +142,14 @@ def explore(
         raise typer.Exit(PARTLY)
 
 
-def _wish(
-    bound: list[str] | None, minimise: str | None, reference: str | None, ray: str | None
-) -> "Preference | None":
+def _jobs(problem: str, targets: tuple[str, ...] | None) -> int:
+    """One where a training takes a second: starting a process takes longer."""
+    from ..problems import table  # noqa: PLC0415 - imports torch
+
+    return 1 if problem.lower() in table and not targets else cores()
+
+
+def _wish(bound: list[str] | None, minimise: str | None, reference: str | None, ray: str | None) -> "Preference | None":
     """The one wish that was given."""
     from ..core.tasks import Bounds, Ray, ReferencePoint  # noqa: PLC0415 - imports torch
 

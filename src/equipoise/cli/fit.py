@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ..core.records.audit import DataCard
     from ..core.records.fitted import FitRecord, FittedTask
 
-__all__ = ["PARTLY", "fit", "show_fit", "widths_of"]
+__all__ = ["PARTLY", "cores", "fit", "show_fit", "widths_of"]
 
 PARTLY = 3
 """Exit code of a command that finished although some of its runs failed."""
@@ -58,7 +58,7 @@ def widths_of(text: str | None) -> tuple[int, ...] | None:
     return None if text is None else tuple(whole(part.strip()) for part in text.split(","))
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -149,7 +149,7 @@ def fit(
         fitted = fit_table(
             data, targets=wanted, inputs=given, names=renamed, drop=dropped, group=group, time=time, method=built,
             seeds=range(seed, seed + seeds), epochs=epochs, hidden=widths_of(hidden), width=width, trials=trials,
-            jobs=_cores() if jobs is None else jobs, header=not no_header, folder=folder, overwrite=overwrite,
+            jobs=cores() if jobs is None else jobs, header=not no_header, folder=folder, overwrite=overwrite,
             command=typed, announce=announce, progress=progress, **said,
         )  # fmt: skip
     show_fit(folder, fitted.record, as_json)

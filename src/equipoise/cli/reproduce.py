@@ -1,5 +1,6 @@
-"""``equipoise reproduce``: the published experiment on SARCOS, and the survey over a folder of tables."""
+"""``equipoise reproduce``: the published experiment on SARCOS, the survey over tables, and fronts of growing networks."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,8 @@ from .progress import progress_on_stderr
 from .terminal import say, say_json
 
 if TYPE_CHECKING:
-    from ..audits.studies import SurveyRecord, TriplesRecord
     from ..audits.studies.folder import ReproduceFolder
+    from ..audits.studies.tables import StudyRecord
 
 __all__ = ["reproduce", "show_again"]
 
@@ -24,6 +25,7 @@ reproduce = typer.Typer(
     rich_markup_mode=None,
 )
 
+_JOINTS = "joint0,joint4,joint6"
 _WORDS = ("worst subset", "note")
 _interruptible = reporting_with("interrupted; what is finished is kept: the same command goes on from there")
 
@@ -142,7 +144,62 @@ def survey(
     _finish(folder, record, as_json)
 
 
-def _finish(folder: "ReproduceFolder", record: "TriplesRecord | SurveyRecord", as_json: bool) -> None:
+@reproduce.command("capacity")
+@_interruptible
+def capacity(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="PATH", help="The file sarcos_inv_test.mat, or arm. Default: from EQUIPOISE_DATA."
+        ),
+    ] = None,
+    joints: Annotated[str, typer.Option("--joints", metavar="NAMES", help="Target columns of the arm.")] = _JOINTS,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Seeds of every network.")] = 5,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Two networks, two seeds, one learning rate: a minute instead of twenty.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Networks and seeds at once.")] = 1,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare fronts of growing networks on rotated digits and on an arm.
+
+    Weighted sums, Tchebycheff points, and where MGDA, PCGrad, CAGrad and Nash-MTL end, all tuned alike: hypervolumes,
+    the share of points that no weights select, in-sample and held out, with intervals over seeds. After an interruption
+    the same command goes on from what is finished.
+    """
+    from ..audits.studies.folder import ReproduceFolder  # noqa: PLC0415 - not for --help
+    from ..core.records.studies import CapacityRecord  # noqa: PLC0415 - not for --help
+    from ..data import load  # noqa: PLC0415 - imports pandas
+    from ..fronts.capacity.experiment import NETWORKS, reproduce_capacity  # noqa: PLC0415 - imports torch
+
+    source = str(data or Path(os.environ.get("EQUIPOISE_DATA", ".")) / "sarcos" / "sarcos_inv_test.mat")
+    if source != "arm" and not Path(source).is_file():
+        raise DataError(
+            f"the arm's data are not at {source!r}: name the file by --data, or set EQUIPOISE_DATA to the folder that "
+            "holds sarcos/; --data arm takes the arm that equipoise generates."
+        )
+    with progress_on_stderr(quiet) as progress:
+        table = load(source, targets=[part.strip() for part in joints.split(",")])
+        settings = {
+            "networks": NETWORKS[1:3] if quick else NETWORKS, "seeds": min(seeds, 2) if quick else seeds,
+            "preferences": 5 if quick else 9, "rates": (1e-2,) if quick else (3e-3, 1e-2),
+            "steps": 100 if quick else 300,
+        }  # fmt: skip
+        asked = {"experiment": "capacity", "sha256": table.sha256, "targets": table.tasks, **settings}
+        folder = ReproduceFolder(out or Path("equipoise-reproduce-capacity"), asked, overwrite=overwrite)
+        text = folder.found()
+        record = (
+            CapacityRecord.model_validate_json(text)
+            if text is not None
+            else reproduce_capacity(table, **settings, jobs=jobs, kept=folder.parts(), progress=progress)
+        )
+    _finish(folder, record, as_json)
+
+
+def _finish(folder: "ReproduceFolder", record: "StudyRecord", as_json: bool) -> None:
     from ..audits.studies.tables import as_text, table_of  # noqa: PLC0415 - imports scipy
 
     text = record.model_dump_json(indent=1) + "\n"

@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
+import torch
+from torch import nn
 
 from ...core.numbers import Array
 from ...core.progress import Progress
@@ -23,6 +26,7 @@ __all__ = ["Conditioning", "conditioned_curve"]
 Conditioning = ConditionedFront | LearnedFront
 _POINTS = {2: 41, 3: 66}
 _MORE = 120
+_RATE = 3e-3
 
 
 def conditioned_curve(
@@ -52,9 +56,10 @@ def conditioned_curve(
         raise SettingError(f"{subject.words} has no network that could be conditioned.")
     known = [single for single in singles if single is not None and single > 0]
     batch = subject.settings.get("batch_size", 256)
+    told = None if progress is None else partial(_told, progress)
     found = fit_conditioned(
         subject.plain(seed)(), steps=steps, batch_size=batch, units=known if len(known) == k else None,
-        schedule=cosine, points=len(where), seed=seed, progress=progress,
+        schedule=cosine, points=len(where), seed=seed, progress=told, optimizer=_optimizer,
     )  # fmt: skip
     words = f"plain layers with low-rank adapters a task, {steps:,} steps of AdamW"
     curve = _curve(
@@ -62,6 +67,14 @@ def conditioned_curve(
         judged,
     )  # fmt: skip
     return found, curve
+
+
+def _optimizer(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=_RATE)
+
+
+def _told(progress: Progress, done: int, whole: int, words: str) -> None:
+    progress(done, whole, words or "one model for all preferences")
 
 
 def _curve(

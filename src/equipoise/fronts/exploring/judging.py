@@ -120,9 +120,7 @@ def _point(
         weights=tuple((weights / weights.sum()).tolist()),
         reason=reason,
         losses=tuple(found.losses.tolist()),
-        runs=tuple(
-            point_run(outcome, seed, tasks, kept=kept) for outcome, seed in zip(outcomes, seeds, strict=True)
-        ),
+        runs=tuple(point_run(outcome, seed, tasks, kept=kept) for outcome, seed in zip(outcomes, seeds, strict=True)),
         support=_support(found),
         gap=found.pool_gap,
         interval=found.interval,

@@ -10,7 +10,7 @@ from ...core.numbers import Array
 from ...core.progress import Progress
 from ...core.tasks import Preference
 from ...errors import EquipoiseError
-from ...methods.base import Method
+from ...methods import LinearScalarization, Tchebycheff
 from ...training.executors.runs import Executor, Outcome, Run, run_all
 from .selecting import PreferredLoss
 from .subject import Subject
@@ -54,8 +54,8 @@ class Trainings:
         if preference in self.done:
             return self.done[preference]
         if self.progress is not None:
-            self.progress(len(self.done), self.expected, f"{preference!r}"[:60])
-        assert isinstance(preference, Method)
+            self.progress(len(self.done), self.expected, _short(preference))
+        assert isinstance(preference, LinearScalarization | Tchebycheff)
         runs = [
             Run(
                 self.subject.problem_of(seed),
@@ -79,6 +79,14 @@ class Trainings:
         """(k,) means over the seeds that are done, on the part that judges."""
         rows = [vector(outcome, self.subject.names) for outcome in self.train(preference)]
         return np.asarray(np.mean([row for row in rows if row is not None], axis=0))
+
+
+def _short(preference: Preference) -> str:
+    assert isinstance(preference, LinearScalarization | Tchebycheff)
+    weights = " : ".join(f"{float(w):.3g}" for w in preference.weights or () if not isinstance(w, tuple))
+    return (
+        f"{'weighted sum' if isinstance(preference, LinearScalarization) else 'Tchebycheff point'}, weights {weights}"
+    )
 
 
 def vector(outcome: Outcome, tasks: Sequence[str], part: str = "val") -> tuple[float, ...] | None:

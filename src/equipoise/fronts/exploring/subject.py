@@ -17,7 +17,7 @@ from ...core.records.fitted import FittedTask, SplitCard
 from ...errors import DataError, SettingError
 from ...problems import BoxProblem, FormulaProblem
 from ...training.problem.problem import Problem
-from ...training.problem.sources import Items, Loader, Rows, Together
+from ...training.problem.sources import Loader, Rows, Together
 
 __all__ = ["Given", "Subject", "cosine", "of_box", "of_problem"]
 
@@ -240,4 +240,3 @@ def _shown(value: Any) -> str:
     text = repr(value)
     name = getattr(value, "__qualname__", type(value).__qualname__)
     return name if " at 0x" in text else text
-

@@ -261,9 +261,7 @@ def _single(trainings: Trainings, place: int, preference: LinearScalarization) -
         for outcome, seed in zip(outcomes, trainings.seeds, strict=True)
     )
     known = [run.losses[place] for run in runs if run.losses is not None]
-    return SingleTask(
-        task=trainings.subject.names[place], loss=float(np.mean(known)) if known else None, runs=runs
-    )
+    return SingleTask(task=trainings.subject.names[place], loss=float(np.mean(known)) if known else None, runs=runs)
 
 
 def _empty(linear: Sweep) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ from .words import answer, front_of, mean_and_spread, sentences
 
 __all__ = ["explored_page"]
 
+_LEAST = 0.005  # of a mixture: smaller shares are not shown
 _CAVEAT = (
     "Whether weights select a point is judged among the points of this page: a run that was never made may change it. "
     "Points hold for these networks, this budget and this many rows; refinement, verdict and choice used the "
@@ -118,7 +119,11 @@ def _slider(record: ExploreRecord, panels: Sequence[Page]) -> list[Page]:
     curve = record.conditioned
     if curve is None:
         return []
-    volume = "" if curve.volume is None else f" It has {100 * curve.volume:.1f} % of the hypervolume of the runs of its seed."
+    volume = (
+        ""
+        if curve.volume is None
+        else f" It has {100 * curve.volume:.1f} % of the hypervolume of the runs of its seed."
+    )
     followed = [
         f"{clean(task.name)} {'n/a' if value is None else f'{value:.2f}'}"
         for task, value in zip(record.tasks, curve.controllability, strict=True)
@@ -142,8 +147,9 @@ def _choices(record: ExploreRecord) -> Page:
     rows, notes = [], []
     for choice in record.chosen:
         rows.append([f"{clean(choice.wish)}: {choice.point}", *map(number, choice.losses), *_tested(record, choice)])
-        if choice.members and choice.mixture_losses != choice.losses:
-            mixed = joined([f"{100 * share:.0f} % {name}" for name, share in choice.members])
+        members = [(name, share) for name, share in choice.members if share >= _LEAST]
+        if len(members) > 1:
+            mixed = joined([f"{100 * share:.0f} % {name}" for name, share in members])
             tests = ["" for _ in names] if record.rows[1] is not None else []
             rows.append([f"the best mixture for it: {mixed}", *map(number, choice.mixture_losses), *tests])
         if choice.status != "ok":
@@ -233,9 +239,9 @@ def _sweeps(record: ExploreRecord) -> Page:
             "anything there, or training does not find it."
         )
     rows = [
-        [point.name, clean(point.reason), point.preference, next((run.folder for run in point.runs if run.folder), "")]
+        [point.name, clean(point.reason), next((run.folder for run in point.runs if run.folder), "not kept")]
         for point in record.points
     ]
-    caption = "Why each preference was trained, the method that eq.fit was given, and the run of its first seed."
-    head = ("Point", "Reason", "Method", "Run")
+    caption = "Why each preference was trained, and the run of its first seed; record.json holds all runs and methods."
+    head = ("Point", "Reason", "Run")
     return make_section("How the points were found", *words, tables=[make_table(caption, head, rows)])

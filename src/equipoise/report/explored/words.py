@@ -83,12 +83,27 @@ def sentences(record: ExploreRecord) -> list[str]:
             f"Of the hypervolume of all points the trained weighted sums have {sums}; the points that weights select "
             f"have {picked}."
         )
+    corner = _corner(record, front)
+    said += [corner] if corner else []
     if len(record.seeds) == 1:
         said.append(
             "All of this is from one seed: a gap of the size of the noise between seeds means nothing, and that noise "
             "was not measured."
         )
     return said
+
+
+def _corner(record: ExploreRecord, front: Sequence[ExploredPoint]) -> str:
+    """The point that loses least against models of one task each."""
+    alone = [single.loss for single in record.singles]
+    known = [loss for loss in alone if loss is not None and loss > 0]
+    if len(known) < len(alone) or record.true_front:
+        return ""
+    rises = {point.name: max(loss / own - 1 for loss, own in zip(point.losses, known, strict=True)) for point in front}
+    name = min(rises, key=lambda key: rises[key])
+    if rises[name] <= 0:
+        return f"At {name} every loss is at or below that of a model trained for its task alone."
+    return f"At {name} no loss is more than {100 * rises[name]:.2g} % above that of a model trained for its task alone."
 
 
 def _stretch(record: ExploreRecord, front: Sequence[ExploredPoint]) -> str:
