@@ -134,7 +134,8 @@ def explore(
             problem, sums=sums, tchebycheff=tchebycheff, seeds=range(seed, seed + seeds),
             wish=_wish(bound, minimise, reference, ray), conditioned=conditioned, steps=steps, epochs=epochs,
             targets=wanted, inputs=given, drop=dropped, group=group, time=time, hidden=widths_of(hidden),
-            header=not no_header, names=renamed, jobs=_jobs(problem, wanted) if jobs is None else jobs, folder=folder, overwrite=overwrite, command=typed,
+            header=not no_header, names=renamed, jobs=_jobs(problem, wanted) if jobs is None else jobs,
+            folder=folder, overwrite=overwrite, command=typed,
             announce=announce, progress=progress, **said,
         )  # fmt: skip
     show_exploration(folder, found.record, as_json)

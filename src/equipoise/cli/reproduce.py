@@ -1,4 +1,4 @@
-"""``equipoise reproduce``: the published experiment on SARCOS, the survey over tables, and fronts of growing networks."""
+"""``equipoise reproduce``: the experiment on SARCOS, the survey over tables, fronts of growing networks."""
 
 import os
 from collections.abc import Sequence
@@ -149,9 +149,7 @@ def survey(
 def capacity(
     data: Annotated[
         Path | None,
-        typer.Option(
-            "--data", metavar="PATH", help="The file sarcos_inv_test.mat, or arm. Default: from EQUIPOISE_DATA."
-        ),
+        typer.Option("--data", metavar="PATH", help="sarcos_inv_test.mat, or arm. Default: from EQUIPOISE_DATA."),
     ] = None,
     joints: Annotated[str, typer.Option("--joints", metavar="NAMES", help="Target columns of the arm.")] = _JOINTS,
     seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Seeds of every network.")] = 5,

@@ -25,9 +25,9 @@ __all__ = [
 Numbers = tuple[float, ...]
 """One number a task, in the order of the record."""
 
-Support = Literal["weights", "close", "unsure", "none", "dominated"]
+Support = Literal["weights", "close", "unsure", "none", "dominated", "scattered"]
 """Whether weights select a point among all points: some do; none, but a mixture is better by less than matters; the
-seeds cannot tell; none; it is dominated."""
+seeds cannot tell; none; it is dominated; its seeds ended at different places, so that their mean is no point."""
 
 
 class _Record(BaseModel):

@@ -1,4 +1,4 @@
-"""Fronts of growing networks: weighted sums, Tchebycheff, and where four gradient methods end, in-sample and held out."""
+"""Fronts of growing networks: weighted sums, Tchebycheff, and the ends of four methods, in-sample and held out."""
 
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ def reproduce_capacity(
     budget = Budget(preferences, tuple(float(rate) for rate in rates), steps)
     names = [*(["digits"] if digits else []), *(["arm"] if table is not None else [])]
     work = {
-        f"{name}, {'-'.join(map(str, hidden))}, seed {seed}": (name, tuple(hidden), seed)
+        _key(name, hidden, seed): (name, tuple(hidden), seed)
         for name in names
         for hidden in networks
         for seed in range(seeds)
@@ -109,12 +109,11 @@ def reproduce_capacity(
     rest = {key: item for key, item in work.items() if key not in parts}
     _carry_out(rest, table, budget, jobs, parts, len(work), progress)
     rows = [
-        _row(name, tuple(hidden), [parts[f"{name}, {'-'.join(map(str, hidden))}, seed {seed}"] for seed in range(seeds)],
-             part)
+        _row(name, tuple(hidden), [parts[_key(name, hidden, seed)] for seed in range(seeds)], part)
         for name in names
         for hidden in networks
         for part in _PARTS
-    ]  # fmt: skip
+    ]
     return CapacityRecord(
         data="" if table is None else table.name,
         sha256="" if table is None else table.sha256,
@@ -124,6 +123,10 @@ def reproduce_capacity(
         steps=steps,
         rows=tuple(rows),
     )
+
+
+def _key(name: str, hidden: Sequence[int], seed: int) -> str:
+    return f"{name}, {'-'.join(map(str, hidden))}, seed {seed}"
 
 
 def _carry_out(
@@ -172,11 +175,11 @@ def one_part(
         found: dict[str, Any] = {"tasks": list(source.tasks), "parameters": 0}
         for group, methods in groups.items():
             found[group] = [_tuned(source, hidden, method, seed, budget, found) for method in methods]
-        return found
     except (EquipoiseError, ArithmeticError, RuntimeError) as error:
         return f"{type(error).__name__}: {error}"
     finally:
         torch.set_num_threads(before)
+    return found
 
 
 def _tuned(
@@ -266,9 +269,7 @@ def _hidden(pool: Array) -> tuple[float, float]:
 
 
 def _lead(sums: Array, place: Array) -> float:
-    """By how many ranges of the sums' front a mixture of weighted sums is lower than a point in every loss; below 0
-    where the point is ahead of all mixtures.
-    """
+    """Ranges of the sums' front by which a mixture of sums is lower than a point in every loss; < 0: it is ahead."""
     unit = spread(sums[nondominated(sums)])
     best = mixture(sums / unit, ReferencePoint(tuple((place / unit).tolist())))
     return -float((best.losses - place / unit).max())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ class Network(nn.Module):
         super().__init__()
         sizes = [inputs, *hidden]
         layers: list[nn.Module] = []
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after), nn.Tanh()]
         self.trunk = nn.Sequential(*layers)
         self.heads = nn.ModuleDict({task: nn.Linear(sizes[-1], size) for task, size in outputs.items()})

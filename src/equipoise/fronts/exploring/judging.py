@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import moocore
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core.numbers import Array
 from ...core.records.explored import ChosenPoint, ExploredPoint, PointRun, Support
@@ -22,6 +23,7 @@ __all__ = ["MATTERS", "Judged", "chosen_points", "judged_points", "point_run", "
 MATTERS = 0.01
 """Smallest gap, in ranges of the front, that counts."""
 _SURELY = 1e-9
+_SCATTERED = 0.5  # of the ranges, between the seeds of a point
 _MOST_MEASURED = 6  # losses up to which hypervolumes are computed
 _MARGIN = 0.1  # of the ranges: from the worst point of the front to the reference
 
@@ -33,7 +35,8 @@ class Judged:
     Attributes:
         points: Points in the order of the sweep.
         audit: Which of them weights select.
-        losses: (m, k) means of the points.
+        held: Rows of the points that count: all but scattered ones, or all where fewer than two would remain.
+        losses: (h, k) means of the points that count.
         reference: (k,) reference of the hypervolumes, or None.
         volumes: Shares of the trained weighted sums and of the points that weights select.
         paired: Whether every point has every seed.
@@ -41,16 +44,11 @@ class Judged:
 
     points: tuple[ExploredPoint, ...]
     audit: RunsAudit
+    held: tuple[int, ...]
     losses: Array
     reference: Array | None
     volumes: tuple[float, float] | None
     paired: bool
-
-    def volume(self, losses: Array) -> float | None:
-        """Hypervolume of some losses as a share of that of all points."""
-        if self.reference is None:
-            return None
-        return hypervolume(losses, self.reference) / hypervolume(self.losses, self.reference)
 
 
 def judged_points(
@@ -67,66 +65,97 @@ def judged_points(
     """
     names = [f"S{i + 1}" if i < sums else f"T{i - sums + 1}" for i in range(len(sweep.losses))]
     rows = [
-        (name, seed, found)
-        for name, each in zip(names, outcomes, strict=True)
+        (place, seed, found)
+        for place, each in enumerate(outcomes)
         for seed, outcome in zip(seeds, each, strict=True)
         if (found := vector(outcome, sweep.tasks)) is not None
     ]
     paired = len(rows) == len(names) * len(seeds)
+    apart = _scattered(
+        np.array([place for place, _, _ in rows]), np.array([r for _, _, r in rows]), sweep.losses, paired
+    )
+    together = [place for place in range(len(names)) if place not in apart]
+    held = together if len(together) > 1 else list(range(len(names)))
+    pool = [row for row in rows if row[0] in held]
     audit = audit_runs(
-        [found for _, _, found in rows],
-        settings=[name for name, _, _ in rows],
-        seeds=[seed for _, seed, _ in rows] if len(seeds) > 1 else None,
+        [found for _, _, found in pool],
+        settings=[names[place] for place, _, _ in pool],
+        seeds=[seed for _, seed, _ in pool] if len(seeds) > 1 else None,
         tasks=sweep.tasks,
         paired=paired,
     )
+    found_of = {} if len(together) < 2 else {point.name: point for point in audit.points}
     reasons = [
         reason if gap is None else f"between {names[gap[0]]} and {names[gap[1]]}"
         for reason, gap in zip(sweep.reasons, sweep.gaps, strict=True)
     ]
     points = tuple(
-        _point(point, preference, reason, each, seeds, sweep.tasks, kept=kept)
-        for point, preference, reason, each in zip(audit.points, sweep.preferences, reasons, outcomes, strict=True)
-    )
-    losses = np.array([point.losses for point in points])
-    reference, volumes = None, None
+        _point(names[place], sweep.losses[place], found_of.get(names[place]), sweep.preferences[place], reasons[place],
+               [point_run(outcome, seed, sweep.tasks, kept=kept) for outcome, seed in zip(each, seeds, strict=True)])
+        for place, each in enumerate(outcomes)
+    )  # fmt: skip
+    losses = np.asarray(sweep.losses[held])
+    reference, volumes = _volumes(losses, [points[place] for place in held])
+    return Judged(points, audit, tuple(held), losses, reference, volumes, paired)
+
+
+def _volumes(losses: Array, points: Sequence[ExploredPoint]) -> tuple[Array | None, tuple[float, float] | None]:
+    """A reference, and the shares that trained weighted sums and what weights select have of the hypervolume."""
     front = losses[nondominated(losses)]
     ranges = np.ptp(front, axis=0)
-    if len(sweep.tasks) <= _MOST_MEASURED and ranges.min() > 0:
-        reference = front.max(axis=0) + _MARGIN * ranges
-        whole = hypervolume(losses, reference)
-        picked = losses[[point.support in ("weights", "close", "unsure") for point in points]]
-        volumes = hypervolume(losses[:sums], reference) / whole, hypervolume(picked, reference) / whole
-    return Judged(points, audit, losses, reference, volumes, paired)
+    if losses.shape[1] > _MOST_MEASURED or not ranges.min() > 0:
+        return None, None
+    reference = front.max(axis=0) + _MARGIN * ranges
+    whole = hypervolume(losses, reference)
+    trained = losses[[point.kind == "sum" for point in points]]
+    picked = losses[[point.support in ("weights", "close", "unsure") for point in points]]
+    shares = [hypervolume(part, reference) / whole if len(part) else 0.0 for part in (trained, picked)]
+    return reference, (shares[0], shares[1])
+
+
+def _scattered(owners: NDArray[np.intp], runs: Array, means: Array, paired: bool) -> set[int]:
+    """Points whose seeds lie too far apart for a mean, beside what a seed's own rows do to all points alike."""
+    front = means[nondominated(means)]
+    ranges = np.ptp(front, axis=0)
+    unit = np.where(ranges > 0, ranges, np.inf)
+    if paired:
+        cube = runs.reshape(len(means), -1, runs.shape[1])
+        runs = (cube - cube.mean(axis=0)).reshape(runs.shape)
+    return {place for place in range(len(means)) if (np.ptp(runs[owners == place], axis=0) / unit).max() > _SCATTERED}
 
 
 def _point(
-    found: RunPoint,
-    preference: Preference,
-    reason: str,
-    outcomes: Sequence[Outcome],
-    seeds: Sequence[int],
-    tasks: Sequence[str],
-    *,
-    kept: bool,
+    name: str, losses: Array, found: RunPoint | None, preference: Preference, reason: str, runs: Sequence[PointRun]
 ) -> ExploredPoint:
+    """One point; `found` is None for a scattered one, of which nothing more is said."""
     assert isinstance(preference, LinearScalarization | Tchebycheff)
     weights = np.array([float(w) for w in preference.weights or () if not isinstance(w, tuple)])
-    low, high = (None if w is None else tuple(w.tolist()) for w in (found.weights_low, found.weights_high))
+    judged: dict[str, Any] = {
+        "support": "scattered",
+        "gap": 0.0,
+        "interval": None,
+        "low": None,
+        "high": None,
+        "mixture": (),
+    }
+    if found is not None:
+        low, high = (None if w is None else tuple(w.tolist()) for w in (found.weights_low, found.weights_high))
+        judged = {
+            "support": _support(found),
+            "gap": found.pool_gap,
+            "interval": found.interval,
+            "mixture": found.mixture,
+        }
+        judged |= {"low": low, "high": high}
     return ExploredPoint(
-        name=found.name,
+        name=name,
         kind="sum" if isinstance(preference, LinearScalarization) else "tchebycheff",
         preference=repr(preference),
         weights=tuple((weights / weights.sum()).tolist()),
         reason=reason,
-        losses=tuple(found.losses.tolist()),
-        runs=tuple(point_run(outcome, seed, tasks, kept=kept) for outcome, seed in zip(outcomes, seeds, strict=True)),
-        support=_support(found),
-        gap=found.pool_gap,
-        interval=found.interval,
-        low=low,
-        high=high,
-        mixture=found.mixture,
+        losses=tuple(losses.tolist()),
+        runs=tuple(runs),
+        **judged,
     )
 
 
@@ -170,24 +199,25 @@ def chosen_points(
         found = {seed: vector(outcome, tasks, "test") for seed, outcome in zip(seeds, outcomes[row], strict=True)}
         return {seed: losses for seed, losses in found.items() if losses is not None}
 
-    place = knee(judged.losses)
-    front = judged.losses[moocore.is_nondominated(judged.losses, keep_weakly=True)]
-    end = bool((judged.losses[place] <= front.min(axis=0)).any())
+    points = [judged.points[place] for place in judged.held]
+    row = knee(judged.losses)
+    front = judged.losses[nondominated(judged.losses)]
+    end = bool((judged.losses[row] <= front.min(axis=0)).any())
     words = "ok" if not end else "no point lies below the line through the best points of each task: this is an end"
+    place = judged.held[row]
     found = [
         ChosenPoint(
-            wish="the knee", status=words, point=judged.points[place].name, losses=judged.points[place].losses,
-            test=tested(place),
+            wish="the knee", status=words, point=points[row].name, losses=points[row].losses, test=tested(place)
         )
-    ]  # fmt: skip
+    ]
     if wish is not None:
         best = choose(judged.losses, wish, tasks=tasks)
         mixed = best.mixture
         found.append(
             ChosenPoint(
-                wish=said(wish, tasks), status=best.status, point=judged.points[best.row].name,
-                losses=tuple(best.losses.tolist()), test=tested(best.row),
-                members=tuple((judged.points[j].name, float(mixed.probabilities[j])) for j in mixed.members),
+                wish=said(wish, tasks), status=best.status, point=points[best.row].name,
+                losses=tuple(best.losses.tolist()), test=tested(judged.held[best.row]),
+                members=tuple((points[j].name, float(mixed.probabilities[j])) for j in mixed.members),
                 mixture_losses=tuple(mixed.losses.tolist()),
             )
         )  # fmt: skip

@@ -23,7 +23,7 @@ class PreferredLoss(Selection):
     """
 
     words: ClassVar[str] = "lowest value of the preference on the validation part"
-    preference: Preference = LinearScalarization()
+    preference: Preference
 
     def scores(self, losses: Mapping[str, float]) -> dict[str, float]:
         """One score."""

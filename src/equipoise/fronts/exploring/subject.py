@@ -164,6 +164,7 @@ class Given:
     text: str
 
     def __call__(self) -> Problem:
+        """Make it."""
         return self.make()
 
     def __repr__(self) -> str:

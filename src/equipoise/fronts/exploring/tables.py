@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import pandas as pd
 from torch import Tensor, nn
@@ -115,7 +116,7 @@ class PlainNetwork(nn.Module):
         self.tasks = tuple(outputs)
         sizes = [inputs, *hidden]
         layers: list[nn.Module] = []
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after), nn.Mish()]
         self.trunk = nn.Sequential(*layers)
         self.heads = nn.ModuleList(nn.Linear(sizes[-1], size) for size in outputs.values())

@@ -109,7 +109,13 @@ def explore(
         epochs: Passes over the training rows, for tables and your own problems.
         settings: Further arguments of `equipoise.fit`, for your own problems.
         targets: Names of a table's target columns; None for the declared set of a file that has one.
-        inputs, drop, group, time, hidden, header, names: Options of a table, as in ``equipoise fit``.
+        inputs: Names of a table's input columns; None for all others.
+        drop: Names of a table's columns not to use.
+        group: Column whose groups stay together, all on one side of a split.
+        time: Column by which the latest rows become the test part.
+        hidden: Widths of the trunk's layers for a table; None decides by the number of rows.
+        header: Whether the first row of a text table holds the names.
+        names: Names for all columns of a table, in place of its own.
         jobs: Trainings at once, each in a process of its own.
         executor: Anything with `submit` that runs are given to instead.
         folder: Folder of the runs and the record; the same call goes on there. ``equipoise report`` renders it.

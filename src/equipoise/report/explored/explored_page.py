@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from ...core.drawing.plot_parts import legend_of
 from ...core.records.explored import ChosenPoint, ExploredPoint, ExploreRecord
 from ...core.text import clean, count, joined, plural
-from ..logs.page_parts import Page, make_section, make_table, number, spanned
+from ..logs.page_parts import Page, make_section, make_table, spanned
 from .figures import MARKS, front_panels, parallel_of, slider_of
-from .words import answer, front_of, mean_and_spread, sentences
+from .words import answer, front_of, mean_and_spread, members_of, sentences, shown
 
 __all__ = ["explored_page"]
 
-_LEAST = 0.005  # of a mixture: smaller shares are not shown
 _CAVEAT = (
     "Whether weights select a point is judged among the points of this page: a run that was never made may change it. "
     "Points hold for these networks, this budget and this many rows; refinement, verdict and choice used the "
@@ -75,6 +74,12 @@ def _judged_on(record: ExploreRecord) -> str:
 
 def _doubts(record: ExploreRecord) -> list[str]:
     found = [f"Doubt: {clean(warning)}" for warning in record.data.warnings] if record.data else []
+    apart = [point.name for point in record.points if point.support == "scattered"]
+    if apart:
+        found.append(
+            f"Doubt: with the preferences of {joined(apart)} the seeds ended at different places, more than half of "
+            "the ranges apart. Their means are no points, and are left out of the front, the verdict and the choice."
+        )
     if record.failed:
         reasons = {
             clean(run.words)
@@ -146,12 +151,18 @@ def _choices(record: ExploreRecord) -> Page:
     names = [clean(task.name) for task in record.tasks]
     rows, notes = [], []
     for choice in record.chosen:
-        rows.append([f"{clean(choice.wish)}: {choice.point}", *map(number, choice.losses), *_tested(record, choice)])
-        members = [(name, share) for name, share in choice.members if share >= _LEAST]
+        rows.append(
+            [
+                f"{clean(choice.wish)}: {choice.point}",
+                *map(shown, choice.losses, record.units),
+                *_tested(record, choice),
+            ]
+        )
+        members = members_of(choice.members)
         if len(members) > 1:
-            mixed = joined([f"{100 * share:.0f} % {name}" for name, share in members])
+            mixed = joined(members)
             tests = ["" for _ in names] if record.rows[1] is not None else []
-            rows.append([f"the best mixture for it: {mixed}", *map(number, choice.mixture_losses), *tests])
+            rows.append([f"the best mixture for it: {mixed}", *map(shown, choice.mixture_losses, record.units), *tests])
         if choice.status != "ok":
             notes.append(f"{clean(choice.wish)}: {clean(choice.status)}.".replace("..", "."))
     tested = record.rows[1] is not None
@@ -176,12 +187,13 @@ def _tested(record: ExploreRecord, choice: ChosenPoint) -> list[str]:
 def _points(record: ExploreRecord) -> Page:
     names = [clean(task.name) for task in record.tasks]
     seeded = bool(record.resamples)
-    order = sorted(record.points, key=lambda point: (point.support == "dominated", point.losses))
+    order = sorted(record.points, key=lambda point: (point.support in ("dominated", "scattered"), point.losses))
     rows = [
         [
             point.name, "sum" if point.kind == "sum" else "Tchebycheff", " : ".join(f"{w:.3g}" for w in point.weights),
-            *_losses(point), MARKS[point.support][0], "0" if point.gap == 0 else f"{point.gap:.3f}",
-            *([spanned(*point.interval, 3) if point.interval and point.gap else ""] if seeded else []), _selecting(point),
+            *_losses(point, record.units), MARKS[point.support][0], "0" if point.gap == 0 else f"{point.gap:.3f}",
+            *([spanned(*point.interval, 3) if point.interval and point.gap else ""] if seeded else []),
+            _selecting(point),
         ]
         for point in order
     ]  # fmt: skip
@@ -198,9 +210,9 @@ def _points(record: ExploreRecord) -> Page:
     return make_section("All points", tables=[make_table(caption, head, rows)])
 
 
-def _losses(point: ExploredPoint) -> list[str]:
+def _losses(point: ExploredPoint, units: Sequence[float]) -> list[str]:
     done = [run.losses for run in point.runs if run.losses is not None]
-    return [mean_and_spread([losses[i] for losses in done]) for i in range(len(point.losses))]
+    return [mean_and_spread([losses[i] for losses in done], unit) for i, unit in enumerate(units)]
 
 
 def _selecting(point: ExploredPoint) -> str:
@@ -212,11 +224,11 @@ def _selecting(point: ExploredPoint) -> str:
 def _alone(record: ExploreRecord, front: Sequence[ExploredPoint]) -> Page:
     rows = []
     for place, single in enumerate(record.singles):
-        best = min(front, key=lambda point: point.losses[place])
+        best = min(front or record.points, key=lambda point: point.losses[place])
         done = [run.losses[place] for run in single.runs if run.losses is not None]
         rows.append([
-            clean(single.task), mean_and_spread(done) if done else "n/a",
-            f"{number(best.losses[place])} ({best.name})",
+            clean(single.task), mean_and_spread(done, record.units[place]) if done else "n/a",
+            f"{shown(best.losses[place], record.units[place])} ({best.name})",
         ])  # fmt: skip
     caption = (
         f"Losses on {record.judged_on}. Alone: the same network trained on this task only. The corner of these losses "

@@ -1,14 +1,14 @@
 """Pictures of a front: one panel for two tasks, pairs and a triangle for three, lines across parallel axes for more."""
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 from ...core.drawing import plot_parts as plot
 from ...core.records.explored import ExploredPoint, ExploreRecord
 from ...core.text import clean, plural
 from ..logs.page_parts import number
-from .words import gap_words
+from .words import gap_words, shown
 
 __all__ = ["MARKS", "front_panels", "hover_of", "parallel_of", "slider_of"]
 
@@ -18,6 +18,7 @@ MARKS = {
     "close": ("none do, within 1 % of the ranges", "sky", "circle-open", 9),
     "unsure": ("the seeds cannot tell", "orange", "square", 9),
     "none": ("no weights select it", "vermillion", "diamond", 10),
+    "scattered": ("its seeds lie apart: no point", "faint", "x", 6),
 }
 HERE = "the preference of the slider"
 
@@ -47,7 +48,8 @@ def hover_of(record: ExploreRecord, point: ExploredPoint) -> str:
     more.append(MARKS[point.support][0] + (f", gap {gap_words(point)}" if point.gap else ""))
     if done and done[0].folder:
         more.append(f"checkpoint, seed {done[0].seed}: {done[0].folder}/checkpoint")
-    values = [(task.name, number(loss)) for task, loss in zip(record.tasks, point.losses, strict=True)]
+    values = [(task.name, shown(loss, unit)) for task, loss, unit in
+              zip(record.tasks, point.losses, record.units, strict=True)]  # fmt: skip
     return plot.hover_text(f"{point.name}, mean of {plural(len(done), 'seed')}", values, *more)
 
 
@@ -138,7 +140,7 @@ def _known_front(record: ExploreRecord) -> list[plot.Figure]:
         return []
     found = _line("true front, by formula", "faint", pairs, "dot")
     # pieces that lie apart: drawn as points, since a line would join them
-    gaps = [after[0] - before[0] for before, after in zip(pairs, pairs[1:], strict=False)]
+    gaps = [after[0] - before[0] for before, after in pairwise(pairs)]
     if max(gaps, default=0.0) > 0.05 * (pairs[-1][0] - pairs[0][0]):
         found = _line("true front, by formula", "faint", pairs, lines=False)
     return [found]
@@ -176,7 +178,8 @@ def _chord(record: ExploreRecord) -> list[plot.Figure]:
 
 def _range(record: ExploreRecord, task: int) -> list[float]:
     """An axis that shows the front, the models trained alone, and dominated points that lie near."""
-    told = [point.losses[task] for point in record.points if point.support != "dominated"]
+    told = [point.losses[task] for point in record.points if point.support not in ("dominated", "scattered")]
+    told = told or [point.losses[task] for point in record.points]
     alone = record.singles[task].loss
     low, high = min([*told, *([] if alone is None else [alone])]), max(told)
     margin = 0.08 * (high - low) or 0.05
@@ -191,7 +194,7 @@ def _triangle(record: ExploreRecord) -> list[plot.Panel]:
         rows = [
             (point, [(loss - low) / unit for loss, low, unit in zip(point.losses, lowest, record.units, strict=True)])
             for point in record.points
-            if point.support == kind and kind != "dominated"
+            if point.support == kind and kind not in ("dominated", "scattered")
         ]
         rows = [(point, shares) for point, shares in rows if sum(shares) > 0]
         if rows:

@@ -6,12 +6,17 @@ from ...core.records.explored import ExploredPoint, ExploreRecord
 from ...core.text import clean, count, joined, plural
 from ..logs.page_parts import number, spanned
 
-__all__ = ["answer", "front_of", "gap_words", "mean_and_spread", "sentences"]
+__all__ = ["answer", "front_of", "gap_words", "mean_and_spread", "members_of", "sentences", "shown"]
+
+_LEAST = 0.005
+_NOTHING = 1e-6
 
 
 def front_of(record: ExploreRecord) -> list[ExploredPoint]:
     """The non-dominated points, by their first loss."""
-    return sorted((p for p in record.points if p.support != "dominated"), key=lambda point: point.losses)
+    return sorted(
+        (p for p in record.points if p.support not in ("dominated", "scattered")), key=lambda point: point.losses
+    )
 
 
 def answer(record: ExploreRecord) -> tuple[str, str, str]:
@@ -19,6 +24,9 @@ def answer(record: ExploreRecord) -> tuple[str, str, str]:
     front = front_of(record)
     places = {point.losses for point in front}
     by = {kind: [point for point in front if point.support == kind] for kind in ("none", "unsure", "close")}
+    if not front:
+        words = "Not decided: the seeds of each point lie farther apart than the points do, so no front can be told."
+        return "undetermined", "Seeds cannot tell", words
     if len(places) == 1:
         return "nothing_to_trade", "Nothing to trade", "One point is the best in every loss: there is nothing to trade."
     whole = plural(len(front), "non-dominated point")
@@ -59,7 +67,8 @@ def gap_words(point: ExploredPoint) -> str:
 
 def _at(record: ExploreRecord, point: ExploredPoint) -> str:
     return ", ".join(
-        f"{clean(task.name)} {number(loss)}" for task, loss in zip(record.tasks[:4], point.losses, strict=False)
+        f"{clean(task.name)} {shown(loss, unit)}"
+        for task, loss, unit in zip(record.tasks[:4], point.losses, record.units, strict=False)
     )
 
 
@@ -69,7 +78,7 @@ def sentences(record: ExploreRecord) -> list[str]:
     front = front_of(record)
     worst = max((p for p in front if p.support in ("none", "unsure")), key=lambda point: point.gap, default=None)
     if worst is not None:
-        members = joined([f"{100 * share:.0f} % {name}" for name, share in worst.mixture])
+        members = joined(members_of(worst.mixture))
         said.append(
             f"The largest gap is at {worst.name} ({_at(record, worst)}): {gap_words(worst)}. By so much a mixture of "
             f"other points ({members}; a model drawn for each request) is lower in every loss, in expectation, so each "
@@ -127,13 +136,33 @@ def _stretch(record: ExploreRecord, front: Sequence[ExploredPoint]) -> str:
     )
 
 
-def mean_and_spread(values: Sequence[float]) -> str:
-    """A mean with the range over seeds.
+def members_of(mixture: Sequence[tuple[str, float]]) -> list[str]:
+    """Members of a mixture with their shares; below half a percent they are not shown.
+
+    Example:
+        >>> members_of([("S1", 0.7), ("S2", 0.299), ("S3", 0.001)])
+        ['70 % S1', '30 % S2']
+    """
+    return [f"{100 * share:.0f} % {clean(name)}" for name, share in mixture if share >= _LEAST]
+
+
+def shown(value: float, unit: float) -> str:
+    """A loss; what is below a millionth of the front's range counts as 0.
+
+    Example:
+        >>> shown(3e-17, 1.0), shown(0.25, 1.0)
+        ('0', '0.25')
+    """
+    return "0" if abs(value) < _NOTHING * unit else number(value)
+
+
+def mean_and_spread(values: Sequence[float], unit: float = 0.0) -> str:
+    """A mean with the range over seeds; see `shown`.
 
     Example:
         >>> mean_and_spread([1.0, 2.0]), mean_and_spread([0.5])
         ('1.5 (1 to 2)', '0.5')
     """
-    mean = number(sum(values) / len(values))
-    low, high = number(min(values)), number(max(values))
+    mean = shown(sum(values) / len(values), unit)
+    low, high = shown(min(values), unit), shown(max(values), unit)
     return mean if low == high else f"{mean} ({low} to {high})"
