@@ -102,6 +102,6 @@ def test_rays_from_zero_go_through_the_middle_of_the_gap():
     weights = np.array(found.preferences[2].weights)
     assert weights[1] / weights[0] == pytest.approx(0.6 / 0.7)
     with pytest.raises(SettingError, match="origin='zero' needs positive losses"):
-        eq.front.sweep(on_front("quad", []), ["a", "b"], runs=3, origin="zero")
+        eq.front.sweep(lambda preference: 1.0 - np.round(preference.weights), ["a", "b"], runs=3, origin="zero")
     with pytest.raises(TaskError, match="`known` is a sweep of"):
         eq.front.sweep(train, ["x", "y"], runs=1, known=found)

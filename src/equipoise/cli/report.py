@@ -1,4 +1,4 @@
-"""``equipoise report``: render a run folder's record again, an audit's, a fit's or a recorded training's."""
+"""``equipoise report``: render a folder's record again: an audit, a fit, an exploration, a recorded training."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +25,8 @@ def report(
 ) -> None:
     """Render the report of a run folder again.
 
-    Nothing is computed. The folder may come from equipoise audit, fit, rewards, runs, demo or reproduce, or from
+    Nothing is computed. The folder may come from equipoise audit, fit, explore, rewards, runs, demo or reproduce, or
+    from
     eq.record in your own training loop, even while that training runs.
     """
     from ..core.our_folder import what_is_in  # noqa: PLC0415 - not for --help

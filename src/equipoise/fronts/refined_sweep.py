@@ -89,7 +89,7 @@ def sweep(
         gap: The sweep ends when no untried gap is larger than this share of the ranges.
         known: An earlier sweep of the same tasks that is gone on with: its runs come first and are not made again, and
             its holes are tried once more, with this criterion. `runs` then counts the new ones and may be 0.
-        origin: Where rays start: ``"utopia"``, a little below the lowest losses so far, or ``"zero"``. In training on
+        origin: Start of the rays: ``"utopia"``, a little below the lowest losses so far, or ``"zero"``. In training on
             other data than is judged, losses may fall below any utopia; zero needs positive losses.
 
     Raises:

@@ -131,7 +131,7 @@ class Shared(nn.Module):
         return self.layer(x).expand(-1, 2)
 
 
-PROBLEM = {"sums": 3, "tchebycheff": 1, "seeds": 1, "epochs": 40, "settings": {"batch_size": None, "every": 10}}
+PROBLEM = {"sums": 3, "tchebycheff": 1, "seeds": 1, "epochs": 100, "settings": {"batch_size": None, "every": 10}}
 PROBLEM["settings"]["optimizer"] = partial(torch.optim.Adam, lr=0.1)
 
 
@@ -170,9 +170,7 @@ def test_the_mean_of_seeds_that_end_at_different_places_is_no_point():
          for seed in (0, 1)]
         for name, each in losses.items()
     ]  # fmt: skip
-    preferences = tuple(eq.LinearScalarization((0.5, 0.5)) for _ in range(3)) + (
-        eq.Tchebycheff((0.5, 0.5), ideal=None),
-    )
+    preferences = (*[eq.LinearScalarization((0.5, 0.5))] * 3, eq.Tchebycheff((0.5, 0.5), ideal=None))
     means = np.array([np.mean(each, axis=0) for each in losses.values()])
     sweep = Sweep(("x", "y"), preferences, means, ("",) * 4, (None,) * 4, (), 0.0, "")
     found = judged_points(sweep, 3, outcomes, (0, 1), kept=False)

@@ -54,13 +54,13 @@ class PointRun(_Record):
     Attributes:
         seed: Seed of the training, and of the split where each seed draws its own.
         status: ``done``; ``failed``: it raised; ``died``: its process ended.
-        words: How it ended, or why it failed.
+        words: The way it ended, or why it failed.
         losses: Losses on the part that judges, in the order of the tasks; None unless done.
         metrics: Task -> metric -> value on that part.
         folder: Folder of the run below the record's, with its checkpoint; "" where nothing was kept.
-        steps: Optimizer steps.
-        passes: Backward passes.
-        seconds: Wall time.
+        steps: Number of optimizer steps.
+        passes: Number of backward passes.
+        seconds: Wall time in seconds.
     """
 
     seed: int
@@ -155,10 +155,10 @@ class ConditionedCurve(_Record):
         dominated: Share of these that another one dominates.
         controllability: Rank correlation of each task's share with its loss, times -1: 1 where more share always
             gives less loss.
-        volume: Its hypervolume as a share of that of all points, against the reference of the record; None where that
-            has none.
+        volume: Its hypervolume as a share of that of the runs with the same seed, the reference a tenth of their ranges
+            above their front; None where they have no range.
         parameters: Number of parameters with and without the conditioning; None for a formula problem.
-        seconds: Wall time.
+        seconds: Wall time in seconds.
     """
 
     words: str
@@ -184,7 +184,7 @@ class ExploreRecord(_Record):
         judged_on: The part on which the front, the choice and the refinement were judged, in words.
         rows: Mean number of rows of that part and of the test part over the seeds; None where there is none.
         data: The table as it was read; None for other problems.
-        split: How its rows were divided.
+        split: The division of its rows.
         sha256: Checksum of the data; "" for a formula.
         seeds: Seeds of the trainings.
         budget: What every training got, in words.
@@ -201,7 +201,7 @@ class ExploreRecord(_Record):
         true_front: Points of the front that is known by formula.
         resamples: Number of resamples of the seeds; 0 with one seed.
         paired: Whether the same seeds were resampled at every point.
-        device: Where it ran.
+        device: The device that trained, in words.
         versions: Package -> version.
     """
 

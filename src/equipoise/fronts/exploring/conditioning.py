@@ -18,7 +18,7 @@ from ..conditioned.training import ConditionedFront, fit_conditioned
 from ..decision import nondominated
 from ..indicators.adherence import controllability
 from ..indicators.dominated_volume import hypervolume
-from .judging import Judged
+from .judging import Judged, reference_of
 from .subject import Subject, cosine
 
 __all__ = ["Conditioning", "conditioned_curve"]
@@ -37,7 +37,7 @@ def conditioned_curve(
     Args:
         subject: Problem that is explored.
         seed: Seed of the model.
-        steps: Optimizer steps.
+        steps: Number of optimizer steps.
         singles: Loss of each task trained alone, the units of the losses where all are positive.
         judged: Points it is compared with.
         progress: Told where the training stands.
@@ -83,10 +83,11 @@ def _curve(
 ) -> ConditionedCurve:  # fmt: skip
     if not np.isfinite(losses).all():
         raise SettingError("the model for all preferences has losses that are not finite: give it fewer or more steps.")
-    same = [run.losses for point in judged.points for run in point.runs if run.seed == seed and run.losses is not None]
-    volume = None
-    if judged.reference is not None and same:
-        volume = hypervolume(losses, judged.reference) / hypervolume(np.array(same), judged.reference)
+    same = np.array(
+        [run.losses for point in judged.points for run in point.runs if run.seed == seed and run.losses is not None]
+    )
+    reference = reference_of(same) if len(same) else None
+    volume = None if reference is None else hypervolume(losses, reference) / hypervolume(same, reference)
     return ConditionedCurve(
         words=words,
         seed=seed,

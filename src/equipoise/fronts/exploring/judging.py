@@ -18,7 +18,7 @@ from ..indicators.dominated_volume import hypervolume
 from ..refined_sweep import Sweep
 from .running import RUNS, vector
 
-__all__ = ["MATTERS", "Judged", "chosen_points", "judged_points", "point_run", "said"]
+__all__ = ["MATTERS", "Judged", "chosen_points", "judged_points", "point_run", "reference_of", "said"]
 
 MATTERS = 0.01
 """Smallest gap, in ranges of the front, that counts."""
@@ -59,7 +59,7 @@ def judged_points(
     Args:
         sweep: Preferences, mean losses and reasons.
         sums: Number of weighted sums.
-        outcomes: For each preference one outcome a seed.
+        outcomes: One outcome a seed for each preference.
         seeds: Seeds of the outcomes.
         kept: Whether the runs have folders.
     """
@@ -99,13 +99,20 @@ def judged_points(
     return Judged(points, audit, tuple(held), losses, reference, volumes, paired)
 
 
-def _volumes(losses: Array, points: Sequence[ExploredPoint]) -> tuple[Array | None, tuple[float, float] | None]:
-    """A reference, and the shares that trained weighted sums and what weights select have of the hypervolume."""
+def reference_of(losses: Array) -> Array | None:
+    """A tenth of the front's ranges above its highest losses; None where a range is 0 or there are too many losses."""
     front = losses[nondominated(losses)]
     ranges = np.ptp(front, axis=0)
     if losses.shape[1] > _MOST_MEASURED or not ranges.min() > 0:
+        return None
+    return np.asarray(front.max(axis=0) + _MARGIN * ranges)
+
+
+def _volumes(losses: Array, points: Sequence[ExploredPoint]) -> tuple[Array | None, tuple[float, float] | None]:
+    """A reference, and the shares that trained weighted sums and what weights select have of the hypervolume."""
+    reference = reference_of(losses)
+    if reference is None:
         return None, None
-    reference = front.max(axis=0) + _MARGIN * ranges
     whole = hypervolume(losses, reference)
     trained = losses[[point.kind == "sum" for point in points]]
     picked = losses[[point.support in ("weights", "close", "unsure") for point in points]]

@@ -29,7 +29,7 @@ class Trainings:
         subject: Problem that is explored.
         seeds: Seeds of every preference.
         jobs: Number of worker processes.
-        executor: Where runs are submitted to, or None.
+        executor: The executor that runs are submitted to, or None.
         folder: Folder of the exploration, or None.
         progress: Told before each preference.
         expected: Most preferences that will be trained.

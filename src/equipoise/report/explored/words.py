@@ -106,7 +106,7 @@ def _corner(record: ExploreRecord, front: Sequence[ExploredPoint]) -> str:
     """The point that loses least against models of one task each."""
     alone = [single.loss for single in record.singles]
     known = [loss for loss in alone if loss is not None and loss > 0]
-    if len(known) < len(alone) or record.true_front:
+    if len(known) < len(alone) or record.true_front or not front:
         return ""
     rises = {point.name: max(loss / own - 1 for loss, own in zip(point.losses, known, strict=True)) for point in front}
     name = min(rises, key=lambda key: rises[key])
