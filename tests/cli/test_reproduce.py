@@ -197,3 +197,15 @@ def test_a_recorded_training_is_never_replaced(run, triple):
     assert done.exit_code == 2
     assert "recorded training" in done.stderr
     assert [path.name for path in (triple / "run").iterdir()] == ["config.json"]
+
+
+def test_a_damaged_record_is_refused_by_the_command_that_would_read_it(run, triple):
+    folder = triple / "run"
+    done = run(*ARGUMENTS, "-o", folder)
+    assert done.exit_code == 0, done.stderr
+    for text in (b"{}", b'{"triples": 3}', b'{"experiment": "capacity", "rows": []}', b"no JSON", b"\xff"):
+        (folder / "record.json").write_bytes(text)
+        again = run(*ARGUMENTS, "-o", folder)
+        assert again.exit_code == 2
+        assert "must be one of this version of equipoise" in again.stderr
+        assert "--overwrite" in again.stderr

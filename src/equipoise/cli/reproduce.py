@@ -59,8 +59,9 @@ def sarcos(
 
     For triples of tasks the table says which points of the front each reaches, and which of these no weights reach.
     """
-    from ..audits.studies import TriplesRecord, reproduce_triples  # noqa: PLC0415 - imports scipy
+    from ..audits.studies import reproduce_triples  # noqa: PLC0415 - imports scipy
     from ..audits.studies.folder import ReproduceFolder  # noqa: PLC0415 - not for --help
+    from ..audits.studies.tables import record_from_json  # noqa: PLC0415 - imports scipy
     from ..data import load  # noqa: PLC0415 - imports pandas
 
     chosen = [tuple(part.strip() for part in triple.split(",")) for triple in triples or ()]
@@ -73,7 +74,7 @@ def sarcos(
         folder = ReproduceFolder(out or Path("equipoise-reproduce-sarcos"), asked, overwrite=overwrite)
         text = folder.found()
         record = (
-            TriplesRecord.model_validate_json(text)
+            record_from_json(text, str(folder.path))
             if text is not None
             else reproduce_triples(
                 table, triples=chosen or None, starts=starts, directions=directions, seed=seed, kept=folder.parts(),
@@ -115,10 +116,10 @@ def survey(
     names the target columns: {"wine.csv": ["pH", "alcohol", "density"]}. After an interruption the same command goes
     on from what is finished.
     """
-    from ..audits.studies import SurveyRecord  # noqa: PLC0415 - imports scipy
     from ..audits.studies import survey as surveyed  # noqa: PLC0415 - imports scipy
     from ..audits.studies.folder import ReproduceFolder  # noqa: PLC0415 - not for --help
     from ..audits.studies.survey_sets import TARGETS, read_targets  # noqa: PLC0415 - imports scipy
+    from ..audits.studies.tables import record_from_json  # noqa: PLC0415 - imports scipy
 
     if not data.is_dir():
         raise DataError(f"--data must be a folder; found {str(data)!r}")
@@ -134,7 +135,7 @@ def survey(
     text = folder.found()
     with progress_on_stderr(quiet) as progress:
         record = (
-            SurveyRecord.model_validate_json(text)
+            record_from_json(text, str(folder.path))
             if text is not None
             else surveyed(
                 data, targets=columns, directions=directions, threshold=threshold, seed=seed, most=most,
@@ -162,14 +163,14 @@ def capacity(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compare fronts of growing networks on rotated digits and on an arm.
+    """Compare the fronts of growing networks.
 
-    Weighted sums, Tchebycheff points, and where MGDA, PCGrad, CAGrad and Nash-MTL end, all tuned alike: hypervolumes,
-    the share of points that no weights select, in-sample and held out, with intervals over seeds. After an interruption
-    the same command goes on from what is finished.
+    On rotated digits and on an arm: weighted sums, Tchebycheff points, and where MGDA, PCGrad, CAGrad and Nash-MTL end,
+    all tuned alike. The table shows hypervolumes and the share of points that no weights select, in-sample and held
+    out, with intervals over seeds. After an interruption the same command goes on from what is finished.
     """
     from ..audits.studies.folder import ReproduceFolder  # noqa: PLC0415 - not for --help
-    from ..core.records.studies import CapacityRecord  # noqa: PLC0415 - not for --help
+    from ..audits.studies.tables import record_from_json  # noqa: PLC0415 - imports scipy
     from ..data import load  # noqa: PLC0415 - imports pandas
     from ..fronts.capacity.experiment import NETWORKS, reproduce_capacity  # noqa: PLC0415 - imports torch
 
@@ -190,7 +191,7 @@ def capacity(
         folder = ReproduceFolder(out or Path("equipoise-reproduce-capacity"), asked, overwrite=overwrite)
         text = folder.found()
         record = (
-            CapacityRecord.model_validate_json(text)
+            record_from_json(text, str(folder.path))
             if text is not None
             else reproduce_capacity(table, **settings, jobs=jobs, kept=folder.parts(), progress=progress)
         )

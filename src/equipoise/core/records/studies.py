@@ -1,8 +1,8 @@
 """What a reproduction leaves behind, as plain data: written as JSON, read back, put into tables and figures."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "CapacityEnd",
@@ -163,4 +163,4 @@ class CapacityRecord(_Record):
     preferences: int  # weighted sums, and Tchebycheff points, of each network
     rates: tuple[float, ...]  # learning rates tried by everything
     steps: int
-    rows: tuple[CapacityRow, ...]
+    rows: Annotated[tuple[CapacityRow, ...], Field(min_length=1)]
