@@ -10,7 +10,7 @@ from torch import nn
 
 import equipoise as eq
 from equipoise.errors import DataError, RunFolderError, SettingError, TaskError
-from equipoise.fronts.exploring.judging import judged_points, said
+from equipoise.fronts.exploring.judging import judged_points, point_run, said
 from equipoise.fronts.exploring.running import RUNS
 from equipoise.fronts.refined_sweep import Sweep
 from equipoise.problems import ZDT2, Quadratic, named
@@ -207,6 +207,13 @@ def test_a_preference_that_fails_with_every_seed_says_why():
     )
     with pytest.raises(eq.errors.EquipoiseError, match="failed with every seed"):
         eq.explore(broken, steps=2, seeds=1, sums=2)
+
+
+def test_a_run_whose_losses_are_not_finite_counts_as_failed():
+    outcome = Outcome(key="k", status="done", words="done", losses={"val": {"x": 1.0, "y": None}})
+    found = point_run(outcome, 0, ("x", "y"), kept=False)
+    assert (found.status, found.losses, found.folder) == ("failed", None, "")
+    assert "not finite" in found.words
 
 
 def test_wishes_in_words():

@@ -235,7 +235,11 @@ class ExploreRecord(_Record):
     versions: dict[str, str]
 
     @property
+    def trained(self) -> tuple[PointRun, ...]:
+        """All trainings, of points and of single tasks."""
+        return tuple(run for runs in (*(p.runs for p in self.points), *(s.runs for s in self.singles)) for run in runs)
+
+    @property
     def failed(self) -> int:
         """Number of trainings that did not end well."""
-        runs = [run for owner in (*self.points, *self.singles) for run in owner.runs]
-        return sum(run.status != "done" for run in runs)
+        return sum(run.status != "done" for run in self.trained)

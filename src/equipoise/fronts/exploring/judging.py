@@ -16,7 +16,7 @@ from ...training.executors.runs import Outcome
 from ..decision import choose, knee, nondominated
 from ..indicators.dominated_volume import hypervolume
 from ..refined_sweep import Sweep
-from .running import RUNS, vector
+from .running import RUNS, ending, vector
 
 __all__ = ["MATTERS", "Judged", "chosen_points", "judged_points", "point_run", "reference_of", "said"]
 
@@ -176,11 +176,12 @@ def _support(point: RunPoint) -> Support:
 
 def point_run(outcome: Outcome, seed: int, tasks: Sequence[str], *, kept: bool) -> PointRun:
     """One training as the record holds it, without what it says about the test part."""
+    losses = vector(outcome, tasks)
     return PointRun(
         seed=seed,
-        status=outcome.status,
-        words=outcome.words,
-        losses=vector(outcome, tasks),
+        status="failed" if losses is None and outcome.status == "done" else outcome.status,
+        words=ending(outcome, tasks),
+        losses=losses,
         metrics=outcome.metrics.get("val", {}),
         folder=f"{RUNS}/{outcome.key}" if kept else "",
         steps=outcome.steps,

@@ -15,7 +15,7 @@ from ...training.executors.runs import Executor, Outcome, Run, run_all
 from .selecting import PreferredLoss
 from .subject import Subject
 
-__all__ = ["RUNS", "Trainings"]
+__all__ = ["RUNS", "Trainings", "ending", "vector"]
 
 RUNS = "runs"
 """Folder of the runs below that of the exploration."""
@@ -67,10 +67,10 @@ class Trainings:
         ]
         place = None if self.folder is None else self.folder / RUNS
         found = run_all(runs, self.executor, jobs=min(self.jobs, len(runs)), folder=place)
-        if not any(usable(outcome, self.subject.names) for outcome in found):
+        if all(vector(outcome, self.subject.names) is None for outcome in found):
             raise EquipoiseError(
-                f"training with {preference!r} failed with every seed: {found[0].words} Everything that is finished is "
-                "kept where a folder was given."
+                f"training with {preference!r} failed with every seed: {ending(found[0], self.subject.names)} What is "
+                "finished is kept where a folder was given."
             )
         self.done[preference] = found
         return found
@@ -96,6 +96,8 @@ def vector(outcome: Outcome, tasks: Sequence[str], part: str = "val") -> tuple[f
     return known if outcome.status == "done" and len(known) == len(tasks) else None
 
 
-def usable(outcome: Outcome, tasks: Sequence[str]) -> bool:
-    """Whether a run has all its losses."""
-    return vector(outcome, tasks) is not None
+def ending(outcome: Outcome, tasks: Sequence[str]) -> str:
+    """How a run ended, in words; one that was carried out may still have losses that are not finite."""
+    if outcome.status == "done" and vector(outcome, tasks) is None:
+        return "its losses on the validation part are not finite."
+    return outcome.words

@@ -54,7 +54,7 @@ def explored_page(record: ExploreRecord) -> Page:
             ("judged on", _judged_on(record)),
             ("trainings", f"{plural(len(record.points) + len(record.singles), 'preference')} with {seeds}, "
              f"{count(record.failed)} failed; each {clean(record.budget)}"),
-            ("time", f"{sum(run.seconds for o in (*record.points, *record.singles) for run in o.runs):,.0f} s in all "
+            ("time", f"{sum(run.seconds for run in record.trained):,.0f} s in all "
              f"trainings ({record.device})"),
             ("resamples", f"{record.resamples} of the seeds" if record.resamples else "none: one seed"),
             *([("data", f"{clean(record.data.name)}: {clean(record.data.source)}")] if record.data else []),
@@ -81,12 +81,7 @@ def _doubts(record: ExploreRecord) -> list[str]:
             "the ranges apart. Their means are no points, and are left out of the front, the verdict and the choice."
         )
     if record.failed:
-        reasons = {
-            clean(run.words)
-            for owner in (*record.points, *record.singles)
-            for run in owner.runs
-            if run.status != "done"
-        }
+        reasons = {clean(run.words) for run in record.trained if run.status != "done"}
         found.append(
             f"{plural(record.failed, 'training')} failed, so means are over different seeds and each point's seeds "
             f"were resampled by themselves: {'; '.join(sorted(reasons)[:3])}"
