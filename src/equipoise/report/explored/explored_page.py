@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ...core.drawing.plot_parts import legend_of
+from ...core.drawing.plot_parts import Panel, legend_of
 from ...core.records.explored import ChosenPoint, ExploredPoint, ExploreRecord
 from ...core.text import clean, count, joined, plural
 from ..logs.page_parts import Page, make_section, make_table, spanned
@@ -30,8 +30,6 @@ def explored_page(record: ExploreRecord) -> Page:
     front = front_of(record)
     seeds = plural(len(record.seeds), "seed")
     panels = front_panels(record)
-    for place, panel in enumerate(panels, start=1):
-        panel["id"] = f"figure-{place}"
     return {
         "title": clean(record.title),
         "kicker": "equipoise explore",
@@ -89,7 +87,7 @@ def _doubts(record: ExploreRecord) -> list[str]:
     return found
 
 
-def _picture(record: ExploreRecord, panels: Sequence[Page]) -> Page:
+def _picture(record: ExploreRecord, panels: Sequence[Panel]) -> Page:
     seeds = len(record.seeds)
     spread = (
         "One seed: no band can be drawn."
@@ -108,14 +106,14 @@ def _picture(record: ExploreRecord, panels: Sequence[Page]) -> Page:
             widget="parallel.html", parallel=parallel_of(record),
             caption=f"{where} {units}",
         )  # fmt: skip
-    legend = {entry["words"]: entry for panel in panels for entry in legend_of(panel)}  # type: ignore[arg-type]
+    legend = {entry["words"]: entry for panel in panels for entry in legend_of(panel)}
     return make_section(
         "The front", panels=list(panels), legend=list(legend.values()),
         caption=f"{where} {spread} Hover for preference, losses, metrics and checkpoint. {units}",
     )  # fmt: skip
 
 
-def _slider(record: ExploreRecord, panels: Sequence[Page]) -> list[Page]:
+def _slider(record: ExploreRecord, panels: Sequence[Panel]) -> list[Page]:
     curve = record.conditioned
     if curve is None:
         return []
@@ -138,7 +136,7 @@ def _slider(record: ExploreRecord, panels: Sequence[Page]) -> list[Page]:
     )
     return [
         make_section("One model for all preferences", words[0].upper() + words[1:], widget="slider.html",
-                     slider=slider_of(record, panels))  # type: ignore[arg-type]
+                     slider=slider_of(record, panels))
     ]  # fmt: skip
 
 
