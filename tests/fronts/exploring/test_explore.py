@@ -1,6 +1,8 @@
 """Explorations of fronts that are known by formula, and of a small problem with held-out rows."""
 
 import json
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import numpy as np
@@ -10,6 +12,7 @@ from torch import nn
 
 import equipoise as eq
 from equipoise.errors import DataError, RunFolderError, SettingError, TaskError
+from equipoise.fronts.exploring import running
 from equipoise.fronts.exploring.judging import judged_points, point_run, said
 from equipoise.fronts.exploring.running import RUNS
 from equipoise.fronts.refined_sweep import Sweep
@@ -97,6 +100,31 @@ def test_after_an_interruption_the_runs_that_are_there_are_used(tmp_path, monkey
     assert len(trained) == len(whole.points) + len(whole.singles) - 3
     assert [point.losses for point in found.points] == [point.losses for point in whole.points]
     assert {run.folder.split("/")[1] for single in found.singles for run in single.runs} <= kept
+
+
+def test_a_pool_whose_process_died_is_replaced_and_costs_no_result(monkeypatch):
+    arguments = {"sums": 2, "tchebycheff": 0, "seeds": 2, "steps": 5}
+    pools = []
+
+    class Broken:
+        def __init__(self, jobs, **more):
+            pools.append(jobs)
+
+        def submit(self, *call):
+            future = Future()
+            future.set_exception(BrokenProcessPool("killed"))
+            return future
+
+        def shutdown(self, **more):
+            pools.append("closed")
+
+    real = running.run_all
+    here = lambda runs, executor=None, jobs=1, **more: real(runs, executor, **more)  # noqa: E731 - in this process
+    monkeypatch.setattr(running, "ProcessPoolExecutor", Broken)
+    monkeypatch.setattr(running, "run_all", here)
+    found = eq.explore("quad", **arguments, jobs=8).record
+    assert pools == [2, "closed"] * 4  # at most one process a seed; two corners and two single tasks
+    assert [p.losses for p in found.points] == [p.losses for p in eq.explore("quad", **arguments).record.points]
 
 
 def loss(place, outputs, batch):

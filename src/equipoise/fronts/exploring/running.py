@@ -1,6 +1,7 @@
 """Preferences in, losses out: each trained with every seed, through `run_all`, so that nothing is trained twice."""
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ...core.progress import Progress
 from ...core.tasks import Preference
 from ...errors import EquipoiseError
 from ...methods import LinearScalarization, Tchebycheff
+from ...training.executors.pool import process_context
 from ...training.executors.runs import Executor, Outcome, Run, run_all
 from .selecting import PreferredLoss
 from .subject import Subject
@@ -44,6 +46,7 @@ class Trainings:
     progress: Progress | None
     expected: int
     done: dict[Preference, list[Outcome]] = field(default_factory=dict)
+    _pool: ProcessPoolExecutor | None = None
 
     def train(self, preference: Preference) -> list[Outcome]:
         """One outcome a seed.
@@ -65,8 +68,7 @@ class Trainings:
             )
             for seed in self.seeds
         ]
-        place = None if self.folder is None else self.folder / RUNS
-        found = run_all(runs, self.executor, jobs=min(self.jobs, len(runs)), folder=place)
+        found = self._carry_out(runs)
         if all(vector(outcome, self.subject.names) is None for outcome in found):
             raise EquipoiseError(
                 f"training with {preference!r} failed with every seed: {ending(found[0], self.subject.names)} What is "
@@ -74,6 +76,25 @@ class Trainings:
             )
         self.done[preference] = found
         return found
+
+    def _carry_out(self, runs: Sequence[Run]) -> list[Outcome]:
+        """One pool of processes for all preferences: a process takes longer to start than a small training."""
+        place = None if self.folder is None else self.folder / RUNS
+        if self.executor is not None or self.jobs == 1:
+            return run_all(runs, self.executor, folder=place)
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(min(self.jobs, len(self.seeds)), mp_context=process_context())
+        found = run_all(runs, self._pool, folder=place)
+        if any(outcome.status == "died" for outcome in found):  # the pool is broken, and does not say by which run
+            self.close()
+            found = run_all(runs, jobs=min(self.jobs, len(runs)), folder=place)
+        return found
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
     def losses(self, preference: Preference) -> Array:
         """(k,) means over the seeds that are done, on the part that judges."""

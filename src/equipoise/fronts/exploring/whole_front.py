@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -170,11 +171,12 @@ def explore(
         place.begin()
     expected = sums + tchebycheff + len(tasks)
     trainings = Trainings(subject, chosen, jobs, executor, place.path if place else None, progress, expected)
-    singles = [LinearScalarization(tuple(row)) for row in np.eye(len(tasks)).tolist()]
-    alone = [_single(trainings, place_, single) for place_, single in enumerate(singles)]
-    linear = sweep(trainings.losses, tasks, runs=sums, criterion="linear", gap=gap)
-    origin = "zero" if subject.box is None and linear.losses.min() > 0 else "utopia"
-    both = sweep(trainings.losses, tasks, runs=tchebycheff, gap=gap, known=linear, origin=origin)
+    with closing(trainings):
+        singles = [LinearScalarization(tuple(row)) for row in np.eye(len(tasks)).tolist()]
+        alone = [_single(trainings, number, single) for number, single in enumerate(singles)]
+        linear = sweep(trainings.losses, tasks, runs=sums, criterion="linear", gap=gap)
+        origin: Literal["zero", "utopia"] = "zero" if subject.box is None and linear.losses.min() > 0 else "utopia"
+        both = sweep(trainings.losses, tasks, runs=tchebycheff, gap=gap, known=linear, origin=origin)
     outcomes = [trainings.train(preference) for preference in both.preferences]
     judged = judged_points(both, len(linear.losses), outcomes, chosen, kept=place is not None)
     model, curve = None, None
