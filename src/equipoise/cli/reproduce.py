@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -182,7 +182,7 @@ def capacity(
         )
     with progress_on_stderr(quiet) as progress:
         table = load(source, targets=[part.strip() for part in joints.split(",")])
-        settings = {
+        settings: dict[str, Any] = {
             "networks": NETWORKS[1:3] if quick else NETWORKS, "seeds": min(seeds, 2) if quick else seeds,
             "preferences": 5 if quick else 9, "rates": (1e-2,) if quick else (3e-3, 1e-2),
             "steps": 100 if quick else 300,

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.ndimage import rotate
 from torch import Tensor, nn
 
@@ -69,9 +70,9 @@ class Digits:
 
     def problem(self, hidden: Sequence[int]) -> Problem:
         """The problem for a network."""
-        losses = {"digit": _digit, "angle": _angle}
+        losses, rows = {"digit": _digit, "angle": _angle}, self.rows
         make = partial(Network, 64, tuple(hidden), {"digit": 10, "angle": 1})
-        return Problem(make, losses, **self.rows, name=self.name)
+        return Problem(make, losses, train=rows["train"], val=rows["val"], test=rows["test"], name=self.name)
 
 
 class Joints:
@@ -92,10 +93,10 @@ class Joints:
 
     def problem(self, hidden: Sequence[int]) -> Problem:
         """The problem for a network."""
-        losses = {task: partial(_torque, task, place) for place, task in enumerate(self.tasks)}
-        inputs = self.rows["train"][0].shape[1]
+        losses, rows = {task: partial(_torque, task, place) for place, task in enumerate(self.tasks)}, self.rows
+        inputs = rows["train"][0].shape[1]
         make = partial(Network, inputs, tuple(hidden), dict.fromkeys(self.tasks, 1))
-        return Problem(make, losses, **self.rows, name=self.name)
+        return Problem(make, losses, train=rows["train"], val=rows["val"], test=rows["test"], name=self.name)
 
 
 def _digit(outputs: Mapping[str, Tensor], batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -110,7 +111,7 @@ def _torque(task: str, place: int, outputs: Mapping[str, Tensor], batch: tuple[T
     return (outputs[task][:, 0] - batch[1][:, place]).square()
 
 
-def _standard(values: Array, rows: Array) -> Tensor:
+def _standard(values: Array, rows: NDArray[np.int64]) -> Tensor:
     chosen = values[rows]
     spread = chosen.std(axis=0)
     return torch.from_numpy((values - chosen.mean(axis=0)) / np.where(spread > 0, spread, 1.0)).float()

@@ -42,7 +42,7 @@ def preference_value(preference: Preference, losses: Mapping[str, float]) -> flo
     names = Tasks(tuple(losses))
     if not isinstance(preference, LinearScalarization | Tchebycheff) or preference.weights is None:
         raise PreferenceError(f"a sweep needs LinearScalarization or Tchebycheff with weights; got {preference!r}.")
-    weights = names.vector(preference.weights, "weights").tolist()
+    weights: list[float] = names.vector(preference.weights, "weights").tolist()
     origin = [0.0] * len(weights)
     if isinstance(preference, Tchebycheff) and preference.ideal is not None:
         if isinstance(preference.ideal, str):

@@ -105,7 +105,7 @@ def explore(
         seeds: Number of seeds, or the seeds themselves. Each draws its own split of a table.
         gap: The sweeps end when no untried gap is larger than this share of the ranges.
         wish: What the chosen point should be, beside the knee: `Bounds`, `ReferencePoint` or `Ray`.
-        conditioned: Steps of one model for all preferences, trained with the first seed besides; 0 for none.
+        conditioned: Steps of one model for all preferences, trained with the first seed besides, in one go; 0 for none.
         steps: Optimizer steps of each training, for formula problems (600 by default) and your own.
         epochs: Passes over the training rows, for tables and your own problems.
         settings: Further arguments of `equipoise.fit`, for your own problems.
