@@ -209,9 +209,8 @@ def chosen_points(
 
     points = [judged.points[place] for place in judged.held]
     row = knee(judged.losses)
-    front = judged.losses[nondominated(judged.losses)]
-    end = bool((judged.losses[row] <= front.min(axis=0)).any())
-    words = "ok" if not end else "no point lies below the line through the best points of each task: this is an end"
+    end = judged.audit.points[row].end
+    words = "ok" if end is None else f"no point lies clearly below the line through the ends: this is the end of {end}"
     place = judged.held[row]
     found = [
         ChosenPoint(
