@@ -65,6 +65,7 @@ def test_of_a_convex_front_weights_select_everything():
     assert found.losses.shape == (5, 2)
     assert np.sqrt(found.losses).sum(axis=1) == pytest.approx(1, abs=0.02)  # sqrt f1 + sqrt f2 = 1 on the front
     assert found.record.resamples == 0
+    assert found.record.chosen[0].status == "ok"  # the middle, far below the chord
     assert {point.interval for point in found.record.points} == {None}
 
 
