@@ -17,12 +17,13 @@ from .methods import direction, weights
 from .methods.loss import KeptIterates
 
 if TYPE_CHECKING:
-    from . import data, laws, linear, rewards
+    from . import data, integrations, laws, linear, rewards
     from . import fronts as front
     from .audits.network import audit_features
     from .audits.table_audit import audit
     from .fronts import MixtureModel
     from .fronts.exploring.whole_front import explore
+    from .integrations.torchjd import from_torchjd
     from .training.estimators import MultiTaskClassifier, MultiTaskRegressor
     from .training.executors.runs import Outcome, Run, run_all
     from .training.loop.selection import MeanImprovement, MeanLoss, PerTaskBest, WorstImprovement
@@ -70,7 +71,9 @@ __all__ = [
     "errors",
     "explore",
     "fit",
+    "from_torchjd",
     "front",
+    "integrations",
     "laws",
     "linear",
     "masked_mean",
@@ -106,7 +109,9 @@ _ON_USE = {
     "data": ("equipoise.data", None),
     "explore": ("equipoise.fronts.exploring.whole_front", "explore"),
     "fit": ("equipoise.training.loop.training", "fit"),
+    "from_torchjd": ("equipoise.integrations.torchjd", "from_torchjd"),
     "front": ("equipoise.fronts", None),
+    "integrations": ("equipoise.integrations", None),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
     "MultiTaskClassifier": ("equipoise.training.estimators", "MultiTaskClassifier"),

@@ -26,7 +26,6 @@ from ...methods import (
     NashMTL,
     NTKWeights,
     PCGrad,
-    ScaleInvariant,
     UncertaintyWeighting,
     UPGrad,
 )
@@ -178,7 +177,6 @@ PACKAGES: tuple[Package, ...] = (
             for name, ours, summed, note in (
                 ("none", LinearScalarization(), True, ""),
                 ("uncertainty", UncertaintyWeighting(), False, ""),
-                ("log_transform", ScaleInvariant(), True, "log(1 + L), as its documentation says, in place of log L."),
                 ("famo", FAMO(), False, "A weighted sum of losses in place of logarithms of losses."),
                 ("nash_mtl", NashMTL(), False, "Weights follow the losses; no gradients are computed."),
                 (
