@@ -181,6 +181,12 @@ def test_the_test_part_is_shown_for_chosen_points_and_decides_nothing(tmp_path):
     assert [single.loss for single in found.singles] == pytest.approx([0.0, 0.0], abs=0.05)
 
 
+def test_seeds_that_are_trained_together_give_the_same_points():
+    arguments = PROBLEM | {"sums": 2, "tchebycheff": 0, "seeds": 2, "epochs": 20}
+    apart, together = (eq.explore(opposed(test=False), **arguments, stack=stack).losses for stack in (False, True))
+    assert together == pytest.approx(apart, rel=1e-3)
+
+
 def test_one_model_for_all_preferences_of_a_problem():
     found = eq.explore(opposed(test=False), **PROBLEM | {"tchebycheff": 0}, conditioned=60)
     curve = found.record.conditioned
@@ -221,8 +227,9 @@ def test_the_mean_of_seeds_that_end_at_different_places_is_no_point():
         (opposed(), {}, SettingError, "`steps` or `epochs`"),
         (opposed(), {"steps": 2, "settings": {"seed": 1}}, SettingError, "sets the method, the seed"),
         (opposed(), {"steps": 2, "jobs": 2}, SettingError, "importable function"),
+        ("quad", {"stack": True, "jobs": 2}, SettingError, "leave out jobs"),
     ],
-    ids=["wish", "numbers", "epochs", "columns", "kind", "no val", "no steps", "taken", "jobs"],
+    ids=["wish", "numbers", "epochs", "columns", "kind", "no val", "no steps", "taken", "jobs", "stack"],
 )  # fmt: skip
 def test_bad_input_is_refused_before_anything_is_trained(problem, changed, error, words, monkeypatch):
     monkeypatch.setattr("equipoise.fronts.exploring.running.run_all", None)

@@ -32,6 +32,7 @@ class Trainings:
         seeds: Seeds of every preference.
         jobs: Number of worker processes.
         executor: The executor that runs are submitted to, or None.
+        stack: Whether the seeds of a preference are trained together where that is faster.
         folder: Folder of the exploration, or None.
         progress: Told before each preference.
         expected: Most preferences that will be trained.
@@ -42,6 +43,7 @@ class Trainings:
     seeds: Sequence[int]
     jobs: int
     executor: Executor | None
+    stack: bool
     folder: Path | None
     progress: Progress | None
     expected: int
@@ -81,7 +83,7 @@ class Trainings:
         """One pool of processes for all preferences: a process takes longer to start than a small training."""
         place = None if self.folder is None else self.folder / RUNS
         if self.executor is not None or self.jobs == 1:
-            return run_all(runs, self.executor, folder=place)
+            return run_all(runs, self.executor, folder=place, stack=self.stack)
         if self._pool is None:
             self._pool = ProcessPoolExecutor(min(self.jobs, len(self.seeds)), mp_context=process_context())
         found = run_all(runs, self._pool, folder=place)

@@ -80,6 +80,7 @@ def explore(
     names: Sequence[str] | None = None,
     jobs: int = 1,
     executor: Executor | None = None,
+    stack: bool = False,
     folder: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     command: str = "",
@@ -119,6 +120,8 @@ def explore(
         names: Names for all columns of a table, in place of its own.
         jobs: Trainings at once, each in a process of its own.
         executor: Anything with `submit` that runs are given to instead.
+        stack: Whether the seeds of a preference are trained together where that is faster: for problems that all seeds
+            share, with one job; see `equipoise.run_all`.
         folder: Folder of the runs and the record; the same call goes on there. ``equipoise report`` renders it.
         overwrite: Replace another exploration in the folder.
         command: What to type to get this again, for the report.
@@ -154,6 +157,8 @@ def explore(
             "with several jobs each process makes the problem anew: pass an importable function that returns it "
             "instead of the eq.Problem, or jobs=1."
         )
+    if stack and (jobs > 1 or executor is not None):
+        raise SettingError("stack=True trains seeds together in this process: leave out jobs and executor.")
     tasks = subject.names
     if wish is not None:
         choose(np.eye(len(tasks)) + 1, wish, tasks=tasks)  # refuses what does not fit before anything is trained
@@ -169,7 +174,7 @@ def explore(
     if place is not None:
         place.begin()
     expected = sums + tchebycheff + len(tasks)
-    trainings = Trainings(subject, chosen, jobs, executor, place.path if place else None, progress, expected)
+    trainings = Trainings(subject, chosen, jobs, executor, stack, place.path if place else None, progress, expected)
     with closing(trainings):
         singles = [LinearScalarization(tuple(row)) for row in np.eye(len(tasks)).tolist()]
         alone = [_single(trainings, number, single) for number, single in enumerate(singles)]
