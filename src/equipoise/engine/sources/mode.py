@@ -22,6 +22,7 @@ from ..cost.plan import Plan
 from ..engine_state import Reused
 from ..graph.autograd_graph import Graph
 from ..graph.ownership import Ownership
+from ..graph.shards import Shards
 from ..passes.recipe import Recipe, Recipes
 from ..passes.recipe_writing import write_recipe
 
@@ -42,6 +43,7 @@ class Tools:
         notice: Logger of plans, each once.
         seen: Number of plans made of an approximation and the last one, by the number of tasks.
         kept: Cache of a mode between steps; not part of the state, because it can be computed again.
+        shards: Modules of FSDP2 and their sharded parameters.
         recipes: Stored recipes for steps of small models.
     """
 
@@ -51,6 +53,7 @@ class Tools:
     notice: CostNotice = field(default_factory=CostNotice)
     seen: dict[int, tuple[int, Plan]] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
+    shards: Shards = field(default_factory=Shards)
     recipes: Recipes = field(init=False)
 
     def __post_init__(self) -> None:
