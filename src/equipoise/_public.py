@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .audits.network import audit_features
     from .audits.table_audit import audit
     from .fronts import MixtureModel
+    from .fronts.exploring.whole_front import explore
     from .integrations.torchjd import from_torchjd
     from .training.estimators import MultiTaskClassifier, MultiTaskRegressor
     from .training.executors.runs import Outcome, Run, run_all
@@ -68,6 +69,7 @@ __all__ = [
     "diagnose_step",
     "direction",
     "errors",
+    "explore",
     "fit",
     "from_torchjd",
     "front",
@@ -105,6 +107,7 @@ _ON_USE = {
     "audit": ("equipoise.audits.table_audit", "audit"),
     "audit_features": ("equipoise.audits.network", "audit_features"),
     "data": ("equipoise.data", None),
+    "explore": ("equipoise.fronts.exploring.whole_front", "explore"),
     "fit": ("equipoise.training.loop.training", "fit"),
     "from_torchjd": ("equipoise.integrations.torchjd", "from_torchjd"),
     "front": ("equipoise.fronts", None),

@@ -46,7 +46,7 @@ def test_python_dash_m_is_the_program():
 
 
 def test_the_commands_are_these():
-    assert COMMANDS == ["demo", "audit", "fit", "predict", "rewards", "runs", "report", "methods", "doctor"]
+    assert COMMANDS == ["demo", "audit", "fit", "predict", "explore", "rewards", "runs", "report", "methods", "doctor"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -7,6 +7,7 @@ import pytest
 
 from equipoise.audits.studies import TriplesRecord
 from equipoise.core.files import LOCK
+from equipoise.core.records.studies import CapacityEnd, CapacityRecord, CapacityRow, Spread
 
 
 @pytest.fixture
@@ -197,3 +198,47 @@ def test_a_recorded_training_is_never_replaced(run, triple):
     assert done.exit_code == 2
     assert "recorded training" in done.stderr
     assert [path.name for path in (triple / "run").iterdir()] == ["config.json"]
+
+
+def test_a_damaged_record_is_refused_by_the_command_that_would_read_it(run, triple):
+    folder = triple / "run"
+    done = run(*ARGUMENTS, "-o", folder)
+    assert done.exit_code == 0, done.stderr
+    for text in (b"{}", b'{"triples": 3}', b'{"experiment": "capacity", "rows": []}', b"no JSON", b"\xff"):
+        (folder / "record.json").write_bytes(text)
+        again = run(*ARGUMENTS, "-o", folder)
+        assert again.exit_code == 2
+        assert "must be one of this version of equipoise" in again.stderr
+        assert "--overwrite" in again.stderr
+
+
+def test_capacity_prints_its_table_and_is_rendered_again(run, triple, monkeypatch):
+    spread, none = Spread(mean=0.5, low=0.4, high=0.6), Spread(mean=0.0, low=None, high=None)
+    end = CapacityEnd(method="MGDA", losses=(0.2, 0.3, 0.4), lead=Spread(mean=-0.1, low=-0.2, high=0.0))
+    row = CapacityRow(
+        problem="arm", tasks=("a", "b", "c"), network="8", parameters=35, part="held-out", sums=spread,
+        tchebycheff=spread, hidden=none, gap=none, lowest=(0.1, 0.1, 0.1), ends=(end,),
+    )  # fmt: skip
+    asked = {}
+
+    def made(table, **settings):
+        asked.update(settings, tasks=table.tasks)
+        return CapacityRecord(data=table.name, sha256=table.sha256, seeds=2, preferences=5, rates=(0.01,), steps=100,
+                              rows=(row,))  # fmt: skip
+
+    monkeypatch.setattr("equipoise.fronts.capacity.experiment.reproduce_capacity", made)
+    arguments = ("reproduce", "capacity", "--data", "three.csv", "--joints", "a,b,c", "--quick", "-o", "run")
+    done = run(*arguments)
+    assert done.exit_code == 0, (done.stderr, done.exception)
+    assert asked["tasks"] == ("a", "b", "c")
+    assert (asked["networks"], asked["seeds"], asked["steps"]) == (((8,), (32,)), 2, 100)
+    volume = "0.500 [0.400, 0.600]"
+    line = f"| arm | 8 | 35 | held-out | {volume} | {volume} | 0.00 | 0.000 | -0.100 [-0.200, 0.000] |"
+    assert line in (triple / "run/table.md").read_text()
+    assert line in run("report", "run", "--markdown").stdout
+    monkeypatch.setattr("equipoise.fronts.capacity.experiment.reproduce_capacity", None)
+    assert run(*arguments).exit_code == 0  # from the record
+    monkeypatch.setenv("EQUIPOISE_DATA", str(triple))
+    absent = run("reproduce", "capacity", "-o", "other")
+    assert absent.exit_code == 2
+    assert "set EQUIPOISE_DATA to the folder that holds sarcos/" in absent.stderr

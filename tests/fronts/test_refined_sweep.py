@@ -75,3 +75,33 @@ def test_bad_input_is_refused():
         eq.front.sweep(on_front("quad", []), ["a", "a"])
     with pytest.raises(SettingError, match="`runs` must be a whole number of at least 2"):
         eq.front.sweep(on_front("quad", []), ["a", "b"], runs=1)
+
+
+def test_a_sweep_goes_on_from_another_and_fills_its_hole():
+    calls = []
+    train = on_front("zdt2", calls)
+    linear = eq.front.sweep(train, ["f1", "f2"], runs=4, criterion="linear")
+    made = len(calls)
+    both = eq.front.sweep(train, ["f1", "f2"], runs=3, known=linear)
+    assert len(calls) == made + 3 == len(both.losses)
+    assert both.preferences[:made] == linear.preferences
+    assert both.gaps[:2] == (None, None)
+    assert both.gaps[made] == linear.holes[0]
+    inside = both.losses[made:, 0]
+    assert ((inside > 0.05) & (inside < 0.95)).all()
+
+
+def test_rays_from_zero_go_through_the_middle_of_the_gap():
+    def train(preference):
+        if isinstance(preference, eq.LinearScalarization):
+            return {0.99: (0.2, 1.0)}.get(round(preference.weights[0], 2), (1.0, 0.4))
+        return 1 / np.array(preference.weights)
+
+    found = eq.front.sweep(train, ["a", "b"], runs=3, origin="zero")
+    assert found.preferences[2].ideal is None
+    weights = np.array(found.preferences[2].weights)
+    assert weights[1] / weights[0] == pytest.approx(0.6 / 0.7)
+    with pytest.raises(SettingError, match="origin='zero' needs positive losses"):
+        eq.front.sweep(lambda preference: 1.0 - np.round(preference.weights), ["a", "b"], runs=3, origin="zero")
+    with pytest.raises(TaskError, match="`known` is a sweep of"):
+        eq.front.sweep(train, ["x", "y"], runs=1, known=found)

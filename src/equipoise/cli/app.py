@@ -10,6 +10,7 @@ from .._version import __version__
 from .audit import audit
 from .demo import demo
 from .doctor import doctor
+from .explore import explore
 from .fit import fit
 from .methods import methods
 from .predict import predict
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for _command in (demo, audit, fit, predict, rewards, runs, report, methods, doctor):
+for _command in (demo, audit, fit, predict, explore, rewards, runs, report, methods, doctor):
     app.command()(_command)
 app.add_typer(reproduce)
 

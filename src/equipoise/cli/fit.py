@@ -47,18 +47,18 @@ if TYPE_CHECKING:
     from ..core.records.audit import DataCard
     from ..core.records.fitted import FitRecord, FittedTask
 
-__all__ = ["fit", "show_fit"]
+__all__ = ["PARTLY", "cores", "fit", "show_fit", "widths_of"]
 
 PARTLY = 3
 """Exit code of a command that finished although some of its runs failed."""
 
 
-def _widths(text: str | None) -> tuple[int, ...] | None:
+def widths_of(text: str | None) -> tuple[int, ...] | None:
     """Read ``256,256``; the library checks the range."""
     return None if text is None else tuple(whole(part.strip()) for part in text.split(","))
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -148,8 +148,8 @@ def fit(
     with progress_on_stderr(quiet) as progress:
         fitted = fit_table(
             data, targets=wanted, inputs=given, names=renamed, drop=dropped, group=group, time=time, method=built,
-            seeds=range(seed, seed + seeds), epochs=epochs, hidden=_widths(hidden), width=width, trials=trials,
-            jobs=_cores() if jobs is None else jobs, header=not no_header, folder=folder, overwrite=overwrite,
+            seeds=range(seed, seed + seeds), epochs=epochs, hidden=widths_of(hidden), width=width, trials=trials,
+            jobs=cores() if jobs is None else jobs, header=not no_header, folder=folder, overwrite=overwrite,
             command=typed, announce=announce, progress=progress, **said,
         )  # fmt: skip
     show_fit(folder, fitted.record, as_json)

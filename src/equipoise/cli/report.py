@@ -1,4 +1,4 @@
-"""``equipoise report``: render a run folder's record again, an audit's, a fit's or a recorded training's."""
+"""``equipoise report``: render a folder's record again: an audit, a fit, an exploration, a recorded training."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .common import Json, reporting, show
+from .explore import show_exploration
 from .fit import show_fit
 from .log_output import tell_log
 from .reproduce import show_again
@@ -24,7 +25,8 @@ def report(
 ) -> None:
     """Render the report of a run folder again.
 
-    Nothing is computed. The folder may come from equipoise audit, fit, rewards, runs, demo or reproduce, or from
+    Nothing is computed. The folder may come from equipoise audit, fit, explore, rewards, runs, demo or reproduce, or
+    from
     eq.record in your own training loop, even while that training runs.
     """
     from ..core.our_folder import what_is_in  # noqa: PLC0415 - not for --help
@@ -38,6 +40,8 @@ def report(
         _log(folder, markdown, as_json)
     elif kind == "fit":
         _fit(folder, markdown, as_json)
+    elif kind == "explore":
+        _explore(folder, markdown, as_json)
     else:
         _audit(folder, markdown, as_json)
 
@@ -97,3 +101,14 @@ def _fit(folder: Path, markdown: bool, as_json: bool) -> None:
         say(render_fit_markdown(record), end="")
         return
     show_fit(folder, record, as_json)
+
+
+def _explore(folder: Path, markdown: bool, as_json: bool) -> None:
+    from ..fronts.exploring.folder import read_exploration  # noqa: PLC0415 - imports torch
+    from ..report.explored.render import render_explored_markdown  # noqa: PLC0415 - not for --help
+
+    record = read_exploration(folder)
+    if markdown:
+        say(render_explored_markdown(record), end="")
+        return
+    show_exploration(folder, record, as_json)

@@ -1,8 +1,9 @@
-"""``equipoise reproduce``: the published experiment on SARCOS, and the survey over a folder of tables."""
+"""``equipoise reproduce``: the experiment on SARCOS, the survey over tables, fronts of growing networks."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +13,8 @@ from .progress import progress_on_stderr
 from .terminal import say, say_json
 
 if TYPE_CHECKING:
-    from ..audits.studies import SurveyRecord, TriplesRecord
     from ..audits.studies.folder import ReproduceFolder
+    from ..audits.studies.tables import StudyRecord
 
 __all__ = ["reproduce", "show_again"]
 
@@ -24,6 +25,7 @@ reproduce = typer.Typer(
     rich_markup_mode=None,
 )
 
+_JOINTS = "joint0,joint4,joint6"
 _WORDS = ("worst subset", "note")
 _interruptible = reporting_with("interrupted; what is finished is kept: the same command goes on from there")
 
@@ -57,8 +59,9 @@ def sarcos(
 
     For triples of tasks the table says which points of the front each reaches, and which of these no weights reach.
     """
-    from ..audits.studies import TriplesRecord, reproduce_triples  # noqa: PLC0415 - imports scipy
+    from ..audits.studies import reproduce_triples  # noqa: PLC0415 - imports scipy
     from ..audits.studies.folder import ReproduceFolder  # noqa: PLC0415 - not for --help
+    from ..audits.studies.tables import record_from_json  # noqa: PLC0415 - imports scipy
     from ..data import load  # noqa: PLC0415 - imports pandas
 
     chosen = [tuple(part.strip() for part in triple.split(",")) for triple in triples or ()]
@@ -71,7 +74,7 @@ def sarcos(
         folder = ReproduceFolder(out or Path("equipoise-reproduce-sarcos"), asked, overwrite=overwrite)
         text = folder.found()
         record = (
-            TriplesRecord.model_validate_json(text)
+            record_from_json(text, str(folder.path))
             if text is not None
             else reproduce_triples(
                 table, triples=chosen or None, starts=starts, directions=directions, seed=seed, kept=folder.parts(),
@@ -113,10 +116,10 @@ def survey(
     names the target columns: {"wine.csv": ["pH", "alcohol", "density"]}. After an interruption the same command goes
     on from what is finished.
     """
-    from ..audits.studies import SurveyRecord  # noqa: PLC0415 - imports scipy
     from ..audits.studies import survey as surveyed  # noqa: PLC0415 - imports scipy
     from ..audits.studies.folder import ReproduceFolder  # noqa: PLC0415 - not for --help
     from ..audits.studies.survey_sets import TARGETS, read_targets  # noqa: PLC0415 - imports scipy
+    from ..audits.studies.tables import record_from_json  # noqa: PLC0415 - imports scipy
 
     if not data.is_dir():
         raise DataError(f"--data must be a folder; found {str(data)!r}")
@@ -132,7 +135,7 @@ def survey(
     text = folder.found()
     with progress_on_stderr(quiet) as progress:
         record = (
-            SurveyRecord.model_validate_json(text)
+            record_from_json(text, str(folder.path))
             if text is not None
             else surveyed(
                 data, targets=columns, directions=directions, threshold=threshold, seed=seed, most=most,
@@ -142,7 +145,60 @@ def survey(
     _finish(folder, record, as_json)
 
 
-def _finish(folder: "ReproduceFolder", record: "TriplesRecord | SurveyRecord", as_json: bool) -> None:
+@reproduce.command("capacity")
+@_interruptible
+def capacity(
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="PATH", help="sarcos_inv_test.mat, or arm. Default: from EQUIPOISE_DATA."),
+    ] = None,
+    joints: Annotated[str, typer.Option("--joints", metavar="NAMES", help="Target columns of the arm.")] = _JOINTS,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Seeds of every network.")] = 5,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Two networks, two seeds, one learning rate: a minute instead of twenty.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Networks and seeds at once.")] = 1,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare the fronts of growing networks.
+
+    On rotated digits and on an arm: weighted sums, Tchebycheff points, and where MGDA, PCGrad, CAGrad and Nash-MTL end,
+    all tuned alike. The table shows hypervolumes and the share of points that no weights select, in-sample and held
+    out, with intervals over seeds. After an interruption the same command goes on from what is finished.
+    """
+    from ..audits.studies.folder import ReproduceFolder  # noqa: PLC0415 - not for --help
+    from ..audits.studies.tables import record_from_json  # noqa: PLC0415 - imports scipy
+    from ..data import load  # noqa: PLC0415 - imports pandas
+    from ..fronts.capacity.experiment import NETWORKS, reproduce_capacity  # noqa: PLC0415 - imports torch
+
+    source = str(data or Path(os.environ.get("EQUIPOISE_DATA", ".")) / "sarcos" / "sarcos_inv_test.mat")
+    if source != "arm" and not Path(source).is_file():
+        raise DataError(
+            f"the arm's data are not at {source!r}: name the file by --data, or set EQUIPOISE_DATA to the folder that "
+            "holds sarcos/; --data arm takes the arm that equipoise generates."
+        )
+    with progress_on_stderr(quiet) as progress:
+        table = load(source, targets=[part.strip() for part in joints.split(",")])
+        settings: dict[str, Any] = {
+            "networks": NETWORKS[1:3] if quick else NETWORKS, "seeds": min(seeds, 2) if quick else seeds,
+            "preferences": 5 if quick else 9, "rates": (1e-2,) if quick else (3e-3, 1e-2),
+            "steps": 100 if quick else 300,
+        }  # fmt: skip
+        asked = {"experiment": "capacity", "sha256": table.sha256, "targets": table.tasks, **settings}
+        folder = ReproduceFolder(out or Path("equipoise-reproduce-capacity"), asked, overwrite=overwrite)
+        text = folder.found()
+        record = (
+            record_from_json(text, str(folder.path))
+            if text is not None
+            else reproduce_capacity(table, **settings, jobs=jobs, kept=folder.parts(), progress=progress)
+        )
+    _finish(folder, record, as_json)
+
+
+def _finish(folder: "ReproduceFolder", record: "StudyRecord", as_json: bool) -> None:
     from ..audits.studies.tables import as_text, table_of  # noqa: PLC0415 - imports scipy
 
     text = record.model_dump_json(indent=1) + "\n"

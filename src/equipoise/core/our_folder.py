@@ -2,7 +2,7 @@
 
 A folder is ours if its ``config.json`` says so. Computed runs (audits and reproductions) may replace each other, since
 their command computes them again; a recorded training is replaced by nothing but another recording, and a training of
-`eq.fit` or what ``equipoise fit`` wrote by nothing but another of its kind.
+`eq.fit` or what ``equipoise fit`` or ``equipoise explore`` wrote by nothing but another of its kind.
 """
 
 import os
@@ -18,7 +18,7 @@ from .records.json_text import Model, first_fault, model_of, parsed_json
 
 __all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "read_card", "what_is_in"]
 
-Kind = Literal["nothing", "audit", "reproduction", "training", "log", "run", "fit", "unknown", "foreign"]
+Kind = Literal["nothing", "audit", "reproduction", "training", "log", "run", "fit", "explore", "unknown", "foreign"]
 
 CONFIG, REPORT = "config.json", "report.html"
 _MOST_CONFIG = 2**26
@@ -30,6 +30,7 @@ _KINDS: dict[str, Kind] = {
     "runs": "log",
     "train": "run",
     "fit": "fit",
+    "explore": "explore",
 }
 _WORDS: dict[Kind, str] = {
     "audit": "an audit",
@@ -38,6 +39,7 @@ _WORDS: dict[Kind, str] = {
     "log": "what 'equipoise rewards' or 'equipoise runs' wrote",
     "run": "a training of eq.fit",
     "fit": "what 'equipoise fit' wrote",
+    "explore": "what 'equipoise explore' wrote",
     "unknown": "a run of another version of equipoise",
 }
 _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
@@ -47,6 +49,7 @@ _REPLACED_BY: dict[Kind, frozenset[Kind]] = {
     "training": frozenset({"training"}),
     "run": frozenset({"run"}),
     "fit": frozenset({"fit"}),
+    "explore": frozenset({"explore"}),
 }
 
 

@@ -30,6 +30,7 @@ class Sweep:
         preferences: The preference of each run, m of them.
         losses: (m, k) what training with them gave.
         reasons: m sentences: the corner of a task, or the gap that the run was to split.
+        gaps: m pairs of rows between which the run was aimed; None for corners.
         holes: Pairs of rows whose gap a run did not split: for weighted sums a part of the front that no weights
             select among what training finds, or a front in pieces.
         largest_gap: Largest gap that was neither tried nor split, in shares of the losses' ranges.
@@ -40,6 +41,7 @@ class Sweep:
     preferences: tuple[Preference, ...]
     losses: Array
     reasons: tuple[str, ...]
+    gaps: tuple[tuple[int, int] | None, ...]
     holes: tuple[tuple[int, int], ...]
     largest_gap: float
     words: str
@@ -61,6 +63,8 @@ def sweep(
     runs: int = 20,
     criterion: Literal["tchebycheff", "linear"] = "tchebycheff",
     gap: float = 0.05,
+    known: Sweep | None = None,
+    origin: Literal["utopia", "zero"] = "utopia",
 ) -> Sweep:
     r"""Train with one preference after another, each aimed at the largest gap of the front so far.
 
@@ -71,7 +75,8 @@ def sweep(
     * ``"linear"``: at weights in which no mixture of the runs beats a point below the middle of the gap: the dual
       prices of :math:`\max t : a^\top L \le \text{middle} - t \cdot \text{ranges}` over mixtures a, which for two tasks
       is the normal of the chord (Cohon, 1978). Only supported points are ever found.
-    * ``"tchebycheff"``: at the ray from the lowest losses through the middle of the gap. Reaches concave parts.
+    * ``"tchebycheff"``: at the ray from the lowest losses, or from zero, through the middle of the gap. Reaches concave
+      parts.
 
     A gap that its run did not split is a hole: it is listed, and not tried again.
 
@@ -82,6 +87,10 @@ def sweep(
         runs: Largest number of runs, at least 2 for two tasks and 2 k for more.
         criterion: Kind of preference.
         gap: The sweep ends when no untried gap is larger than this share of the ranges.
+        known: An earlier sweep of the same tasks that is gone on with: its runs come first and are not made again, and
+            its holes are tried once more, with this criterion. `runs` then counts the new ones and may be 0.
+        origin: Start of the rays: ``"utopia"``, a little below the lowest losses so far, or ``"zero"``. In training on
+            other data than is judged, losses may fall below any utopia; zero needs positive losses.
 
     Raises:
         SettingError: Settings out of range.
@@ -100,28 +109,35 @@ def sweep(
     k = len(names)
     if k < 2 or doubled(names):
         raise TaskError(f"`tasks` must be at least two different names; got {listed(names)}.")
-    first = k if k == 2 else 2 * k
-    if not is_whole(runs, least=first) or criterion not in ("tchebycheff", "linear") or not 0 < gap < 1:
+    first = 0 if known is not None else k if k == 2 else 2 * k
+    fine = criterion in ("tchebycheff", "linear") and origin in ("utopia", "zero")
+    if not is_whole(runs, least=first) or not fine or not 0 < gap < 1:
         raise SettingError(
-            f"`runs` must be a whole number of at least {first}, `criterion` 'tchebycheff' or 'linear', `gap` between "
-            f"0 and 1; got runs={runs!r}, criterion={criterion!r}, gap={gap!r}."
+            f"`runs` must be a whole number of at least {first}, `criterion` 'tchebycheff' or 'linear', `origin` "
+            f"'utopia' or 'zero', `gap` between 0 and 1; got runs={runs!r}, criterion={criterion!r}, "
+            f"origin={origin!r}, gap={gap!r}."
         )
-    preferences: list[Preference] = []
-    reasons: list[str] = []
-    rows: list[Array] = []
+    if known is not None and known.tasks != names:
+        raise TaskError(f"`known` is a sweep of {listed(known.tasks)}; these tasks are {listed(names)}.")
+    preferences: list[Preference] = [] if known is None else list(known.preferences)
+    reasons: list[str] = [] if known is None else list(known.reasons)
+    gaps: list[tuple[int, int] | None] = [] if known is None else list(known.gaps)
+    rows: list[Array] = [] if known is None else list(known.losses)
+    most = len(rows) + runs
 
-    def make(preference: Preference, reason: str) -> None:
+    def make(preference: Preference, reason: str, between: tuple[int, int] | None = None) -> None:
         found = real_numbers(train(preference), "what `train` returns", DataError, f"return {k} losses")
         if found.shape != (k,) or not np.isfinite(found).all():
             raise DataError(f"`train` must return {k} finite losses; for {preference!r} it gave {found.tolist()}.")
         preferences.append(preference)
         reasons.append(reason)
+        gaps.append(between)
         rows.append(found)
 
-    for i, name in enumerate(names):
+    for i, name in enumerate(names if known is None else ()):
         corner = np.where(np.arange(k) == i, 1.0, 0.01)
         make(LinearScalarization(tuple((corner / corner.sum()).tolist())), f"the corner of {name!r}")
-    for i, name in enumerate(names if k > 2 else ()):  # for two tasks the corner of the other
+    for i, name in enumerate(names if k > 2 and known is None else ()):  # for two tasks the corner of the other
         rest = np.where(np.arange(k) == i, 0.01, 1.0)
         make(LinearScalarization(tuple((rest / rest.sum()).tolist())), f"all but {name!r}")
     holes: list[tuple[int, int]] = []
@@ -131,16 +147,16 @@ def sweep(
         losses = np.array(rows)
         edges = [(size, pair) for size, pair in _gaps(losses) if not _is_hole(losses, pair, holes)]
         largest = edges[0][0] if edges else 0.0
-        if largest <= gap or len(rows) >= runs:
+        if largest <= gap or len(rows) >= most:
             words = words if largest > gap else f"no gap that a run could split is larger than {gap:g} of the ranges"
             break
         size, pair = edges[0]
-        make(_aimed(losses, pair, criterion, names), f"between runs {pair[0]} and {pair[1]}")
+        make(_aimed(losses, pair, criterion, names, origin), f"between runs {pair[0]} and {pair[1]}", pair)
         ranges = _ranges(losses)
         near = np.sqrt((((losses - rows[-1]) / ranges) ** 2).sum(axis=1)).min()
         if near < _NEW * size or not nondominated(np.array(rows))[-1]:
             holes.append(pair)
-    return Sweep(names, tuple(preferences), np.array(rows), tuple(reasons), tuple(holes), largest, words)
+    return Sweep(names, tuple(preferences), np.array(rows), tuple(reasons), tuple(gaps), tuple(holes), largest, words)
 
 
 def _ranges(losses: Array) -> Array:
@@ -178,11 +194,15 @@ def _is_hole(losses: Array, pair: tuple[int, int], holes: list[tuple[int, int]])
     return False
 
 
-def _aimed(losses: Array, pair: tuple[int, int], criterion: str, names: tuple[str, ...]) -> Preference:
+def _aimed(losses: Array, pair: tuple[int, int], criterion: str, names: tuple[str, ...], origin: str) -> Preference:
     middle = (losses[pair[0]] + losses[pair[1]]) / 2
     if criterion == "linear":
         weights = mixture(losses, ReferencePoint(tuple(middle.tolist())), tasks=names).next_weights
         return LinearScalarization(tuple(weights.tolist()))
+    if origin == "zero":
+        if losses.min() <= 0:
+            raise SettingError(f"origin='zero' needs positive losses; the lowest is {losses.min():.6g}. Use 'utopia'.")
+        return Tchebycheff(weights=tuple((1 / middle / (1 / middle).sum()).tolist()), ideal=None)
     ranges = _ranges(losses)
     utopia = losses.min(axis=0) - 0.05 * ranges  # less would ask for the lowest loss seen to be met exactly
     inverse = 1 / (middle - utopia)

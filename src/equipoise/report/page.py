@@ -22,26 +22,34 @@ from ..core.drawing.plot_parts import TEMPLATE
 __all__ = ["render_page", "template_environment"]
 
 
-def render_page(template: str, page: Mapping[str, Any], *, drawn: bool, styles: Sequence[str] = ("report.css",)) -> str:
+def render_page(
+    template: str,
+    page: Mapping[str, Any],
+    *,
+    drawn: bool,
+    styles: Sequence[str] = ("report.css",),
+    scripts: Sequence[str] = (),
+) -> str:
     """A page as HTML text. Same dict, same text: it holds no date and no random name.
 
     `template` extends ``page.html`` and shows `page`, in which everything is formatted. A page without figures
-    (`drawn`) holds no script. Of the style sheets later ones win.
+    (`drawn`) holds no script but those named in `scripts`. Of the style sheets later ones win.
     """
     environment = template_environment()
     environment.filters["inline_json"] = _inline_json
     environment.filters["breakable"] = _breakable
     loader = environment.loader
     assert loader is not None
-    scripts = [loader.get_source(environment, "report.js")[0]] if drawn else []
+    names = [*(["report.js"] if drawn else []), *scripts]
+    ours = [loader.get_source(environment, name)[0] for name in names]
     packed, digest = _plotly() if drawn else ("", "")
     return environment.get_template(template).render(
         page=page,
         style=Markup("".join(loader.get_source(environment, name)[0] for name in styles)),  # noqa: S704 - our own files
-        scripts=[Markup(text) for text in scripts],  # noqa: S704 - our own file
+        scripts=[Markup(text) for text in ours],  # noqa: S704 - our own file
         packed=packed,
         looks=TEMPLATE,
-        policy=_policy([*map(_digest, scripts), *([digest] if digest else [])]),
+        policy=_policy([*map(_digest, ours), *([digest] if digest else [])]),
     )
 
 

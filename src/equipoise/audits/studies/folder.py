@@ -40,7 +40,7 @@ class ReproduceFolder(KeptFolder):
     def found(self) -> str | None:
         """The record for the same settings, or None."""
         try:
-            return None if self._fresh else (self.path / RECORD).read_text(encoding="utf-8")
+            return None if self._fresh else (self.path / RECORD).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
 
@@ -56,7 +56,7 @@ def read_reproduce(path: Path) -> str:
         RunFolderError: It is not finished.
     """
     try:
-        return (path / RECORD).read_text(encoding="utf-8")
+        return (path / RECORD).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError as error:
         done = len(Parts(path / PARTS))
         raise RunFolderError(

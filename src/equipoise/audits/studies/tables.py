@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from ...core.records.json_text import first_fault
-from ...core.records.studies import SurveyRecord, TriplesRecord
+from ...core.records.studies import CapacityRecord, Spread, SurveyRecord, TriplesRecord
 from ...core.text import clean
 from ...errors import RunFolderError
 
-__all__ = ["as_text", "record_from_json", "survey_table", "table_of", "triples_table"]
+__all__ = ["StudyRecord", "as_text", "capacity_table", "record_from_json", "survey_table", "table_of", "triples_table"]
 
+StudyRecord = TriplesRecord | SurveyRecord | CapacityRecord
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
@@ -55,18 +56,47 @@ def survey_table(record: SurveyRecord) -> Rows:
     return header, rows
 
 
-def table_of(record: TriplesRecord | SurveyRecord) -> Rows:
-    """Header and rows of either kind of record."""
+def capacity_table(record: CapacityRecord) -> Rows:
+    """Header and rows: one a problem, network and part; means over seeds with 95 % intervals.
+
+    A method's cell is by how many ranges of the weighted sums' front a mixture of weighted sums is lower in every loss;
+    below 0 the method is ahead of them.
+    """
+    methods = [end.method for end in record.rows[0].ends]
+    header = (
+        "problem", "network", "parameters", "judged", "volume, sums", "volume, Tchebycheff", "no weights select",
+        "largest gap", *(f"sums ahead of {method}" for method in methods),
+    )  # fmt: skip
+    rows = [
+        (row.problem, row.network, f"{row.parameters:,}", row.part, _interval(row.sums), _interval(row.tchebycheff),
+         _interval(row.hidden, 2), _interval(row.gap), *(_interval(end.lead) for end in row.ends))
+        for row in record.rows
+    ]  # fmt: skip
+    return header, rows
+
+
+def _interval(found: Spread, digits: int = 3) -> str:
+    if found.low is None or found.high is None:
+        return f"{found.mean:.{digits}f}"
+    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+
+
+def table_of(record: StudyRecord) -> Rows:
+    """Header and rows of any kind of record."""
+    if isinstance(record, CapacityRecord):
+        return capacity_table(record)
     return triples_table(record) if isinstance(record, TriplesRecord) else survey_table(record)
 
 
-def record_from_json(text: str, where: str) -> TriplesRecord | SurveyRecord:
-    """A record of either kind, as its own ``model_dump_json`` writes it; `where` is named in the error.
+def record_from_json(text: str, where: str) -> StudyRecord:
+    """A record of any kind, as its own ``model_dump_json`` writes it; `where` is named in the error.
 
     Raises:
-        RunFolderError: It is neither.
+        RunFolderError: It is none.
     """
-    kind: type[TriplesRecord | SurveyRecord] = TriplesRecord if '"triples"' in text else SurveyRecord
+    kind: type[StudyRecord] = TriplesRecord if '"triples"' in text else SurveyRecord
+    if '"experiment"' in text:
+        kind = CapacityRecord
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:

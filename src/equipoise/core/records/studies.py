@@ -1,10 +1,21 @@
 """What a reproduction leaves behind, as plain data: written as JSON, read back, put into tables and figures."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["EndRecord", "RunsRecord", "SurveyRecord", "SurveyRow", "TripleRecord", "TriplesRecord"]
+__all__ = [
+    "CapacityEnd",
+    "CapacityRecord",
+    "CapacityRow",
+    "EndRecord",
+    "RunsRecord",
+    "Spread",
+    "SurveyRecord",
+    "SurveyRow",
+    "TripleRecord",
+    "TriplesRecord",
+]
 
 
 class _Record(BaseModel):
@@ -104,3 +115,52 @@ class SurveyRecord(_Record):
     directions: int  # points of the front judged in each subset
     threshold: float  # leads above this share of variance matter
     seed: int
+
+
+class Spread(_Record):
+    """A mean over seeds with its 95 % interval; None where one seed gives none."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+class CapacityEnd(_Record):
+    """Where one gradient method ends, over the seeds."""
+
+    method: str
+    losses: tuple[float, ...]  # means
+    # by how many ranges of the weighted sums' front a mixture of weighted sums is lower in every loss; below 0 the
+    # method is ahead of all of them
+    lead: Spread
+
+
+class CapacityRow(_Record):
+    """One network on one problem, judged on one part. Losses are divided by those of the best constant."""
+
+    problem: str
+    tasks: tuple[str, ...]
+    network: str  # widths of its shared layers
+    parameters: int
+    part: Literal["in-sample", "held-out"]
+    sums: Spread  # hypervolume of the weighted sums, reference 1
+    tchebycheff: Spread  # hypervolume of the Tchebycheff points
+    hidden: Spread  # share of the non-dominated points of both that no weights select by more than .01 of the ranges
+    gap: Spread  # largest such gap
+    lowest: tuple[float, ...]  # lowest loss of each task over all points, means
+    ends: tuple[CapacityEnd, ...]
+
+
+class CapacityRecord(_Record):
+    """Fronts of growing networks."""
+
+    written_by: Literal["equipoise reproduce"] = "equipoise reproduce"
+    format: Literal[1] = 1
+    experiment: Literal["capacity"] = "capacity"
+    data: str  # name of the arm's table; "" without
+    sha256: str
+    seeds: int
+    preferences: int  # weighted sums, and Tchebycheff points, of each network
+    rates: tuple[float, ...]  # learning rates tried by everything
+    steps: int
+    rows: Annotated[tuple[CapacityRow, ...], Field(min_length=1)]

@@ -1,5 +1,7 @@
 """A page on a log as self-contained HTML, as Markdown, and for the console."""
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +14,7 @@ from .page_parts import Page
 from .rewards_page import rewards_page
 from .runs_page import runs_page
 
-__all__ = ["log_page", "render_log_console", "render_log_html", "render_log_markdown"]
+__all__ = ["log_page", "page_console", "page_html", "render_log_console", "render_log_html", "render_log_markdown"]
 
 _MOST_LINES = 15
 
@@ -24,11 +26,16 @@ def log_page(record: RewardsRecord | RunTableRecord) -> Page:
 
 def render_log_html(record: RewardsRecord | RunTableRecord) -> str:
     """The page: it loads nothing and holds no date."""
-    page = log_page(record)
+    return page_html(log_page(record))
+
+
+def page_html(page: Page, styles: Sequence[str] = (), scripts: Sequence[str] = ()) -> str:
+    """Any page of sections as HTML, with further style sheets and scripts of ours."""
     panels = [panel for section in page["sections"] for panel in section["panels"]]
     for place, panel in enumerate(panels, start=1):
         panel["id"] = f"figure-{place}"
-    return render_page("log.html", page, drawn=bool(panels), styles=("report.css", "training.css"))
+    sheets = ("report.css", "training.css", *styles)
+    return render_page("log.html", page, drawn=bool(panels), styles=sheets, scripts=scripts)
 
 
 def render_log_markdown(record: RewardsRecord | RunTableRecord) -> str:
@@ -38,7 +45,11 @@ def render_log_markdown(record: RewardsRecord | RunTableRecord) -> str:
 
 def render_log_console(record: RewardsRecord | RunTableRecord) -> RenderableType:
     """Sentences and tables as something that rich prints; names are plain text here."""
-    page = log_page(record)
+    return page_console(log_page(record))
+
+
+def page_console(page: Page) -> RenderableType:
+    """Any page of sections for the console."""
     parts: list[RenderableType] = [Text(page["lead"], style="bold"), Text(page["headline"])]
     parts += [Text(note, style="dim") for note in page["notes"]]
     for section in page["sections"]:

@@ -7,7 +7,7 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
-__all__ = ["run_in_processes"]
+__all__ = ["process_context", "run_in_processes"]
 
 Answer = TypeVar("Answer")
 
@@ -31,7 +31,7 @@ def run_in_processes(
         ended: Told of each answer.
         died: Makes the answer of a call whose process died.
     """
-    context = _context()
+    context = process_context()
     waiting, suspects = list(calls), list[int]()
     while waiting:
         running: dict[Future[Answer], int] = {}
@@ -56,7 +56,7 @@ def run_in_processes(
         suspects.clear()
 
 
-def _context() -> BaseContext:
+def process_context() -> BaseContext:
     """Processes that start afresh; where there can be a server that they fork from, torch is imported there, once."""
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")

@@ -1,0 +1,101 @@
+"""One model for all preferences beside the runs, measured on the same rows as the runs of its seed."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...core.numbers import Array
+from ...core.progress import Progress
+from ...core.records.explored import ConditionedCurve
+from ...core.simplex_points import lattice_of
+from ...errors import SettingError
+from ..conditioned.learned_front import LearnedFront, learn_front
+from ..conditioned.training import ConditionedFront, fit_conditioned
+from ..decision import nondominated
+from ..indicators.adherence import controllability
+from ..indicators.dominated_volume import hypervolume
+from .judging import Judged, reference_of
+from .subject import Subject, cosine
+
+__all__ = ["Conditioning", "conditioned_curve"]
+
+Conditioning = ConditionedFront | LearnedFront
+_POINTS = {2: 41, 3: 66}
+_MORE = 120
+_RATE = 3e-3
+
+
+def conditioned_curve(
+    subject: Subject, seed: int, steps: int, singles: Sequence[float | None], judged: Judged, progress: Progress | None
+) -> tuple[Conditioning, ConditionedCurve]:
+    """Train the model and measure it along the preferences.
+
+    Args:
+        subject: Problem that is explored.
+        seed: Seed of the model.
+        steps: Number of optimizer steps.
+        singles: Loss of each task trained alone, the units of the losses where all are positive.
+        judged: Points it is compared with.
+        progress: Told where the training stands.
+
+    Raises:
+        SettingError: The network has no layer to adapt, or the problem no network.
+    """
+    k = len(subject.tasks)
+    where = lattice_of(k, _POINTS.get(k, _MORE))
+    if subject.box is not None:
+        learned = learn_front(subject.box, steps=steps, seed=seed)
+        losses = learned.losses(where)
+        words = f"a network from preferences to the {subject.box.parameters} parameters, {steps:,} steps"
+        return learned, _curve(words, seed, where, losses, controllability(where, losses), None, 0.0, judged)
+    if subject.plain is None:
+        raise SettingError(f"{subject.words} has no network that could be conditioned.")
+    known = [single for single in singles if single is not None and single > 0]
+    batch = subject.settings.get("batch_size", 256)
+    told = None if progress is None else partial(_told, progress)
+    found = fit_conditioned(
+        subject.plain(seed)(), steps=steps, batch_size=batch, units=known if len(known) == k else None,
+        schedule=cosine, points=len(where), seed=seed, progress=told, optimizer=_optimizer,
+    )  # fmt: skip
+    words = f"plain layers with low-rank adapters a task, {steps:,} steps of AdamW"
+    curve = _curve(
+        words, seed, found.preferences, found.losses["val"], found.controllability, found.parameters, found.seconds,
+        judged,
+    )  # fmt: skip
+    return found, curve
+
+
+def _optimizer(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=_RATE)
+
+
+def _told(progress: Progress, done: int, whole: int, words: str) -> None:
+    progress(done, whole, words or "one model for all preferences")
+
+
+def _curve(
+    words: str, seed: int, where: Array, losses: Array, followed: Array, parameters: tuple[int, int] | None,
+    seconds: float, judged: Judged,
+) -> ConditionedCurve:  # fmt: skip
+    if not np.isfinite(losses).all():
+        raise SettingError("the model for all preferences has losses that are not finite: give it fewer or more steps.")
+    same = np.array(
+        [run.losses for point in judged.points for run in point.runs if run.seed == seed and run.losses is not None]
+    )
+    reference = reference_of(same) if len(same) else None
+    volume = None if reference is None else hypervolume(losses, reference) / hypervolume(same, reference)
+    return ConditionedCurve(
+        words=words,
+        seed=seed,
+        preferences=tuple(tuple(map(float, row)) for row in where),
+        losses=tuple(tuple(map(float, row)) for row in losses),
+        dominated=float(1 - nondominated(losses).mean()),
+        controllability=tuple(None if math.isnan(value) else float(value) for value in followed),
+        volume=volume,
+        parameters=parameters,
+        seconds=seconds,
+    )

@@ -1,0 +1,258 @@
+"""Explorations of fronts that are known by formula, and of a small problem with held-out rows."""
+
+import json
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import equipoise as eq
+from equipoise.errors import DataError, RunFolderError, SettingError, TaskError
+from equipoise.fronts.exploring import running
+from equipoise.fronts.exploring.judging import judged_points, point_run, said
+from equipoise.fronts.exploring.running import RUNS
+from equipoise.fronts.refined_sweep import Sweep
+from equipoise.problems import ZDT2, Quadratic, named
+from equipoise.training.executors import runs
+from equipoise.training.executors.runs import Outcome
+
+SMALL = {"sums": 3, "tchebycheff": 2, "seeds": 2, "steps": 150}
+
+
+@pytest.fixture(scope="module")
+def concave(tmp_path_factory):
+    """One exploration of ZDT2, whose front 1 - f1^2 lies above its chord."""
+    folder = tmp_path_factory.mktemp("zdt2") / "run"
+    wish = eq.Bounds({"f1": 0.4}, minimise="f2")
+    return folder, eq.explore(ZDT2(3), **SMALL, wish=wish, folder=folder, conditioned=50).record
+
+
+def test_of_a_concave_front_weights_select_the_ends_and_miss_the_rest_by_the_depth_below_it(concave):
+    _, record = concave
+    inside = [point for point in record.points if 0.02 < point.losses[0] < 0.98]
+    assert len(inside) == 2
+    assert {point.kind for point in inside} == {"tchebycheff"}
+    for point in inside:
+        f1, f2 = point.losses
+        assert f2 == pytest.approx(1 - f1**2, abs=2e-3)
+        assert point.support == "none"
+        assert point.gap == pytest.approx((f1 + f2 - 1) / 2, abs=1e-6)  # to the chord from (0, 1) to (1, 0)
+        assert dict(point.mixture).keys() <= {"S1", "S2", "S3"}
+        assert point.interval[0] <= point.gap <= point.interval[1]
+    assert {p.support for p in record.points if p not in inside} == {"weights"}
+    assert ("S1", "S2") in record.emptiest
+    assert record.volumes[0] == pytest.approx(record.volumes[1])
+
+
+def test_the_best_under_a_bound_is_the_end_and_a_mixture_does_better(concave):
+    _, record = concave
+    knee, bound = record.chosen
+    assert knee.status.endswith(("the end of f1", "the end of f2"))
+    assert bound.wish == "the best f2 with f1 at most 0.4"
+    below = [point for point in record.points if point.losses[0] <= 0.4]
+    assert bound.losses == min((point.losses for point in below), key=lambda losses: losses[1])
+    assert bound.mixture_losses == pytest.approx((0.4, 0.6), abs=1e-3)
+    assert bound.test == {}  # a formula has no rows to hold out
+
+
+def test_of_a_convex_front_weights_select_everything():
+    found = eq.explore(Quadratic(3), **SMALL | {"seeds": 1})
+    assert found.unselected == ()
+    assert found.losses.shape == (5, 2)
+    assert np.sqrt(found.losses).sum(axis=1) == pytest.approx(1, abs=0.02)  # sqrt f1 + sqrt f2 = 1 on the front
+    assert found.record.resamples == 0
+    assert found.record.chosen[0].status == "ok"  # the middle, far below the chord
+    assert {point.interval for point in found.record.points} == {None}
+
+
+def test_the_same_call_on_the_same_folder_trains_nothing(concave, monkeypatch):
+    folder, record = concave
+    monkeypatch.setattr("equipoise.fronts.exploring.running.run_all", None)
+    again = eq.explore(ZDT2(3), **SMALL, wish=eq.Bounds({"f1": 0.4}, minimise="f2"), folder=folder, conditioned=50)
+    assert again.record == record
+    with pytest.raises(RunFolderError, match=r"steps: 150 there, 151 now"):
+        eq.explore(ZDT2(3), **SMALL | {"steps": 151}, wish=eq.Bounds({"f1": 0.4}, minimise="f2"), folder=folder,
+                   conditioned=50)  # fmt: skip
+    run = record.points[0].runs[0]
+    assert (folder / run.folder / "checkpoint").is_dir()
+    assert run.folder.startswith(f"{RUNS}/")
+
+
+def test_after_an_interruption_the_runs_that_are_there_are_used(tmp_path, monkeypatch):
+    arguments = {"sums": 3, "tchebycheff": 1, "seeds": 1, "steps": 20}
+    whole = eq.explore("quad", **arguments).record
+
+    def interrupt(done, expected, words):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        eq.explore("quad", **arguments, folder=tmp_path / "run", progress=interrupt)
+    kept = {path.parent.name for path in (tmp_path / "run" / RUNS).glob("*/result.json")}
+    assert len(kept) == 3
+    trained = []
+    real = runs.fit
+    monkeypatch.setattr(runs, "fit", lambda *args, **more: trained.append(1) or real(*args, **more))
+    found = eq.explore("quad", **arguments, folder=tmp_path / "run").record
+    assert len(trained) == len(whole.points) + len(whole.singles) - 3
+    assert [point.losses for point in found.points] == [point.losses for point in whole.points]
+    assert {run.folder.split("/")[1] for single in found.singles for run in single.runs} <= kept
+
+
+def test_a_pool_whose_process_died_is_replaced_and_costs_no_result(monkeypatch):
+    arguments = {"sums": 2, "tchebycheff": 0, "seeds": 2, "steps": 5}
+    pools = []
+
+    class Broken:
+        def __init__(self, jobs, **more):
+            pools.append(jobs)
+
+        def submit(self, *call):
+            future = Future()
+            future.set_exception(BrokenProcessPool("killed"))
+            return future
+
+        def shutdown(self, **more):
+            pools.append("closed")
+
+    real = running.run_all
+    here = lambda runs, executor=None, jobs=1, **more: real(runs, executor, **more)  # noqa: E731 - in this process
+    monkeypatch.setattr(running, "ProcessPoolExecutor", Broken)
+    monkeypatch.setattr(running, "run_all", here)
+    found = eq.explore("quad", **arguments, jobs=8).record
+    assert pools == [2, "closed"] * 4  # at most one process a seed; two corners and two single tasks
+    assert [p.losses for p in found.points] == [p.losses for p in eq.explore("quad", **arguments).record.points]
+
+
+def loss(place, outputs, batch):
+    return (outputs[:, place] - batch[1][:, place]) ** 2
+
+
+def gap(place, outputs, batch):
+    return float((outputs[:, place] - batch[1][:, place]).abs().mean())
+
+
+def rows(seed, shift=0.0):
+    x = torch.from_numpy(np.random.default_rng(seed).normal(size=(24, 3))).float()
+    return x, torch.stack([x[:, 0] + 1, x[:, 0] - 1], dim=1) + shift
+
+
+def opposed(shift=0.0, test=True):
+    """Two tasks that one shared output cannot serve both."""
+    return eq.Problem(
+        partial(Shared),
+        {"up": partial(loss, 0), "down": partial(loss, 1)},
+        {"up": eq.Metric("absolute error", partial(gap, 0))},
+        train=rows(0), val=rows(1), test=rows(2, shift) if test else None, name="opposed",
+    )  # fmt: skip
+
+
+class Shared(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.layer(x).expand(-1, 2)
+
+
+PROBLEM = {"sums": 3, "tchebycheff": 1, "seeds": 1, "epochs": 100, "settings": {"batch_size": None, "every": 10}}
+PROBLEM["settings"]["optimizer"] = partial(torch.optim.Adam, lr=0.1)
+
+
+def test_the_test_part_is_shown_for_chosen_points_and_decides_nothing(tmp_path):
+    found = eq.explore(opposed(), **PROBLEM, folder=tmp_path / "a").record
+    other = eq.explore(opposed(shift=3.0), **PROBLEM, folder=tmp_path / "b").record
+    same = [{point.name: (point.losses, point.support) for point in record.points} for record in (found, other)]
+    assert same[0] == same[1]
+    assert [choice.point for choice in found.chosen] == [choice.point for choice in other.chosen]
+    assert found.chosen[0].test != other.chosen[0].test
+    assert "test" not in json.loads(found.points[0].model_dump_json())
+    assert found.rows == (24, 24)
+    # one output a distance o from the middle of two targets that lie 2 apart: losses (1 - o)^2 and (1 + o)^2
+    for point in found.points:
+        assert np.sqrt(point.losses).sum() == pytest.approx(2.0, abs=0.1)
+        missed = point.runs[0].metrics["up"]["absolute error"]
+        assert missed == pytest.approx(np.sqrt(point.losses[0]), abs=0.1)
+    assert [single.loss for single in found.singles] == pytest.approx([0.0, 0.0], abs=0.05)
+
+
+def test_seeds_that_are_trained_together_give_the_same_points():
+    arguments = PROBLEM | {"sums": 2, "tchebycheff": 0, "seeds": 2, "epochs": 20}
+    apart, together = (eq.explore(opposed(test=False), **arguments, stack=stack).losses for stack in (False, True))
+    assert together == pytest.approx(apart, rel=1e-3)
+
+
+def test_one_model_for_all_preferences_of_a_problem():
+    found = eq.explore(opposed(test=False), **PROBLEM | {"tchebycheff": 0}, conditioned=60)
+    curve = found.record.conditioned
+    assert len(curve.preferences) == len(curve.losses) == 41
+    assert found.conditioned.model.tasks == ("up", "down")
+    assert curve.losses[0] == pytest.approx(found.conditioned.losses["val"][0])
+    assert found.record.chosen[0].test == {}
+
+
+def test_the_mean_of_seeds_that_end_at_different_places_is_no_point():
+    """Weights (1/2, 1/2) on a concave front end at either end; their mean would lie on the chord."""
+    ends = {0: (0.0, 1.0), 1: (1.0, 0.0)}
+    losses = {"a": (ends[0], ends[0]), "b": (ends[1], ends[1]), "torn": (ends[0], ends[1]), "t": ((0.7, 0.7),) * 2}
+    outcomes = [
+        [Outcome(key=f"{name}{seed}", status="done", words="", losses={"val": dict(zip("xy", each[seed], strict=True))})
+         for seed in (0, 1)]
+        for name, each in losses.items()
+    ]  # fmt: skip
+    preferences = (*[eq.LinearScalarization((0.5, 0.5))] * 3, eq.Tchebycheff((0.5, 0.5), ideal=None))
+    means = np.array([np.mean(each, axis=0) for each in losses.values()])
+    sweep = Sweep(("x", "y"), preferences, means, ("",) * 4, (None,) * 4, (), 0.0, "")
+    found = judged_points(sweep, 3, outcomes, (0, 1), kept=False)
+    assert [point.support for point in found.points] == ["weights", "weights", "scattered", "none"]
+    assert found.held == (0, 1, 3)
+    assert found.points[3].gap == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("problem", "changed", "error", "words"),
+    [
+        ("quad", {"wish": eq.Bounds({"speed": 1.0})}, TaskError, "speed"),
+        ("quad", {"sums": 1, "seeds": 0, "jobs": 0}, SettingError, "sums=1.*jobs=0.*seeds=0"),
+        ("quad", {"epochs": 3}, SettingError, "epochs cannot be used with a formula problem"),
+        (named("quad"), {"targets": ["a"]}, SettingError, "targets cannot be used"),
+        (3, {}, SettingError, "takes a name"),
+        (eq.Problem(Shared, {"a": partial(loss, 0), "b": partial(loss, 1)}, train=rows(0)), {"steps": 2}, DataError,
+         "val="),
+        (opposed(), {}, SettingError, "`steps` or `epochs`"),
+        (opposed(), {"steps": 2, "settings": {"seed": 1}}, SettingError, "sets the method, the seed"),
+        (opposed(), {"steps": 2, "jobs": 2}, SettingError, "importable function"),
+        ("quad", {"stack": True, "jobs": 2}, SettingError, "leave out jobs"),
+    ],
+    ids=["wish", "numbers", "epochs", "columns", "kind", "no val", "no steps", "taken", "jobs", "stack"],
+)  # fmt: skip
+def test_bad_input_is_refused_before_anything_is_trained(problem, changed, error, words, monkeypatch):
+    monkeypatch.setattr("equipoise.fronts.exploring.running.run_all", None)
+    with pytest.raises(error, match=words):
+        eq.explore(problem, **changed)
+
+
+def test_a_preference_that_fails_with_every_seed_says_why():
+    broken = eq.Problem(
+        Shared, {"a": partial(loss, 0), "b": lambda outputs, batch: outputs.sum() / 0}, train=rows(0), val=rows(1)
+    )
+    with pytest.raises(eq.errors.EquipoiseError, match="failed with every seed"):
+        eq.explore(broken, steps=2, seeds=1, sums=2)
+
+
+def test_a_run_whose_losses_are_not_finite_counts_as_failed():
+    outcome = Outcome(key="k", status="done", words="done", losses={"val": {"x": 1.0, "y": None}})
+    found = point_run(outcome, 0, ("x", "y"), kept=False)
+    assert (found.status, found.losses, found.folder) == ("failed", None, "")
+    assert "not finite" in found.words
+
+
+def test_wishes_in_words():
+    assert said(eq.ReferencePoint({"a": 1, "b": 2}), ("a", "b")) == "nearest to the reference a 1, b 2"
+    assert said(eq.Ray((1, 2)), ("a", "b")) == "losses in the proportion a 1, b 2"
+    assert said(eq.Bounds({"a": 0.3}), ("a", "b", "c")) == "the best b and c with a at most 0.3"
