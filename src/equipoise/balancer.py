@@ -14,7 +14,7 @@ from .balancing.optimizers.optimizer_steps import BEGUN, OptimizerStep, running_
 from .balancing.optimizers.unmoved import Unmoved
 from .balancing.optimizers.windows import Windows, refuse_flush
 from .balancing.saved_state import Saved
-from .balancing.settings_checks import check_settings, read_shared, refuse_place, refuse_second_batch
+from .balancing.settings_checks import check_settings, read_metric, read_shared, refuse_place, refuse_second_batch
 from .balancing.step_record import StepRecord
 from .balancing.whole import Whole
 from .core.losses import (
@@ -88,6 +88,11 @@ class Balancer(Whole, Windows, Clocks, Saved):
         layer: The layer whose gradients GradNorm compares; short for ``gradients=eq.LastLayer(layer)``.
         memory_limit: Bytes that gradients may take, checked before the first step; the device's free memory if None,
             ``float("inf")`` for no limit.
+        metric: Experimental. Your Adam or AdamW: the method then sees the gradients' products J D J^T in that
+            optimizer's own metric, D = 1/(sqrt(v) + eps) from its second moments, as they are before the step; the
+            plain ones before its first step. A method's promise then holds for the step that Adam without momentum
+            would take, not for the gradient. Exact; k gradients are formed, and multiplied once more. In an experiment
+            (``benchmarks/optimizer_metric.py``) final losses did not gain.
 
     Attributes:
         last: `StepRecord` of the last training step: losses, weights, Gramian, cosines, status, seconds.
@@ -148,17 +153,26 @@ class Balancer(Whole, Windows, Clocks, Saved):
         granularity: Literal["model", "module", "tensor"] = "model",
         layer: nn.Module | Tensor | Iterable[Tensor] | None = None,
         memory_limit: float | None = None,
+        metric: torch.optim.Optimizer | None = None,
     ) -> None:
         super().__init__()
         if layer is not None and gradients is not None:
             raise SettingError("`layer` is short for gradients=eq.LastLayer(layer): give one of the two.")
         way = LastLayer(layer) if layer is not None else Exact() if gradients is None else gradients
         given: dict[str, object] = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite}
-        given |= {"steps_per_epoch": steps_per_epoch, "memory_limit": memory_limit, "gradients": way, "value": value}
-        check_settings(method, tasks, model, given | {"granularity": granularity})
+        given |= {
+            "metric": metric,
+            "steps_per_epoch": steps_per_epoch,
+            "memory_limit": memory_limit,
+            "gradients": way,
+            "value": value,
+        }
+        check_settings(method, tasks, model, given)
         self.method = method
         heads = "weighted" if value == "weighted" else heads or method.heads
-        self.settings = Settings(heads, scale, mode, nonfinite, way, granularity, memory_limit, value)
+        self.settings = Settings(
+            heads, scale, mode, nonfinite, way, granularity, memory_limit, value, read_metric(metric)
+        )
         self.steps_per_epoch = steps_per_epoch
         self.tasks: tuple[str, ...] | None = None
         self.trained = nn.ParameterDict()

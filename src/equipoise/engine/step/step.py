@@ -134,7 +134,10 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
     if isinstance(checked, Balanced):
         return checked
     now, source = checked
-    settings, carried, gramian = now.settings, now.carried, source.gramian()
+    settings, carried, metric = now.settings, now.carried, now.settings.metric
+    gramian = source.gramian() if metric is None else metric.gramian(source, now.tools.ownership)
+    if now.tools.hold is not None:
+        now.tools.hold.append((now.step.tasks.present, source))
     unscale = 2.0**-source.power
     groups: tuple[str, ...] = ()
     if source.power:
