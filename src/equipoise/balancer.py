@@ -160,19 +160,12 @@ class Balancer(Whole, Windows, Clocks, Saved):
             raise SettingError("`layer` is short for gradients=eq.LastLayer(layer): give one of the two.")
         way = LastLayer(layer) if layer is not None else Exact() if gradients is None else gradients
         given: dict[str, object] = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite}
-        given |= {
-            "metric": metric,
-            "steps_per_epoch": steps_per_epoch,
-            "memory_limit": memory_limit,
-            "gradients": way,
-            "value": value,
-        }
-        check_settings(method, tasks, model, given)
+        given |= {"steps_per_epoch": steps_per_epoch, "memory_limit": memory_limit, "gradients": way, "value": value}
+        check_settings(method, tasks, model, given | {"granularity": granularity, "metric": metric})
         self.method = method
         heads = "weighted" if value == "weighted" else heads or method.heads
-        self.settings = Settings(
-            heads, scale, mode, nonfinite, way, granularity, memory_limit, value, read_metric(metric)
-        )
+        own = read_metric(metric)
+        self.settings = Settings(heads, scale, mode, nonfinite, way, granularity, memory_limit, value, own)
         self.steps_per_epoch = steps_per_epoch
         self.tasks: tuple[str, ...] | None = None
         self.trained = nn.ParameterDict()

@@ -19,8 +19,9 @@ _PLACES = {
     "sketch": "a random sketch of the parameters that at least two tasks reach",
     "features": "the features, not the parameters",
     "one layer": "the parameters of one layer",
-    "shared parameters, in the optimizer's metric": "the parameters that at least two tasks reach, measured in the metric "
-    "of the optimizer (metric=)",
+    "shared parameters, in the optimizer's metric": (
+        "the parameters that at least two tasks reach, measured in the metric of the optimizer (metric=)"
+    ),
 }
 _TITLES = {
     "uniform weights": "The weights never moved",

@@ -4,7 +4,7 @@ from typing import Any
 
 from ...core.records.training import TrainingRecord
 from ...core.text import clean, percent, plural
-from ...training.recording.alarm_words import taken_steps
+from ...training.recording.alarms.words import taken_steps
 
 __all__ = ["of_task", "taken_words"]
 
@@ -31,9 +31,9 @@ def taken_words(record: TrainingRecord) -> list[str]:
     ]
     against = sum(any(cosine is not None and cosine < 0 for cosine in cosines) for cosines in lines)
     found = [
-        f"The step that {names} took raised some task's loss to first order in {raised} of {plural(len(steps), 'measured step')} "
-        f"({percent(raised, len(steps))}) on the shared parameters, and in {everywhere} "
-        f"({percent(everywhere, len(steps))}) with the tasks' own parameters counted in."
+        f"The step that {names} took raised some task's loss to first order in {raised} of "
+        f"{plural(len(steps), 'measured step')} ({percent(raised, len(steps))}) on the shared parameters, and in "
+        f"{everywhere} ({percent(everywhere, len(steps))}) with the tasks' own parameters counted in."
     ]
     if lines:
         found.append(

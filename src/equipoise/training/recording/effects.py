@@ -45,16 +45,16 @@ class Effects:
 
     def __init__(self, wanted: int | Literal["auto"] | None, every: int, steps: int) -> None:
         self._wanted, self._least = wanted, -(-every // _A_LINE)
-        self._due = (
-            None if wanted is None else steps + _FIRST if wanted == "auto" else -(-(steps + 1) // wanted) * wanted
-        )
+        self._due = None if wanted is None else steps + _FIRST
+        if isinstance(wanted, int):
+            self._due = -(-(steps + _FIRST) // wanted) * wanted
         self._probe: StepProbe | None = None
         self._costs: deque[float] = deque(maxlen=5)
         self._warm = False
         self._last: tuple[int, float] | None = None
         self._running: int | None = None
         self._taken: list[TakenStep] = []
-        self._why = ""
+        self._why = self._why_without = ""
         self.seconds = 0.0
 
     def collected(self) -> tuple[tuple[TakenStep, ...], str]:
@@ -77,6 +77,7 @@ class Effects:
             self._why = _NO_STEP if self._running is None else _SEVERAL
         else:
             self._taken.append(found)
+            self._why = self._why_without if found.shared is None else self._why
 
     def look(self, balancer: Balancer, losses: Any, measured: tuple[Sequence[int], Gradients] | None) -> None:
         """After a call of the balancer: begins a measurement if one is due, and asks the next step for its gradients.
@@ -119,8 +120,7 @@ class Effects:
         if size > MOST_BYTES:
             self._why = f"a copy of the parameters takes {size >> 20} MiB, more than {MOST_BYTES >> 20}"
             return
-        if found is None:
-            self._why = _why_without(balancer)
+        self._why_without = _why_without(balancer)
 
         def name_of(leaf: Tensor) -> str:
             return ownership.name(leaf) if ownership.is_parameter(leaf) else f"a parameter of shape {tuple(leaf.shape)}"
@@ -135,7 +135,7 @@ class Effects:
         now, distance = time.perf_counter(), 1
         if self._last is not None and self._costs:
             of_a_step = (now - self._last[1]) / max(1, step - self._last[0])
-            distance = math.ceil(median(self._costs) / _SHARE / max(of_a_step, 1e-9))
+            distance = math.ceil(round(median(self._costs) / _SHARE / max(of_a_step, 1e-9), 6))
             distance = max(distance, self._least)
         self._last, self._due = (step, now), step + distance
 

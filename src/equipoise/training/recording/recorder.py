@@ -14,7 +14,7 @@ from ...core.files import COUNT, locked
 from ...core.records.training import Alarm, Notice, StepLine, TakenStep, TrainingConfig, written
 from ...engine.blocks.task_gradients import Gradients
 from ...errors import EquipoiseError, SettingError
-from .alarms import Alarms
+from .alarms.run_alarms import Alarms
 from .described import describe_training
 from .effects import Effects
 from .folder import check_folder, open_training, read_neighbours, read_training
@@ -27,6 +27,7 @@ __all__ = ["Recorder", "record"]
 _LOGGER = logging.getLogger("equipoise")
 _FIRST_WORD = 4
 """Lines before the first notice; later ones at 8, 16, ... lines and at the end."""
+_KEPT = 64  # measurements that wait for a line
 _FAILURES = (OSError, EquipoiseError, ValueError, RuntimeError, MemoryError)
 """What may go wrong while a line is made and written; torch says RuntimeError where memory is short."""
 
@@ -57,8 +58,8 @@ def record(
     approximations, passes in pieces), the record says so.
 
     The losses of all steps, not only of the recorded ones, go through a sequential test that says which task has
-    stopped improving while the others go on, and since when (`equipoise.training.recording.loss_watch`); another says
-    which task the steps go against. At most 1 % of runs give a false alarm, whatever their length.
+    stopped improving while the others go on, and since when; another says which task the steps go against. At most 1 %
+    of runs give a false alarm, whatever their length (`equipoise.training.recording.alarms` states the nulls).
 
     A recording never ends a training. Whatever goes wrong after this call (a full disk, a folder that was deleted) is
     said by the logger, the lines that are lost are counted (`Recorder.lost`, and in the report), and the training goes
@@ -240,17 +241,18 @@ class Recorder:
             self._open(balancer, balancer.tasks or ())
         assert self._config is not None
         assert self._file is not None
-        found, self._sources = None, None
+        found: Gradients | None = None
+        self._sources = None
         due = bool(self._measured) and (self._steps == 1 or self._steps % (self._measured or 1) == 0)
         if due and outcome is not None and outcome.gramian is None:
-            found, *why = measure_at(balancer, losses, outcome.present.present)
-            if why[0]:
-                self._tell_once(*why)
+            found, words, level = measure_at(balancer, losses, outcome.present.present)
+            if words:
+                self._tell_once(words, level)
             if found is not None and balancer.accumulation is None:
                 self._sources = (outcome.present.present, found)
         numbers = describe_step(balancer, outcome, len(self._config.tasks), found)
         taken, why = self._effects.collected()
-        self._taken += taken  # kept until a line is written
+        self._taken = (self._taken + taken)[-_KEPT:]  # until a line is written
         self._rings += () if self._alarms is None else self._alarms.line(self._steps, taken, numbers["gradients"])
         line = StepLine(
             step=self._steps,

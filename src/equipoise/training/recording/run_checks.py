@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.records.training import Notice, StepLine, TrainingConfig, TrainingRecord
 from ...solve import Status
-from .alarm_words import alarm_notices
+from .alarms.words import alarm_notices
 
 __all__ = ["NO_DOUBTS", "ONE_METHOD", "identical_runs", "notices"]
 
@@ -41,8 +41,8 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
     """All notices about one run; with fewer than three lines only restarts, lost lines and alarms.
 
     While the run is `running`, uniform weights are mentioned from 32 lines on only: methods that move per epoch begin
-    with them. The order is: restarts, lost lines, alarms (`alarms`), failed solves, steps with nothing to balance, uniform weights, small
-    shares.
+    with them. The order is: restarts, lost lines, alarms (`alarms`), failed solves, steps with nothing to balance,
+    uniform weights, small shares.
 
     Example:
         >>> config = TrainingConfig(method="MGDA()", kind="Gramian method", tasks=("a", "b"), heads="own", scale="mean",

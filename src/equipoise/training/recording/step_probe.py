@@ -42,8 +42,9 @@ def slopes_along(source: Gradients, step: Callable[[Tensor], Tensor | None]) -> 
     everywhere = shared.clone()
     for leaf, rows in source.own:
         block = step(leaf)
-        for row, gradient in () if block is None else rows:
-            everywhere[row] += (reals(gradient).double() @ reals(block).double()).cpu()
+        if block is not None:
+            for row, gradient in rows:
+                everywhere[row] += (reals(gradient).double() @ reals(block).double()).cpu()
     return shared * 2.0**-source.power, everywhere * 2.0**-source.power
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...balancing.step_record import StepRecord
-from ...core.records.training import Alarm, GradientLine, Numbers, TakenStep
+from ....balancing.step_record import StepRecord
+from ....core.records.training import Alarm, GradientLine, Numbers, TakenStep
 from .loss_watch import LossWatch
-from .sequential import SignWatch
+from .sign_test import SignWatch
 
 __all__ = ["FALSE_ALARMS", "Alarms"]
 

@@ -8,9 +8,9 @@ the block begins:
 .. math:: \tau_i = r_i - \min(.3\, c_i, .25) \text{ where } c_i \ge .4, \qquad \tau_i = r_i + \max(.22, 4 \sigma_i)
    \text{ elsewhere,}
 
-with :math:`\sigma_i` the standard error of :math:`r_i`. The null of the sign test (`sequential`) is: in each step
+with :math:`\sigma_i` the standard error of :math:`r_i`. The null of the sign test (`sign_test`) is: in each step
 :math:`\ell_i` is at or below :math:`\tau_i` with conditional probability at least 1/2. In words: since s, whenever the
-others came down by two fifths or more, half of this task's losses lie below its reference by a fifth of that (on the
+others came down by a third or more, half of this task's losses lie below its reference by three tenths of that (on the
 logarithmic scale, at most by 22 %); otherwise half of them lie at most a quarter above it. A task that keeps improving,
 or a run that has converged as a whole, satisfies it. Mini-batches are drawn anew in every step, so the statement about
 conditional probabilities is one about the losses' medians at the present parameters.
@@ -26,8 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.numbers import Array
-from .sequential import next_start, passed
+from ....core.numbers import Array
+from .sign_test import next_start, passed
 
 __all__ = ["LossWatch", "Stop"]
 
@@ -143,12 +143,12 @@ class LossWatch:
         for task in np.flatnonzero(over.any(axis=0)).tolist():
             start = int(np.argmax(over[:, task]))
             own = float(np.exp(level[task] - self._references[start, task]))
-            rose = own > np.exp(_RISE / 2)
+            rose = bool(own > np.exp(_RISE) or progress[start, task] < _PROGRESS)
             if (task, rose) not in self._told:
                 self._told.add((task, rose))
                 before = float(np.exp(self._references[start, task] - self._first[task]))
                 others = float(np.exp(-progress[start, task]))
-                found.append(Stop(task, self._since[start], step, own, others, before, bool(rose)))
+                found.append(Stop(task, self._since[start], step, own, others, before, rose))
         return found
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from statistics import median
 
-from ...core.records.training import Alarm, Notice, StepLine, TrainingRecord
-from .alarms import FALSE_ALARMS
+from ....core.records.training import Alarm, Notice, StepLine, TrainingRecord
+from .run_alarms import FALSE_ALARMS
 
 __all__ = ["alarm_notices", "taken_steps"]
 
@@ -59,8 +59,9 @@ def _stopped(record: TrainingRecord, alarm: Alarm) -> Notice:
         )
         return Notice(kind="finished", subject=name, words=words, remedy=remedy)
     remedy = (
-        "Train it alone. If its loss stands still there too, look at its labels, its head and its learning rate, or leave "
-        "it out: it costs the others and gains nothing. If it comes down there, the others hold it up: raise its weight."
+        "Train it alone. If its loss stands still there too, look at its labels, its head and its learning rate, or "
+        "leave it out: it costs the others and gains nothing. If it comes down there, the others hold it up: raise its "
+        "weight."
     )
     if learnt:
         remedy = (

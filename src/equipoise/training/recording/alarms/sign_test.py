@@ -20,7 +20,7 @@ wins and l losses, n = w + l,
 
 import numpy as np
 
-from ...core.numbers import Array
+from ....core.numbers import Array
 
 __all__ = ["SignWatch", "log_evidence", "next_start", "passed"]
 
