@@ -52,14 +52,13 @@ def record(
     `gradients` steps, by one backward pass a task over the losses' graph.
 
     Every few steps it is measured what the optimizer makes of the direction: the inner product of each task's gradient
-    with the change of the parameters, which is the change of that loss to first order. A method that raises no loss to
-    first order promises it for the gradient; Adam's step, momentum and weight decay are not covered, and this measures
-    them. No backward pass is added: the gradients are those of the step. Where a step has none at hand (loss methods,
-    approximations, passes in pieces), the record says so.
+    with the change of the parameters, which is the first-order change of that loss. What a method promises holds for
+    its direction; this measures momentum, second moments and weight decay too. It adds no backward pass: where a step
+    has no gradients at hand (loss methods, approximations, passes in pieces), the record says so.
 
-    The losses of all steps, not only of the recorded ones, go through a sequential test that says which task has
-    stopped improving while the others go on, and since when; another says which task the steps go against. At most 1 %
-    of runs give a false alarm, whatever their length (`equipoise.training.recording.alarms` states the nulls).
+    The losses of all steps go through a sequential test that says which task has stopped improving while the others go
+    on, and since when; another says which task the steps go against. At most 1 % of runs give a false alarm, whatever
+    their length (`equipoise.training.recording.alarms` states the nulls).
 
     A recording never ends a training. Whatever goes wrong after this call (a full disk, a folder that was deleted) is
     said by the logger, the lines that are lost are counted (`Recorder.lost`, and in the report), and the training goes
@@ -254,12 +253,12 @@ class Recorder:
         taken, why = self._effects.collected()
         self._taken = (self._taken + taken)[-_KEPT:]  # until a line is written
         self._rings += () if self._alarms is None else self._alarms.line(self._steps, taken, numbers["gradients"])
+        before, since = self._before or (None, 0.0)
+        pace = None if before is None else round((now - since) / max(1, self._steps - before), 7)
         line = StepLine(
             step=self._steps,
             seconds=round(now - self._began, 6),
-            step_seconds=None
-            if self._before is None
-            else round((now - self._before[1]) / max(1, self._steps - self._before[0]), 7),
+            step_seconds=pace,
             record_seconds=round(self._spent, 6),
             **numbers,
             lost=self._missing,
@@ -276,19 +275,14 @@ class Recorder:
         self.lost += 1
         self._missing += 1
         if self._missing == 1:
-            _LOGGER.warning(
-                "%s: step %d could not be recorded: %s The training goes on; lines that are lost are counted.",
-                self.folder,
-                self._steps,
-                error,
-            )
+            words = "%s: step %d could not be recorded: %s The training goes on; lines that are lost are counted."
+            _LOGGER.warning(words, self.folder, self._steps, error)
 
     def _written(self) -> None:
         """Note that a line was written; now and then look for notices."""
         if self._missing:
-            _LOGGER.warning(
-                "%s: recorded again from step %d on; %d lines are lost.", self.folder, self._steps, self._missing
-            )
+            words = "%s: recorded again from step %d on; %d lines are lost."
+            _LOGGER.warning(words, self.folder, self._steps, self._missing)
             self._missing = 0
         if self._file is not None and self._file.moved:
             words = "records.jsonl was moved while the recording runs. Lines still go into the file that was opened."
