@@ -149,8 +149,12 @@ class StepCount:
     def set(self, steps: int) -> None:
         """Replace the number; after `close` it does nothing."""
         if self._descriptor is not None:
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            os.write(self._descriptor, steps.to_bytes(_COUNT_BYTES, "little"))
+            found = steps.to_bytes(_COUNT_BYTES, "little")
+            if hasattr(os, "pwrite"):
+                os.pwrite(self._descriptor, found, 0)
+            else:  # Windows
+                os.lseek(self._descriptor, 0, os.SEEK_SET)
+                os.write(self._descriptor, found)
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

@@ -184,7 +184,7 @@ class Recorder:
             if self._count is not None:
                 self._count.set(self._steps)
         except _FAILURES as error:
-            self._tell_once(f"this step is not looked at: {error}", logging.WARNING)
+            self._tell_once(f"a step could not be looked at in full: {error}", logging.WARNING)
         if self._steps == 1 or self._steps % self._every == 0:
             now = time.perf_counter()
             try:

@@ -11,6 +11,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from ...core.records.training import MOST_NAMED, TakenStep
 from ...engine.blocks.part import Kept
 from ...engine.blocks.task_gradients import Gradients
+from ...engine.graph.hooks import ours
 from ...engine.reals import reals
 from .gradient_probe import numbers
 
@@ -82,7 +83,8 @@ class StepProbe:
         self._names: list[str] = []
         self._done: TakenStep | None = None
         self.seconds = time.perf_counter() - began
-        self._hook = register_optimizer_step_post_hook(self._stepped)
+        # a hook of ours: others make the engine look for hooks on the losses' graph, and take another way
+        self._hook = ours(register_optimizer_step_post_hook, self._stepped)
 
     def _stepped(self, optimizer: Optimizer, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
         """After the step of any optimizer: the change of the parameters that are its own."""
