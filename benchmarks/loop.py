@@ -134,11 +134,16 @@ def own(task: int, outputs, batch):
     return (outputs["heads"][task](outputs["features"])[:, 0] - batch[1]).square().mean()
 
 
-def schools(folder: Path, steps: int) -> list[dict]:
-    """Steps of `fit` in plain steps."""
+def read_schools(folder: Path) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Inputs and scores of each school, as they are."""
     table = loadmat(folder / "malsar_school" / "school.mat")
     xs = [torch.from_numpy(np.asarray(part, dtype=np.float32)) for part in table["X"].ravel()]
-    ys = [torch.from_numpy(np.asarray(part, dtype=np.float32).ravel()) for part in table["Y"].ravel()]
+    return xs, [torch.from_numpy(np.asarray(part, dtype=np.float32).ravel()) for part in table["Y"].ravel()]
+
+
+def schools(folder: Path, steps: int) -> list[dict]:
+    """Steps of `fit` in plain steps."""
+    xs, ys = read_schools(folder)
     mean, scale = torch.cat(ys).mean(), torch.cat(ys).std()
     ys = [(part - mean) / scale for part in ys]
     k, sizes, whole = len(xs), [len(part) for part in ys], torch.cat(xs)

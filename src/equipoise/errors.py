@@ -92,7 +92,17 @@ class NonFiniteError(EquipoiseError, ArithmeticError):
 
 
 class LawViolation(EquipoiseError, AssertionError):  # noqa: N818 - a violation, not an error of the caller
-    """A method breaks a law that it claims."""
+    """A method breaks a law that it claims.
+
+    Attributes:
+        found: What was found in place of what the law says.
+        size: Size of the miss relative to the direction; infinite where there is no such number.
+    """
+
+    def __init__(self, message: str, *, found: str = "", size: float = float("inf")) -> None:
+        super().__init__(message)
+        self.found = found
+        self.size = size
 
 
 class EquipoiseWarning(UserWarning):

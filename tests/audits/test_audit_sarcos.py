@@ -99,8 +99,8 @@ def test_no_symbols_are_in_the_words(conflict):
             assert symbol not in verdict.words + verdict.caveat
 
 
-def test_all_widths_of_all_joints_have_a_verdict(sarcos):
-    verdicts = audit_problem(problem_of(sarcos, *range(7)))
+def test_all_widths_of_all_joints_have_a_verdict(all_joints):
+    verdicts = all_joints
     assert [verdict.about.width for verdict in verdicts] == list(range(1, 8))
     assert [verdict.condition.status for verdict in verdicts] == ["fails", *["open"] * 4, "fails", "single point"]
     assert verdicts[-1].status == "nothing_to_trade"

@@ -21,14 +21,9 @@ def problem_of(sarcos, *joints):
     return LinearProblem(X, Y[:, joints], tasks=[names[joint] for joint in joints])
 
 
-@pytest.fixture(scope="module")
-def every_joint(sarcos):
-    return Solutions(in_shares(problem_of(sarcos, *range(7))))
-
-
-def test_all_joints_at_width_one_are_enough_only_with_weights_too_sensitive_to_be_hit(every_joint):
-    verdict = verdict_at(every_joint, 1)
-    digits = every_joint.at(1).best.digits
+def test_all_joints_at_width_one_are_enough_only_with_weights_too_sensitive_to_be_hit(all_joints):
+    verdict = all_joints[0]
+    (digits,) = (rung.weight_digits for rung in verdict.ladder if rung.kind == "best_weights")
     assert digits >= SENSITIVE_DIGITS
     assert verdict.status == "enough"
     assert verdict.headline.startswith("A weighted sum is enough in theory only; train one model on its largest excess")
@@ -70,7 +65,7 @@ def written_down(text):
 
 
 @pytest.mark.parametrize("joints", [(2, 3, 5), (0, 4, 6), (0, 1, 2), tuple(range(7))])
-def test_weights_that_are_pasted_from_a_verdict_give_the_losses_beside_them(sarcos, joints):
+def test_weights_that_are_pasted_from_a_verdict_give_the_losses_beside_them(sarcos, joints, request):
     """From the words, from the table and from the record, recomputed from the data without this library."""
     X, Y, names = sarcos
     X, Y = X - X.mean(0), (Y - Y.mean(0))[:, joints] / Y.std(0)[list(joints)]
@@ -81,7 +76,8 @@ def test_weights_that_are_pasted_from_a_verdict_give_the_losses_beside_them(sarc
         shared = np.linalg.svd(predictions * np.sqrt(weights), full_matrices=False)[0][:, :width]
         return 1 - ((shared.T @ predictions) ** 2).sum(0)
 
-    verdicts = audit_problem(problem_of(sarcos, *joints))
+    whole = len(joints) == len(names)
+    verdicts = request.getfixturevalue("all_joints") if whole else audit_problem(problem_of(sarcos, *joints))
     handed_out = 0
     for verdict in verdicts:
         for rung in verdict.ladder:
@@ -159,15 +155,14 @@ def test_one_task_that_the_inputs_cannot_predict_is_named():
     )
 
 
-def test_the_widths_of_all_joints_are_one_story(every_joint):
-    verdicts = [verdict_at(every_joint, width) for width in range(1, 8)]
-    assert width_summary(verdicts, 7) == (
+def test_the_widths_of_all_joints_are_one_story(all_joints):
+    assert width_summary(all_joints, 7) == (
         "Nothing is left to trade from width 7 on. The smallest width that costs no task more than 0.01 of its "
         "variance against a model of its own is 5: there the best weights found bring every task that close. The "
         "smallest width at which a weighted sum is as good as any single model of that same width is 3, but there "
         "the layer itself costs accuracy: some task stays 0.13 of its variance above its own best."
     )
-    tried = width_summary([verdicts[0], verdicts[6]], 7)
+    tried = width_summary([all_joints[0], all_joints[6]], 7)
     assert tried == (
         "Nothing is left to trade from width 7 on. At no smaller width tried can a weighted sum be counted on for the "
         "best balance."

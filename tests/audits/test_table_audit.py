@@ -39,13 +39,13 @@ def test_what_is_no_table_is_refused_by_its_type(source):
 
 def test_every_doubt_is_a_sentence_and_said_once():
     wide = pd.DataFrame(RNG.normal(size=(6, 12)), columns=list("abcdefghijuv"))
-    (doubt,) = audit(wide, targets=["u", "v"], width=1).data.warnings
+    (doubt,) = audit(wide, targets=["u", "v"], width=1, new_rows=False).data.warnings
     assert doubt.startswith("There are 10 inputs for 6 rows")
-    *_, doubt = audit(FRAME, targets=["u", "v"], width=1).data.warnings
+    *_, doubt = audit(FRAME, targets=["u", "v"], width=1, new_rows=False).data.warnings
     assert doubt == "The inputs determine 'u', 'v' exactly: is a target among the inputs?"
 
 
 def test_all_widths_are_summed_up_and_one_width_is_not():
-    every, one = eq.audit("linnerud"), eq.audit("linnerud", width=1)
+    every, one = eq.audit("linnerud", new_rows=False), eq.audit("linnerud", width=1, new_rows=False)
     assert every.summary.startswith(f"Nothing is left to trade from width {every.smallest_width} on.")
     assert one.summary == ""

@@ -1,7 +1,9 @@
 import pytest
+import torch
 
 import equipoise as eq
 from equipoise.data.formats import memory
+from equipoise.engine.cost.sizes import free_bytes
 from equipoise.errors import DataError
 
 
@@ -32,6 +34,15 @@ def test_the_estimate_is_the_size_of_the_columns(tmp_path, monkeypatch):
 def test_where_the_system_does_not_say_nothing_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "table.csv"
     path.write_text("a,b\n1,2\n")
-    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "absent")
+    monkeypatch.setattr("equipoise.core.memory._MEMINFO", tmp_path / "absent")
     assert memory.available_memory() is None
     memory.refuse_beyond_memory(path)
+
+
+def test_what_the_cache_would_give_back_is_available_to_tables_and_to_steps(tmp_path, monkeypatch):
+    said = tmp_path / "meminfo"
+    said.write_text("MemTotal: 900 kB\nMemFree: 100 kB\nMemAvailable: 700 kB\n")
+    monkeypatch.setattr("equipoise.core.memory._MEMINFO", said)
+    assert memory.available_memory() == free_bytes(torch.device("cpu")) == 700 * 1024
+    monkeypatch.setattr("equipoise.core.memory._MEMINFO", tmp_path / "absent")
+    assert free_bytes(torch.device("cpu")) == float("inf")

@@ -24,7 +24,8 @@ def test_it_ends_on_the_ray_and_on_the_front(ray):
     losses = follow("quad", eq.EPO(), eq.Ray(ray))
     assert ray_angles(losses[None], [ray])[0] < 1.0
     assert np.sqrt(losses).sum() == pytest.approx(1.0, abs=2e-3)
-    assert follow("quad", eq.EPO(ray=ray)) == pytest.approx(losses)
+    preferred = follow("quad", eq.EPO(), eq.Ray(ray), steps=50)
+    assert follow("quad", eq.EPO(ray=ray), steps=50) == pytest.approx(preferred)
 
 
 def test_a_concave_front_is_no_obstacle():

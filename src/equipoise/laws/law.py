@@ -55,9 +55,9 @@ def _scale(jacobian: Array, direction: Array) -> float:
     return max(float(np.linalg.norm(direction)), float(smallest) if np.isfinite(smallest) else 0.0)
 
 
-def _require(condition: bool, law: str, method: Method, trial: Trial, found: str) -> None:
+def _require(condition: bool, law: str, method: Method, trial: Trial, found: str, size: float) -> None:
     if not condition:
-        raise LawViolation(f"{method!r} breaks `{law}` on {trial.name}: {found}.")
+        raise LawViolation(f"{method!r} breaks `{law}` on {trial.name}: {found}.", found=found, size=size)
 
 
 def _require_same(law: str, method: Method, trial: Trial, found: list[Array], wanted: list[Array]) -> None:
@@ -65,9 +65,8 @@ def _require_same(law: str, method: Method, trial: Trial, found: list[Array], wa
     for moment, one, other in zip(trial.moments, found, wanted, strict=True):
         scale = _scale(moment.jacobian[moment.present], other)
         error = float(np.linalg.norm(one - other))
-        _require(
-            error <= _TOLERANCE * scale, law, method, trial, f"directions differ by {error:.3g} at size {scale:.3g}"
-        )
+        words, size = f"directions differ by {error:.3g} at size {scale:.3g}", error / scale if scale else error
+        _require(error <= _TOLERANCE * scale, law, method, trial, words, size)
 
 
 def _directions(outcomes: list[Outcome]) -> list[Array]:
@@ -80,8 +79,9 @@ def _simplex(method: Method, trial: Trial) -> None:
         if weights is None:
             raise LawViolation(f"{method!r} claims `simplex` but has no weights.")
         smallest, total = float(weights.min()), float(weights.sum())
-        _require(smallest >= 0, "simplex", method, trial, f"smallest weight {smallest:.3g}")
-        _require(abs(total - 1) <= _ROUNDING * len(weights), "simplex", method, trial, f"weights sum to {total:.15g}")
+        _require(smallest >= 0, "simplex", method, trial, f"smallest weight {smallest:.3g}", -smallest)
+        words = f"weights sum to {total:.15g}"
+        _require(abs(total - 1) <= _ROUNDING * len(weights), "simplex", method, trial, words, abs(total - 1))
 
 
 def _permutation(method: Method, trial: Trial) -> None:
@@ -120,7 +120,7 @@ def _no_conflict(method: Method, trial: Trial) -> None:
         worst = int(np.argmin(products + bound))
         cosine = products[worst] / max(np.linalg.norm(found) * norms[worst], 1e-300)
         words = f"<g_{worst}, d> = {products[worst]:.3g}, cosine {cosine:.3g}"
-        _require(bool((products >= -bound).all()), "no_conflict", method, trial, words)
+        _require(bool((products >= -bound).all()), "no_conflict", method, trial, words, -cosine)
 
 
 def _single(method: Method, trial: Trial) -> None:
@@ -150,7 +150,8 @@ def _stationary(method: Method, trial: Trial) -> None:
         distance, length = float(np.linalg.norm(shortest)), float(np.linalg.norm(direction))
         inside = distance <= _TOLERANCE * unit
         found = f"0 lies {distance / unit:.3g} from the hull, |d| = {length / unit:.3g}, both over the smallest |g_i|"
-        _require((length <= _TOLERANCE * unit) == inside, "stationary", method, trial, found)
+        size = (length if inside else distance) / unit
+        _require((length <= _TOLERANCE * unit) == inside, "stationary", method, trial, found, size)
 
 
 def _linear_under_scaling(method: Method, trial: Trial) -> None:

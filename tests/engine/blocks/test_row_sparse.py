@@ -31,6 +31,9 @@ ROWS_2D = {
     "select": lambda z: z[3],
     "select from the end": lambda z: z.select(-2, -4),
     "slice, then columns": lambda z: z[2:7, 1:3],
+    "part of a split": lambda z: z.split([2, 7, 3])[1],
+    "part of equal parts": lambda z: z.split(5)[2],
+    "chunk": lambda z: z.chunk(3, dim=-2)[0],
 }
 ROWS_3D = {
     "first token": lambda z: z[:, 0],
@@ -46,12 +49,14 @@ ROWS_3D = {
     "mask and number": lambda z: z[MASK, torch.tensor([0, 1, 2, 2])],
     "index_select": lambda z: z.index_select(-2, torch.tensor([3, 0, 3])),
     "select": lambda z: z.select(-2, 1),
+    "part of a split of tokens": lambda z: z.split([1, 3], 1)[1],
 }
 COLUMNS = {
     "slice": lambda z: z[..., 1:4],
     "select": lambda z: z[..., -1],
     "numbers": lambda z: z[..., torch.tensor([0, 0, 5])],
     "index_select": lambda z: z.index_select(-1, torch.tensor([1, 1])),
+    "split": lambda z: z.split([2, 4], -1)[1],
     "single numbers": lambda z: z[z > 0],
     "mask of the last axes": lambda z: z[:, torch.arange(T * D).reshape(T, D) % 5 == 0] if z.dim() == 3 else z.T[2:],
     "number and column": lambda z: z[torch.tensor([1, 2]), ..., torch.tensor([3, 3])],
@@ -137,6 +142,26 @@ def test_open_ends_of_scripted_slices_are_read():
     """TorchScript and exported graphs slice from None to None; indexing in Python never does."""
     sliced = torch.ops.aten.slice
     check_chosen(*choosing([lambda z: sliced(z, 0, None, 5), lambda z: sliced(z, 0, 3, None)], False))
+
+
+def test_one_split_serves_every_head_with_a_part_of_its_own():
+    """The parts cover the batch in order, so the sum at the features is the gradients as they are; a head may have two
+    parts, and a part may have no head."""
+    for sizes, heads in (([5, 3, 4], [[0], [1], [2]]), ([5, 3, 4], [[0, 2], [1]]), ([5, 3, 2, 2], [[3], [1, 0]])):
+        _, (z,) = choosing([], False)
+        parts = z.split(sizes)
+        losses = [sum((1 + part) * parts[part].sin().square().sum() for part in mine) for mine in heads]
+        found = check_chosen(losses, (z,))
+        owner = [
+            next((t for t, mine in enumerate(heads) if p in mine), -1) for p, n in enumerate(sizes) for _ in range(n)
+        ]
+        assert JointRows.of(found).owner.tolist() == owner
+
+
+def test_a_part_of_a_split_for_two_heads_is_left_to_autograd():
+    _, (z,) = choosing([], False)
+    first, second = z.split([5, 7])
+    assert at_once([first.sum(), second.square().sum(), first.sin().sum()], (z,)) is None
 
 
 def test_rows_have_one_owner_only_where_no_two_tasks_meet():

@@ -259,6 +259,16 @@ def test_products_of_rows_are_exact_in_float64_and_bounded_in_float32(rows, k):
     assert torch.equal(found, found.T)
 
 
+def test_gradients_formed_for_the_products_give_the_same_mixture():
+    part, weights = parted(600, 20, 10, 3), torch.tensor([0.2, -1.0, 3.0], dtype=torch.float64)
+    (before,) = part.combine(weights)
+    torch.testing.assert_close(part.gramian(), exact_products(part), rtol=1e-5, atol=1e-4)
+    (after,) = part.combine(weights)
+    by_hand = part.delta.T.double() @ (part.inputs * torch.cat([weights, torch.zeros(1)])[part.owner][:, None])
+    for found in (before, after):
+        torch.testing.assert_close(found.double(), by_hand, rtol=1e-5, atol=1e-4)
+
+
 def test_nan_in_the_rows_of_one_task_stays_with_it():
     part = parted(60, 50, 40, 3)
     part.delta[1, 0] = torch.nan  # a row of task 1

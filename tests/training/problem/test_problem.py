@@ -74,8 +74,7 @@ def test_several_numbers_a_sample_with_missing_labels_are_refused():
     assert complete.losses_of(linear()(x), Batch(complete.sources["train"].data, may_miss=False))["both"].dim() == 0
 
 
-@pytest.mark.parametrize("by_number", [False, True])
-def test_each_task_sees_its_own_rows_only(by_number):
+def test_each_task_sees_its_own_rows_only():
     parts = {"a": (torch.ones(2, 3), torch.zeros(2)), "b": (2 * torch.ones(3, 3), torch.ones(3))}
     seen = {}
 
@@ -85,7 +84,7 @@ def test_each_task_sees_its_own_rows_only(by_number):
 
     problem = eq.Problem(linear, {task: functools.partial(loss, task) for task in "ab"}, train=eq.OwnRows(parts))
     source = problem.sources["train"]
-    batch = Batch(source.rows.data, list(source.sizes.values()), by_number=by_number)
+    batch = Batch(source.rows.data, list(source.sizes.values()))
     model = linear()
     losses = problem.losses_of(problem.outputs(model, batch.data), batch)
     assert seen == {"a": ((2, 2), [1, 1], [0, 0]), "b": ((3, 2), [2, 2, 2], [1, 1, 1])}
@@ -96,10 +95,9 @@ def test_each_task_sees_its_own_rows_only(by_number):
 def test_apart_undoes_joined():
     trees = [{"x": torch.arange(n), "y": (torch.arange(n) + 0.5,)} for n in (2, 0, 3)]
     whole = joined(trees)
-    for by_number in (False, True):
-        for tree, part in zip(trees, apart(whole, [2, 0, 3], by_number=by_number), strict=True):
-            assert part["x"].tolist() == tree["x"].tolist()
-            assert part["y"][0].tolist() == tree["y"][0].tolist()
+    for tree, part in zip(trees, apart(whole, [2, 0, 3]), strict=True):
+        assert part["x"].tolist() == tree["x"].tolist()
+        assert part["y"][0].tolist() == tree["y"][0].tolist()
 
 
 def test_targets_are_scaled_by_training_rows_alone():

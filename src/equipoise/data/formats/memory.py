@@ -2,27 +2,16 @@
 
 from pathlib import Path
 
+from ...core.memory import available_memory
 from ...core.text import in_words
 from ...errors import DataError
 from .source import PACKED, TEXT_ENDINGS
 
-__all__ = ["available_memory", "refuse_beyond_memory"]
+__all__ = ["refuse_beyond_memory"]
 
-_MEMINFO = Path("/proc/meminfo")
 _COPIES = 2  # columns are held in blocks, then joined
 _NUMBER = 8  # bytes
 _HEAD = 2**16
-
-
-def available_memory() -> float | None:
-    """Bytes that could be taken without swapping, as Linux estimates them; None where the system does not say."""
-    try:
-        with _MEMINFO.open("rb") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return None
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith(b"MemAvailable:")]
-    return found[0] if found else None
 
 
 def refuse_beyond_memory(path: Path) -> None:

@@ -55,7 +55,8 @@ class ChosenRows:
 
     def reaching(self) -> list[set[int]]:
         """For each feature tensor the tasks that use it."""
-        return [set() if chosen is None else set(chosen.tasks.tolist()) for chosen in self.chosen]
+        counts = [None if one is None else torch.bincount(one.tasks, minlength=self.count) for one in self.chosen]
+        return [set() if count is None else set(count.nonzero().ravel().tolist()) for count in counts]
 
     def touched(self, number: int) -> tuple[Tensor, Tensor] | None:
         """Rows of one feature tensor with a gradient, and the task of each; None where no head uses it."""
@@ -74,5 +75,8 @@ class ChosenRows:
 
 def _laid_out(gradients: Tensor, rows: Tensor, feature: Tensor) -> Tensor:
     """A tensor of the feature's shape with rows of a gradient added at their places."""
-    found = gradients.new_zeros(prod(feature.shape[:-1]), feature.shape[-1])
+    count = prod(feature.shape[:-1])
+    if len(rows) == count and torch.equal(rows, torch.arange(count, device=rows.device)):
+        return gradients.reshape(feature.shape)  # every row once, in order: a split of the batch
+    found = gradients.new_zeros(count, feature.shape[-1])
     return found.index_add_(0, rows, gradients).reshape(feature.shape)

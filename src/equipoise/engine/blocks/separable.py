@@ -11,11 +11,13 @@ and the weighted gradient is :math:`A^\top \mathrm{diag}(w_{\mathrm{owner}}) D`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .dense import Jacobian
+from .products import Products
 
 __all__ = ["SeparableRows", "sums_by_task"]
 
@@ -56,7 +58,13 @@ class SeparableRows:
         by_rows, by_task = self._ways()
         if by_rows <= by_task:
             return self._products(torch.float64)
-        return Jacobian([self.parameter], [[row] for row in self._rows()]).gramian()
+        rows = self._rows
+        if rows.is_complex():
+            return Jacobian([self.parameter], [[row] for row in rows]).gramian()
+        flat, products = rows.view(self.count, -1), Products(self.count, rows.device)
+        for columns in torch.split(flat, Products.width(*flat.shape), dim=1):
+            products.add(columns.double())
+        return products.matrix()
 
     def rounded(self) -> tuple[Tensor, Tensor] | None:
         r"""The products computed from the rows' products in the layer's precision (float32 at least), in half the time.
@@ -109,6 +117,9 @@ class SeparableRows:
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted weight gradient, from one product."""
         wide = torch.promote_types(self.delta.dtype, torch.float32)
+        if "_rows" in self.__dict__:  # formed for the products
+            mixed = torch.tensordot(weights.to(self._rows), self._rows, dims=1)
+            return [mixed.to(self.parameter.dtype)]
         scaled = self.delta.to(wide) * _by_row(weights, self.owner).to(wide)
         return [self._product(self.inputs.to(wide), scaled).to(self.parameter.dtype)]
 
@@ -124,12 +135,19 @@ class SeparableRows:
         mine = torch.nonzero(self.owner == task).ravel()
         return self._product(self.inputs[mine], self.delta[mine])
 
-    def _rows(self) -> list[Tensor]:
-        """Every task's weight gradient; rows are sorted by task once, not searched k times."""
-        order = torch.argsort(self.owner, stable=True)
-        sizes = torch.bincount(self.owner + 1, minlength=self.count + 1).tolist()
-        inputs, deltas = torch.split(self.inputs[order], sizes), torch.split(self.delta[order], sizes)
-        return [self._product(mine, delta) for mine, delta in zip(inputs[1:], deltas[1:], strict=True)]
+    @cached_property
+    def _rows(self) -> Tensor:
+        """(k, ...) every task's weight gradient; rows are sorted by task once, not searched k times."""
+        wide = torch.promote_types(self.delta.dtype, torch.float32)
+        inputs, delta, owner = self.inputs.to(wide), self.delta.to(wide), self.owner
+        if bool((owner[1:] < owner[:-1]).any()):
+            order = torch.argsort(owner, stable=True)
+            inputs, delta = inputs[order], delta[order]
+        sizes = torch.bincount(owner + 1, minlength=self.count + 1).tolist()
+        found = delta.new_empty(self.count, *self._product(inputs[:0], delta[:0]).shape)
+        for slot, mine, own in zip(found, torch.split(inputs, sizes)[1:], torch.split(delta, sizes)[1:], strict=True):
+            torch.mm(*((own.T, mine) if self.transposed else (mine.T, own)), out=slot)
+        return found
 
     def only(self, rows: Sequence[int]) -> "SeparableRows":
         """Some of the tasks; the other tasks' rows, which may hold NaN, are dropped."""

@@ -292,7 +292,9 @@ def nonfinite_heads(own: Own) -> dict[int, int]:
         return {}
     device = entries[0][2].device
     sums = [block.sum(dtype=torch.promote_types(block.dtype, torch.float32)) for _, _, block in entries]
-    flags = torch.isfinite(torch.stack([total.to(device, torch.float64) for total in sums])).tolist()
+    if len({(total.dtype, total.device) for total in sums}) > 1:
+        sums = [total.to(device, torch.float64) for total in sums]
+    flags = torch.isfinite(torch.stack(sums)).tolist()
     found: dict[int, int] = {}
     for (row, place, block), fine in zip(entries, flags, strict=True):
         if not fine and not bool(torch.isfinite(block).all()):  # a sum of finite numbers may overflow

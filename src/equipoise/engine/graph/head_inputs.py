@@ -17,6 +17,7 @@ __all__ = ["Entrance", "Head", "find_entrances", "read_heads"]
 
 # a product of the features and a weight -> (position of the features among its inputs, of the weight)
 _PRODUCTS = {"AddmmBackward0": (1, 2), "MmBackward0": (0, 1)}
+_SPLITS = {"SplitWithSizesBackward0": "split_sizes", "SplitBackward0": "split_size"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,17 +42,19 @@ class Entrance:
         feature: Number of the feature tensor that it uses.
         head: Number of the only head that it leads to.
         rows: Numbers of the chosen rows, counted over all axes of the feature but the last; None for a product.
+        output: Number of the node's output that the head uses: a part of a split.
     """
 
     node: Node
     feature: int
     head: int
     rows: Tensor | None
+    output: int = 0
 
     @property
     def edge(self) -> GradientEdge:
         """The edge at the node's output."""
-        return GradientEdge(self.node, 0)
+        return GradientEdge(self.node, self.output)
 
     def factor(self) -> Tensor:
         """(width, d) transposed weight of a product, which takes a gradient from its output to the feature.
@@ -99,8 +102,9 @@ def find_entrances(graph: Graph, heads: Sequence[Head], features: Sequence[Tenso
         features: Tensors between trunk and heads.
 
     Returns:
-        Products only, or choices of rows only, each for one head. None where a feature is used in any other way or by
-        a node of two heads, or where a hook expects the gradient of each head.
+        Products only, or choices of rows only, each for one head; a split of the rows is one choice a part. None where
+        a feature is used in any other way, by a node or a part of two heads, or where a hook expects the gradient of
+        each head.
     """
     places = [
         (node, position, number)
@@ -110,25 +114,42 @@ def find_entrances(graph: Graph, heads: Sequence[Head], features: Sequence[Tenso
     ]
     if any(feature._backward_hooks or not feature.numel() for feature in features):
         return None
-    heads_of: dict[Node, list[int]] = {node: [] for node, _, _ in places}
-    for number, head in enumerate(heads):
-        for node in head.nodes & heads_of.keys():
-            heads_of[node].append(number)
-    if any(len(numbers) != 1 for numbers in heads_of.values()):
+    if any(has_hooks(node) for node in {node for node, _, _ in places}):
         return None
-    if any(has_hooks(node) for node in heads_of):
-        return None
+    parts = {node: _parts(node, graph) for node, _, _ in places}
+    heads_of = _heads_of({user for users in parts.values() for some in users.values() for user in some}, heads)
     numbers = [torch.arange(prod(feature.shape[:-1]), device=feature.device) for feature in features]
     found = []
     for node, position, number in places:
-        rows = None
-        if not _multiplies(node, position, features[number]):
-            rows = _chosen(node, numbers[number].view(features[number].shape[:-1]))
-            if rows is None:
+        product = _multiplies(node, position, features[number])
+        chosen = None if product else _chosen(node, numbers[number].view(features[number].shape[:-1]))
+        if not product and chosen is None:
+            return None
+        for output, users in parts[node].items():
+            mine = {head for user in users for head in heads_of[user]}
+            if len(mine) != 1:
                 return None
-        found.append(Entrance(node, number, heads_of[node][0], rows))
+            found.append(Entrance(node, number, mine.pop(), None if chosen is None else chosen[output], output))
     kinds = {entrance.rows is None for entrance in found}
     return found if len(kinds) == 1 else None
+
+
+def _parts(node: Node, graph: Graph) -> dict[int, list[Node]]:
+    """The nodes that show which heads an entrance leads to: itself, or by output the users of a split's parts."""
+    if node.name() not in _SPLITS:
+        return {0: [node]}
+    users: dict[int, list[Node]] = {}
+    for user, position in graph.consumers.get(node, ()):
+        users.setdefault(graph.below[user][position][1], []).append(user)
+    return users
+
+
+def _heads_of(nodes: set[Node], heads: Sequence[Head]) -> dict[Node, list[int]]:
+    found: dict[Node, list[int]] = {node: [] for node in nodes}
+    for number, head in enumerate(heads):
+        for node in head.nodes & nodes:
+            found[node].append(number)
+    return found
 
 
 def _multiplies(node: Node, position: int, feature: Tensor) -> bool:
@@ -142,8 +163,8 @@ def _multiplies(node: Node, position: int, feature: Tensor) -> bool:
     return getattr(parent, "variable", None) is not None and not obstacle_to_reading(node, "mat2")
 
 
-def _chosen(node: Node, numbers: Tensor) -> Tensor | None:
-    """Numbers of the rows of a feature that a node chooses; None where it does not choose rows."""
+def _chosen(node: Node, numbers: Tensor) -> Sequence[Tensor] | None:
+    """Numbers of the rows of a feature that a node chooses, by output; None where it does not choose rows."""
     name, held = node.name(), _Saved(node)
     packed = "_raw_saved_indices" if name == "IndexBackward0" else "_raw_saved_index"
     raw: Any = getattr(node, packed, ())
@@ -153,17 +174,21 @@ def _chosen(node: Node, numbers: Tensor) -> Tensor | None:
         indices = node._saved_indices  # type: ignore[attr-defined]
         axes = sum(index.dim() if index is not None and index.dtype == torch.bool else 1 for index in indices)
         old = any(index is not None and index.dtype == torch.uint8 for index in indices)
-        return None if old or axes > numbers.dim() else numbers[tuple(slice(None) if i is None else i for i in indices)]
-    if name not in {"SliceBackward0", "SelectBackward0", "IndexSelectBackward0"}:
+        if old or axes > numbers.dim():
+            return None
+        return [numbers[tuple(slice(None) if i is None else i for i in indices)]]
+    if name not in {"SliceBackward0", "SelectBackward0", "IndexSelectBackward0", *_SPLITS}:
         return None
     axis = held["dim"] % (numbers.dim() + 1)
     if axis >= numbers.dim():
         return None
+    if name in _SPLITS:
+        return torch.split(numbers, getattr(node, f"_saved_{_SPLITS[name]}"), axis)
     if name == "SelectBackward0":
-        return numbers.select(axis, held["index"])
+        return [numbers.select(axis, held["index"])]
     if name == "IndexSelectBackward0":
-        return numbers.index_select(axis, node._saved_index)  # type: ignore[attr-defined]
-    return numbers[(slice(None),) * axis + (slice(held["start"], held["end"], held["step"]),)]
+        return [numbers.index_select(axis, node._saved_index)]  # type: ignore[attr-defined]
+    return [numbers[(slice(None),) * axis + (slice(held["start"], held["end"], held["step"]),)]]
 
 
 class _Saved:

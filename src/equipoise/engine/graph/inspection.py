@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 import torch._functorch.config as functorch_config
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from ...errors import InputError, LossError
 from .autograd_graph import Graph, is_accumulator, read_graph
@@ -142,9 +143,17 @@ def refuse_unreached(losses: Sequence[Tensor], names: Sequence[str], features: S
         features: Tensors between trunk and heads.
         graph: Graph behind the losses.
     """
+    above, stack = set[Node](), [feature.grad_fn for feature in features if feature.grad_fn is not None]
+    while stack:  # up from the features once, not down from each of k losses
+        node = stack.pop()
+        if node not in above:
+            above.add(node)
+            stack += [user for user, _ in graph.consumers.get(node, ())]
+    open_pairs = [pair for pair in zip(names, losses, strict=True) if pair[1].grad_fn not in above]
+    if not open_pairs:
+        return
     behind = {node for node in graph.walk(feature.grad_fn for feature in features) if not is_accumulator(node)}
-    pairs = zip(names, losses, strict=True)
-    lost = [name for name, loss in pairs if not any(node in behind for node in graph.walk([loss.grad_fn]))]
+    lost = [name for name, loss in open_pairs if not any(node in behind for node in graph.walk([loss.grad_fn]))]
     if lost:
         shown = ", ".join(f"'{name}'" for name in lost)
         raise LossError(

@@ -58,7 +58,6 @@ class Stepper:
     def __post_init__(self) -> None:
         method = self.balancer.method
         self._observes = observes(method)
-        self._on_gradients = method.needs != "losses"
         self._twice = isinstance(method, GramianMethod) and method.samples_twice
         self._searches = isinstance(self.optimizer, torch.optim.LBFGS)
         self._epoch = 0
@@ -70,7 +69,6 @@ class Stepper:
     def step(self, number: int) -> None:
         """Do step `number`, counted from 0."""
         batch = self.feed.batch(number)
-        batch.by_number = self._on_gradients
         if self.feed.epoch != self._epoch:
             self._epoch = self.feed.epoch
             self.balancer.end_epoch()

@@ -154,7 +154,7 @@ class Problem:
                 yield task, _labelled(task, loss, outputs, batch.data, labels), rows
             return
         parts = zip(
-            apart(outputs, batch.sizes, by_number=batch.by_number),
+            apart(outputs, batch.sizes),
             apart(batch.data, batch.sizes),
             batch.sizes,
             strict=True,

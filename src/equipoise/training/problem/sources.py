@@ -24,13 +24,11 @@ class Batch:
         data: What a loss is given: the user's container with the rows of this batch.
         sizes: Number of rows of each task, where each has rows of its own, one task below the other; None otherwise.
         may_miss: Whether a label may be missing (NaN).
-        by_number: Whether each task's outputs are chosen by number; see `trees.apart`.
     """
 
     data: Any
     sizes: Sequence[int] | None = None
     may_miss: bool = True
-    by_number: bool = False
 
 
 class OwnRows:

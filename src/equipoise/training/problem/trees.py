@@ -56,27 +56,18 @@ def joined(trees: Sequence[Any]) -> Any:
     return first
 
 
-def apart(tree: Any, sizes: Sequence[int], *, by_number: bool = False) -> list[Any]:
-    """The rows of a tree in consecutive parts; a leaf without rows goes to every part.
-
-    Args:
-        tree: Tensors whose rows lie one part below the other.
-        sizes: Rows of each part.
-        by_number: Choose rows by their numbers and not by one split. The engine reads such nodes and serves tasks with
-            rows of their own in one pass; a plain backward pass is faster through the split.
-    """
+def apart(tree: Any, sizes: Sequence[int]) -> list[Any]:
+    """The rows of a tree in consecutive parts; a leaf without rows goes to every part."""
     total = sum(sizes)
     if isinstance(tree, Tensor):
         if not tree.dim() or len(tree) != total:
             return [tree] * len(sizes)
-        if not by_number:
-            return list(torch.split(tree, list(sizes)))
-        return [tree[rows] for rows in torch.split(torch.arange(total, device=tree.device), list(sizes))]
+        return list(torch.split(tree, list(sizes)))
     if isinstance(tree, Mapping):
-        split = {name: apart(part, sizes, by_number=by_number) for name, part in tree.items()}
+        split = {name: apart(part, sizes) for name, part in tree.items()}
         return [{name: parts[i] for name, parts in split.items()} for i in range(len(sizes))]
     if isinstance(tree, tuple | list):
-        columns = list(zip(*(apart(part, sizes, by_number=by_number) for part in tree), strict=True))
+        columns = list(zip(*(apart(part, sizes) for part in tree), strict=True))
         return [type(tree)(*column) if hasattr(tree, "_fields") else type(tree)(column) for column in columns]
     return [tree] * len(sizes)
 
