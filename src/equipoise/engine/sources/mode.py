@@ -42,7 +42,7 @@ class Tools:
         notice: Logger of plans, each once.
         seen: Number of plans made of an approximation and the last one, by the number of tasks.
         kept: Cache of a mode between steps; not part of the state, because it can be computed again.
-        hold: Where the next step leaves its gradients, with the numbers of their tasks, for a recording that
+        hold: List to which the next step adds its gradients, with the numbers of their tasks, for a recording that
             multiplies them with the optimizer's step; None where nobody asked for them.
         recipes: Stored recipes for steps of small models.
     """
