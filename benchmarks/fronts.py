@@ -23,6 +23,9 @@ import torch
 import equipoise as eq
 from equipoise.fronts.indicators import best_value, controllability, hypervolume, ray_angles
 from equipoise.problems import DTLZ2, named
+from equipoise.training.loop.feeding import make_feed
+from equipoise.training.stacked.copies import make_copies
+from equipoise.training.stacked.many_fits import fit_together
 
 TWO = ("quad", "expo", "zdt1", "zdt2", "zdt3", "f1", "f2", "f3", "f4", "f5", "f6")
 HONEST = ("zdt4", "zdt6")
@@ -161,6 +164,48 @@ def learned(seeds: int, steps: int) -> list[dict[str, Any]]:
     return rows
 
 
+def stacked(count: int = 32, rows: int = 32, blocks: int = 9, steps: int = 20) -> dict[str, Any]:
+    """K small networks in one vectorized step, beside a loop over them and beside the steps of `eq.fit`.
+
+    Blocks of steps in turns in this process; the ratio is the median over blocks, with the smallest and largest.
+    """
+    draw = torch.Generator().manual_seed(0)
+    data = torch.randn(1024, 16, generator=draw), torch.randn(1024, 2, generator=draw)
+    problem = eq.Problem(
+        lambda: torch.nn.Sequential(torch.nn.Linear(16, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2)),
+        {task: lambda out, batch, i=i: (out[:, i] - batch[1][:, i]) ** 2 for i, task in enumerate("ab")},
+        train=data,
+    )
+    source = problem.sources["train"]
+    feeds = [make_feed(source, rows, seed, torch.device("cpu")) for seed in range(count)]
+    copies = make_copies(problem, [problem.make_model() for _ in feeds], None, [feed.batch(0) for feed in feeds])
+    if copies.reason:
+        raise RuntimeError(copies.reason)
+    weights = torch.full((count, 2), 0.5, dtype=torch.float64)
+    models = [problem.make_model() for _ in feeds]
+    optimizers = [torch.optim.AdamW(model.parameters(), lr=1e-3) for model in models]
+
+    def together(step: int) -> None:
+        losses, _ = copies.losses([feed.batch(step) for feed in feeds])
+        copies.step(losses, weights)
+
+    def loop(step: int) -> None:
+        for model, optimizer, feed in zip(models, optimizers, feeds, strict=True):
+            inputs, targets = feed.batch(step).data
+            optimizer.zero_grad()
+            (model(inputs) - targets).square().mean(0).mean().backward()
+            optimizer.step()
+
+    def seconds(call: Callable[[int], None]) -> float:
+        return timed(lambda: [call(step) for step in range(steps)])[1]
+
+    seconds(together), seconds(loop)
+    ratios = [seconds(loop) / seconds(together) for _ in range(blocks)]
+    runs = [(eq.LinearScalarization(), seed) for seed in range(count)]
+    whole = fit_together(problem, runs, {"steps": 60, "batch_size": rows})
+    return {"models": count, "rows": rows, "over a loop": ratios, "over eq.fit": whole.words}
+
+
 def table(heads: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
     """Markdown."""
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
@@ -224,6 +269,7 @@ def markdown(found: dict[str, Any]) -> str:
         )
         for row in found["bounds"]
     ]
+    stack = found["stacked"]
     return "\n\n".join(
         [
             f"# Fronts\n\n{found['about']}",
@@ -274,6 +320,10 @@ def markdown(found: dict[str, Any]) -> str:
                     for row in found["learned"]
                 ],
             ),
+            f"## {stack['models']} small networks in one step, {stack['rows']} rows each\n\n"
+            f"A loop over them takes {np.median(stack['over a loop']):.1f} times as long (blocks in turns, CPU time, "
+            f"{min(stack['over a loop']):.1f} to {max(stack['over a loop']):.1f}); steps of eq.fit: "
+            f"{stack['over eq.fit']}.",
         ]
     )
 
@@ -295,6 +345,7 @@ def main() -> None:
         "rays": on_rays(options.seeds, options.steps),
         "bounds": under_bounds(options.seeds, options.steps),
         "learned": learned(options.seeds, 2 * options.steps),
+        "stacked": stacked(),
     }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "fronts.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -1,18 +1,19 @@
-"""Settings of the documentation build, and the two directives that write the method pages from the table of methods."""
+"""Settings of the documentation build."""
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: the gallery's problems are too small for threads
 
 import re
+import sys
+from pathlib import Path
 
-from docutils import nodes
-from docutils.parsers.rst import Directive
-from docutils.statemachine import StringList
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+import method_pages
+import method_tables
 from sphinx.application import Sphinx
-from sphinx.util.nodes import nested_parse_with_titles
 
-import equipoise as eq
 from equipoise._version import __version__
 
 project = "equipoise"
@@ -23,19 +24,39 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "sphinx_mathjax_offline",  # formulas are set without a network
 ]
 html_theme = "furo"
 html_title = f"equipoise {__version__}"
-exclude_patterns = ["_build", "gallery_src", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+exclude_patterns = ["_build", "_ext", "*_src"]
+exclude_patterns += [f"{built}/*.{kind}" for built in ("gallery", "theory") for kind in ("ipynb", "py", "md5")]
+add_module_names = False
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints = "none"  # the docstrings give types and shapes in words; signatures stay short
+napoleon_use_ivar = True
 napoleon_custom_sections = ["Shapes", "Scale", "Degenerate", "Errors", "Cost", "Source", "Accuracy"]
-myst_enable_extensions = ["dollarmath"]
-suppress_warnings = ["myst.xref_missing", "config.cache"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+suppress_warnings = ["config.cache"]
+nitpicky = True
+nitpick_ignore_regex = [
+    # types of others, which only the inventories on their sites could resolve
+    (
+        r"py:.*",
+        r"(abc|annotated_types|collections|np|npt|numpy|os|pandas|pathlib|pd|pydantic|rich|torch|types|typing)\..*",
+    ),
+    (
+        r"py:(class|exc|obj)",
+        r"[A-Za-z]+|[^.]* .*",
+    ),  # napoleon takes words after "Returns:" for a type
+]
 sphinx_gallery_conf = {
-    "examples_dirs": "gallery_src",
-    "gallery_dirs": "gallery",
+    "examples_dirs": ["gallery_src", "theory_src"],
+    "gallery_dirs": ["gallery", "theory"],
     "filename_pattern": r"/plot_",
     "abort_on_example_error": True,
     "download_all_examples": False,
@@ -45,47 +66,6 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "plot_gallery": "True",
 }
-
-
-class _Written(Directive):
-    """Parses lines of reStructuredText that `lines` makes of the argument."""
-
-    required_arguments = 1
-    final_argument_whitespace = True
-
-    def run(self):
-        node = nodes.section()
-        node.document = self.state.document
-        nested_parse_with_titles(
-            self.state, StringList(self.lines(self.arguments[0]), source="equipoise.methods"), node
-        )
-        return node.children
-
-
-class MethodTable(_Written):
-    """``.. method-table:: gramian``: one row a method of that folder, from `equipoise.methods.table`."""
-
-    def lines(self, folder):
-        rows = [".. list-table::", "   :header-rows: 1", "   :widths: 18 16 10 56", ""]
-        rows += _row("``--method``", "class", "looks at", "source")
-        for name, kind in _of_folder(folder):
-            rows += _row(f"``{name}``", f":class:`~{kind.__module__}.{kind.__name__}`", kind.needs, kind.source)
-        return rows
-
-
-class MethodClasses(_Written):
-    """``.. method-classes:: gramian``: the docstring of each method of that folder."""
-
-    def lines(self, folder):
-        return [f".. autoclass:: {kind.__module__}.{kind.__name__}" for _, kind in _of_folder(folder)]
-
-
-def _of_folder(folder):
-    return [(name, kind) for name, kind in eq.methods.table.items() if f".methods.{folder}." in kind.__module__]
-
-
-def _row(*cells):
-    return [("   * - " if number == 0 else "     - ") + cell for number, cell in enumerate(cells)]
 
 
 def escape_bars(app, what, name, obj, options, lines):
@@ -103,8 +83,11 @@ def escape_bars(app, what, name, obj, options, lines):
             lines[number] = "".join(piece if piece.startswith("`") else piece.replace("|", "\\|") for piece in pieces)
 
 
-def setup(app: Sphinx):
-    """Registers both directives and the escape."""
+def setup(app: Sphinx) -> None:
+    """Writes the method pages, registers the directives and the escape."""
+    method_pages.write_pages(Path(__file__).parent / "methods")
     app.connect("autodoc-process-docstring", escape_bars)
-    app.add_directive("method-table", MethodTable)
-    app.add_directive("method-classes", MethodClasses)
+    app.add_directive("method-table", method_tables.MethodTable)
+    app.add_directive("promise-table", method_tables.PromiseTable)
+    app.add_directive("promises-in-words", method_tables.PromisesInWords)
+    app.add_directive("method-pages", method_tables.MethodPages)

@@ -17,11 +17,12 @@ from .methods import direction, weights
 from .methods.loss import KeptIterates
 
 if TYPE_CHECKING:
-    from . import data, laws, linear, rewards
+    from . import data, integrations, laws, linear, rewards
     from . import fronts as front
     from .audits.network import audit_features
     from .audits.table_audit import audit
     from .fronts import MixtureModel
+    from .integrations.torchjd import from_torchjd
     from .training.estimators import MultiTaskClassifier, MultiTaskRegressor
     from .training.executors.runs import Outcome, Run, run_all
     from .training.loop.selection import MeanImprovement, MeanLoss, PerTaskBest, WorstImprovement
@@ -68,7 +69,9 @@ __all__ = [
     "direction",
     "errors",
     "fit",
+    "from_torchjd",
     "front",
+    "integrations",
     "laws",
     "linear",
     "masked_mean",
@@ -103,7 +106,9 @@ _ON_USE = {
     "audit_features": ("equipoise.audits.network", "audit_features"),
     "data": ("equipoise.data", None),
     "fit": ("equipoise.training.loop.training", "fit"),
+    "from_torchjd": ("equipoise.integrations.torchjd", "from_torchjd"),
     "front": ("equipoise.fronts", None),
+    "integrations": ("equipoise.integrations", None),
     "laws": ("equipoise.laws", None),
     "linear": ("equipoise.linear", None),
     "MultiTaskClassifier": ("equipoise.training.estimators", "MultiTaskClassifier"),

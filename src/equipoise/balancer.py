@@ -3,18 +3,20 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from .balancing.clocks import Clocks, refuse_no_clock
+from .balancing.memory import Memory
 from .balancing.optimizers.line_search import Calls
 from .balancing.optimizers.optimizer_steps import BEGUN, OptimizerStep, running_step
 from .balancing.optimizers.unmoved import Unmoved
 from .balancing.optimizers.windows import Windows, refuse_flush
+from .balancing.ranked import Given, Group, Ranked, Rows, Turn
 from .balancing.saved_state import Saved
-from .balancing.settings_checks import check_settings, read_metric, read_shared, refuse_place, refuse_second_batch
+from .balancing.settings_checks import check_settings, read_metric, read_shared, refuse_second_batch, refuse_transform
 from .balancing.step_record import StepRecord
 from .balancing.whole import Whole
 from .core.losses import (
@@ -39,7 +41,7 @@ from .engine.step.context import Balanced, Context
 from .engine.step.inject import hand_over, inject
 from .engine.step.step import run_step
 from .errors import LossError, SettingError
-from .methods.base import JacobianMethod, LossMethod, Method, State, Step
+from .methods.base import LossMethod, Method, State, Step
 from .methods.run import refuse_preference
 
 __all__ = ["Balancer"]
@@ -47,7 +49,7 @@ __all__ = ["Balancer"]
 _RANKS = torch.distributed.is_available()
 
 
-class Balancer(Whole, Windows, Clocks, Saved):
+class Balancer(Whole, Windows, Ranked, Memory, Clocks, Saved):
     """Balances several losses inside your own training loop.
 
     ``loss = balancer({"depth": l1, "normals": l2})`` replaces ``(l1 + l2) / 2``; everything after it stays: `backward`,
@@ -88,11 +90,12 @@ class Balancer(Whole, Windows, Clocks, Saved):
         layer: The layer whose gradients GradNorm compares; short for ``gradients=eq.LastLayer(layer)``.
         memory_limit: Bytes that gradients may take, checked before the first step; the device's free memory if None,
             ``float("inf")`` for no limit.
-        metric: Experimental. Your Adam or AdamW: the method then sees the gradients' products J D J^T in that
-            optimizer's own metric, D = 1/(sqrt(v) + eps) from its second moments, as they are before the step; the
-            plain ones before its first step. A method's promise then holds for the step that Adam without momentum
-            would take, not for the gradient. Exact; k gradients are formed, and multiplied once more. In an experiment
-            (``benchmarks/optimizer_metric.py``) final losses did not gain.
+        process_group: Ranks whose batches make one step: losses, gradients and weights are those of all their rows.
+            All ranks of `torch.distributed` if None; ``"none"`` for each rank by itself.
+        check_replicas: Number of steps between tests that ranks hold the same parameters and state; 0 for none.
+        metric: Experimental. Your Adam or AdamW: the method then sees the products J D J^T in that optimizer's own
+            metric (see `OptimizerMetric`), and what it promises holds for the step of Adam without momentum. k
+            gradients are formed, and multiplied once more.
 
     Attributes:
         last: `StepRecord` of the last training step: losses, weights, Gramian, cosines, status, seconds.
@@ -107,6 +110,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
         SettingError, TaskError, LossError: A setting, task name or loss cannot be used; nothing was changed.
         NonFiniteError: With ``nonfinite="raise"``, a loss or gradient is NaN or inf; nothing was changed.
         ClockError: The method moves per epoch and `steps_per_epoch` is missing.
+        EquipoiseError: On all ranks together: one could not take the step, or does not answer, or differs.
 
     Cost:
         A loss method adds a few operations on k numbers. A Gramian or Jacobian method takes at most (1 + 2k)/3 times
@@ -153,6 +157,8 @@ class Balancer(Whole, Windows, Clocks, Saved):
         granularity: Literal["model", "module", "tensor"] = "model",
         layer: nn.Module | Tensor | Iterable[Tensor] | None = None,
         memory_limit: float | None = None,
+        process_group: Group = None,
+        check_replicas: int = 100,
         metric: torch.optim.Optimizer | None = None,
     ) -> None:
         super().__init__()
@@ -161,12 +167,14 @@ class Balancer(Whole, Windows, Clocks, Saved):
         way = LastLayer(layer) if layer is not None else Exact() if gradients is None else gradients
         given: dict[str, object] = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite}
         given |= {"steps_per_epoch": steps_per_epoch, "memory_limit": memory_limit, "gradients": way, "value": value}
+        given |= {"process_group": process_group, "check_replicas": check_replicas}
         check_settings(method, tasks, model, given | {"granularity": granularity, "metric": metric})
         self.method = method
         heads = "weighted" if value == "weighted" else heads or method.heads
         own = read_metric(metric)
         self.settings = Settings(heads, scale, mode, nonfinite, way, granularity, memory_limit, value, own)
         self.steps_per_epoch = steps_per_epoch
+        self.process_group, self.check_replicas = process_group, check_replicas
         self.tasks: tuple[str, ...] | None = None
         self.trained = nn.ParameterDict()
         self.last: StepRecord | None = None
@@ -184,16 +192,6 @@ class Balancer(Whole, Windows, Clocks, Saved):
         if tasks is not None:
             self.fix_tasks(check_names(tasks))
 
-    def fix_tasks(self, names: tuple[str, ...]) -> None:
-        """Sets the task names and starts the method's state; the first call and loading do it too."""
-        self._everyone = Tasks(check_names(names))  # refuses doubled names
-        late = isinstance(self.method, JacobianMethod) or self.settings.granularity != "model"
-        state = {} if late else self.method.init(len(names), 0)
-        trained = {tensor.name for tensor in self.method.state_tensors if tensor.trained}
-        self.trained.update({name: nn.Parameter(tensor.clone()) for name, tensor in state.items() if name in trained})
-        self.state = {name: tensor for name, tensor in state.items() if name not in trained}
-        self.tasks = names
-
     def forward(
         self,
         losses: Losses | None,
@@ -204,6 +202,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
         second: Losses | None = None,
         third: Losses | None = None,
         flush: bool = False,
+        rows: Rows = None,
     ) -> Tensor:
         """One balanced scalar.
 
@@ -220,26 +219,39 @@ class Balancer(Whole, Windows, Clocks, Saved):
             third: Losses of the same tasks on one more batch (for NTKWeights the probes again). The method then uses
                 the gradients of `second` and `third` alone, and its weights apply to `losses`.
             flush: Whether this micro-batch is the last before the optimizer's step, within `accumulate`.
+            rows: Number of rows behind the losses, one for all tasks or by task name, for several ranks whose batches
+                differ in size. Read from the losses if None: a mean of n numbers, cross-entropy over n targets.
 
         Returns:
             A scalar with the mean loss as value. Under `eval()` or `no_grad` just that, and nothing else changes.
             Within `accumulate`, micro-batches before the last give a scalar whose `backward` does nothing.
         """
         active = self.training and torch.is_grad_enabled()
+        given = Given(losses, features, preference, retain_graph, second, third, flush, rows)
+        turn = self.over_ranks() if active and _RANKS else None
+        if turn is None:
+            return self._one(active, None, given)
+        with turn:
+            return self._one(active, turn, given)
+
+    def _one(self, active: bool, turn: Turn | None, given: Given) -> Tensor:
+        """One call, alone or in turn with other ranks."""
+        losses, features, preference, retain_graph, second, third, flush, rows = given
+        note = {} if turn is None else self.note(given)
         if losses is None:
             if not flush:
                 raise LossError("`losses` is None: pass the losses by task name, or in task order.")
-            return self.flushed(refuse_flush(self.accumulation, active), time.perf_counter(), None)
+            return self.flushed(refuse_flush(self.accumulation, active), time.perf_counter(), None, turn, note)
         names = names_in(losses) if self.tasks is None else self.tasks
-        present, values = read_losses(losses, names, differentiable=active)
+        present, values = read_losses(losses, names, differentiable=active, empty=turn is not None)
         running = None if BEGUN.step is None else running_step()  # an optimizer's step with a closure
         again = None if running is None or not self.training else self.calls.again(running, present, names, values)
         if again is not None:
             return again
         if not active:
             return mean_of(values)
-        if torch._C._functorch.maybe_current_level() is not None or (_RANKS and torch.distributed.is_initialized()):
-            refuse_place(self.method)
+        if torch._C._functorch.maybe_current_level() is not None:
+            refuse_transform()
         if self.steps_per_epoch is None and self.method.per_epoch:
             refuse_no_clock(self.method)
         if preference is not None:
@@ -254,35 +266,28 @@ class Balancer(Whole, Windows, Clocks, Saved):
         if self.tasks is None:
             self.fix_tasks(names)
         began = time.perf_counter()
-        stack = stacked(values) if self.method.needs == "losses" and self.accumulation is None else None
-        numbers = numbers_of(values) if stack is None else stack.detach().double()
+        alone = self.method.needs == "losses" and self.accumulation is None and turn is None
+        stack = stacked(values) if alone else None
+        numbers = None if turn is not None else numbers_of(values) if stack is None else stack.detach().double()
         tasks = self._everyone if len(present) == len(names) else Tasks(names, tuple(present))
         now = Context(
-            self.method, values, Step(tasks, numbers, preference), self.current_state(values[0].device),
+            self.method, values, Step(tasks, numbers, preference), self.current_state(self.device_of(values)),
             self._tools or self.tools,
             self.settings, self.carried, held, retain_graph, *others, stack,
         )  # fmt: skip
+        if turn is not None:
+            now = turn.joined(now, rows, note)
+            tasks, values = now.step.tasks, turn.values
         if self.accumulation is None:
-            return self.finished(self._balanced(now), values, stack, tasks.present, began, running, weighted)
+            return self.finished(self._balanced(now), values, stack, tasks.present, began, running, weighted, turn)
         self.take_in(now, self.accumulation)
         if flush or self.accumulation.done == self.accumulation.steps:
-            return self.flushed(self.accumulation, began, running, values, tasks.present)
+            return self.flushed(self.accumulation, began, running, turn, None, values, tasks.present)
         return inject(mean_of(values), [], [])
-
-    def current_state(self, device: torch.device) -> State:
-        """The method's state, including trained parameters, on the losses' device."""
-        if not self.method.state_tensors:
-            return {}
-        state = {name: tensor.to(device) for name, tensor in self.state.items()}
-        if not self.method.trains:
-            return state
-        return {**state, **cast("dict[str, Tensor]", self.trained._parameters)}  # dict(self.trained), ten times faster
 
     def extra_repr(self) -> str:
         """Shown by `print(model)`."""
         return f"{self.method!r}, tasks={self.tasks}, {self.settings}"
-
-    # ------------------------------------------------------------------------------------------------ one step
 
     def _balanced(self, now: Context) -> Balanced:
         if self.method.needs == "losses":
@@ -299,6 +304,7 @@ class Balancer(Whole, Windows, Clocks, Saved):
         began: float,
         running: OptimizerStep | None,
         weighted: bool,
+        turn: Turn | None = None,
     ) -> Tensor:
         """The scalar, made before the outcome is stored: a step that fails here has not happened."""
         kept, skipped_all = balanced.tasks.present, balanced.weighed is None and bool(balanced.skipped)
@@ -315,6 +321,8 @@ class Balancer(Whole, Windows, Clocks, Saved):
             slopes = balanced.weighed.trained.items()
             mine = [(self.trained[name], slope.to(self.trained[name]) * balanced.factor) for name, slope in slopes]
             handout = [*handout, *mine]
+        if turn is not None:
+            balanced, handout = turn.handed_out(balanced, handout)
         scalar = hand_over(value, handout, stack, self.method)
         if self.method.needs != "losses" and scalar.grad_fn is not None:
             (self._tools or self.tools).recipes.watch.note(scalar.grad_fn)

@@ -8,8 +8,9 @@ import pytest
 
 import equipoise as eq
 
-FOLDER = Path(__file__).parents[2] / "docs" / "gallery_src"
-SCRIPTS = sorted(FOLDER.glob("plot_*.py"))
+DOCS = Path(__file__).parents[2] / "docs"
+FOLDER = DOCS / "gallery_src"
+SCRIPTS = [*sorted(FOLDER.glob("plot_*.py")), *sorted((DOCS / "theory_src").glob("plot_*.py"))]
 EVERY_SCRIPT = pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 
 from equipoise.errors import SettingError
 from equipoise.fronts.indicators import best_value, hypervolume, nonuniformity
-from equipoise.problems import DTLZ1, DTLZ2, Curved, Function, MaF1, named, table
+from equipoise.problems import DTLZ1, DTLZ2, DTLZ5, DTLZ7, VLMOP3, Curved, Function, MaF1, named, table
 
 VOLUMES = {  # below (1.1, 1.1), by integration
     "quad": 1.21 - 1 / 6,
@@ -40,6 +41,63 @@ def test_fronts_of_three_losses_lie_on_their_surfaces():
     assert hypervolume(sphere, [1.1] * 3) == pytest.approx(1.331 - np.pi / 6, abs=0.03)  # the sample has gaps of 1/64
     assert hypervolume(sphere, [1.1] * 3) < 1.331 - np.pi / 6
     assert hypervolume(inverted, [1.1] * 3) == pytest.approx(0.001 + 0.03 + 0.15 + 1 / 6, abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["dtlz3", "dtlz4"])
+def test_dtlz3_and_dtlz4_have_the_sphere_behind_other_distances_and_densities(name):
+    problem = named(name)
+    points = np.random.default_rng(3).random((50, problem.parameters))
+    points[:, 2:] = 0.5
+    assert np.linalg.norm(problem.losses(points), axis=1) == pytest.approx(1.0)
+    points[:, 2:] = 0.51  # next to a valley of the cosine, and not
+    assert np.linalg.norm(problem.losses(points), axis=1) == pytest.approx(
+        1 + (100 * 10 * (1 + 1e-4 - np.cos(0.2 * np.pi)) if name == "dtlz3" else 1e-3)
+    )
+
+
+@pytest.mark.parametrize(("name", "others"), [("dtlz5", 0.5), ("dtlz6", 0.0), ("dtlz7", 0.0)])
+def test_the_parameters_of_the_front_give_the_front(name, others):
+    problem = named(name)
+    draw = np.random.default_rng(3).random((100, problem.parameters))
+    draw[:, 2:] = others
+    losses, front = problem.losses(draw), problem.front(4001)
+    if name == "dtlz7":  # a place in the gap is dominated
+        losses = losses[((losses[:, :2] < 0.2514) | ((losses[:, :2] > 0.6317) & (losses[:, :2] < 0.8594))).all(axis=1)]
+    nearest = np.linalg.norm(losses[:, None] - front[None], axis=2).min(axis=1)
+    assert len(losses) > 20
+    assert nearest.max() < (0.05 if name == "dtlz7" else 1e-3)  # a curve is sampled densely, a surface less
+
+
+def test_volumes_of_a_curve_and_of_pieces():
+    curve = DTLZ5()
+    expected = 1.21 - 2.2 / np.sqrt(2) * np.pi / 4 + 1 / 3 + 0.121  # slices of (1.1 - cos t / sqrt 2)^2 along f3
+    assert hypervolume(curve.front(5001), curve.reference) == pytest.approx(expected, abs=1e-3)
+    pieces = DTLZ7(k=2)
+    everywhere = np.zeros((20001, pieces.parameters))
+    everywhere[:, 0] = np.linspace(0, 1, 20001)
+    dense = hypervolume(pieces.losses(everywhere), pieces.reference)
+    assert hypervolume(pieces.front(20001), pieces.reference) == pytest.approx(dense, abs=1e-4)
+
+
+def test_no_local_search_improves_points_of_the_front_of_vlmop3_by_more_than_its_grid():
+    problem = VLMOP3()
+    axis = np.linspace(-3, 3, 601)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    losses = problem.losses(grid)
+    front = problem.front(3)
+    ranges = np.ptp(problem.front(10**6), axis=0)
+    for point in front:
+        start = grid[np.abs(losses - point).max(axis=1).argmin()]
+
+        def above(x, point=point):
+            return float(((problem.losses(x) - point) / ranges).max())
+
+        assert minimize(above, start, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10}).fun > -1e-3
+
+
+def test_above_three_losses_no_front_of_dtlz5_is_known():
+    with pytest.raises(SettingError, match="`k` of DTLZ5 must be 2 or 3"):
+        DTLZ5(k=4)
 
 
 @pytest.mark.parametrize("name", table)

@@ -34,11 +34,15 @@ class Clocks(nn.Module):
         if self.tasks is None:
             raise ClockError("`observe` was called before the first step.")
         present, values = read_losses(losses, self.tasks, differentiable=False)
-        if len(present) != len(self.tasks):
-            absent = listed(name for number, name in enumerate(self.tasks) if number not in present)
+        seen, numbers = self.seen_by_all(present, numbers_of(values))
+        if len(seen) != len(self.tasks):
+            absent = listed(name for number, name in enumerate(self.tasks) if number not in seen)
             raise SettingError(f"`observe` needs the losses of all tasks; those of {absent} are None.")
-        numbers = numbers_of(values)
         self._move(lambda state: self.method.observe(numbers, state))
+
+    def seen_by_all(self, present: Sequence[int], numbers: Tensor) -> tuple[Sequence[int], Tensor]:
+        """Tasks and losses of all ranks; see `Ranked`."""
+        return present, numbers
 
     def _move(self, move: Callable[[State], State]) -> None:
         vars(self)["state"] = by_group(move, self.state, len(self.carried.groups))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..engine.engine_state import Carried
 from ..engine.graph.ownership import Ownership
 from ..engine.modes import LastLayer
+from ..engine.ranks.roster import Roster
 from ..engine.sources.dispatch import Settings
 from ..engine.sources.mode import Tools
 from ..engine.step.accumulation import Accumulation
@@ -63,6 +64,7 @@ class Copyable(nn.Module):
         """Creates new tools."""
         object.__setattr__(self, "_model", model)  # not a submodule: its parameters are not ours
         self._declared = declared
+        self._roster: Roster | None = vars(self).get("_roster")  # ranks that have met stay in step after a failure
         self._tools: Tools | None = Tools(Ownership(model, declared), model)
         self._portable: _Portable | None = None
 
@@ -91,11 +93,16 @@ class Copyable(nn.Module):
             )
         reached = self.ownership.reached
         state = {name: value for name, value in self.__dict__.items() if name not in {"_model", "_declared"}}
-        return state | {"_tools": None, "_portable": _Portable(self.__dict__["_model"], self._declared, reached)}
+        return state | {
+            "_tools": None,
+            "_roster": None,
+            "_portable": _Portable(self.__dict__["_model"], self._declared, reached),
+        }
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        mode = self.settings.gradients
-        if not memo:  # nothing else is being copied: the model stays the same
+        mode, group, alone = self.settings.gradients, self.__dict__["process_group"], not memo
+        memo[id(group)] = group  # a group of ranks is the same for a copy
+        if alone:  # nothing else is being copied: the model stays the same
             layer = mode.parameters if isinstance(mode, LastLayer) else ()
             metric = self.settings.metric
             kept = [self.__dict__["_model"], *(self._declared or ()), *layer, metric]

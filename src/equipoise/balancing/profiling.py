@@ -180,7 +180,10 @@ class _Run:
         return cast("Losses", outcome), None
 
     def balancer(self, mode: Mode) -> Balancer:
-        return Balancer(self.method, tasks=self.names, model=self.model, gradients=mode, steps_per_epoch="manual")
+        return Balancer(
+            self.method, tasks=self.names, model=self.model, gradients=mode, steps_per_epoch="manual",
+            process_group="none",  # a measurement of this process
+        )  # fmt: skip
 
     def step(self, balancer: Balancer | None) -> None:
         self.model.zero_grad(set_to_none=True)

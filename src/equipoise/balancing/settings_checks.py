@@ -1,20 +1,25 @@
 """Refuse settings of a Balancer that cannot be used, all of them at once."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from ..engine.modes import Exact, Mode, refuse_mode
 from ..engine.sources.dispatch import Settings
 from ..engine.sources.optimizer_metric import OptimizerMetric
-from ..errors import EquipoiseError, InputError, SettingError, listed
-from ..methods import LinearScalarization
+from ..errors import InputError, SettingError, listed
 from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method
 from .optimizers.line_search import refuse_value
 
-__all__ = ["check_settings", "read_metric", "read_shared", "refuse_accumulation", "refuse_place", "refuse_second_batch"]
+__all__ = [
+    "check_settings",
+    "read_metric",
+    "read_shared",
+    "refuse_accumulation",
+    "refuse_second_batch",
+    "refuse_transform",
+]
 
 _CHOICES: Mapping[str, tuple[object, ...]] = {
     "heads": (None, "own", "weighted"),
@@ -53,6 +58,11 @@ def check_settings(method: object, tasks: object, model: object, given: Mapping[
         wrong.append(f"steps_per_epoch={epoch!r} (a positive integer, 'manual', or None)")
     if not (limit is None or (isinstance(limit, int | float) and limit > 0)):
         wrong.append(f"memory_limit={limit!r} (bytes, positive; float('inf') for no limit; None for what is free)")
+    group, every = given["process_group"], given["check_replicas"]
+    if not (group in (None, "none") or (distributed.is_available() and isinstance(group, distributed.ProcessGroup))):
+        wrong.append(f"process_group={group!r} (a group of torch.distributed, None for all ranks, or 'none')")
+    if isinstance(every, bool) or not isinstance(every, int) or every < 0:
+        wrong.append(f"check_replicas={every!r} (a number of steps, or 0 for no test)")
     if given["value"] == "weighted" and (found := refuse_value(method, given)):
         wrong.append(f"value='weighted' ({'; '.join(found)})")
     if isinstance(method, LossMethod) and given["heads"] == "own":
@@ -168,20 +178,10 @@ def _is_leaf(entry: object) -> bool:
     return isinstance(entry, Tensor) and entry.is_leaf
 
 
-def refuse_place(method: Method) -> None:
-    """Raises inside `torch.func` transforms, and where gradients would have to be merged over ranks."""
-    if torch._C._functorch.maybe_current_level() is not None:
-        raise InputError(
-            "a Balancer cannot be called inside torch.func.grad, vjp, jacrev, hessian or vmap: it runs backward passes "
-            "of its own and reads numbers, and these transforms allow neither. Make the parameters leaves "
-            "(w.requires_grad_()) and call torch.autograd.grad(balancer(losses), w)."
-        )
-    distributed = torch.distributed
-    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
-        return
-    if isinstance(method, LinearScalarization):  # its weights do not depend on what a rank has seen
-        return
-    raise EquipoiseError(
-        f"{method!r} on {distributed.get_world_size()} ranks: this version does not merge gradients over ranks, so "
-        "each rank would follow weights of its own. Use LinearScalarization, or one rank."
+def refuse_transform() -> NoReturn:
+    """Raises for a call inside a `torch.func` transform."""
+    raise InputError(
+        "a Balancer cannot be called inside torch.func.grad, vjp, jacrev, hessian or vmap: it runs backward passes "
+        "of its own and reads numbers, and these transforms allow neither. Make the parameters leaves "
+        "(w.requires_grad_()) and call torch.autograd.grad(balancer(losses), w)."
     )

@@ -51,8 +51,10 @@ def check_names(tasks: Sequence[str]) -> tuple[str, ...]:
     return tuple(tasks)
 
 
-def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool) -> tuple[list[int], list[Tensor]]:
-    """The positions of the present tasks, and their losses in task order.
+def read_losses(
+    losses: Losses, names: tuple[str, ...], *, differentiable: bool, empty: bool = False
+) -> tuple[list[int], list[Tensor]]:
+    """The positions of the present tasks, and their losses in task order; with `empty` there may be none.
 
     Raises:
         TaskError: Names or number do not fit `names`, all task names.
@@ -85,7 +87,7 @@ def read_losses(losses: Losses, names: tuple[str, ...], *, differentiable: bool)
                 "this step is passed as None."
             )
     present = [number for number, loss in enumerate(ordered) if loss is not None]
-    if not present:
+    if not present and not empty:
         raise TaskError("every task is absent from this step; skip the step instead.")
     if len(present) < len(ordered):
         ordered = [ordered[number] for number in present]

@@ -5,7 +5,8 @@ The route of a step, top down; every line is one call, and the files are read in
 1. `Balancer.forward` reads the losses, makes a `Context` (step/context) and calls `run_step` (step/step). A step that
    raises has not happened: `Whole` (balancing) puts everything back.
 2. `run_step` leaves out losses that are not finite. A loss method answers at once: weights on the losses, no pass.
-3. For the others `gradients_of` (sources/dispatch) computes the `Gradients` of the step. A graph whose signature is
+3. For the others `step_gradients` (step/gradients) asks for gradients, and merges those of several ranks (ranks/).
+   `gradients_of` (sources/dispatch) computes the `Gradients` of the step. A graph whose signature is
    known (graph/signature) follows the `Recipe` (passes/recipe) that was written when the graph first occurred.
 4. Otherwise the graph is read (graph/autograd_graph) and the mode computes (`Mode.compute`, sources/): `Exact` calls
    `differentiate` (passes/exact) for the cheapest exact engine, the approximations make their own passes. Each logs

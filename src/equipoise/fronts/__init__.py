@@ -7,10 +7,13 @@ from .conditioned.learned_front import LearnedFront, learn_front
 from .conditioned.training import ConditionedFront, fit_conditioned
 from .decision import Choice, choose, knee, nondominated, pseudo_weights
 from .mixture_model import MixtureModel
-from .points.finding import FoundPoints, find_points
+from .points.finding import find_points
+from .points.found import FoundPoints
+from .points.trained_points import TrainedPoints
 from .refined_sweep import Sweep, sweep
 from .sets.finding import find_set
 from .sets.found import FoundSet
+from .sets.trained_set import TrainedSet
 from .soups import Soups, interpolate, soup
 
 __all__ = [
@@ -23,6 +26,8 @@ __all__ = [
     "MixtureModel",
     "Soups",
     "Sweep",
+    "TrainedPoints",
+    "TrainedSet",
     "choose",
     "dirichlet_points",
     "find_points",

@@ -11,11 +11,13 @@ from ..core.numbers import Array
 from ..core.simplex_points import sobol_points
 from .formula import FormulaProblem, whole
 
-__all__ = ["DTLZ1", "DTLZ2", "MaF1"]
+__all__ = ["DTLZ1", "DTLZ2", "MaF1", "Scalable", "products"]
 
 
 @dataclass(frozen=True)
-class _Scalable(FormulaProblem):
+class Scalable(FormulaProblem):
+    """k - 1 parameters say where on the front, the others how far from it."""
+
     k: int = 3
     distances: int = 10
 
@@ -46,8 +48,8 @@ class _Scalable(FormulaProblem):
         raise NotImplementedError
 
 
-def _products(falling: Tensor, ends: Tensor) -> Tensor:
-    """(K, k): a_1 .. a_(k-1), then a_1 .. a_(k-j-1) b_(k-j), down to b_1, for a = falling and b = ends."""
+def products(falling: Tensor, ends: Tensor) -> Tensor:
+    """Losses (K, k): a_1 .. a_(k-1), then a_1 .. a_(k-j-1) b_(k-j), down to b_1, for a = falling and b = ends."""
     one = torch.ones_like(falling[:, :1])
     partial = torch.cat([one, falling.cumprod(dim=1)], dim=1)
     return (partial * torch.cat([ends, one], dim=1)).flip(1)
@@ -59,7 +61,7 @@ def _simplex(size: int, k: int) -> Array:
 
 
 @dataclass(frozen=True)
-class DTLZ1(_Scalable):
+class DTLZ1(Scalable):
     r"""The simplex :math:`\sum f_i = 1/2`, behind :math:`11^5 - 1` local fronts.
 
     .. math:: g = 100 \Big[ p + \sum_{j=1}^{p} \big( (x_j - \tfrac12)^2 - \cos 20 \pi (x_j - \tfrac12) \big) \Big]
@@ -86,14 +88,14 @@ class DTLZ1(_Scalable):
         return 100 * (1 + others.square() - torch.cos(20 * torch.pi * others)).sum(dim=1)
 
     def _shape(self, places: Tensor) -> Tensor:
-        return 0.5 * _products(places, 1 - places)
+        return 0.5 * products(places, 1 - places)
 
     def front(self, size: int = 1001) -> Array:
         return 0.5 * _simplex(size, self.k)
 
 
 @dataclass(frozen=True)
-class DTLZ2(_Scalable):
+class DTLZ2(Scalable):
     r"""The part of the unit sphere in which all losses are non-negative.
 
     .. math:: f_1 = (1 + g) \prod_{i<k} \cos \tfrac{\pi x_i}{2}, \;\dots,\; f_k = (1 + g) \sin \tfrac{\pi x_1}{2},
@@ -113,7 +115,7 @@ class DTLZ2(_Scalable):
 
     def _shape(self, places: Tensor) -> Tensor:
         angles = places * (torch.pi / 2)
-        return _products(torch.cos(angles), torch.sin(angles))
+        return products(torch.cos(angles), torch.sin(angles))
 
     def front(self, size: int = 1001) -> Array:
         points = np.sqrt(_simplex(size, self.k))  # of length 1; the density is not uniform
@@ -121,7 +123,7 @@ class DTLZ2(_Scalable):
 
 
 @dataclass(frozen=True)
-class MaF1(_Scalable):
+class MaF1(Scalable):
     r"""The inverted simplex :math:`\sum f_i = k - 1, \; 0 \le f_i \le 1`: most evenly spread rays miss it.
 
     .. math:: f_1 = (1 + g) (1 - x_1 \cdots x_{k-1}), \;\dots,\; f_k = (1 + g) x_1, \qquad g = \sum (x_i - \tfrac12)^2
@@ -139,7 +141,7 @@ class MaF1(_Scalable):
     source: ClassVar[str] = "Cheng et al. (2017)"
 
     def _shape(self, places: Tensor) -> Tensor:
-        return 1 - _products(places, 1 - places)
+        return 1 - products(places, 1 - places)
 
     def front(self, size: int = 1001) -> Array:
         return 1 - _simplex(size, self.k)

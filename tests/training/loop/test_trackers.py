@@ -53,9 +53,9 @@ def test_a_tracker_learns_of_a_failure():
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
     for module in ("torch.utils.tensorboard", "mlflow"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(SettingError, match=r"needs tensorboard, .* pip install 'equipoise\[tracking\]'"):
+    with pytest.raises(SettingError, match=r"eq.TensorBoard needs tensorboard, .* pip install 'equipoise\[tracking\]'"):
         eq.TensorBoard(tmp_path)
-    with pytest.raises(SettingError, match=r"needs mlflow, .* pip install 'equipoise\[tracking\]'"):
+    with pytest.raises(SettingError, match=r"eq.MLflow needs mlflow, .* pip install 'equipoise\[tracking\]'"):
         eq.MLflow(tmp_path / "runs.db")
 
 

@@ -1,13 +1,12 @@
 """Windows of micro-batches: when one opens and ends, and checks in between."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from types import TracebackType
 from typing import Any
 from weakref import WeakSet
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -16,8 +15,9 @@ from ...engine.graph.inspection import Guard
 from ...engine.step.accumulation import WAY_OUT, Accumulation, balance_waiting, take_in
 from ...engine.step.context import Balanced, Context
 from ...errors import ClockError, EquipoiseError
-from ...methods.base import State, Step
-from ..copies import Copyable
+from ...methods.base import Step
+from ..memory import Memory
+from ..ranked import Turn
 from ..settings_checks import refuse_accumulation
 from .divided import followed
 from .line_search import Calls
@@ -29,15 +29,11 @@ _OPEN: "WeakSet[Windows]" = WeakSet()
 """Balancers that have received a micro-batch."""
 
 
-class Windows(Copyable):
+class Windows(Memory):
     """The part of a Balancer that counts micro-batches."""
 
     calls: Calls
     lost: bool
-
-    def current_state(self, device: torch.device) -> State:
-        """The method's state, including trained parameters."""
-        raise NotImplementedError
 
     def finished(
         self,
@@ -48,6 +44,7 @@ class Windows(Copyable):
         began: float,
         running: OptimizerStep | None,
         weighted: bool,
+        turn: Turn | None = None,
     ) -> Tensor:
         """The scalar of a step; see `Balancer`."""
         raise NotImplementedError
@@ -140,6 +137,8 @@ class Windows(Copyable):
         waiting: Accumulation,
         began: float,
         running: OptimizerStep | None,
+        turn: Turn | None = None,
+        note: Mapping[str, object] | None = None,
         values: Sequence[Tensor] = (),
         present: Sequence[int] = (),
     ) -> Tensor:
@@ -149,6 +148,8 @@ class Windows(Copyable):
         state = self.current_state(means.device)
         now = Context(self.method, [], step, state, self.tools, self.settings, self.carried)
         try:
+            if turn is not None:
+                now = turn.window(waiting, now, note)
             with Guard([means]):
                 balanced = balance_waiting(now, waiting)
         except EquipoiseError as error:  # another micro-batch would not mend it; an interruption keeps them
@@ -158,7 +159,7 @@ class Windows(Copyable):
         vars(self)["accumulation"] = waiting.emptied()
         if not values:
             values, present = means.to(waiting.dtype).unbind(), waiting.tasks(names).present
-        scalar = self.finished(balanced, values, None, present, began, running, self.calls.weighted)
+        scalar = self.finished(balanced, values, None, present, began, running, self.calls.weighted, turn)
         return followed(scalar, waiting.steps, waiting.done, divided=waiting.divided)
 
 

@@ -149,6 +149,15 @@ class Gradients:
             return {}
         return nonfinite_heads(self.own)
 
+    @property
+    def found_power(self) -> int:
+        """Exponent with which the next step begins, where float16 occurs; 0 where it does not."""
+        return self.power
+
+    def spots_own(self, ownership: Ownership) -> dict[int, str]:
+        """Rows with NaN or inf in the gradient of an own parameter, each with words for a message."""
+        return {row: f"first in {ownership.name(self.own[place][0])}" for row, place in self.nonfinite_own().items()}
+
     def parameters(self) -> list[Tensor]:
         """Every leaf that some task reaches."""
         if self.reached is not None:

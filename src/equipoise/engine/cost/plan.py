@@ -61,6 +61,9 @@ class Plan:
             None where the graph holds no known product.
         memory: Predicted bytes kept for per-task rows, beyond a plain step.
         layers: The engine of each group of parameters.
+        ranks: Number of ranks whose rows make the step.
+        merged: Way in which their gradients, or losses, became one.
+        sent: Count of numbers that this rank sent for it, as rings send them; without the reduction in `backward`.
     """
 
     engine: str
@@ -69,6 +72,9 @@ class Plan:
     cost: float | None = None
     memory: int | None = None
     layers: tuple[LayerPlan, ...] = ()
+    ranks: int = 1
+    merged: str = ""
+    sent: int = 0
 
     def __str__(self) -> str:
         """The plan as a few lines of text."""
@@ -80,6 +86,8 @@ class Plan:
             lines.append(
                 f"  {layer.engine}: {shown} ({len(layer.parameters)}), {layer.reason}, {in_words(layer.memory)}"
             )
+        if self.ranks > 1:
+            lines.append(f"  {self.ranks} ranks: {self.merged}; {self.sent:,} numbers sent by this rank")
         return "\n".join(lines)
 
 

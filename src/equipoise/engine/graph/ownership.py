@@ -151,6 +151,32 @@ class Ownership:
             self._reached[name] = known | frozenset(reached)
 
     @property
+    def has_model(self) -> bool:
+        """Whether parameters are named after a model, and not by order."""
+        return self._has_model
+
+    def learn(self, name: str, tasks: Sequence[int]) -> None:
+        """Notes which tasks reach a parameter, from other ranks; it may be one that has not been met here."""
+        known = self._reached.get(name, frozenset())
+        if not known.issuperset(tasks):
+            self._change()
+            self._reached[name] = known.union(tasks)
+
+    def knows_shared(self, name: str) -> bool:
+        """Whether two tasks have reached the parameter of a name; False where `shared` was declared."""
+        return self.fixed is None and len(self._reached.get(name, ())) > 1
+
+    def named(self) -> dict[str, Tensor]:
+        """Every living parameter by its name."""
+        pairs = ((name, self._watched[key]()) for key, name in self._names.items())
+        return {name: leaf for name, leaf in pairs if leaf is not None}
+
+    def leaf(self, name: str) -> Tensor | None:
+        """The parameter of a name, if it has been met and is alive."""
+        found = next((key for key, known in self._names.items() if known == name), None)
+        return None if found is None else self._watched[found]()
+
+    @property
     def reached(self) -> dict[str, list[int]]:
         """Parameter name -> task numbers, sorted: plain data for a saved state."""
         return {name: sorted(tasks) for name, tasks in self._reached.items()}

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -59,6 +59,7 @@ class Features(Mode):
     """
 
     straight: ClassVar[bool] = True
+    merges: ClassVar[Literal["rows", "layer", "features", "sketch"]] = "features"
 
     def estimate(self, k: int, leaves: Sequence[Tensor], ownership: Ownership, features: Sequence[Tensor] = ()) -> int:
         """Bytes of every feature tensor k times and every gradient once."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,7 @@ class LastLayer(Mode):
     """
 
     parameters: tuple[Tensor, ...] = field(repr=False)
+    merges: ClassVar[Literal["rows", "layer", "features", "sketch"]] = "layer"
 
     def __init__(self, parameters: nn.Module | Tensor | Iterable[Tensor]) -> None:
         given = [parameters] if isinstance(parameters, Tensor) else parameters

@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -131,6 +131,7 @@ class Mode(ABC):
             overridden, `write` gives the gradients of `Exact`: leave this False where the gradients differ.
         looks_for_room: Whether it chooses an engine that fits into the available memory.
         remembers: Whether later steps reuse the weights of one step (`remember`, `recall`).
+        merges: What ranks merge: ``rows`` of gradients, those of one ``layer``, products at ``features``, ``sketch``.
         single: Whether it gives a single set of weights, so that groups of parameters cannot have their own.
     """
 
@@ -139,6 +140,7 @@ class Mode(ABC):
     straight: ClassVar[bool] = False
     looks_for_room: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
+    merges: ClassVar[Literal["rows", "layer", "features", "sketch"]] = "rows"
 
     @abstractmethod
     def estimate(self, k: int, leaves: Sequence[Tensor], ownership: Ownership, features: Sequence[Tensor] = ()) -> int:

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -50,6 +50,7 @@ class Sketch(Mode):
     s: int
     seed: int = 0
     accumulates: ClassVar[str] = "sketches"
+    merges: ClassVar[Literal["rows", "layer", "features", "sketch"]] = "sketch"
 
     def __post_init__(self) -> None:
         if isinstance(self.s, bool) or not isinstance(self.s, int) or self.s < 2:

@@ -8,15 +8,17 @@ from torch import Tensor
 
 from ...core.tasks import Preference, Tasks
 from ...errors import ClockError
-from ...methods.base import LossMethod, Step
+from ...methods.base import LossMethod
 from ..blocks.dense import Jacobian
 from ..blocks.task_gradients import Gradients, Own
 from ..cost.plan import Plan
 from ..graph.autograd_graph import leaves_behind
+from ..ranks.merging import nothing_here
 from ..sources.dispatch import gradients_of
 from ..sources.mode import Tools
 from ..sources.sketch import Sketch, SketchRows
 from .context import Balanced, Context, Held, refuse_nonfinite_losses
+from .gradients import merged_over_ranks
 from .step import finite_only, run_step
 
 __all__ = ["WAY_OUT", "Accumulation", "balance_waiting", "take_in"]
@@ -47,7 +49,7 @@ class Accumulation:
     preference: Preference | None = None
     _losses: dict[int, Tensor] = field(default_factory=dict)
     _counts: dict[int, int] = field(default_factory=dict)
-    _held: tuple[tuple[int, Tensor], ...] = ()
+    _held: tuple[tuple[int, Tensor, float], ...] = ()  # task, loss, and over ranks this one's share
     _leaves: dict[int, Tensor] = field(default_factory=dict)
     _versions: dict[int, int] = field(default_factory=dict)
     _sums: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # by leaf and task
@@ -76,46 +78,48 @@ class Accumulation:
 
     def leads_to(self, parameters: Collection[int]) -> bool:
         """Whether waiting micro-batches have a gradient for one of the parameters, given by identity."""
-        known = self._leaves.keys() | {id(leaf) for leaf in leaves_behind([loss for _, loss in self._held])}
+        known = self._leaves.keys() | {id(leaf) for leaf in leaves_behind([loss for _, loss, _ in self._held])}
         return bool(self.done) and not known.isdisjoint(parameters)
 
-    def with_batch(self, losses: Sequence[Tensor], step: Step, found: list[Gradients], hold: bool) -> "Accumulation":
+    def with_batch(self, now: Context, found: list[Gradients], hold: bool) -> "Accumulation":
         """The accumulation with one more micro-batch.
 
         Args:
-            losses: Scalars of the present tasks, with their graph.
-            step: Task names and numbers of the same losses.
+            now: The micro-batch, as a step of its own.
             found: List with their gradients, emptied so that memory is freed while they are summed; empty for a loss
                 method.
             hold: Whether the losses' graphs are needed at the end.
         """
+        step = now.step
         assert step.losses is not None
         present = step.tasks.present
-        pairs = list(zip(present, losses, strict=True))
+        held = [(present[row], loss, share) for row, loss, share in now.held]
         more = replace(
             self,
             done=self.done + 1,
             preference=step.preference,
-            dtype=losses[0].dtype,
+            dtype=now.losses[0].dtype if now.losses else self.dtype,
             _losses=self._losses
             | {task: self._losses.get(task, 0.0) + step.losses[i] for i, task in enumerate(present)},
             _counts=self._counts | {task: self._counts.get(task, 0) + 1 for task in present},
-            _held=(*self._held, *(pairs if hold else ())),
+            _held=(*self._held, *(held if hold else ())),
         )
         if found:
-            return more._with_gradients(present, found.pop())
-        return more._watching({} if self._leaves else {id(leaf): leaf for leaf in leaves_behind(losses)})
+            return more._with_gradients([task for task, _, _ in held], [share for *_, share in held], found.pop())
+        return more._watching({} if self._leaves else {id(leaf): leaf for leaf in leaves_behind(now.losses)})
 
     def _watching(self, leaves: dict[int, Tensor]) -> "Accumulation":
         new = {key: leaf._version for key, leaf in leaves.items() if key not in self._leaves}
         return replace(self, _leaves=self._leaves | leaves, _versions=self._versions | new)
 
-    def _with_gradients(self, present: Sequence[int], source: Gradients) -> "Accumulation":
-        unscale, part = 2.0**-source.power, source.parts[0] if source.parts else None
-        sketches, blocks = dict(self._sketches), []
+    def _with_gradients(self, present: Sequence[int], shares: Sequence[float], source: Gradients) -> "Accumulation":
+        part = source.parts[0] if source.parts else None
+        unscale = {task: 2.0**-source.power * share for task, share in zip(present, shares, strict=True)}
+        sketches, blocks, leaves = dict(self._sketches), [], dict[int, Tensor]()
         if isinstance(part, SketchRows):
             for row, task in enumerate(present):
-                sketches[task] = sketches.get(task, 0.0) + part.values[row] * unscale
+                sketches[task] = sketches.get(task, 0.0) + part.values[row] * unscale[task]
+            leaves |= {id(leaf): leaf for leaf in part.parameters}
         else:
             rows = source.shared.rows
             blocks = [
@@ -125,16 +129,15 @@ class Accumulation:
             ]
             del rows
         blocks += [(leaf, present[row], block) for leaf, found_rows in source.own for row, block in found_rows]
-        plan = source.plan
+        plan = source.plan if source.count or self._plan is None else self._plan
         del source, part
         blocks.reverse()
         sums: dict[tuple[int, int], Tensor] = {}
-        leaves: dict[int, Tensor] = {}
         while blocks:  # each gradient is freed once added: no more memory than old and new sums
             leaf, task, block = blocks.pop()
             if block is not None:
                 leaves[id(leaf)] = leaf
-                sums[id(leaf), task] = _add(self._sums.get((id(leaf), task)), block, unscale)
+                sums[id(leaf), task] = _add(self._sums.get((id(leaf), task)), block, unscale[task])
             del block
         return replace(self, _sums=self._sums | sums, _sketches=sketches, _plan=plan)._watching(leaves)
 
@@ -154,7 +157,7 @@ class Accumulation:
     def held(self) -> Held:
         """The rows and losses with their graphs, each with its share of its task's mean."""
         place = {task: row for row, task in enumerate(sorted(self._counts))}
-        return [(place[task], loss, 1 / self._counts[task]) for task, loss in self._held]
+        return [(place[task], loss, share / self._counts[task]) for task, loss, share in self._held]
 
     def gradients(self, tools: Tools, sketch: Sketch | None) -> Gradients | None:
         """Mean gradients, or mean sketches; None for a loss method."""
@@ -181,7 +184,8 @@ class Accumulation:
             parts = [Jacobian([leaf for _, leaf in shared], rows)] if shared else []
             return Gradients(parts, own, plan, len(tasks))
         assert sketch is not None
-        sketches = torch.stack([self._sketches[task] / self._counts[task] for task in tasks])
+        nothing = torch.zeros_like(next(iter(self._sketches.values())))  # over ranks, of a task that others have
+        sketches = torch.stack([self._sketches.get(task, nothing) / self._counts[task] for task in tasks])
         for key, leaf in shared:  # parameters of one task in an early micro-batch that became shared in a later one
             name = ownership.name(leaf)
             for row, task in enumerate(tasks):
@@ -219,15 +223,31 @@ def take_in(now: Context, waiting: Accumulation) -> Accumulation:
         refuse_nonfinite_losses(now.step, settings)
     found = []
     if not looks:
-        found.append(
-            gradients_of(
-                now.method, now.losses, now.step.tasks, now.tools, settings, now.carried.power, features=now.features,
-                keep=now.retain_graph, jacobian=True,
-            )
-        )  # fmt: skip
-        if strict:
-            finite_only(now, found[0])
-    return waiting.with_batch(now.losses, now.step, found, hold)
+        found.append(_gradients(now, strict))
+    return waiting.with_batch(now, found, hold)
+
+
+def _gradients(now: Context, strict: bool) -> Gradients:
+    """This rank's gradients of a micro-batch; they are merged over ranks once a window."""
+    if now.joint is None:
+        return _checked(now, strict)
+    ownership = now.tools.ownership
+    with now.joint.telling(ownership):
+        found = _checked(replace(now, joint=None, step=replace(now.step, tasks=now.here)), strict)
+    now.joint.roster.agree([], [], ownership)
+    return found
+
+
+def _checked(mine: Context, strict: bool) -> Gradients:
+    if not mine.losses:
+        return nothing_here()
+    found = gradients_of(
+        mine.method, mine.losses, mine.step.tasks, mine.tools, mine.settings, mine.carried.power,
+        features=mine.features, keep=mine.retain_graph, jacobian=True,
+    )  # fmt: skip
+    if strict:
+        finite_only(mine, found)
+    return found
 
 
 def balance_waiting(now: Context, waiting: Accumulation) -> Balanced:
@@ -242,4 +262,6 @@ def balance_waiting(now: Context, waiting: Accumulation) -> Balanced:
     """
     mode = now.settings.gradients
     mean = waiting.gradients(now.tools, mode if isinstance(mode, Sketch) else None)
+    if mean is not None and now.joint is not None:
+        mean = merged_over_ranks(mean, 0, now.joint, now.tools)
     return run_step(replace(now, accumulated=waiting.held()), mean)

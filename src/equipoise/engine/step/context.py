@@ -15,6 +15,7 @@ from ...methods.run import Outcome, Weighed
 from ..blocks.task_gradients import Handout
 from ..cost.plan import Plan
 from ..engine_state import Carried
+from ..ranks.joint import Joint
 from ..sources.dispatch import Settings
 from ..sources.mode import Tools
 
@@ -83,6 +84,8 @@ class Context:
         stack: The losses as one tensor (k,) with their graph, where it exists.
         skipped: Names of tasks that were left out.
         accumulated: The losses of all micro-batches, where several make a step.
+        joint: The step that several ranks take together; its tasks are those of all ranks, and `losses` holds those of
+            this rank.
     """
 
     method: Method
@@ -99,23 +102,37 @@ class Context:
     stack: Tensor | None = None
     skipped: tuple[str, ...] = ()
     accumulated: Held | None = None
+    joint: Joint | None = None
 
     @property
     def held(self) -> Held:
-        """The losses that receive weights: those of the batch, or of all micro-batches."""
-        return (
-            [(row, loss, 1.0) for row, loss in enumerate(self.losses)] if self.accumulated is None else self.accumulated
-        )
+        """The losses that receive weights: those of the batch or of all micro-batches, of this rank alone."""
+        if self.accumulated is not None:
+            return self.accumulated
+        if self.joint is not None:
+            return list(zip(self.joint.places, self.losses, self.joint.shares[0], strict=True))
+        return [(row, loss, 1.0) for row, loss in enumerate(self.losses)]
+
+    @property
+    def here(self) -> Tasks:
+        """All task names, and which tasks this rank has."""
+        return self.step.tasks if self.joint is None else self.step.tasks.only(self.joint.places)
+
+    def at_losses(self, weights: Tensor) -> Tensor:
+        """Weights of `losses`, from one weight for each task of the step."""
+        return weights if self.joint is None else self.joint.here(weights)
 
     def only(self, rows: list[int], names: tuple[str, ...]) -> "Context":
         """The context with some rows only; `names` are the tasks left out."""
         place = {row: number for number, row in enumerate(rows)}
         losses, step = self.step.losses, self.step
+        here = rows if self.joint is None else [n for n, row in enumerate(self.joint.places) if row in place]
         return replace(
             self,
-            losses=[self.losses[row] for row in rows] if self.losses else [],
-            second=None if self.second is None else [self.second[row] for row in rows],
-            third=None if self.third is None else [self.third[row] for row in rows],
+            losses=[self.losses[row] for row in here] if self.losses else [],
+            second=None if self.second is None else [self.second[row] for row in here],
+            third=None if self.third is None else [self.third[row] for row in here],
+            joint=None if self.joint is None else self.joint.only(rows),
             stack=None,
             step=replace(
                 step, tasks=step.tasks.only(rows), losses=None if losses is None else losses[rows], count=len(rows)
@@ -154,10 +171,10 @@ def weights_overflow(method: Method, now: Context, weighed: Weighed) -> NonFinit
     """The error for finite losses whose weights are not, or are too large for the losses' type."""
     assert now.step.losses is not None
     types = {row: loss.dtype for row, loss, _ in now.held}
-    factor = len(types) if now.settings.scale == "sum" else 1
-    given = [(weight * factor).to(types[row]).item() for row, weight in enumerate(weighed.weights)]
+    factor = len(now.step.tasks.present) if now.settings.scale == "sum" else 1
+    given = [(weight * factor).to(types.get(row, torch.float32)).item() for row, weight in enumerate(weighed.weights)]
     shown = [
-        f"'{name}' (loss {value:.6g}): weight {weight} in {types[row]}"
+        f"'{name}' (loss {value:.6g}): weight {weight} in {types.get(row, torch.float32)}"
         for row, (name, value, weight) in enumerate(
             zip(now.step.tasks.here, now.step.losses.tolist(), given, strict=True)
         )

@@ -126,7 +126,7 @@ def on_own(now: Context, heads: Tensor, given: Tensor) -> Handout:
     scale = 2.0**now.carried.power if inspect_graph(losses).half else 1.0
     handout: Handout = []
     for chosen, wanted in parts:
-        missing = (wanted - given) * factor_of(now)
+        missing = now.at_losses((wanted - given) * factor_of(now))
         if bool(missing.any()):
             handout += [(leaf, block / scale) for leaf, block in mixture_at(chosen, losses, missing * scale)]
     return handout

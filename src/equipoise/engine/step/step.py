@@ -19,9 +19,9 @@ from ..blocks.task_gradients import Gradients, Handout, head_gradients
 from ..cost.plan import Plan
 from ..engine_state import Carried, Reused
 from ..graph.autograd_graph import leaves_behind
-from ..sources.dispatch import gradients_of
 from ..sources.reuse import weights_again
 from .context import Balanced, Context, refuse_nonfinite_losses, skip_or_raise, weights_overflow
+from .gradients import step_gradients
 from .hand_out import factor_of, hand_out, head_weights, on_own
 from .parameter_groups import run_by_group
 
@@ -57,16 +57,13 @@ def run_step(now: Context, source: Gradients | None = None) -> Balanced:
         return _by_losses(method, now)
     if source is None:
         mode, reused = settings.gradients, now.carried.reused
-        if mode.remembers and reused is not None:
+        if mode.remembers and reused is not None and (now.joint is None or not now.joint.fresh):
             old = mode.recall(now.losses, now.step.tasks, now.tools.ownership, reused)
             if old is not None:
                 return _with_old_weights(old, now)
         if now.second is not None:
             return _by_second_batch(method, now, now.second)
-        source = gradients_of(
-            method, now.losses, now.step.tasks, now.tools, settings, now.carried.power, features=now.features,
-            keep=now.retain_graph,
-        )  # fmt: skip
+        source = step_gradients(now)
     return _by_gradients(method, now, source)
 
 
@@ -74,7 +71,7 @@ def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, G
     """The step without tasks whose gradient is not finite, or the outcome that ends it."""
     squares = source.gramian().diagonal().tolist()
     in_trunk = [] if all(map(math.isfinite, squares)) else [i for i, v in enumerate(squares) if not math.isfinite(v)]
-    in_heads = source.nonfinite_own()
+    in_heads = source.spots_own(now.tools.ownership)
     if not in_trunk and not in_heads:
         return now, source
     bad = sorted({*in_trunk, *in_heads})
@@ -82,8 +79,7 @@ def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, G
     if now.settings.nonfinite == "propagate":
         return nothing._replace(targets=nothing_finite(source.parameters()))
     here, ownership = now.step.tasks.here, now.tools.ownership
-    spots = {row: f"first in {ownership.name(source.own[place][0])}" for row, place in in_heads.items()}
-    spots |= {row: source.first_nonfinite(row, ownership) for row in in_trunk}
+    spots = in_heads | {row: source.first_nonfinite(row, ownership) for row in in_trunk}
     shown = [f"'{here[row]}': {spots[row]}" for row in bad]
     names = skip_or_raise("gradient", [here[i] for i in bad], shown, now.settings)
     kept = [row for row in range(len(here)) if row not in bad]
@@ -140,8 +136,8 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
         now.tools.hold.append((now.step.tasks.present, source))
     unscale = 2.0**-source.power
     groups: tuple[str, ...] = ()
-    if source.power:
-        carried = replace(carried, power=source.power)
+    if source.found_power:
+        carried = replace(carried, power=source.found_power)
     outcome: Weighed | Outcome
     if isinstance(method, JacobianMethod):
         shared, outcome, carried = _by_jacobian(method, now, source, carried, unscale)
@@ -204,8 +200,8 @@ def _by_second_batch(method: Method, now: Context, second: Sequence[Tensor]) -> 
     assert isinstance(method, GramianMethod)
     third = now.third
     pairs = (now.losses, second) if third is None else (second, third)
-    rest = (now.step.tasks, now.tools, now.settings, now.carried.power)
-    one, two = (gradients_of(method, losses, *rest, keep=now.retain_graph, jacobian=True) for losses in pairs)
+    first = 0 if third is None else 1
+    one, two = (step_gradients(now, losses, first + number, jacobian=True) for number, losses in enumerate(pairs))
     for found, which in ((one, "first"), (two, "second")):
         checked = finite_only(now, found)
         if isinstance(checked, Balanced):

@@ -18,6 +18,13 @@ class Shares(nn.Module):
     def __init__(self, count: int) -> None:
         super().__init__()
         self.register_buffer("weights", torch.full((count,), 1 / count, dtype=torch.float64), persistent=False)
+        self._cast: tuple[Tensor, Tensor] | None = None
+
+    def like(self, tensor: Tensor) -> Tensor:
+        """The shares with the type and the device of a tensor; converted once for all layers."""
+        if self._cast is None or self._cast[0] is not self.weights or self._cast[1].dtype != tensor.dtype:
+            self._cast = self.weights, self.weights.to(tensor)
+        return self._cast[1]
 
 
 class _Mixed(nn.Module):
@@ -29,8 +36,7 @@ class _Mixed(nn.Module):
 
     def mixed(self, terms: Tensor) -> Tensor:
         """The sum of terms (k, ...) weighted by the shares."""
-        shares = self.shares.weights.to(terms)
-        return (shares @ terms.flatten(1)).reshape(terms.shape[1:])
+        return (self.shares.like(terms) @ terms.flatten(1)).reshape(terms.shape[1:])
 
 
 class LowRank(_Mixed):
@@ -58,11 +64,11 @@ class LowRank(_Mixed):
 
     def forward(self, weight: Tensor) -> Tensor:
         """W under the present preference."""
-        weighted = self.up * self.shares.weights.to(self.up)[:, None, None]
-        # one product: (rows, k r) times (k r, columns)
-        term = weighted.permute(1, 0, 2).flatten(1) @ self.down.flatten(0, 1)
+        weighted = self.down * self.shares.like(self.down)[:, None, None]
         moved = weight.movedim(self.outputs, 0)
-        return weight + term.reshape(moved.shape).movedim(0, self.outputs)
+        # one product: (rows, k r) times (k r, columns)
+        mixed = torch.addmm(moved.flatten(1), self.up.transpose(0, 1).flatten(1), weighted.flatten(0, 1))
+        return mixed.reshape(moved.shape).movedim(0, self.outputs)
 
 
 class Offsets(_Mixed):
@@ -79,6 +85,8 @@ class Offsets(_Mixed):
 
     def forward(self, bias: Tensor) -> Tensor:
         """The bias b under the present preference."""
+        if bias.dim() == 1:
+            return torch.addmv(bias, self.offsets.t(), self.shares.like(bias))
         return bias + self.mixed(self.offsets)
 
 

@@ -1,56 +1,66 @@
 """One point of the front for each preference: rays, reference points, bounds, weights."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import overload
 
 import numpy as np
+import torch
 
-from ...core.numbers import Array, is_whole
-from ...core.tasks import Bounds, Preference, Ray
+from ...core.numbers import is_whole
+from ...core.progress import Progress
+from ...core.tasks import Preference
 from ...errors import PreferenceError, SettingError
 from ...methods import LinearScalarization
 from ...problems import BoxProblem
-from ..indicators.adherence import ray_angles
+from ...training.problem.problem import Problem
 from ..sets.criteria import Scale
+from ..sets.joint_training import TrainingSettings
 from ..sets.search import Search
 from ..sets.starting import problem_of, random_starts, refuse_constant
+from .found import FoundPoints, status_of
+from .trained_points import TrainedPoints, points_of_models
 from .wishes import Wishes
 
-__all__ = ["FoundPoints", "find_points"]
+__all__ = ["find_points"]
 
-_MET = 0.01
-"""A limit missed by at most this share of it counts as met."""
-_ON_RAY = 0.5
-"""Degrees between losses and ray from which the status says so."""
 _LEGS = (0.0, 0.4, 0.7, 1.0)
 
 
-@dataclass(frozen=True, eq=False)
-class FoundPoints:
-    """One point for each preference.
+@overload
+def find_points(
+    problem: BoxProblem | str, preferences: Sequence[Preference], steps: int = 1000, seed: int = 0
+) -> FoundPoints: ...
 
-    Attributes:
-        tasks: Names of the k losses.
-        preferences: K, as given.
-        losses: (K, k) losses of the points.
-        parameters: (K, n), float64, on the CPU.
-        statuses: K: ``ok``, or a sentence: ``infeasible: ...`` with the miss and the task, or the angle to a ray.
-        misses: (K,) largest excess over a limit, in the unit of its loss; 0 where there is none.
-        steps: Number of steps, each for all points.
-    """
 
-    tasks: tuple[str, ...]
-    preferences: tuple[Preference, ...]
-    losses: Array
-    parameters: Array
-    statuses: tuple[str, ...]
-    misses: Array
-    steps: int
+@overload
+def find_points(
+    problem: Problem,
+    preferences: Sequence[Preference],
+    steps: int = 1000,
+    seed: int = 0,
+    *,
+    batch_size: int | None = 256,
+    optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+    schedule: Callable[[float], float] | None = None,
+    every: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> TrainedPoints: ...
 
 
 def find_points(
-    problem: BoxProblem | str, preferences: Sequence[Preference], steps: int = 1000, seed: int = 0
+    problem: BoxProblem | str | Problem,
+    preferences: Sequence[Preference],
+    steps: int = 1000,
+    seed: int = 0,
+    *,
+    batch_size: int | None = 256,
+    optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+    schedule: Callable[[float], float] | None = None,
+    every: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
 ) -> FoundPoints:
     r"""The point of the front that serves each preference, all of them trained together.
 
@@ -59,14 +69,26 @@ def find_points(
     in `Wishes`: exponential multipliers for rays, reference points and Tchebycheff criteria, an augmented Lagrangian
     for bounds. The multipliers make a ray exact at one weighted backward pass a step.
 
+    For an `eq.Problem` the solutions are models on common batches; see `find_set` for how they are trained. Preferences
+    are judged on the validation part (the training part where there is none): a limit holds there to 1 %, or the status
+    says by how much it is missed. The test part is looked at once, with the chosen models.
+
     Args:
-        problem: A name (`equipoise.problems.table`) or a problem in a box.
+        problem: A name (`equipoise.problems.table`), a problem in a box, or an `eq.Problem`.
         preferences: K of `LinearScalarization`, `Tchebycheff`, `ReferencePoint`, `Ray`, `Bounds`, in any mix.
         steps: Number of steps, at least 10.
-        seed: Seed of the starts.
+        seed: Seed of the starts; for an `eq.Problem` of the models and the order of the data.
+        batch_size: Most rows a step; None for all. This and what follows is for an `eq.Problem`.
+        optimizer: Function of a model that returns its optimizer, or an optimizer class; AdamW with learning rate 1e-3
+            if None.
+        schedule: ``schedule(fraction) -> factor`` of the learning rates; half a cosine from 1 to 0 if None.
+        every: Steps between evaluations; a twenty-fifth of the steps if None.
+        device: Device to train on; the one that `make_model` puts the model on if None.
+        progress: Called after each evaluation.
 
     Returns:
-        The points. ``problem.losses(found.parameters)`` equals ``found.losses``.
+        The points. ``problem.losses(found.parameters)`` equals ``found.losses``; for an `eq.Problem` they are
+        `TrainedPoints`, and ``found.model(row)`` is a model.
 
     Raises:
         PreferenceError: No preference, or one of another kind.
@@ -84,7 +106,6 @@ def find_points(
         >>> found.statuses, found.losses.round(3).tolist()
         (('ok', 'ok'), [[0.172, 0.343], [0.04, 0.64]])
     """
-    chosen = problem_of(problem)
     wanted = (preferences,) if isinstance(preferences, Preference) else tuple(preferences)
     if not wanted:
         raise PreferenceError("`preferences` must hold at least one; found none.")
@@ -92,6 +113,11 @@ def find_points(
         raise SettingError(
             f"`steps` must be a whole number of at least 10, `seed` of at least 0; got steps={steps!r}, seed={seed!r}."
         )
+    settings = TrainingSettings(batch_size, optimizer, schedule, every, device, progress)
+    if isinstance(problem, Problem):
+        return points_of_models(problem, wanted, steps, seed, settings)
+    chosen = problem_of(problem)
+    settings.refuse(f"the formula problem {chosen!r}")
     scale = Scale(chosen.count, chosen.reference)
     # one solution more for each loss alone: so the ideal, and with it every unit, does not depend on the other wishes
     scouts = [LinearScalarization(row) for row in np.eye(chosen.count).tolist()]
@@ -109,28 +135,7 @@ def find_points(
         preferences=wanted,
         losses=losses,
         parameters=parameters,
-        statuses=tuple(_status(wish, losses[row], over[row], scale, chosen.tasks) for row, wish in enumerate(wanted)),
+        statuses=tuple(status_of(wish, losses[row], over[row], scale, chosen.tasks) for row, wish in enumerate(wanted)),
         misses=np.array([miss.max() for miss in over]),
         steps=steps,
     )
-
-
-def _status(wish: Preference, losses: Array, over: Array, scale: Scale, tasks: tuple[str, ...]) -> str:
-    if isinstance(wish, Bounds):
-        limits = dict(wish.limits)
-        unmet = [
-            f"{name!r} is {losses[i]:.6g}, {over[i]:.3g} above its limit {limits[name]:.6g}"
-            for i, name in enumerate(tasks)
-            if name in limits and over[i] > _MET * (abs(limits[name]) or float(scale.size[i]))
-        ]
-        return f"infeasible: no point found meets all limits; {'; '.join(unmet)}" if unmet else "ok"
-    if isinstance(wish, Ray):
-        angle = float(ray_angles(losses[None], np.array([_proportions(wish, tasks)]))[0])
-        if angle > _ON_RAY:
-            return f"{angle:.2g} degrees off the ray: it may miss the front, of which this is the nearest point found"
-    return "ok"
-
-
-def _proportions(ray: Ray, tasks: tuple[str, ...]) -> list[float]:
-    named = {entry[0]: entry[1] for entry in ray.losses if isinstance(entry, tuple)}
-    return [named[name] for name in tasks] if named else [float(v) for v in ray.losses if not isinstance(v, tuple)]

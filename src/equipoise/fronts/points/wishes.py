@@ -41,6 +41,8 @@ class Wishes:
         preferences: K of them.
         tasks: Names of the k losses.
         scale: Ideal and sizes of the losses.
+        slack: Share of a limit by which a point that is chosen may miss it: where a search comes by a limit only at a
+            few points, one just above it may be far better than the best one below.
 
     Raises:
         PreferenceError: Another kind, or a length that does not fit.
@@ -49,8 +51,10 @@ class Wishes:
         Tseng & Bertsekas (1993) for exponential multipliers; Hestenes (1969), Rockafellar (1973) for the Lagrangian.
     """
 
-    def __init__(self, preferences: Sequence[Preference], tasks: tuple[str, ...], scale: Scale) -> None:
-        self.preferences, self._scale = tuple(preferences), scale
+    def __init__(
+        self, preferences: Sequence[Preference], tasks: tuple[str, ...], scale: Scale, slack: float = 0.0
+    ) -> None:
+        self.preferences, self._scale, self._slack = tuple(preferences), scale, slack
         self._tasks, names = tasks, Tasks(tasks)
         count, k = len(preferences), len(tasks)
         self._linear, self._bounded = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
@@ -118,8 +122,9 @@ class Wishes:
         return np.asarray(heights.max(axis=1) + _AUGMENTED * heights.mean(axis=1))
 
     def miss(self, losses: Array, row: int) -> Array:
-        """(rows,) by how many sizes of its loss the worst limit is missed; 0 where all are met or there are none."""
-        over = (losses - self._limits[row]) / self._scale.size
+        """(rows,) by how many sizes of its loss the worst limit is missed, beyond the slack; 0 where all are met."""
+        slack = self._slack * np.where(self._counted[row], np.abs(self._limits[row]), 0.0)
+        over = (losses - self._limits[row] - slack) / self._scale.size
         return np.asarray(np.maximum(over.max(axis=1), 0.0))
 
     def limits(self, row: int) -> Array:

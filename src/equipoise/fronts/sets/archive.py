@@ -12,20 +12,21 @@ from ...core.numbers import Array
 
 __all__ = ["Archive"]
 
-_KEPT = 300
 _NUMBERS = 2e7  # held between two prunings
 
 
 class Archive:
-    """Losses and parameters seen, of which only those that no other dominates are kept, at most 300.
+    """Losses and parameters seen, of which only those that no other dominates are kept, up to a number.
 
     Args:
         width: Numbers in one snapshot of all solutions, K n.
         steps: Number of steps to come: decides how often a snapshot is taken.
-        seed: Decides which points are kept of more than 300, above two losses.
+        seed: Decides which points are kept of more than `kept`, above two losses.
+        kept: Largest number of points kept.
     """
 
-    def __init__(self, width: int, steps: int, seed: int) -> None:
+    def __init__(self, width: int, steps: int, seed: int, kept: int = 300) -> None:
+        self._kept = kept
         self._every = max(3, int(np.ceil(steps * width / _NUMBERS)))
         self._losses: list[Array] = []
         self._points: list[Tensor] = []
@@ -49,7 +50,7 @@ class Archive:
         """What is kept, the dominated and the surplus dropped: losses (rows, k) and points (rows, n)."""
         losses = np.concatenate(self._losses)
         kept = np.flatnonzero(moocore.is_nondominated(losses, keep_weakly=False))
-        if len(kept) > _KEPT:
+        if len(kept) > self._kept:
             kept = np.union1d(kept[self._spread(losses[kept])], np.intersect1d(kept, self._always))
         ends = np.cumsum([0, *map(len, self._losses)])
         parts = [
@@ -68,7 +69,7 @@ class Archive:
             unit = np.ptp(losses, axis=0)
             gaps = np.abs(np.diff(losses[order] / np.where(unit > 0, unit, 1.0), axis=0)).sum(axis=1)
             along = np.r_[0.0, np.cumsum(gaps)]
-            rows = order[np.searchsorted(along, np.linspace(0.0, along[-1], _KEPT))]
+            rows = order[np.searchsorted(along, np.linspace(0.0, along[-1], self._kept))]
         else:
-            rows = self._draw.choice(len(losses), size=_KEPT, replace=False)
+            rows = self._draw.choice(len(losses), size=self._kept, replace=False)
         return np.unique(np.r_[ends, rows])

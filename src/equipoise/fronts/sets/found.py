@@ -1,6 +1,7 @@
 """What a search for a set brings back."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import moocore
 import numpy as np
@@ -14,7 +15,7 @@ from ...methods import Tchebycheff
 from ...problems import BoxProblem
 from .criteria import Scale
 
-__all__ = ["FoundSet", "describe_set"]
+__all__ = ["FoundSet", "describe_set", "judged"]
 
 _VOLUMES = 6
 
@@ -82,7 +83,20 @@ def describe_set(
     parameters = points.detach().numpy()
     order = np.lexsort(problem.losses(parameters).T[::-1])
     parameters = parameters[order]
-    losses = problem.losses(parameters)
+    return FoundSet(
+        **judged(problem.losses(parameters), scale, reference, goal=goal),
+        tasks=problem.tasks,
+        parameters=parameters,
+        reference_given=given,
+        goal=goal,
+        steps=steps,
+        seconds=seconds,
+        seen=seen,
+    )
+
+
+def judged(losses: Array, scale: Scale, reference: Array, *, goal: str) -> dict[str, Any]:
+    """What follows from the losses (K, k) of a set: fields of `FoundSet`."""
     dominated = ~moocore.is_nondominated(losses, keep_weakly=False)
     inside = (losses < reference).all(axis=1)
     volume = None
@@ -101,19 +115,12 @@ def describe_set(
     inverse = 1 / (losses - utopia)
     weights = inverse / inverse.sum(axis=1, keepdims=True)
     preferences = tuple(Tchebycheff(weights=tuple(row.tolist()), ideal=tuple(utopia.tolist())) for row in weights)
-    return FoundSet(
-        status="; ".join(notes) or "ok",
-        tasks=problem.tasks,
-        losses=losses,
-        parameters=parameters,
-        preferences=preferences,
-        dominated=dominated,
-        ideal=ideal,
-        reference=reference,
-        reference_given=given,
-        hypervolume=volume,
-        goal=goal,
-        steps=steps,
-        seconds=seconds,
-        seen=seen,
-    )
+    return {
+        "status": "; ".join(notes) or "ok",
+        "losses": losses,
+        "preferences": preferences,
+        "dominated": dominated,
+        "ideal": ideal,
+        "reference": reference,
+        "hypervolume": volume,
+    }

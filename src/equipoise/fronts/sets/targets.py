@@ -14,6 +14,7 @@ from .criteria import Scale, cover_weights, tchebycheff_weights
 __all__ = ["Cover", "Hypervolume", "Rays", "Target", "Uniform"]
 
 _SHARPEST = 1e-3
+_STARTS = 8
 
 
 class Target(Protocol):
@@ -117,18 +118,43 @@ class Cover:
 
     def choose(self, losses: Array, size: int) -> NDArray[np.int64]:
         normal = self._scale.normalised(losses)
-        chosen: list[int] = []
-        best = np.full(losses.shape[1], np.inf)
+        greedy: list[int] = []
         for _ in range(min(size, len(losses))):
-            worst = np.minimum(best, normal).max(axis=1)
-            # among equals the better mean: at first one loss decides alone
-            row = int(np.lexsort((np.minimum(best, normal).mean(axis=1), worst))[0])
-            chosen.append(row)
-            best = np.minimum(best, normal[row])
-        return np.unique(chosen)
+            greedy.append(_best_addition(normal, greedy))
+        # one after another finds a compromise first: exchange rows, from there and from elsewhere
+        draw = np.random.default_rng(0)
+        starts = [greedy, *(draw.permutation(len(losses))[:size].tolist() for _ in range(_STARTS))]
+        best = min((_exchanged(normal, start) for start in starts), key=lambda rows: _served(normal, rows))
+        return np.unique(best)
 
     def pull(self, losses: Array, share: float) -> Array:
         return cover_weights(losses, self._scale, 0.1 * (_SHARPEST * 10 / 0.1) ** share)
+
+
+def _served(normal: Array, rows: list[int]) -> tuple[float, float]:
+    """Largest and mean loss, each at the best of some rows."""
+    served = normal[rows].min(axis=0)
+    return float(served.max()), float(served.mean())
+
+
+def _exchanged(normal: Array, rows: list[int]) -> list[int]:
+    """Rows of which none alone can be exchanged for a better one, from some rows on."""
+    chosen, before = list(rows), list[int]()
+    while chosen != before:
+        before = list(chosen)
+        for place, now in enumerate(before):
+            others = chosen[:place] + chosen[place + 1 :]
+            other = _best_addition(normal, others)
+            if _served(normal, [*others, other]) < _served(normal, [*others, now]):
+                chosen[place] = other
+    return chosen
+
+
+def _best_addition(normal: Array, chosen: list[int]) -> int:
+    """The row that, with those chosen, gives the lowest worst-served loss; among equals the lowest mean."""
+    best = normal[chosen].min(axis=0) if chosen else np.full(normal.shape[1], np.inf)
+    served = np.minimum(best, normal)
+    return int(np.lexsort((served.mean(axis=1), served.max(axis=1)))[0])
 
 
 def _evenly_along(places: Array, size: int) -> NDArray[np.int64]:

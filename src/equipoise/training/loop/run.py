@@ -50,10 +50,10 @@ class Run:
         self.device = torch.device(device or ("cpu" if first is None else first.device))
         self.model = model.to(self.device)
         clock: dict[str, Any] = {"steps_per_epoch": "manual"} if method.per_epoch else {}
+        alone: dict[str, Any] = {"process_group": "none"}  # each rank trains a model of its own, on all rows
         scaled = {"nonfinite": "propagate"} if amp == torch.float16 else {}
-        self.balancer = Balancer(method, tasks=problem.tasks, model=model, **{**clock, **scaled, **asked.balancer}).to(
-            self.device
-        )
+        options = {**alone, **clock, **scaled, **asked.balancer}
+        self.balancer = Balancer(method, tasks=problem.tasks, model=model, **options).to(self.device)
         trained = list(self.balancer.trained.values())
         optimizer = make_optimizer(asked.optimizer, self.model, trained)
         source = problem.sources["train"]

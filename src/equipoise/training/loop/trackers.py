@@ -1,11 +1,10 @@
 """Where else numbers go while a model trains: TensorBoard, MLflow, or anything with these three functions."""
 
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol
 
+from ...core.optional import needed
 from ...core.records.fit_runs import FitConfig, FitLine
 from ...errors import SettingError
 
@@ -56,7 +55,7 @@ class TensorBoard:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self._module = _needed("torch.utils.tensorboard", "tensorboard")
+        self._module = needed("torch.utils.tensorboard", "eq.TensorBoard", "tensorboard", "equipoise[tracking]")
         self._folder = str(folder)
         self._writer: Any = None
 
@@ -86,7 +85,7 @@ class MLflow:
     """
 
     def __init__(self, store: str | Path, experiment: str = "equipoise", run: str = "fit") -> None:
-        self._mlflow = _needed("mlflow", "mlflow")
+        self._mlflow = needed("mlflow", "eq.MLflow", "mlflow", "equipoise[tracking]")
         self._store, self._experiment, self._run = Path(store).absolute(), experiment, run
         self._client: Any = None
         self._id = ""
@@ -156,12 +155,3 @@ class Together:
         """Tell all."""
         for tracker in self.trackers:
             tracker.close(status)
-
-
-def _needed(module: str, package: str) -> ModuleType:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise SettingError(
-            f"this tracker needs {package}, which is not installed. Type: pip install 'equipoise[tracking]'"
-        ) from error

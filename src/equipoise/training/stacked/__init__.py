@@ -1,0 +1,1 @@
+"""Several small models of one problem trained in one vectorized step, and why a model cannot be."""
