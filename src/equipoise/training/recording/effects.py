@@ -107,15 +107,14 @@ class Effects:
 
     def _begin(self, balancer: Balancer, losses: Any, found: tuple[Sequence[int], Gradients] | None) -> None:
         ownership, names = balancer.ownership, balancer.tasks or ()
-        if found is not None:
-            leaves = [
-                leaf for leaf in found[1].parameters() if isinstance(leaf, nn.Parameter) or ownership.is_parameter(leaf)
-            ]
-        elif losses is None:
+        if found is None and losses is None:
             return
+        if found is not None:
+            reached = found[1].parameters()
         else:
-            given = read_losses(losses, names, differentiable=True)[1]
-            leaves = [leaf for leaf in leaves_behind(given) if isinstance(leaf, nn.Parameter)]
+            reached = leaves_behind(read_losses(losses, names, differentiable=True)[1])
+        # in functional code no leaf is a parameter, and all are looked at
+        leaves = [leaf for leaf in reached if isinstance(leaf, nn.Parameter) or ownership.is_parameter(leaf)] or reached
         size = sum(leaf.numel() * max(4, leaf.element_size()) for leaf in leaves)
         if size > MOST_BYTES:
             self._why = f"a copy of the parameters takes {size >> 20} MiB, more than {MOST_BYTES >> 20}"
