@@ -5,6 +5,9 @@ Adam turns a direction d into the step :math:`-\eta D d` (momentum and weight de
 algorithm 1). The first-order change of loss i is then :math:`-\eta\, g_i^\top D d`. With weights from :math:`G_D = J D
 J^\top` in place of :math:`J J^\top` and :math:`d = J^\top w` it is :math:`-\eta (G_D w)_i`: what a method promises for
 its Gramian, it promises for this step.
+
+It is experimental: in ``benchmarks/optimizer_metric.py`` the promise held in every step of Adam without momentum, but
+final losses did not gain (four problems, ten seeds, MGDA and UPGrad: ratios between .99 and 1.04).
 """
 
 import torch
