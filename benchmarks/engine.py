@@ -44,6 +44,7 @@ except ImportError as problem:
     print(f"torchjd is left out: {problem}", file=sys.stderr)
 
 Step = Callable[[], None]
+Forward = Callable[["Model", Tensor, Tensor, str], tuple[list[Tensor], Tensor]]
 LIMITS = {  # (model, batch, tasks, rows): plain steps, multiples of plain memory
     ("mlp", 256, 3, "shared"): (2.3, None),
     ("mlp", 256, 10, "shared"): (5.8, 4.2),
@@ -103,7 +104,9 @@ def losses_of(model: Model, x: Tensor, y: Tensor, rows: str) -> tuple[list[Tenso
 
 
 # ----------------------------------------------------------------------------------------------------------- ways
-def ways(model: Model, x: Tensor, y: Tensor, rows: str) -> tuple[dict[str, Step], eq.Balancer]:
+def ways(
+    model: Model, x: Tensor, y: Tensor, rows: str, forward: Forward = losses_of
+) -> tuple[dict[str, Step], eq.Balancer]:
     """Every way to do the step, by name; the plain one first."""
     k = len(model.heads)
     shared = list(model.trunk.parameters())
@@ -111,19 +114,19 @@ def ways(model: Model, x: Tensor, y: Tensor, rows: str) -> tuple[dict[str, Step]
     approximate = eq.Balancer(eq.AlignedMTL(), model=model, gradients=eq.Features())
 
     def plain() -> None:
-        losses, _ = losses_of(model, x, y, rows)
+        losses, _ = forward(model, x, y, rows)
         (sum(losses) / k).backward()  # type: ignore[union-attr]
 
     def ours() -> None:
-        losses, z = losses_of(model, x, y, rows)
+        losses, z = forward(model, x, y, rows)
         balancer({str(i): loss for i, loss in enumerate(losses)}, features=z).backward()
 
     def features() -> None:
-        losses, z = losses_of(model, x, y, rows)
+        losses, z = forward(model, x, y, rows)
         approximate({str(i): loss for i, loss in enumerate(losses)}, features=z).backward()
 
     def loop() -> None:
-        losses, _ = losses_of(model, x, y, rows)
+        losses, _ = forward(model, x, y, rows)
         found = []
         for number, loss in enumerate(losses):
             for parameter in shared:
@@ -142,7 +145,7 @@ def ways(model: Model, x: Tensor, y: Tensor, rows: str) -> tuple[dict[str, Step]
 
     def autojac(chunk: int | None) -> Step:
         def step() -> None:
-            losses, z = losses_of(model, x, y, rows)
+            losses, z = forward(model, x, y, rows)
             mtl_backward(losses, features=z, parallel_chunk_size=chunk)
             jac_to_grad(shared, AlignedMTL(), optimize_gramian_computation=True)
 
@@ -151,7 +154,7 @@ def ways(model: Model, x: Tensor, y: Tensor, rows: str) -> tuple[dict[str, Step]
     def autogram() -> None:
         # hooks of its engine stay on the model, so it gets one that lives for this step only
         engine = Engine(model.trunk, batch_dim=None)
-        losses, _ = losses_of(model, x, y, rows)
+        losses, _ = forward(model, x, y, rows)
         stacked = torch.stack(losses)
         weights = AlignedMTLWeighting()(engine.compute_gramian(stacked))
         stacked.backward(weights)

@@ -18,12 +18,13 @@ from ..engine.graph.autograd_graph import leaves_behind
 from ..engine.ranks.joint import Joint
 from ..engine.ranks.meeting import Batch, Meeting, Merged
 from ..engine.ranks.reducer import Reducer
-from ..engine.ranks.replicas import is_sharded, merged_state, refuse_different
+from ..engine.ranks.replicas import merged_state, refuse_different
 from ..engine.ranks.roster import Roster
 from ..engine.ranks.rows import rows_behind
 from ..engine.ranks.wire import Wire
 from ..engine.step.context import Balanced, Context
-from ..errors import EquipoiseError, LossError, NonFiniteError, SettingError, listed
+from ..engine.step.gradients import refuse_shards
+from ..errors import LossError, NonFiniteError, SettingError, listed
 from ..methods.base import JacobianMethod, Step
 from .memory import Memory
 
@@ -174,6 +175,11 @@ class Turn:
         self._met = True
         found = meeting.meet(batch, note, fresh=fresh)
         assert found is not None
+        if not found.everywhere and now.method.needs != "losses" and now.tools.shards.in_use():
+            raise LossError(
+                "under FSDP2 every rank takes part in the backward of every task, and a task is absent on some ranks "
+                "only. Draw batches so that each rank has rows of the same tasks, or use DistributedDataParallel."
+            )
         self._roster.shares = dict(zip(batch.present, found.shares, strict=True))
         kept = [present.index(task) for task in batch.present]
         shares = (found.shares, *(meeting.merge(other).shares for other in more))
@@ -243,12 +249,12 @@ class Turn:
         passes = now.method.needs != "losses"
         if not roster.meeting.names:
             model = [] if now.tools.model is None else list(now.tools.model.parameters())
-            roster.reducer.search([*leaves_behind(now.losses), *model])
+            roster.reducer.search([*now.tools.shards.leaves(leaves_behind(now.losses)), *model])
         roster.reducer.refuse(now.losses, roster.meeting.wire.group, passes=passes)
         if owner.settings.value == "weighted":
             raise SettingError("value='weighted' is the value of one rank's losses: use value='mean' on several ranks.")
         if passes:
-            _refuse_sharded(now)
+            refuse_shards(now, roster.meeting.wire.size)
         if not roster.meeting.names:
             self._met = True
             settings = {name: repr(value) for name, value in vars(owner.settings).items()}
@@ -295,15 +301,6 @@ class Turn:
 def _launched() -> bool:
     """Whether torchrun started several ranks."""
     return distributed.is_torchelastic_launched() and int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def _refuse_sharded(now: Context) -> None:
-    names = [name for name, tensor in now.tools.ownership.named().items() if is_sharded(tensor)]
-    if names:
-        raise EquipoiseError(
-            f"parameters {listed(names[:3])} are sharded over ranks, and {now.method!r} cannot merge gradients of "
-            "shards. Use DistributedDataParallel, or a method on losses alone."
-        )
 
 
 def _batch(names: tuple[str, ...], present: Sequence[int], losses: Sequence[Tensor], rows: Rows) -> Batch:

@@ -37,4 +37,4 @@ def of_reals(flat: Tensor, like: Tensor) -> Tensor:
     """
     if like.is_complex():
         flat = torch.view_as_complex(flat.reshape(-1, 2).contiguous())
-    return flat.reshape(like.shape).to(like)
+    return flat.reshape(like.shape).to(like.device, like.dtype)  # `like` may be sharded

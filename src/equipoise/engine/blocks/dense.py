@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from ..pieces import is_sharded, local_of
 from ..reals import real_count, reals
 from .products import Products
 
@@ -21,11 +23,21 @@ class Jacobian:
 
     Attributes:
         parameters: The p tensors that were differentiated.
-        rows: k rows of p gradients, each of its parameter's shape; None stands for zero.
+        rows: k rows of p gradients, each of its parameter's shape, or of one shape where the parameter is sharded; None
+            stands for zero.
     """
 
     parameters: Sequence[Tensor]
     rows: Sequence[Sequence[Tensor | None]]
+
+    @cached_property
+    def likes(self) -> list[Tensor]:
+        """A tensor of the shape and type of each parameter's gradients here, which may be pieces (`pieces`)."""
+        return [self._like(number) if is_sharded(p) else p for number, p in enumerate(self.parameters)]
+
+    def _like(self, number: int) -> Tensor:
+        present = (row[number] for row in self.rows)
+        return next((block for block in present if block is not None), local_of(self.parameters[number]))
 
     def gramian(self, products: torch.dtype = torch.float64) -> Tensor:
         """Inner products of the rows.
@@ -52,7 +64,7 @@ class Jacobian:
         """Rows are copied side by side into a buffer, small parameters together, and multiplied."""
         k = len(self.rows)
         products = Products(k, device)
-        columns = sum(real_count(self.parameters[number]) for number in numbers)
+        columns = sum(real_count(self.likes[number]) for number in numbers)
         dense = not any(block is not None and block.is_sparse for row in self.rows for block in row)
         if k * columns <= _FEW and dense:
             stacks = [self.real_rows(number).to(dtype) for number in numbers]
@@ -87,7 +99,7 @@ class Jacobian:
 
     def _stack(self, number: int) -> Tensor:
         """(k, size of the parameter) gradients of one parameter."""
-        like = self.parameters[number]
+        like = self.likes[number]
         blocks = [torch.zeros_like(like) if (block := row[number]) is None else block for row in self.rows]
         if any([block.is_sparse for block in blocks]):  # noqa: C419 - a generator costs a call an entry
             blocks = [block.to_dense() for block in blocks]
@@ -107,7 +119,7 @@ class Jacobian:
         return [self._combine_one(number, weights, scalars) for number in range(len(self.parameters))]
 
     def _combine_one(self, number: int, weights: Tensor, scalars: Sequence[float | Tensor]) -> Tensor | None:
-        parameter, blocks = self.parameters[number], [row[number] for row in self.rows]
+        parameter, blocks = self.likes[number], [row[number] for row in self.rows]
         if len(blocks) * parameter.numel() <= _FEW and not any(block is None or block.is_sparse for block in blocks):
             together = self._stack(number)
             together = together.to(torch.promote_types(together.dtype, torch.float32))
@@ -127,7 +139,7 @@ class Jacobian:
             total = term if total is None else total.add_(term)
         if total is None:
             return None
-        return (total.coalesce() if sparse else total).to(self.parameters[number].dtype)
+        return (total.coalesce() if sparse else total).to(parameter.dtype)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Jacobian":
         """The Jacobian with a function applied to every block."""
@@ -165,7 +177,7 @@ class Jacobian:
                         torch.zeros(real_count(parameter), dtype=torch.float64, device=parameter.device)
                         if block is None
                         else reals(block).double()
-                        for parameter, block in zip(self.parameters, row, strict=True)
+                        for parameter, block in zip(self.likes, row, strict=True)
                     ]
                 )
                 for row in self.rows
@@ -193,7 +205,7 @@ class Jacobian:
         for number, parameter in enumerate(self.parameters):
             if id(parameter) in place:
                 left, right = self._flat(number), other._flat(place[id(parameter)])
-                for start in range(0, real_count(parameter), _COLUMNS):
+                for start in range(0, real_count(self.likes[number]), _COLUMNS):
                     columns = slice(start, start + _COLUMNS)
                     total += (_wide(left, columns) @ _wide(right, columns).T).to(device)
         return total
@@ -204,7 +216,7 @@ class Jacobian:
 
     def _flat(self, number: int) -> list[Tensor]:
         """Each row's gradient of one parameter as real numbers; dense ones are not copied."""
-        like = self.parameters[number]
+        like = self.likes[number]
         return [reals(torch.zeros_like(like) if (block := row[number]) is None else block) for row in self.rows]
 
 

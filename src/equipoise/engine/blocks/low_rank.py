@@ -102,10 +102,10 @@ def find_dependence(at_features: Sequence[Sequence[Tensor | None]], features: Se
     for view in (_sampled, _folded):  # what is independent in part is independent
         seen = torch.stack([view(_laid_out(row, features)) for row in at_features]).double()
         norms = seen.norm(dim=1, keepdim=True)
-        if not bool(torch.isfinite(norms).all()):
-            return None
+        norms = torch.where(torch.isfinite(norms), norms, torch.nan)
         unit = seen / norms.clamp_min(torch.finfo(torch.float64).tiny)
-        if float(torch.linalg.eigvalsh(unit @ unit.T)[0]) > _SUSPICIOUS:
+        cosines = (unit @ unit.T).cpu()  # one copy from the device
+        if not bool(torch.isfinite(cosines).all()) or float(torch.linalg.eigvalsh(cosines)[0]) > _SUSPICIOUS:
             return None
     whole = torch.stack([_laid_out(row, features) for row in at_features]).double()
     kind = torch.promote_types(features[0].real.dtype, torch.float32)

@@ -78,7 +78,11 @@ def can_be_trusted(gramian: Tensor, errors: Sequence[Tensor]) -> bool:
         >>> can_be_trusted(near, [torch.tensor([1e-6, 2e-6])])
         False
     """
-    worst = max((float(error.max()) for error in errors), default=0.0)
+    worst = 0.0
+    if errors:  # one copy from the device for all
+        largest = torch.stack([error.max().to(gramian) for error in errors]).max()
+        seen = torch.cat([gramian.flatten(), largest[None]]).cpu()
+        gramian, worst = seen[:-1].view_as(gramian), float(seen[-1])
     gramian = gramian.cpu()
     sizes = gramian.diagonal().sqrt()
     if not (worst < _LIMIT and bool(torch.isfinite(gramian).all())):

@@ -12,10 +12,9 @@ from torch._C._nn import unflatten_dense_tensors
 from ...errors import EquipoiseError, NonFiniteError
 from ..cost.plan import Plan
 from ..graph.ownership import Ownership
-from ..reals import reals
 from .dense import Jacobian
 from .ghost import LinearRows
-from .part import Handout, Own, Part
+from .part import Handout, Own, Part, head_gradients, nonfinite_heads, only_own, sums_of
 from .products import can_be_trusted
 from .separable import SeparableRows
 
@@ -43,6 +42,7 @@ class Gradients:
         at_inputs: Function from weights and row numbers to gradients of inputs that were not kept, by a separate pass;
             None where there are none.
         rows: Numbers of the original rows that these are; None for all.
+        merged: Whether they are those of all ranks' rows already, as pieces of sharded parameters.
         packed: The gradients in `own` concatenated into one tensor, where they are few numbers and each belongs to one
             task; else None.
     """
@@ -59,6 +59,7 @@ class Gradients:
     at_inputs: Callable[[Tensor, Sequence[int]], Handout] | None = None
     rows: Sequence[int] | None = None
     packed: Tensor | None = None
+    merged: bool = False
 
     @property
     def numbers(self) -> Sequence[int]:
@@ -108,6 +109,19 @@ class Gradients:
         again = again or any(getattr(part, "again", False) for part in self.parts)
         return (total * 4.0**-self.power if self.power else total), again
 
+    @cached_property
+    def on_host(self) -> tuple[Tensor, list[float]]:
+        """The Gramian in the CPU's memory, and sums of the own gradients; one copy from the device for both.
+
+        NaN and inf make a sum NaN or inf, so finite sums mean finite gradients; the reverse may fail by overflow.
+        """
+        gramian = self.gramian()
+        sums = sums_of([(None, [(0, self.packed)])] if self.packed is not None else self.own, gramian.device)
+        if sums is None:
+            return gramian.cpu(), []
+        copied = torch.cat([gramian.flatten(), sums.to(gramian)]).cpu()
+        return copied[: gramian.numel()].view_as(gramian), copied[gramian.numel() :].tolist()
+
     def combine(self, weights: Tensor) -> Handout:
         """Each shared parameter with the weighted sum of its gradients, scaled as they are.
 
@@ -145,9 +159,7 @@ class Gradients:
 
     def nonfinite_own(self) -> dict[int, int]:
         """`nonfinite_heads` of `own`."""
-        if self.packed is not None and math.isfinite(self.packed.sum(dtype=torch.float64).item()):
-            return {}
-        return nonfinite_heads(self.own)
+        return {} if all(map(math.isfinite, self.on_host[1])) else nonfinite_heads(self.own)
 
     @property
     def found_power(self) -> int:
@@ -260,13 +272,6 @@ class StackedRows:
         return list(zip(self.parameters, pieces, strict=True))
 
 
-def only_own(own: Own, rows: Sequence[int]) -> Own:
-    """`Own` with only some of the rows, renumbered."""
-    place = {row: number for number, row in enumerate(rows)}
-    kept = [(leaf, [(place[n], gradient) for n, gradient in found if n in place]) for leaf, found in own]
-    return [(leaf, found) for leaf, found in kept if found]
-
-
 def _sum(terms: Sequence[Tensor], count: int) -> Tensor:
     if len(terms) == 1:
         return terms[0]
@@ -274,43 +279,3 @@ def _sum(terms: Sequence[Tensor], count: int) -> Tensor:
     for number, term in enumerate(terms):
         total = term if number == 0 else total + term.to(total.device)
     return total
-
-
-def head_gradients(own: Own, weights: Tensor, factor: float) -> Handout:
-    """Parameters that are not balanced, with the weighted sum of their gradients (half types summed in float32)."""
-    factors = [weight * factor for weight in weights.tolist()]
-    handout = []
-    for leaf, rows in own:
-        wide = torch.promote_types(leaf.dtype, torch.float32)
-        total: Tensor | None = None
-        for number, gradient in rows:
-            block = gradient.to_dense() if gradient.is_sparse else gradient
-            block = (block if block.dtype == wide else block.to(wide)) * factors[number]
-            total = block if total is None else total.add_(block)
-        if total is not None:
-            handout.append((leaf, total if leaf.dtype == wide else total.to(leaf.dtype)))
-    return handout
-
-
-def nonfinite_heads(own: Own) -> dict[int, int]:
-    """Rows with NaN or inf in the gradient of an own parameter, each with the place of the first in `own`."""
-    # NaN and inf make a sum NaN or inf, which reads each number once; one wait on the device for all of them
-    entries = [(row, place, _values(block)) for place, (_, rows) in enumerate(own) for row, block in rows]
-    entries = [entry for entry in entries if entry[2].numel()]
-    if not entries:
-        return {}
-    device = entries[0][2].device
-    sums = [block.sum(dtype=torch.promote_types(block.dtype, torch.float32)) for _, _, block in entries]
-    if len({(total.dtype, total.device) for total in sums}) > 1:
-        sums = [total.to(device, torch.float64) for total in sums]
-    flags = torch.isfinite(torch.stack(sums)).tolist()
-    found: dict[int, int] = {}
-    for (row, place, block), fine in zip(entries, flags, strict=True):
-        if not fine and not bool(torch.isfinite(block).all()):  # a sum of finite numbers may overflow
-            found.setdefault(row, place)
-    return found
-
-
-def _values(block: Tensor) -> Tensor:
-    values = block.coalesce().values() if block.is_sparse else block
-    return reals(values) if values.is_complex() else values  # a sum in float64 would lose the imaginary parts

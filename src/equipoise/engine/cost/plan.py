@@ -54,7 +54,7 @@ class Plan:
 
     Attributes:
         engine: ``losses`` (no pass of ours), ``sequential``, ``two-phase``, ``separable``, ``streaming``,
-            ``features``, ``sketch``, ``last layer`` or ``reused``.
+            ``sharded`` (one backward a task through FSDP2), ``features``, ``sketch``, ``last layer`` or ``reused``.
         reason: Reason for this engine.
         passes: Number of backward passes through the shared parameters before the user's own.
         cost: Predicted time in plain steps (forward and backward of the sum of the losses), counting multiplications;

@@ -171,11 +171,6 @@ class Ownership:
         pairs = ((name, self._watched[key]()) for key, name in self._names.items())
         return {name: leaf for name, leaf in pairs if leaf is not None}
 
-    def leaf(self, name: str) -> Tensor | None:
-        """The parameter of a name, if it has been met and is alive."""
-        found = next((key for key, known in self._names.items() if known == name), None)
-        return None if found is None else self._watched[found]()
-
     @property
     def reached(self) -> dict[str, list[int]]:
         """Parameter name -> task numbers, sorted: plain data for a saved state."""

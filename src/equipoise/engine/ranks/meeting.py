@@ -43,6 +43,7 @@ class Merged:
             that averages gradients over R ranks expects.
         alike: Names of tasks whose rows could not be read: each rank counts as much as any other.
         fresh: Whether some rank asked for gradients although weights could be reused.
+        everywhere: Whether every rank has all of them.
     """
 
     present: tuple[int, ...]
@@ -50,6 +51,7 @@ class Merged:
     shares: tuple[float, ...]
     alike: tuple[str, ...] = ()
     fresh: bool = False
+    everywhere: bool = True
 
 
 class Meeting:
@@ -162,7 +164,8 @@ class Meeting:
             self.wire.size * (1 / sums[task][0] if sums[task][1] else (rows or 0.0) / sums[task][2])
             for task, rows in zip(batch.present, batch.rows, strict=True)
         ]
-        return Merged(present, tuple(losses), tuple(shares), tuple(alike), fresh)
+        everywhere = all(sums[task][0] == self.wire.size for task in present)
+        return Merged(present, tuple(losses), tuple(shares), tuple(alike), fresh, everywhere)
 
 
 class Told:

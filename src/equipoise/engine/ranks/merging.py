@@ -218,7 +218,7 @@ def _columns(
         start += count
     rows /= wire.size
     if joint.whole:
-        leaves = [joint.roster.leaf(name, ownership) for name in names]
+        leaves = joint.roster.leaves(names, ownership)
         wire.sum(rows)
         pieces = [row.split_with_sizes(counts) for row in rows]
         return Jacobian(leaves, [_shaped(line, leaves) for line in pieces])
@@ -226,8 +226,9 @@ def _columns(
     del rows
     products = _symmetric(wire.sum(products_of(values).to(wire.place(joint.device))))
     if joint.kind == "rows" and not joint.averages:
-        return ScatteredRows([joint.roster.leaf(name, ownership) for name in names], values, products, wire)
-    known = [(name, leaf) for name in names if (leaf := ownership.leaf(name)) is not None]
+        return ScatteredRows(joint.roster.leaves(names, ownership), values, products, wire)
+    living = ownership.named()
+    known = [(name, living[name]) for name in names if name in living]
     here = [[blocks.get(name, {}).get(row) for name, _ in known] for row in range(k)]
     parameters = [leaf for _, leaf in known]
     ones = torch.ones(k, dtype=torch.float64)
@@ -263,8 +264,8 @@ def _own_of_all(own: Own, joint: Joint, agreed: Agreed, ownership: Ownership) ->
         by_name: dict[str, list[tuple[int, Tensor]]] = {}
         for (name, row), piece in zip(pairs, flat.split_with_sizes(counts), strict=True):
             by_name.setdefault(name, []).append((row, piece))
-        for name, entries in by_name.items():
-            leaf = joint.roster.leaf(name, ownership)
+        leaves = joint.roster.leaves(list(by_name), ownership)
+        for leaf, entries in zip(leaves, by_name.values(), strict=True):
             found.append((leaf, [(row, _shaped([piece], [leaf])[0]) for row, piece in entries]))
     return found
 

@@ -11,6 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 from ...errors import EquipoiseError, InputError, SettingError
 from ..blocks.task_gradients import Handout
 from ..graph.autograd_graph import leaves_behind, read_graph
+from ..graph.shards import subclasses
+from ..pieces import is_sharded
 
 __all__ = ["Reducer"]
 
@@ -35,11 +37,14 @@ class Reducer:
         self._held: set[int] = set()
 
     def search(self, leaves: Sequence[Tensor]) -> None:
-        """Looks for DDP modules that hold one of the leaves; for all of them where no leaf is given."""
-        kinds, wanted = (
-            {DistributedDataParallel, *DistributedDataParallel.__subclasses__()},
-            {id(leaf) for leaf in leaves},
-        )
+        """Looks for DDP modules that hold one of the leaves; for all of them where no leaf is given.
+
+        Sharded parameters are in none.
+        """
+        if leaves and all(is_sharded(leaf) for leaf in leaves):
+            return
+        kinds = {DistributedDataParallel, *subclasses(DistributedDataParallel)}
+        wanted = {id(leaf) for leaf in leaves}
         for thing in gc.get_objects():
             if type(thing) in kinds and all(known is not thing for known in self.modules()):
                 held = {id(parameter) for parameter in thing.parameters()}

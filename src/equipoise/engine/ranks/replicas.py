@@ -8,17 +8,13 @@ from torch import Tensor
 
 from ...errors import StateError, listed
 from ...methods.base import Method, State
+from ..pieces import is_sharded
 from .wire import Wire
 
-__all__ = ["is_sharded", "merged_state", "refuse_different"]
+__all__ = ["merged_state", "refuse_different"]
 
 _SHOWN = 5
 _BYTES = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-
-
-def is_sharded(tensor: Tensor) -> bool:
-    """Whether a rank holds a piece of the tensor only (`DTensor`)."""
-    return any(kind.__name__ == "DTensor" for kind in type(tensor).__mro__)
 
 
 def refuse_different(tensors: Mapping[str, Tensor], wire: Wire, when: str) -> None:

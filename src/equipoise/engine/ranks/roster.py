@@ -177,19 +177,20 @@ class Roster:
         columns = tuple(name for name in pairs if name in flagged or (every and ownership.knows_shared(name)))
         return Agreed(pairs, columns, tuple(torch.nonzero(head[3:]).ravel().tolist()), 32 - int(head[2]))
 
-    def leaf(self, name: str, ownership: Ownership) -> Tensor:
-        """The parameter of a name on this rank.
+    def leaves(self, names: Sequence[str], ownership: Ownership) -> list[Tensor]:
+        """The parameters of some names on this rank.
 
         Raises:
-            InputError: This rank has never met it.
+            InputError: This rank has never met one of them.
         """
-        found = ownership.leaf(name)
-        if found is None:
+        living = ownership.named()
+        lost = [name for name in names if name not in living]
+        if lost:
             raise InputError(
-                f"another rank has a gradient for {listed([name])}, which this rank has never met. Build it with "
+                f"other ranks have gradients for {listed(lost[:5])}, which this rank has never met. Build it with "
                 "eq.Balancer(method, model=model)."
             )
-        return found
+        return [living[name] for name in names]
 
 
 def _real(dtype: torch.dtype) -> torch.dtype:

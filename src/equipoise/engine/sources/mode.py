@@ -22,6 +22,7 @@ from ..cost.plan import Plan
 from ..engine_state import Reused
 from ..graph.autograd_graph import Graph
 from ..graph.ownership import Ownership
+from ..graph.shards import Shards
 from ..passes.recipe import Recipe, Recipes
 from ..passes.recipe_writing import write_recipe
 
@@ -44,6 +45,7 @@ class Tools:
         kept: Cache of a mode between steps; not part of the state, because it can be computed again.
         hold: List to which the next step adds its gradients, with the numbers of their tasks, for a recording that
             multiplies them with the optimizer's step; None where nobody asked for them.
+        shards: Modules of FSDP2 and their sharded parameters.
         recipes: Stored recipes for steps of small models.
     """
 
@@ -54,6 +56,7 @@ class Tools:
     seen: dict[int, tuple[int, Plan]] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
     hold: list[tuple[tuple[int, ...], Gradients]] | None = None
+    shards: Shards = field(default_factory=Shards)
     recipes: Recipes = field(init=False)
 
     def __post_init__(self) -> None:

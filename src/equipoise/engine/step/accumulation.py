@@ -13,12 +13,10 @@ from ..blocks.dense import Jacobian
 from ..blocks.task_gradients import Gradients, Own
 from ..cost.plan import Plan
 from ..graph.autograd_graph import leaves_behind
-from ..ranks.merging import nothing_here
-from ..sources.dispatch import gradients_of
 from ..sources.mode import Tools
 from ..sources.sketch import Sketch, SketchRows
 from .context import Balanced, Context, Held, refuse_nonfinite_losses
-from .gradients import merged_over_ranks
+from .gradients import gradients_here, merged_over_ranks
 from .step import finite_only, run_step
 
 __all__ = ["WAY_OUT", "Accumulation", "balance_waiting", "take_in"]
@@ -55,6 +53,7 @@ class Accumulation:
     _sums: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # by leaf and task
     _sketches: dict[int, Tensor] = field(default_factory=dict)
     _plan: Plan | None = None
+    _merged: bool = False
     dtype: torch.dtype = torch.float32
 
     def emptied(self) -> "Accumulation":
@@ -105,8 +104,12 @@ class Accumulation:
             _held=(*self._held, *(held if hold else ())),
         )
         if found:
-            return more._with_gradients([task for task, _, _ in held], [share for *_, share in held], found.pop())
-        return more._watching({} if self._leaves else {id(leaf): leaf for leaf in leaves_behind(now.losses)})
+            source = found.pop()
+            shares = [1.0 if source.merged else share for *_, share in held]  # pieces have their shares already
+            return more._with_gradients([task for task, _, _ in held], shares, source)
+        if self._leaves:
+            return more
+        return more._watching({id(leaf): leaf for leaf in now.tools.shards.leaves(leaves_behind(now.losses))})
 
     def _watching(self, leaves: dict[int, Tensor]) -> "Accumulation":
         new = {key: leaf._version for key, leaf in leaves.items() if key not in self._leaves}
@@ -130,6 +133,7 @@ class Accumulation:
             del rows
         blocks += [(leaf, present[row], block) for leaf, found_rows in source.own for row, block in found_rows]
         plan = source.plan if source.count or self._plan is None else self._plan
+        merged = source.merged or self._merged
         del source, part
         blocks.reverse()
         sums: dict[tuple[int, int], Tensor] = {}
@@ -139,7 +143,7 @@ class Accumulation:
                 leaves[id(leaf)] = leaf
                 sums[id(leaf), task] = _add(self._sums.get((id(leaf), task)), block, unscale[task])
             del block
-        return replace(self, _sums=self._sums | sums, _sketches=sketches, _plan=plan)._watching(leaves)
+        return replace(self, _sums=self._sums | sums, _sketches=sketches, _plan=plan, _merged=merged)._watching(leaves)
 
     def _bytes(self) -> int:
         """Bytes of the sums."""
@@ -182,7 +186,7 @@ class Accumulation:
         if not self._sketches:
             rows = [[means[key].get(task) for key, _ in shared] for task in tasks]
             parts = [Jacobian([leaf for _, leaf in shared], rows)] if shared else []
-            return Gradients(parts, own, plan, len(tasks))
+            return Gradients(parts, own, plan, len(tasks), merged=self._merged)
         assert sketch is not None
         nothing = torch.zeros_like(next(iter(self._sketches.values())))  # over ranks, of a task that others have
         sketches = torch.stack([self._sketches.get(task, nothing) / self._counts[task] for task in tasks])
@@ -229,24 +233,19 @@ def take_in(now: Context, waiting: Accumulation) -> Accumulation:
 
 def _gradients(now: Context, strict: bool) -> Gradients:
     """This rank's gradients of a micro-batch; they are merged over ranks once a window."""
-    if now.joint is None:
+    joint = now.joint
+    if joint is None:
         return _checked(now, strict)
-    ownership = now.tools.ownership
-    with now.joint.telling(ownership):
-        found = _checked(replace(now, joint=None, step=replace(now.step, tasks=now.here)), strict)
-    now.joint.roster.agree([], [], ownership)
+    with joint.telling(now.tools.ownership):
+        found = _checked(now, strict)
+    joint.roster.agree([], [], now.tools.ownership)
     return found
 
 
-def _checked(mine: Context, strict: bool) -> Gradients:
-    if not mine.losses:
-        return nothing_here()
-    found = gradients_of(
-        mine.method, mine.losses, mine.step.tasks, mine.tools, mine.settings, mine.carried.power,
-        features=mine.features, keep=mine.retain_graph, jacobian=True,
-    )  # fmt: skip
-    if strict:
-        finite_only(mine, found)
+def _checked(now: Context, strict: bool) -> Gradients:
+    found = gradients_here(now, now.losses, jacobian=True)
+    if strict and now.losses:
+        finite_only(replace(now, joint=None, step=replace(now.step, tasks=now.here)), found)
     return found
 
 
@@ -262,6 +261,6 @@ def balance_waiting(now: Context, waiting: Accumulation) -> Balanced:
     """
     mode = now.settings.gradients
     mean = waiting.gradients(now.tools, mode if isinstance(mode, Sketch) else None)
-    if mean is not None and now.joint is not None:
-        mean = merged_over_ranks(mean, 0, now.joint, now.tools)
+    if mean is not None and (now.joint is not None or mean.merged):
+        mean = merged_over_ranks(mean, 0, now)
     return run_step(replace(now, accumulated=waiting.held()), mean)

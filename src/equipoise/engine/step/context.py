@@ -118,6 +118,11 @@ class Context:
         """All task names, and which tasks this rank has."""
         return self.step.tasks if self.joint is None else self.step.tasks.only(self.joint.places)
 
+    @property
+    def complete(self) -> bool:
+        """Whether this rank has every task."""
+        return len(self.here.present) == len(self.step.tasks.names)
+
     def at_losses(self, weights: Tensor) -> Tensor:
         """Weights of `losses`, from one weight for each task of the step."""
         return weights if self.joint is None else self.joint.here(weights)

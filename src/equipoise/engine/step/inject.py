@@ -9,6 +9,7 @@ from torch import Tensor
 from ...errors import EquipoiseError
 from ...methods.base import JacobianMethod, LossMethod, Method, WeightedSum
 from ..graph.hooks import ours
+from ..pieces import layout_of, local_of, with_layout
 
 __all__ = ["hand_over", "inject", "inject_weights"]
 
@@ -19,8 +20,8 @@ class _Inject(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, gradients: Sequence[Tensor], refusal: str, *targets: Tensor) -> Tensor:
         # save_for_backward frees them after use: a second backward raises instead of doubling the gradient
-        ctx.save_for_backward(*gradients)
-        ctx.refusal = refusal
+        ctx.save_for_backward(*map(local_of, gradients))
+        ctx.refusal, ctx.layouts = refusal, [layout_of(target) for target in targets]
         # stored gradients belong to the parameters as they are now; autograd watches saved tensors, these are not
         ctx.leaves = [(target, target._version) for target in targets if target.is_leaf]
         return value.clone()
@@ -41,9 +42,9 @@ class _Inject(torch.autograd.Function):
         if (
             not twice and upstream.device.type == "cpu" and upstream.item() == 1.0
         ):  # as after a plain `loss.backward()`: no copy
-            return (None, None, None, *gradients)
-        scaled = tuple(gradient * upstream.to(gradient.device, gradient.dtype) for gradient in gradients)
-        return (None, None, None, *scaled)
+            return (None, None, None, *map(with_layout, gradients, ctx.layouts))
+        scaled = [gradient * upstream.to(gradient.device, gradient.dtype) for gradient in gradients]
+        return (None, None, None, *map(with_layout, scaled, ctx.layouts))
 
 
 def inject(value: Tensor, targets: Sequence[Tensor], gradients: Sequence[Tensor], refusal: str = "") -> Tensor:

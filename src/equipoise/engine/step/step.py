@@ -46,7 +46,7 @@ def run_step(now: Context, source: Gradients | None = None) -> Balanced:
     if not all(map(math.isfinite, values)):
         nothing = _ended(now, [], Plan("none", "no task is finite", 0), now.carried)
         if settings.nonfinite == "propagate":
-            leaves = leaves_behind([loss for _, loss, _ in now.held] or now.losses)
+            leaves = now.tools.shards.leaves(leaves_behind([loss for _, loss, _ in now.held] or now.losses))
             return nothing._replace(targets=nothing_finite(leaves or (source.parameters() if source else [])))
         names = refuse_nonfinite_losses(now.step, settings)
         kept = [row for row, value in enumerate(values) if math.isfinite(value)]
@@ -69,7 +69,7 @@ def run_step(now: Context, source: Gradients | None = None) -> Balanced:
 
 def finite_only(now: Context, source: Gradients) -> "Balanced | tuple[Context, Gradients]":
     """The step without tasks whose gradient is not finite, or the outcome that ends it."""
-    squares = source.gramian().diagonal().tolist()
+    squares = source.on_host[0].diagonal().tolist()
     in_trunk = [] if all(map(math.isfinite, squares)) else [i for i, v in enumerate(squares) if not math.isfinite(v)]
     in_heads = source.spots_own(now.tools.ownership)
     if not in_trunk and not in_heads:
@@ -114,7 +114,7 @@ def _by_losses(method: LossMethod, now: Context) -> Balanced:
     plan = _plan_of_losses(type(method))
     if not all_finite([gradient for _, gradient in handout], weighed.trained.values()):
         if now.settings.nonfinite == "propagate":
-            leaves = leaves_behind([loss for _, loss, _ in now.held])
+            leaves = now.tools.shards.leaves(leaves_behind([loss for _, loss, _ in now.held]))
             return _ended(now, nothing_finite(leaves), plan, now.carried)
         raise weights_overflow(method, now, weighed)
     return _ended(now, handout, plan, now.carried, weighed=weighed)
@@ -155,7 +155,8 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
         handout = grouped.targets + head_gradients(source.own, heads, factor_of(now) * unscale)
     else:
         assert isinstance(method, GramianMethod), f"{method!r} is of no known kind"
-        outcome = run_gramian_method(method, gramian, now.state, now.step)
+        seen = source.on_host[0] if method.on_host else gramian
+        outcome = run_gramian_method(method, seen, now.state, now.step)
         heads = head_weights(outcome, settings.heads)
         if settings.gradients.remembers:
             carried = replace(carried, reused=settings.gradients.remember(outcome.weights, heads, now.step))

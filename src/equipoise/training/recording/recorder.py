@@ -84,7 +84,7 @@ def record(
         SettingError: A setting is out of range.
 
     Cost:
-        Without a line or measurement due: 15 to 25 microseconds a step, a third of it for the tests. A line copies losses,
+        Without a line or measurement due: 15 to 25 microseconds a step, a third for the tests. A line copies losses,
         weights and Gramian to the host; the first copy waits for the device. On a CPU a line takes 0.5 ms. With a model
         of 2 million parameters (steps of 35 ms) that is 0.03 % of the time, 0.5 % more for measured gradients, and up
         to 1 % for measured steps. Between the call and the optimizer's step of a measured one the record holds the
