@@ -155,7 +155,7 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
         handout = grouped.targets + head_gradients(source.own, heads, factor_of(now) * unscale)
     else:
         assert isinstance(method, GramianMethod), f"{method!r} is of no known kind"
-        seen = source.on_host[0] if method.on_host else gramian
+        seen = source.on_host[0] if method.on_host and metric is None else gramian
         outcome = run_gramian_method(method, seen, now.state, now.step)
         heads = head_weights(outcome, settings.heads)
         if settings.gradients.remembers:
