@@ -31,6 +31,7 @@ FLOORS = [  # a room may import from its own floor and those above this line; `b
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 CROWDED = {  # folders of more than a dozen files, and why
     "cli": "one command a file, and what they share",
+    "core": "one small helper a file, for every floor above",
     "methods/loss": "a catalogue: one method a file",
     "methods/gramian": "a catalogue: one method a file",
     "solve": "a catalogue: one k x k problem a file",

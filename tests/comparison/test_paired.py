@@ -1,13 +1,12 @@
 """Intervals over paired seeds, against simulation: coverage, false verdicts, power, and tests written by others."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from equipoise.comparison.paired import LEVEL, POWER, detectable, holm, paired, power, seeds_needed
+from equipoise.comparison.paired import LEVEL, POWER, detectable, paired, power, seeds_needed
 from equipoise.errors import SettingError
 
 
@@ -94,19 +93,6 @@ def test_the_seeds_needed_are_the_fewest():
     for size in (1.0, 1.5, 3.0):
         n = seeds_needed(size, 1.0, 0.1)
         assert power(size, n, 1.0, 0.1) >= POWER > power(size, n - 1, 1.0, 0.1)
-
-
-@pytest.mark.parametrize("k", [1, 2, 6])
-def test_holm_is_the_closed_test_made_of_bonferroni_tests(k):
-    """Marcus, Peritz and Gabriel (1976): the adjusted p-value is the largest of all joint hypotheses that hold it."""
-    p_values = np.random.default_rng(k).uniform(size=k) ** 3
-    joint = {
-        group: min(1.0, len(group) * min(p_values[list(group)]))
-        for size in range(1, k + 1)
-        for group in itertools.combinations(range(k), size)
-    }
-    closed = [max(p for group, p in joint.items() if place in group) for place in range(k)]
-    assert holm(p_values.tolist()) == pytest.approx(closed)
 
 
 def test_one_pair_and_equal_pairs_have_no_interval_and_no_verdict():

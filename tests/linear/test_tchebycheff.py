@@ -282,3 +282,15 @@ def test_sarcos_all_joints_are_ordered_over_widths(sarcos_gramian):
 def test_what_cannot_be_used_is_refused_by_name(arguments, error, words):
     with pytest.raises(error, match=words):
         tchebycheff(*arguments)
+
+
+def test_a_search_that_starts_from_the_best_of_a_similar_problem_finds_as_good_a_model():
+    gramian = random_gramian(3, 6)
+    near = tchebycheff(gramian + 0.05 * random_gramian(4, 6), np.ones(6), 3)
+    usual = tchebycheff(gramian, np.ones(6), 3, random_starts=16)
+    found = tchebycheff(gramian, np.ones(6), 3, first=near.directions)
+    assert usual.value - 1e-6 <= found.value <= usual.value + 1e-3
+    assert found.lower <= found.value
+    for wrong in (near.directions[:3], near.directions * np.nan):
+        with pytest.raises(SettingError, match="first must be a finite"):
+            tchebycheff(gramian, np.ones(6), 3, first=wrong)

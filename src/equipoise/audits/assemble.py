@@ -11,11 +11,12 @@ from numbers import Real
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ..core.numbers import is_whole
 from ..core.progress import Progress
-from ..core.records.audit import AuditRecord, DataCard, TaskCard, Verdict
+from ..core.records.audit import AuditRecord, CompleteRows, DataCard, TaskCard, Verdict
 from ..core.records.json_text import model_of
 from ..core.records.new_rows import NewRows
 from ..errors import SettingError
@@ -27,10 +28,13 @@ from .held_out.told import with_new_rows, without_new_rows
 from .pictures.catalogue import arranged
 from .widths.optima import Solutions, in_shares
 from .widths.resampling import resampled
-from .widths.verdict import verdict_at
+from .widths.verdict import on_complete_rows, verdict_at
 from .widths.width_story import width_summary
 
 __all__ = ["audit_problem", "audit_record"]
+
+FEWEST_COMPLETE = 20
+"""Rows with every target from which what they give alone is shown, if they are also more than the inputs."""
 
 
 def audit_record(
@@ -64,11 +68,14 @@ def audit_record(
     verdicts = audit_problem(
         problem, None if width is None else (width,), bootstraps=bootstraps, seed=seed, kept=parts, progress=progress
     )
+    whole = np.asarray(~np.isnan(problem.raw_targets).any(axis=1)) if problem.incomplete else None
+    if whole is not None and whole.sum() >= max(FEWEST_COMPLETE, problem.inputs + 2):
+        verdicts = _beside_complete_rows(problem.drawn(np.flatnonzero(whole)), verdicts, parts, progress)
     about = NewRows(absent=new_rows) if isinstance(new_rows, str) else None
     if isinstance(new_rows, str):
         verdicts = tuple(without_new_rows(verdict, new_rows) for verdict in verdicts)
     elif new_rows is not None:
-        verdicts, about = _on_new_rows(problem, verdicts, new_rows, parts, progress)
+        verdicts, about = _on_new_rows(problem, verdicts, new_rows, whole, parts, progress)
     smallest = max(1, problem.rank)
     steps = (
         f"{columns} and targets were centred and divided by their standard deviations, so losses are shares of each "
@@ -93,14 +100,40 @@ def audit_record(
     )
 
 
+def _beside_complete_rows(
+    complete: LinearProblem,
+    verdicts: Sequence[Verdict],
+    parts: MutableMapping[str, Any],
+    progress: Progress | None,
+) -> tuple[Verdict, ...]:
+    """The verdicts, each with what complete rows alone give at its width."""
+    solutions, found = Solutions(in_shares(complete)), []
+    with threadpool_limits(1, user_api="blas"):
+        for verdict in verdicts:
+            width = verdict.about.width
+            if progress:
+                progress(0, 1, f"width {width}: complete rows")
+            part = f"complete rows, width {width}"
+            if part not in parts:
+                parts[part] = on_complete_rows(solutions, width, verdict.effect.threshold).model_dump(mode="json")
+            beside = model_of(CompleteRows, parts[part])
+            found.append(verdict.model_copy(update={"on_complete_rows": beside}))
+    return tuple(found)
+
+
 def _on_new_rows(
     problem: LinearProblem,
     verdicts: Sequence[Verdict],
     blocks: RowBlocks,
+    whole: NDArray[np.bool_] | None,
     parts: MutableMapping[str, Any],
     progress: Progress | None,
 ) -> tuple[tuple[Verdict, ...], NewRows]:
-    """The verdicts with their remedies on new rows, and how these were measured."""
+    """The verdicts with their remedies on new rows, and how these were measured.
+
+    `whole` are the rows that are measured: those complete in all targets, or None where all are.
+    """
+    chosen = slice(None) if whole is None else whole
 
     def watch(words: str) -> None:
         if progress:
@@ -108,8 +141,8 @@ def _on_new_rows(
 
     with threadpool_limits(1, user_api="blas"):
         measured = measure(
-            problem.raw_inputs,
-            problem.raw_targets,
+            problem.raw_inputs[chosen],
+            problem.raw_targets[chosen],
             blocks,
             tasks=problem.tasks,
             widths={rung.width for verdict in verdicts for rung in verdict.ladder if rung.kind != "separate"},

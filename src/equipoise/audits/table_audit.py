@@ -1,6 +1,7 @@
 """The audit: a table in, a record out. Joins the data, the linear models and the record; computes nothing itself."""
 
 from collections.abc import MutableMapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..core.numbers import is_whole
@@ -44,6 +45,10 @@ def audit(
 ) -> AuditRecord:
     """Which trade-offs a table's targets have under one shared linear layer, and what reaches them.
 
+    Where rows miss some of the targets, each task's own model is fitted to the rows that have it, and what tasks have
+    in common is taken over the inputs of all rows (`LinearProblem.from_incomplete_rows`). What complete rows alone give
+    stands beside it where there are 20 or more of them, and more than inputs; new rows are measured on these.
+
     Args:
         source: A `Table` (as `equipoise.data.load` returns it), or what that function accepts: a built-in name, a
             path, an address, a data frame. With `Y`: the inputs, an array or tensor of shape (n, p).
@@ -60,8 +65,8 @@ def audit(
         bootstraps: Resamples of the rows over which the verdict's range is given. None: 200 where fewer than half
             of the rows are complete in the targets, otherwise none.
         new_rows: Whether every remedy is measured on rows that it was not fitted to, by cross-validation. None: where
-            the table has 20 rows or more (with a group or a time column, five of these or more) and at most 1,000
-            input columns; otherwise the record says why not.
+            the table has 20 complete rows or more (with a group or a time column, five of these or more) and at most
+            1,000 input columns; otherwise the record says why not.
         seed: Seed of resamples, searches and the blocks of rows that are left out together.
         command: What to type to get this record again; shown in the report.
         title: Title of the report; by default data and tasks.
@@ -96,7 +101,7 @@ def audit(
     if Y is not None:
         if unused:
             raise SettingError(f"two arrays have no columns to name; {listed(unused)} belong to a table or data frame.")
-        table = encode_arrays(source, Y)
+        table = encode_arrays(source, Y, incomplete=True)
     elif isinstance(source, Table):
         if unused:
             raise SettingError(
@@ -106,14 +111,17 @@ def audit(
     elif hasattr(source, "columns") and hasattr(source, "iloc"):
         if not targets:
             raise DataError(f"a data frame needs targets=[...]; its columns: {listed(list(source.columns)[:20])}")
-        table = encode_frame(source, targets=targets, inputs=inputs, drop=drop, group=group, time=time, **reading)
+        table = encode_frame(
+            source, targets=targets, inputs=inputs, drop=drop, group=group, time=time, incomplete=True, **reading
+        )
     else:
         table = load(
             source, targets=targets, inputs=inputs, drop=drop, header=header, names=names, group=group, time=time,
-            **reading,
+            incomplete=True, **reading,
         )  # fmt: skip
     held_out = _held_out(table, new_rows, seed)
-    problem = LinearProblem(table.inputs, table.targets, width, tasks=table.tasks)
+    build = LinearProblem if table.complete.all() else LinearProblem.from_incomplete_rows
+    problem = build(table.inputs, table.targets, width, tasks=table.tasks)
     shown = ", ".join(table.tasks) if len(table.tasks) <= 4 else f"{len(table.tasks)} tasks"
     return audit_record(
         problem,
@@ -130,7 +138,7 @@ def audit(
         title=title if title is not None else f"{table.name}: {shown}",
         kinds=table.kinds,
         units=table.units,
-        doubts=fit_doubts(problem.inputs, problem.rows, problem.tasks, problem.R2),  # the table has said the rest
+        doubts=fit_doubts(problem.inputs, problem.task_rows, problem.tasks, problem.R2),  # the table has said the rest
         packages=("pandas", "scikit-learn"),
         command=command,
         width=width,
@@ -153,12 +161,19 @@ def _held_out(table: "Table", wanted: bool | None, seed: int) -> "RowBlocks | st
             f"Nothing was measured on new rows, since {table.inputs.shape[1]:,} input columns make that slow; "
             "new_rows=True (--new-rows) does it."
         )
+    whole = table.complete
+    given = {name: None if codes is None else codes[whole] for name, codes in
+             (("groups", table.groups), ("times", table.times))}  # fmt: skip
     try:
-        return row_blocks(table.rows_used, seed=seed, groups=table.groups, times=table.times)
+        blocks = row_blocks(int(whole.sum()), seed=seed, **given)
     except DataError as error:
         if wanted:
             raise
-        return f"Nothing was measured on new rows: {error}."
+        which = "" if whole.all() else ", which takes rows with every target"
+        return f"Nothing was measured on new rows{which}: {error}."
+    if whole.all():
+        return blocks
+    return replace(blocks, words=f"{blocks.words}, of the {int(whole.sum()):,} with every target")
 
 
 def check_settings(width: int | None, bootstraps: int | None, seed: int) -> None:

@@ -96,7 +96,9 @@ def audit(
     auditing.check_settings(width, bootstraps, seed)
     with progress_on_stderr(quiet) as progress:
         progress(0, 1, f"reading {data}")
-        table = load(data, header=not no_header, drop=dropped, group=group, time=time, **columns, **reading)
+        table = load(
+            data, header=not no_header, drop=dropped, group=group, time=time, incomplete=True, **columns, **reading
+        )
         chosen = out or RunFolder.default(
             "audit", table.name, ",".join(columns["targets"] or ()), f"width {width}" if width else ""
         )

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..core.multiple_tests import holm
 from ..core.records.fitted import Entrant, FitRecord
-from .paired import LEVEL, Paired, holm, paired
+from .paired import LEVEL, Paired, paired
 
 __all__ = [
     "Contrast",

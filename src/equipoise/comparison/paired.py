@@ -16,7 +16,7 @@ from scipy import optimize, special, stats
 
 from ..errors import SettingError
 
-__all__ = ["LEVEL", "POWER", "Paired", "detectable", "holm", "paired", "power", "seeds_needed"]
+__all__ = ["LEVEL", "POWER", "Paired", "detectable", "paired", "power", "seeds_needed"]
 
 LEVEL = 0.05
 """Two-sided level of tests; intervals cover 1 - LEVEL."""
@@ -91,22 +91,6 @@ def paired(differences: Sequence[float], overlap: float) -> Paired:
     error = spread * math.sqrt(1 / n + overlap)
     half = float(stats.t.isf(LEVEL / 2, n - 1)) * error
     return Paired(n, mean, mean - half, mean + half, error, spread, overlap)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values: rejecting those up to a level errs in any of them with at most that chance.
-
-    Holm (1979), Scandinavian Journal of Statistics 6: the i-th smallest of k is multiplied by k - i + 1, made rising.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
-    k, adjusted, largest = len(p_values), [1.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(k), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (k - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
 
 
 def power(difference: float, n: int, spread: float, overlap: float) -> float:

@@ -30,6 +30,7 @@ def load(
     names: Sequence[str] | None = None,
     group: str | None = None,
     time: str | None = None,
+    incomplete: bool = False,
     **reading: Unpack[Reading],
 ) -> Table:
     """Read a table with several targets and encode it as numbers. Files are only ever read.
@@ -50,6 +51,8 @@ def load(
             whole groups.
         time: Column of numbers or dates that orders the rows: it is no input, and losses on new rows leave out rows
             that follow each other.
+        incomplete: Whether rows that miss some of the targets are kept; targets then hold NaN there. Otherwise only
+            rows that are complete in all targets are used.
         **reading: ``sep``, ``decimal``, ``thousands``, ``na``, ``skip_rows``, ``encoding``, ``numeric``,
             ``categorical``, ``date``: see `equipoise.data.Reading`.
 
@@ -65,7 +68,9 @@ def load(
     """
     how = checked_reading(reading)
     raw = prepared(read_columns(source, header, names, how), how)
-    return encode(raw, targets=targets, inputs=inputs, drop=drop, group=group, time=time, reading=how)
+    return encode(
+        raw, targets=targets, inputs=inputs, drop=drop, group=group, time=time, incomplete=incomplete, reading=how
+    )
 
 
 def read_columns(

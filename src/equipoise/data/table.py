@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.names import doubled
 from ..core.numbers import Array
@@ -27,12 +28,13 @@ class Table:
         source: Origin and licence, as a phrase.
         inputs: (n, p), encoded; n is `rows_used`, p >= 1; finite.
         input_names: One a column of `inputs`.
-        targets: (n, k), each in its own unit; finite, no column constant.
+        targets: (n, k), each in its own unit; finite, or NaN where a row misses a target and the table was loaded so;
+            no column constant.
         tasks: One name a column of `targets`, all different.
         units: One a task, "" where unknown.
         kinds: One a task: ``regression`` or ``least squares on classes``.
         rows: Rows of the file, before any was left out.
-        rows_used: Rows that are complete in the targets.
+        rows_used: Rows that are complete in the targets; with NaN in these, rows that have any target.
         steps: Changes to the columns, one sentence each.
         warnings: Doubts, one sentence each.
         columns: Cards of the columns of the source: how each was read.
@@ -89,17 +91,23 @@ class Table:
         if twice := doubled(self.tasks):
             wrong.append(f"task names must all differ, found twice: {listed(twice)}; rename these target columns")
         for column_kind, array in (("inputs", inputs), ("targets", targets)):
-            if not np.isfinite(array).all():
-                wrong.append(
-                    f"{column_kind} must be finite, found {int((~np.isfinite(array)).sum())} values that are not"
-                )
+            bad = ~np.isfinite(array) if column_kind == "inputs" else np.isinf(array)
+            if bad.any():
+                wrong.append(f"{column_kind} must be finite, found {int(bad.sum())} values that are not")
+        if array.ndim == 2 and np.isnan(targets).all(axis=1).any():
+            wrong.append("every row must have a target, found rows of NaN alone")
         if wrong:
             raise DataError(f"Table {self.name!r}: " + "; ".join(wrong) + ".")
 
     @property
+    def complete(self) -> NDArray[np.bool_]:
+        """(n,) which of the rows used are complete in all targets."""
+        return np.asarray(~np.isnan(self.targets).any(axis=1))
+
+    @property
     def few_complete(self) -> bool:
         """Whether under half of the rows are complete in the targets: a verdict then needs its range."""
-        return 2 * self.rows_used < self.rows
+        return 2 * int(self.complete.sum()) < self.rows
 
     def __repr__(self) -> str:
         return (

@@ -5,69 +5,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy.stats import t as student
-from sklearn.linear_model import Ridge as RowRidge
 
 from equipoise.audits.held_out.cross_validation import MOST_TASKS, measure
 from equipoise.audits.widths.optima import RESAMPLED, Shares, Solutions
-from equipoise.linear.held_out.ridge import PENALTIES
 from equipoise.linear.held_out.row_blocks import row_blocks
 
-TASKS = ("a", "b", "c")
-
-
-def table(seed=0, rows=60, inputs=4, tasks=3, noise=1.5):
-    generator = np.random.default_rng(seed)
-    X = generator.normal(size=(rows, inputs)) + 5.0
-    return X, X @ generator.normal(size=(inputs, tasks)) + noise * generator.normal(size=(rows, tasks)) - 9.0
-
-
-class Refit:
-    """A training part of rows: predictions of separate models and of any shared layer, for any rows."""
-
-    def __init__(self, X, Y, penalty):
-        self.means, self.sizes = X.mean(axis=0), X.std(axis=0)
-        self.level, self.units = Y.mean(axis=0), Y.std(axis=0)
-        x, y = (X - self.means) / self.sizes, (Y - self.level) / self.units
-        self.B = RowRidge(alpha=penalty * len(X)).fit(x, y).coef_.T
-        # with the penalty as rows of its own, ridge is least squares
-        longer = np.vstack([x, np.sqrt(penalty * len(X)) * np.eye(x.shape[1])])
-        self.fitted = longer @ self.B / np.sqrt(len(X))
-        self.unexplained = (y**2).mean(axis=0) - (self.fitted**2).sum(axis=0)
-
-    def errors(self, X, Y, mix=None):
-        predicted = (X - self.means) / self.sizes @ self.B @ (np.eye(len(self.units)) if mix is None else mix)
-        return ((Y - self.level - predicted * self.units) ** 2).sum(axis=0)
-
-    def equal(self, width):
-        """Equal weights: the leading right singular vectors of the predictions, Baldi and Hornik (1989)."""
-        kept = np.linalg.svd(self.fitted)[2][:width]
-        return kept.T @ kept
-
-    def projected(self, directions):
-        """Any shared layer: least squares of the predictions on the features, by QR."""
-        basis = np.linalg.qr(self.fitted @ directions)[0]
-        return np.linalg.lstsq(self.fitted, basis @ basis.T @ self.fitted, rcond=None)[0]
-
-
-def chosen(X, Y, labels, kept):
-    """The penalty with the least mean loss by cross-validation inside the kept labels."""
-    totals = []
-    for penalty in PENALTIES:
-        errors = np.zeros(Y.shape[1])
-        for label in kept:
-            train, test = np.isin(labels, [other for other in kept if other != label]), labels == label
-            errors += Refit(X[train], Y[train], penalty).errors(X[test], Y[test])
-        totals.append((errors / Y[np.isin(labels, kept)].var(axis=0)).mean())
-    return PENALTIES[int(np.argmin(totals))]
-
-
-@pytest.fixture(scope="module")
-def refitted():
-    X, Y = table()
-    blocks = row_blocks(len(Y))
-    folds, every = blocks.block // 2, range(10)
-    penalties = [chosen(X, Y, folds, [other for other in every if other != fold]) for fold in every]
-    return X, Y, blocks, penalties, measure(X, Y, blocks, tasks=TASKS, widths=[1, 2, 3])
+from .refits import TASKS, Refit, table
 
 
 def test_losses_agree_with_refits_of_every_fold(refitted):
@@ -89,13 +32,12 @@ def test_losses_agree_with_refits_of_every_fold(refitted):
         assert found.differences == pytest.approx((sums[width] - sums["separate"]) / scale, abs=1e-8)
 
 
-def test_margins_agree_with_a_jackknife_of_refits(refitted):
+def test_margins_agree_with_a_jackknife_of_refits(refitted, overall):
     X, Y, blocks, _, measured = refitted
-    penalty = chosen(X, Y, blocks.block // 2, list(range(10)))
     sums = np.zeros((20, 3))
     for pair in combinations(range(20), 2):
         train = ~np.isin(blocks.block, pair)
-        model = Refit(X[train], Y[train], penalty)
+        model = Refit(X[train], Y[train], overall)
         for tested, without in (pair, pair[::-1]):
             rows = blocks.block == tested
             shared = model.errors(X[rows], Y[rows], model.equal(1))
@@ -103,7 +45,8 @@ def test_margins_agree_with_a_jackknife_of_refits(refitted):
     rows_left = np.array([(blocks.block != block).sum() for block in range(20)])
     values = sums / rows_left[:, None] / Y.var(axis=0)
     error = np.sqrt(19 / 20 * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
-    expected = student.ppf(1 - 0.05 / 6, 19) * error
+    expected = student.ppf(1 - 0.05 / 6, 19) * np.maximum(error, np.median(error))
+    assert error.min() < 0.9 * np.median(error)
     assert measured.rungs["equal_weights", 1].margins == pytest.approx(expected, rel=1e-8)
 
 
@@ -123,9 +66,7 @@ def test_searched_remedies_are_fitted_on_the_training_part_alone(refitted, kind)
         }[kind]
         for share, directions in layers:
             sums += share * model.errors(X[~train], Y[~train], model.projected(directions))
-    # written weights are rounded to within 0.0005 of the best found
-    tolerance = 2e-3 if kind == "best_weights" else 1e-6
-    assert measured.rungs[kind, 1].losses == pytest.approx(sums / len(Y) / Y.var(axis=0), abs=tolerance)
+    assert measured.rungs[kind, 1].losses == pytest.approx(sums / len(Y) / Y.var(axis=0), abs=1e-6)
 
 
 def test_a_layer_as_wide_as_the_rank_is_the_same_as_separate_models(refitted):

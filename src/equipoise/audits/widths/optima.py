@@ -33,6 +33,7 @@ class Shares:
     rank: int  # effective number of tasks
     rows: int
     inputs: int = 0  # input columns, or 0 where that is not known
+    task_rows: tuple[int, ...] = ()  # rows that each task was fitted to; () where these are all rows
 
     @property
     def ceiling(self) -> Array:
@@ -51,10 +52,10 @@ class Shares:
 
         What p inputs and an intercept explain of such a target in n rows is distributed as Beta(p/2, (n - 1 - p)/2).
         """
-        left = self.rows - 1 - self.inputs
         if not self.inputs:
             return np.zeros(len(self.tasks), dtype=bool)
-        level = float(betaincinv(self.inputs / 2, left / 2, 0.95)) if left > 0 else 1.0
+        left = np.array(self.task_rows or [self.rows] * len(self.tasks)) - 1 - self.inputs
+        level = np.where(left > 0, betaincinv(self.inputs / 2, np.maximum(left, 1) / 2, 0.95), 1.0)
         return np.asarray(self.predictable & (1.0 - self.unexplained <= level))
 
     def next_ratio(self, width: int) -> float:
@@ -87,6 +88,7 @@ def in_shares(problem: LinearProblem) -> Shares:
         rank=problem.rank,
         rows=problem.rows,
         inputs=problem.inputs if problem.center else 0,
+        task_rows=tuple(map(int, problem.task_rows)) if problem.incomplete else (),
     )
 
 
@@ -139,6 +141,18 @@ class WidthSolution:
     # found
     written: Array | None = None
 
+    def start(self, part: NDArray[np.bool_]) -> tuple[Array | None, Array | None]:
+        """Where searches of a similar problem start: directions of the best single model, and the weights found.
+
+        `part` are the tasks that can be predicted there.
+        """
+        weights = None if self.weights is None else self.weights[part]
+        if self.point is None or not self.shares.predictable[part].all():
+            return None, weights
+        directions = np.zeros((len(part), self.point.directions.shape[1]))
+        directions[self.shares.predictable] = self.point.directions
+        return directions[part], weights
+
     @property
     def excess_equal(self) -> float:
         """Largest excess with equal weights."""
@@ -183,7 +197,7 @@ class Solutions:
     shares: Shares
     watch: Callable[[str], None] | None = None  # called with a few words before each piece of work that takes time
     effort: Effort | None = None  # limits of the searches; default `effort_for` the number of tasks
-    similar: Solutions | None = None  # solved problem of the same tasks, whose best weights the searches start from
+    similar: Solutions | None = None  # solved problem of the same tasks, from whose optima the searches start
     _kept: dict[int, WidthSolution] = field(default_factory=dict)
 
     @property
@@ -196,12 +210,12 @@ class Solutions:
         if width not in self._kept:
             if self.watch:
                 self.watch(f"width {width}: best weights and best single model")
-            first = self.similar.at(width).weights if self.similar else None
-            self._kept[width] = _solve(self.shares, width, self.budget, first)
+            near = self.similar.at(width) if self.similar else None
+            self._kept[width] = _solve(self.shares, width, self.budget, near)
         return self._kept[width]
 
 
-def _solve(shares: Shares, width: int, effort: Effort, first: Array | None) -> WidthSolution:
+def _solve(shares: Shares, width: int, effort: Effort, near: WidthSolution | None) -> WidthSolution:
     tasks = len(shares.tasks)
     equal = optimum(shares.gramian, np.full(tasks, 1.0 / tasks), width)
     losses = shares.losses(equal.captured)
@@ -211,9 +225,9 @@ def _solve(shares: Shares, width: int, effort: Effort, first: Array | None) -> W
     part = shares.predictable
     gramian = shares.gramian[np.ix_(part, part)]
     own = np.zeros(len(gramian))  # losses are measured from each task's own best
-    point = tchebycheff(gramian, own + 1, width, own, random_starts=effort.models, limit=effort.nodes)
-    near = None if first is None else first[part]
-    best = best_weights(gramian, own, width, starts=effort.weights, single=point, first=near)
+    start, first = (None, None) if near is None else near.start(part)
+    point = tchebycheff(gramian, own + 1, width, own, random_starts=effort.models, limit=effort.nodes, first=start)
+    best = best_weights(gramian, own, width, starts=effort.weights, single=point, first=first)
     probabilities = np.atleast_1d(point.mixture_weights)
     members = np.atleast_2d(point.mixture_captured)
     losses_mixture = shares.losses(_whole(probabilities @ members, part))

@@ -63,13 +63,7 @@ def _resample(
 ) -> list[tuple[str, str, float, float]]:
     """Verdict, condition, gap and margin of some rows at each width."""
     try:
-        again = LinearProblem(
-            problem.raw_inputs[rows],
-            problem.raw_targets[rows],
-            tasks=problem.tasks,
-            center=problem.center,
-            scale=problem.scale,
-        )
+        again = problem.drawn(rows)
     except DataError:
         return [("undetermined", "undetermined", 0.0, 0.0)] * len(widths)
     solutions = Solutions(in_shares(again), None, RESAMPLED, full)

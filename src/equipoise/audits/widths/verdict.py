@@ -1,6 +1,6 @@
 """From the optima of one width to a verdict."""
 
-from ...core.records.audit import About, Bootstrap, Condition, Effect, Verdict, VerdictStatus
+from ...core.records.audit import About, Bootstrap, CompleteRows, Condition, Effect, Verdict, VerdictStatus
 from ...linear.optima.best_weights import SAMPLES
 from ...linear.optima.width_bound import width_as_any_mixture
 from ...linear.sign_test.condition import condition
@@ -9,7 +9,7 @@ from .optima import Shares, Solutions, WidthSolution
 from .remedies import build_ladder
 from .verdict_text import caveat, sentences
 
-__all__ = ["judge", "verdict_at"]
+__all__ = ["judge", "on_complete_rows", "verdict_at"]
 
 
 def judge(here: WidthSolution, theorem: Condition, threshold: float) -> VerdictStatus:
@@ -31,6 +31,20 @@ def judge(here: WidthSolution, theorem: Condition, threshold: float) -> VerdictS
     if reached <= here.single_lower + threshold or theorem.status == "holds":
         return "enough"
     return "not_enough" if reached > single + threshold else "undetermined"
+
+
+def on_complete_rows(solutions: Solutions, width: int, threshold: float) -> CompleteRows:
+    """A width in short, of the problem of complete rows alone."""
+    here = solutions.at(width)
+    theorem = condition(solutions.shares.gramian, width, tasks=solutions.shares.tasks)
+    return CompleteRows(
+        rows=solutions.shares.rows,
+        status=judge(here, theorem, threshold),
+        equal=here.excess_equal,
+        best=here.excess_best,
+        single=here.excess_point,
+        mixture=here.excess_mixture,
+    )
 
 
 def verdict_at(
@@ -86,7 +100,7 @@ def _about(shares: Shares, width: int) -> About:
         width=width,
         rank=shares.rank,
         rows=shares.rows,
-        split="in-sample",
+        split="in-sample, incomplete rows" if shares.task_rows else "in-sample",
     )
 
 

@@ -272,9 +272,15 @@ def _notes(
 
 def caveat(shares: Shares, width: int, new_rows: bool = False) -> str:
     """What no verdict says; with `new_rows`, that of one which says something of these."""
+    fitted = f"fitted to and measured on the same {shares.rows:,} rows"
+    if shares.task_rows:
+        fitted = (
+            "each task's own model fitted to the rows that have its target "
+            f"({min(shares.task_rows):,} to {max(shares.task_rows):,} of {shares.rows:,}), and excesses measured over "
+            "the inputs of all of them, which holds if rows that miss a target follow the same law"
+        )
     unsaid = (
-        f"This is about linear models with a shared layer of width {width}, fitted to and measured on the same "
-        f"{shares.rows:,} rows"
+        f"This is about linear models with a shared layer of width {width}, {fitted}"
         + (" except where new rows are named: " if new_rows else ": not about new rows, and ")
         + "not about a nonlinear network."
     )

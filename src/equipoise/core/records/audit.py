@@ -17,6 +17,7 @@ __all__ = [
     "AuditRecord",
     "Bootstrap",
     "ColumnCard",
+    "CompleteRows",
     "Condition",
     "DataCard",
     "Drawn",
@@ -165,6 +166,26 @@ class Bootstrap(_Record):
     margin: tuple[float, float, float]  # 5 %, 50 % and 95 % quantiles
 
 
+class CompleteRows(_Record):
+    """What a width gives on the rows that are complete in all targets, beside a verdict from incomplete rows.
+
+    Attributes:
+        rows: Number of these rows.
+        status: The verdict's status there.
+        equal: Largest excess with equal weights, in shares of variance over these rows.
+        best: Largest excess with the best weights found.
+        single: Largest excess of the best single model found.
+        mixture: Largest excess of the best mixture of models.
+    """
+
+    rows: int
+    status: VerdictStatus
+    equal: float
+    best: float
+    single: float
+    mixture: float
+
+
 class About(_Record):
     """The model that a verdict speaks of."""
 
@@ -172,7 +193,8 @@ class About(_Record):
     width: int
     rank: int  # effective number of tasks
     rows: int
-    split: Literal["in-sample", "held-out"]  # ``in-sample`` or ``held-out``
+    # ``in-sample``; ``in-sample, incomplete rows`` where each task was fitted to the rows that have its target
+    split: Literal["in-sample", "in-sample, incomplete rows", "held-out"]
 
 
 class Verdict(_Record):
@@ -197,6 +219,7 @@ class Verdict(_Record):
             rows, which the headline then says; None where nothing was measured.
         width_as_mixture: Width at which one model is at least as good, at every task, as any mixture of this width;
             None where nothing is traded, and in records of earlier versions.
+        on_complete_rows: The same width on complete rows alone; None where all rows are, or too few.
     """
 
     status: VerdictStatus
@@ -214,6 +237,7 @@ class Verdict(_Record):
     measure: Literal["loss", "excess"] = "loss"
     on_new_rows: Told | None = None
     width_as_mixture: int | None = None
+    on_complete_rows: CompleteRows | None = None
 
     @property
     def remedied(self) -> Rung:
@@ -249,7 +273,7 @@ class DataCard(_Record):
     name: str  # name of the set or file
     source: str  # in words: where it is from, licence
     rows: int  # rows of the table
-    rows_used: int  # rows left after rows with missing targets were left out
+    rows_used: int  # rows with every target, or, where gaps were allowed, with any
     inputs: int  # encoded input columns
     steps: tuple[str, ...]  # what was done to inputs and targets, one sentence each
     warnings: tuple[str, ...] = ()  # what the reader should doubt, one sentence each

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from .sharing import Sharing
+
 __all__ = ["NewRows", "OnNewRows", "Told"]
 
 Told = Literal["worse", "better", "worse and better", "not told apart", "the same"]
@@ -67,6 +69,7 @@ class NewRows(BaseModel):
         ends: Number of folds whose penalty is the least or the largest of those tried.
         separate: (k,) losses of separate models on new rows, in shares of each task's variance.
         searched: Whether remedies that need a search were measured too.
+        sharing: Which task helps which; None where nothing was measured, and in records of earlier versions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -79,3 +82,4 @@ class NewRows(BaseModel):
     ends: int = 0
     separate: tuple[float, ...] = ()
     searched: bool = True
+    sharing: Sharing | None = None

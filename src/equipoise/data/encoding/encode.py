@@ -35,12 +35,14 @@ def encode(
     drop: Sequence[str] = (),
     group: str | None = None,
     time: str | None = None,
+    incomplete: bool = False,
     reading: Reading = NOTHING_SAID,
 ) -> Table:
     """Turn columns, as `prepared` returns them, into a table of numbers; the arguments are those of `load`.
 
-    Targets come first: they decide which rows are used (those complete in all of them), and the means that fill missing
-    inputs are taken over these rows. `encode_targets` and `encode_inputs` describe what each kind of column becomes.
+    Targets come first: they decide which rows are used (those complete in all of them, or, if `incomplete`, those with
+    any), and the means that fill missing inputs are taken over these rows. `encode_targets` and `encode_inputs`
+    describe what each kind of column becomes.
     Listed inputs are kept even if they look like identifiers. Cost: O(rows x columns).
 
     Raises:
@@ -57,7 +59,7 @@ def encode(
     roles = target_names, input_names, unused = choose_columns(
         raw, targets, inputs, [*drop, *(name for name in held.values() if name not in drop)], kinds
     )
-    encoded_targets = encode_targets(raw, target_names)
+    encoded_targets = encode_targets(raw, target_names, incomplete)
     held_out = {option: row_codes(raw, option, name, encoded_targets.kept) for option, name in held.items()}
     asked = {name for names in kinds.values() for name in names}
     encoded = encode_inputs(raw, input_names, encoded_targets.kept, inputs is not None, asked)
@@ -68,7 +70,7 @@ def encode(
     input_matrix = np.column_stack(encoded.columns)
     encoded.columns.clear()
     refuse(about, [*score_classes(encoded_targets, input_matrix), *identical(encoded_targets)])
-    target_matrix = np.column_stack(encoded_targets.columns)
+    target_matrix = encoded_targets.filled()
     for matrix in (input_matrix, target_matrix):
         matrix.setflags(write=False)  # so that the table need not copy them
 
@@ -83,7 +85,10 @@ def encode(
         steps.append(f"Columns that were not named became inputs: {some(input_names)}.")
         warnings += siblings(target_names, [name for name in input_names if name not in encoded.left])
     rows_used = int(encoded_targets.kept.sum())
-    warnings += _by_chance(len(encoded.names), rows_used)
+    fewest = (~np.isnan(target_matrix)).sum(axis=0)
+    task = int(fewest.argmin())
+    of_one = f" of {encoded_targets.names[task]!r}" if fewest[task] < rows_used else ""
+    warnings += _by_chance(len(encoded.names), int(fewest[task]), of_one)
     warnings += _given_away(input_matrix, encoded.names, target_matrix, encoded_targets.names)
     return Table(
         name=raw.name,
@@ -129,17 +134,18 @@ def _cards(raw: RawTable, roles: Roles, targets: EncodedTargets, inputs: Encoded
     return tuple(cards)
 
 
-def _by_chance(inputs: int, rows: int) -> list[str]:
+def _by_chance(inputs: int, rows: int, of_one: str) -> list[str]:
+    """A doubt where inputs are many for the rows, or for those of the task that has fewest."""
     if inputs >= rows - 1:
         return [
-            f"There are {inputs} inputs for {rows} rows: with that many, a linear model fits almost any targets on the "
-            "rows it was made from, so losses on these rows say little."
+            f"There are {inputs} inputs for {rows} rows{of_one}: with that many, a linear model fits almost any "
+            "targets on the rows it was made from, so losses on these rows say little."
         ]
     share = inputs / (rows - 1)
     if share < _BY_CHANCE:
         return []
     return [
-        f"There are {inputs} inputs for {rows} rows: of a target of pure noise, a linear model would leave "
+        f"There are {inputs} inputs for {rows} rows{of_one}: of a target of pure noise, a linear model would leave "
         f"{1 - share:.2f} on these rows, not 1.00, so losses here are too low by about that much, and say less about "
         "new rows."
     ]
@@ -159,11 +165,16 @@ def siblings(targets: Sequence[str], inputs: Sequence[str]) -> list[str]:
 
 def _given_away(inputs: Array, names: Sequence[str], targets: Array, tasks: Sequence[str]) -> list[str]:
     """A warning for each input that is a target up to unit, sign and origin (correlation 1 to 12 digits)."""
-    scaled = (targets - targets.mean(axis=0)) / targets.std(axis=0) / len(targets)
     warnings = []
+    known = ~np.isnan(targets)
+    if not known.all():  # each target over the rows that have it
+        for task, rows in enumerate(known.T):
+            warnings += _given_away(inputs[rows], names, targets[rows, task : task + 1], tasks[task : task + 1])
+        return warnings
+    scaled = (targets - targets.mean(axis=0)) / targets.std(axis=0) / len(targets)
     for position, name in enumerate(names):  # one column at a time: a second copy of a large table is not needed
         column = inputs[:, position] - inputs[:, position].mean()
-        correlations = np.abs(column @ scaled) / column.std()
+        correlations = np.abs(column @ scaled) / max(float(column.std()), np.finfo(np.float64).tiny)
         warnings += [
             f"Input {name!r} is target {tasks[int(task)]!r} up to unit, sign and origin: is it known before the target "
             "is? If not, --drop it."
@@ -180,6 +191,7 @@ def encode_frame(
     drop: Sequence[str] = (),
     group: str | None = None,
     time: str | None = None,
+    incomplete: bool = False,
     name: str = "frame",
     source: str = "a pandas DataFrame",
     **reading: Unpack[Reading],
@@ -193,6 +205,7 @@ def encode_frame(
         drop: Columns that are not used.
         group: Column whose values say which rows belong together, as for `equipoise.data.load`.
         time: Column of numbers or dates that orders the rows, likewise.
+        incomplete: Whether rows that miss some of the targets are kept, likewise.
         name: Name of the table.
         source: Origin and licence, as a phrase.
         **reading: Options about how columns are read: ``na``, ``decimal``, ``numeric``, ``date``, ...; see `Reading`.
@@ -212,15 +225,18 @@ def encode_frame(
     how = checked_reading(reading)
     renamed = frame.set_axis(column_names(name, frame.columns), axis=1).reset_index(drop=True)
     raw = prepared(RawTable(renamed, name, source), how)
-    return encode(raw, targets=targets, inputs=inputs, drop=drop, group=group, time=time, reading=how)
+    return encode(
+        raw, targets=targets, inputs=inputs, drop=drop, group=group, time=time, incomplete=incomplete, reading=how
+    )
 
 
-def encode_arrays(inputs: Any, targets: Any) -> Table:
+def encode_arrays(inputs: Any, targets: Any, incomplete: bool = False) -> Table:
     """Two arrays, tensors or data frames with the same rows as a table; NaN is missing.
 
     Args:
         inputs: (n, p), or (n,) for one input.
         targets: (n, k), one column a task.
+        incomplete: Whether rows that miss some of the targets are kept, as for `equipoise.data.load`.
 
     Returns:
         The table; columns are called as in the frames, else ``x0``, ``x1``, ... and ``y0``, ``y1``, ...
@@ -246,6 +262,6 @@ def encode_arrays(inputs: Any, targets: Any) -> Table:
     if rows[0] != rows[1]:
         raise DataError(f"inputs and targets must have the same rows, found {rows[0]} and {rows[1]}.")
     return encode_frame(
-        pd.concat(frames, axis=1), targets=list(frames[1].columns), inputs=list(frames[0].columns), name="arrays",
-        source="arrays in memory",
+        pd.concat(frames, axis=1), targets=list(frames[1].columns), inputs=list(frames[0].columns),
+        incomplete=incomplete, name="arrays", source="arrays in memory",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Target columns -> tasks, one each: numbers as they are, classes as scores; rows complete in all of them."""
+"""Target columns -> tasks, one each: numbers as they are, classes as scores; which rows are used for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,8 +25,10 @@ MAX_CLASSES = 20  # levels of one target; more is free text
 class EncodedTargets(Encoded):
     """Target columns, one a task."""
 
-    # (rows,) the rows complete in all targets
+    # (rows,) the rows that are used: complete in all targets, or, where asked for, with any of them
     kept: NDArray[np.bool_] = field(default_factory=lambda: np.ones(0, dtype=np.bool_))
+    # (used rows,) a task: where it has a value; the columns hold these values only, until `filled` puts NaN between
+    present: list[NDArray[np.bool_]] = field(default_factory=list)
     units: list[str] = field(default_factory=list)  # one a task
     kinds: list[str] = field(default_factory=list)  # one a task
     # task -> its classes, and the class of each row; its column waits for the inputs (`score_classes`)
@@ -38,9 +40,16 @@ class EncodedTargets(Encoded):
         self.units.append(unit)
         self.kinds.append(kind)
 
+    def filled(self) -> Array:
+        """(used rows, k) targets, NaN where a row misses one."""
+        table = np.full((int(self.kept.sum()), len(self.columns)), np.nan)
+        for place, (column, present) in enumerate(zip(self.columns, self.present, strict=True)):
+            table[present, place] = column
+        return table
 
-def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
-    """Encode target columns over the rows that are complete in all of them.
+
+def encode_targets(raw: RawTable, names: Sequence[str], incomplete: bool = False) -> EncodedTargets:
+    """Encode target columns over the rows that are complete in all of them; if `incomplete`, with any of them.
 
     Each column is one task. Two classes are the task "column=level" (the level that sorts last is 1). More, at most
     20, are scores: 0, 1, 2, ... for an ordered category, else those that `score_classes` finds once the inputs are
@@ -48,7 +57,8 @@ def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
 
     Raises:
         DataError: A target is constant, free text, a date, infinite, without any value, identical to another; no or
-            one row is complete; fewer than two tasks, or more tasks than rows. One message holds all problems.
+            one row is complete, or, if `incomplete`, has a target; fewer than two tasks, or more tasks than rows. One
+            message holds all problems.
     """
     about = f"Table {raw.name!r}"
     frame = raw.frame[list(names)]
@@ -63,27 +73,26 @@ def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
     ]
     refuse(about, problems)
 
-    out = EncodedTargets(kept=frame.notna().all(axis=1).to_numpy(dtype=np.bool_))
+    known = frame.notna()
+    whole = known.all(axis=1).to_numpy(dtype=np.bool_)
+    out = EncodedTargets(kept=known.any(axis=1).to_numpy(dtype=np.bool_) if incomplete else whole)
     rows, used = len(frame), int(out.kept.sum())
-    present = frame.notna().sum()
     if used < 2:
-        counts = ", ".join(f"{name!r} {count}" for name, count in present.items())
-        words = (
-            f"At least two rows must be complete in all targets, found {used} of {rows}. Rows with a value: {counts}."
+        counts = ", ".join(f"{name!r} {count}" for name, count in known.sum().items())
+        what = "have a target" if incomplete else "be complete in all targets"
+        refuse(
+            about,
+            [
+                f"At least two rows must {what}, found {used} of {rows}. Rows with a value: {counts}. "
+                "Name fewer targets."
+            ],
         )
-        refuse(about, [f"{words} Name fewer targets."])
-    if used < rows:
-        gaps = ", ".join(f"{name!r} {rows - count}" for name, count in present.items() if count < rows)
-        share = f"({100 * used / rows:.0f} %)"
-        out.steps.append(f"{used} of {rows} rows are complete in the targets and were used {share}. Missing: {gaps}.")
-    if 2 * used < rows:
-        out.warnings.append(
-            f"Under half of the rows ({used} of {rows}) are complete in the targets: the verdict speaks of these rows, "
-            "and its range over resampled rows is shown with it."
-        )
+    _say_gaps(out, known, int(whole.sum()))
 
     for name in names:
-        problems += _add_task(out, name, frame[name][out.kept], raw.units.get(name, ""))
+        present = known[name][out.kept].to_numpy(dtype=np.bool_)
+        out.present.append(present)
+        problems += _add_task(out, name, frame[name][out.kept][present], raw.units.get(name, ""))
     if twice := doubled(out.names):
         problems.append(f"Two tasks would both be called {listed(twice)}. Rename one of the target columns.")
     if not problems and len(out.names) < 2:
@@ -98,6 +107,31 @@ def encode_targets(raw: RawTable, names: Sequence[str]) -> EncodedTargets:
         )
     refuse(about, problems)
     return out
+
+
+def _say_gaps(out: EncodedTargets, known: pd.DataFrame, whole: int) -> None:
+    """What is said of missing targets: which rows are used, and what rests on few of them."""
+    rows, used, present = len(known), int(out.kept.sum()), known.sum()
+    gaps = ", ".join(f"{name!r} {rows - count}" for name, count in present.items() if count < rows)
+    if used > whole:
+        counts = ", ".join(f"{name!r} {count}" for name, count in present.items())
+        out.steps.append(
+            f"{used} of {rows} rows have a target and were used; {whole} are complete in all of them. Rows with a "
+            f"value: {counts}."
+        )
+    elif used < rows:
+        share = f"({100 * used / rows:.0f} %)"
+        out.steps.append(f"{used} of {rows} rows are complete in the targets and were used {share}. Missing: {gaps}.")
+    if 2 * whole < rows:
+        what = (
+            "each task's predictions were fitted to its own rows and then compared over all of them"
+            if used > whole
+            else "the verdict speaks of these rows"
+        )
+        out.warnings.append(
+            f"Under half of the rows ({whole} of {rows}) are complete in the targets: {what}, and its range over "
+            "resampled rows is shown with it."
+        )
 
 
 def unusable(name: str, column: pd.Series) -> str:
@@ -126,7 +160,7 @@ def _add_task(out: EncodedTargets, name: str, column: pd.Series, unit: str) -> l
     if holds(column) == "numbers":
         values = as_numbers(column)
         if constant(values):
-            return [_constant(name, f"{values[0]:g}", len(values))]
+            return [_constant(out, name, f"{values[0]:g}", len(values))]
         out.warnings += stand_in(name, values)
         if beyond_double(column):
             out.done[name] = "its smallest value was subtracted, so that no digit is lost"
@@ -142,7 +176,7 @@ def _add_task(out: EncodedTargets, name: str, column: pd.Series, unit: str) -> l
     found = set(texts)
     labels = [label for label in map(str, column.cat.categories) if label in found] if ordered else sorted(found)
     if len(labels) == 1:
-        return [_constant(name, labels[0], len(texts))]
+        return [_constant(out, name, labels[0], len(texts))]
     codes = pd.Categorical(texts, categories=labels).codes.astype(np.intp)
     if len(labels) == 2:
         _doubt_few(out, name, labels, np.bincount(codes))
@@ -179,6 +213,7 @@ def score_classes(out: EncodedTargets, inputs: Array) -> list[str]:
     problems = []
     for task, (labels, codes) in out.unscored.items():
         name = out.names[task]
+        known = inputs if out.present[task].all() else inputs[out.present[task]]
         sizes = np.bincount(codes, minlength=len(labels))
         large = np.flatnonzero(sizes >= FEW_ROWS)
         if len(large) < 2:
@@ -190,7 +225,7 @@ def score_classes(out: EncodedTargets, inputs: Array) -> list[str]:
         place = np.full(len(labels), -1, dtype=np.intp)
         place[large] = np.arange(len(large))
         scores = np.zeros(len(labels))
-        scores[large] = best_scores(place[codes], len(large), inputs)
+        scores[large] = best_scores(place[codes], len(large), known)
         out.columns[task] = scores[codes]
         shown = ", ".join(f"{labels[level]} {scores[level]:.2f}" for level in large[np.argsort(scores[large])])
         out.done[name] = f"one score a class: {shown}"
@@ -206,9 +241,10 @@ def score_classes(out: EncodedTargets, inputs: Array) -> list[str]:
     return problems
 
 
-def _constant(name: str, value: str, rows: int) -> str:
+def _constant(out: EncodedTargets, name: str, value: str, rows: int) -> str:
+    which = "that are complete in the targets" if out.present[-1].all() else "that have it"
     return (
-        f"Target {name!r} is constant: {value!r} in all {rows} rows that are complete in the targets. There is nothing "
+        f"Target {name!r} is constant: {value!r} in all {rows} rows {which}. There is nothing "
         "to predict; take it out of --targets."
     )
 
@@ -216,9 +252,12 @@ def _constant(name: str, value: str, rows: int) -> str:
 def identical(out: EncodedTargets) -> list[str]:
     """Name pairs of equal tasks; pairs that are equal up to unit and origin are a warning."""
     problems = []
-    standardised = np.array([(column - column.mean()) / column.std() for column in out.columns])
-    alike = np.abs(standardised @ standardised.T) / standardised.shape[1] > 1 - 1e-6
-    for i, j in np.argwhere(np.triu(alike, k=1)):
+    standardised = np.zeros((len(out.columns), int(out.kept.sum())))
+    for place, (column, present) in enumerate(zip(out.columns, out.present, strict=True)):
+        standardised[place, present] = (column - column.mean()) / column.std()
+    rows = np.array(out.present, dtype=np.float64).sum(axis=1)
+    alike = np.abs(standardised @ standardised.T) / np.sqrt(np.outer(rows, rows)) > 1 - 1e-6
+    for i, j in np.argwhere(np.triu(alike, k=1)):  # only tasks with a value in the same rows can be
         pair = f"{out.names[i]!r} and {out.names[j]!r}"
         first, second = standardised[i], standardised[j]
         if np.array_equal(out.columns[i], out.columns[j]):

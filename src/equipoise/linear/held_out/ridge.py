@@ -12,6 +12,7 @@ from scipy.linalg import solve
 
 from ...core.numbers import Array
 from .block_moments import Part
+from .equal_weights import EqualWeights, Tested
 
 __all__ = ["PENALTIES", "Ridge", "path_errors", "ridge"]
 
@@ -35,7 +36,7 @@ class Ridge:
     gramian: Array
     unexplained: Array
 
-    def tested(self, products: Array) -> tuple[Array, Array, Array]:
+    def tested(self, products: Array) -> Tested:
         """Sums over other rows of p p^T, p y^T (k, k) and y^2 (k,): predictions p and targets y in this part's units.
 
         Every model of a shared layer predicts combinations of p, so these are all that its losses need.
@@ -44,17 +45,19 @@ class Ridge:
         B = self.coefficients
         return B.T @ second @ B, B.T @ cross, targets.diagonal()
 
-    def errors(self, tested: tuple[Array, Array, Array], mix: Array | None = None) -> Array:
+    def errors(self, tested: Tested, mix: Array | None = None) -> Array:
         """(k,) sums of squared errors, in the targets' own units squared, of the predictions p @ mix.
 
         `mix` (k, k) is U U^T G of a shared layer; None for the separate models.
         """
         second, cross, squares = tested
-        units = self.part.units[len(self.coefficients) :]
         if mix is None:
             mix = np.eye(len(squares))
-        errors = squares - 2 * np.sum(mix * cross, axis=0) + np.sum(mix * (second @ mix), axis=0)
-        return np.asarray(np.maximum(errors, 0.0) * units**2)
+        return self.in_own_units(squares - 2 * np.sum(mix * cross, axis=0) + np.sum(mix * (second @ mix), axis=0))
+
+    def in_own_units(self, errors: Array) -> Array:
+        """Sums of squared errors (..., k) in the targets' own units squared; below 0 they are rounding."""
+        return np.asarray(np.maximum(errors, 0.0) * self.part.units[len(self.coefficients) :] ** 2)
 
 
 def ridge(part: Part, penalty: float) -> Ridge:
@@ -66,18 +69,22 @@ def ridge(part: Part, penalty: float) -> Ridge:
 
 
 def path_errors(part: Part, products: list[Array]) -> list[Array]:
-    """Sums of squared errors (penalties, k) of the separate models on each set of other rows, for all `PENALTIES`.
+    """Sums of squared errors (penalties, k, k) on each set of other rows under equal weights, for all `PENALTIES`.
 
-    One eigen-decomposition serves all penalties. Cost O(p^3).
+    The second axis is the shared width, 1 to k; at k they are the separate models'. One eigen-decomposition of the
+    inputs serves all penalties. Cost O(p^3).
     """
     values, vectors = np.linalg.eigh(part.second)
     shrunk = 1.0 / (np.maximum(values, 0.0) + PENALTIES[:, None])
-    B = shrunk[:, :, None] * (vectors.T @ part.cross)
+    turned_cross = vectors.T @ part.cross
+    B = shrunk[:, :, None] * turned_cross
     units = part.units[len(part.second) :]
+    gramian = turned_cross.T @ B
+    equal = EqualWeights.of((gramian + np.swapaxes(gramian, 1, 2)) / 2)
     found = []
     for rows in products:
         second, cross, targets = part.measured(rows)
-        turned = np.matmul(vectors.T @ second @ vectors, B)
-        errors = targets.diagonal() - 2 * np.sum(B * (vectors.T @ cross), axis=1) + np.sum(B * turned, axis=1)
-        found.append(np.maximum(errors, 0.0) * units**2)
+        flat = np.swapaxes(B, 1, 2)
+        tested = flat @ np.matmul(vectors.T @ second @ vectors, B), flat @ (vectors.T @ cross), targets.diagonal()
+        found.append(np.maximum(equal.errors(tested), 0.0) * units**2)
     return found

@@ -26,18 +26,26 @@ class Single:
 
 
 def best_single(
-    problem: MinMax, mixture: Mixture, *, random_starts: int, seed: int, limit: int, descend: bool = True
+    problem: MinMax,
+    mixture: Mixture,
+    *,
+    random_starts: int,
+    seed: int,
+    limit: int,
+    descend: bool = True,
+    near: Array | None = None,
 ) -> Single:
     """Minimise the worst level over single projections of rank `problem.width`, below the rank.
 
     Exact at width 1 (branch and bound over signs, up to `limit` nodes), at width rank - 1 of independent predictions
     (bisection, up to 20 tasks), for any number of tasks where the theorem's test gives the signs, and wherever the
     proven lower end of the best mixture is met. Otherwise descents, `random_starts` of them from random projections,
-    give the upper end of a bracket. `descend` lets a few go before an exact search, where they save nodes.
+    give the upper end of a bracket. `descend` lets a few go before an exact search, where they save nodes. `near` is
+    the basis of a similar problem's best single projection, from which descents then start.
     """
     # at width 1 the sign patterns of few tasks are compared faster than one descent is made
     quick = not descend or (problem.width == 1 and problem.tasks <= QUICK)
-    basis, lower, steps = search(problem, mixture, random_starts=1, seed=seed, descend=not quick)
+    basis, lower, steps = search(problem, mixture, random_starts=1, seed=seed, descend=not quick, near=near)
     level = problem.worst(basis)
     if level - lower <= MEETING:
         return Single(basis, level, True, "the best mixture is a single model", steps)
@@ -55,7 +63,7 @@ def best_single(
         words = "the sign pattern of the theorem" if signs else f"2^{problem.tasks - 1} sign patterns"
         return Single(basis, problem.worst(basis), True, f"bisection on the level over {words}", steps + levels)
     tried = None if quick else (basis, 1)
-    found, lower, more = search(problem, mixture, random_starts=random_starts, seed=seed, after=tried)
+    found, lower, more = search(problem, mixture, random_starts=random_starts, seed=seed, after=tried, near=near)
     basis, steps = min(basis, found, key=problem.worst), steps + more
     level = problem.worst(basis)
     if level - lower <= MEETING:

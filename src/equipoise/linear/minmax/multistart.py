@@ -25,6 +25,7 @@ def search(
     enough: float | None = None,
     after: tuple[Array, int] | None = None,
     descend: bool = True,
+    near: Array | None = None,
 ) -> tuple[Array, float, int]:
     """The best single projection found, from the mixture's, scalarised and random starts.
 
@@ -32,7 +33,8 @@ def search(
     weights that equalise the demands, then `random_starts` seeded random projections. Each is annealed (smooth worst
     level, L-BFGS) and polished (sequential quadratic programming), or, without `descend`, taken as it is. The search
     stops at the level `enough`, by default the mixture's proven lower end plus `MEETING`. `after` is the basis that an
-    earlier call with the same seed found, and its `random_starts`: its starts are not tried again.
+    earlier call with the same seed found, and its `random_starts`: its starts are not tried again. With `near`, the
+    basis of a similar problem's best, the starts are that one and the optimum of the mixture's dual weights.
 
     Returns:
         Basis (r, q), a proven lower end (the mixture's, or a sharper one from the point's own multipliers), and the
@@ -41,13 +43,16 @@ def search(
     goal = mixture.lower + MEETING if enough is None else enough
     generator = np.random.default_rng(seed)
     starts = mixture.models()
-    starts += [problem.top(weights)[0] for weights in (mixture.dual, np.ones(problem.tasks), 1.0 / problem.pace)]
-    shape = (problem.rank, problem.width)
-    starts += [np.linalg.qr(generator.standard_normal(shape))[0] for _ in range(random_starts)]
+    if near is not None:
+        starts, random_starts = [near, problem.top(mixture.dual)[0]], 0
+    else:
+        starts += [problem.top(weights)[0] for weights in (mixture.dual, np.ones(problem.tasks), 1.0 / problem.pace)]
+        shape = (problem.rank, problem.width)
+        starts += [np.linalg.qr(generator.standard_normal(shape))[0] for _ in range(random_starts)]
     best, level, descents = starts[0], problem.worst(starts[0]), 0
     if after is not None:
         best, level = after[0], problem.worst(after[0])
-        starts = starts[len(starts) - random_starts + after[1] :]
+        starts = starts[len(starts) - random_starts + after[1] :] if near is None else []
     for start in starts:
         if level <= goal:
             break

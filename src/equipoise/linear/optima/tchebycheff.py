@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...core.numbers import real_numbers
 from ...errors import SettingError
 from ..minmax.best_single import best_single
 from ..minmax.fantope import best_mixture
@@ -64,6 +65,7 @@ def tchebycheff(
     random_starts: int = 8,
     seed: int = 0,
     limit: int = 20_000,
+    first: ArrayLike | None = None,
 ) -> TchebycheffPoint:
     r"""Minimise the worst weighted loss over single models of shared width q.
 
@@ -88,6 +90,8 @@ def tchebycheff(
         random_starts: Number of random starts, where descents are needed.
         seed: Seed of the random starts.
         limit: Nodes of the sign search at q = 1 before it is replaced by a bracket.
+        first: (k, q) directions of the best model of a similar problem. Descents then start from it and from the best
+            mixture only, not from random projections.
 
     Returns:
         `TchebycheffPoint`. Where solutions are not unique, tasks that do not bind are lowered in a second descent.
@@ -137,7 +141,8 @@ def tchebycheff(
     unit = float(np.max(scale[index] * (own - aim[index])))
     problem = MinMax(factor, 1.0 - aim[index] / own, unit / (scale[index] * own), width)
     mixture = best_mixture(problem)
-    single = best_single(problem, mixture, random_starts=random_starts, seed=seed, limit=limit)
+    near = None if first is None else _near(problem, np.sqrt(own)[:, None] * _directions(first, tasks)[index])
+    single = best_single(problem, mixture, random_starts=random_starts, seed=seed, limit=limit, near=near)
     basis = relax(problem, single.basis)
     if problem.worst(basis) - mixture.lower <= MEETING:
         # where the optimum is not unique the mixture may have come out as several models: one is as good
@@ -162,6 +167,20 @@ def tchebycheff(
         mixture_directions=members,
         dual=dual / dual.sum(),
     )
+
+
+def _directions(values: ArrayLike, tasks: int) -> Array:
+    table = real_numbers(values, "first", SettingError, f"pass ({tasks}, q) combinations of the predictions")
+    if table.ndim != 2 or len(table) != tasks or not np.isfinite(table).all():
+        raise SettingError(f"first must be a finite ({tasks}, q) table, one row a task; found shape {table.shape}")
+    return table
+
+
+def _near(problem: MinMax, directions: Array) -> Array:
+    """An orthonormal basis (r, q) of other combinations (k, q') of the predictions, filled up where they are fewer."""
+    spanned = problem.factor @ directions
+    filled = np.hstack([spanned, np.eye(problem.rank)])
+    return np.asarray(np.linalg.qr(filled)[0][:, : problem.width])
 
 
 def _same_for_all(matrix: Array, value: float, words: str, index: Index) -> TchebycheffPoint:

@@ -58,13 +58,16 @@ def fields_of(
     tasks: tuple[str, ...],
     correlations: Array,
     warnings: list[str],
+    task_rows: Any = None,
     **others: Any,
 ) -> dict[str, Any]:
     """The fields of a `LinearProblem`, from G (k, k), coefficients (p, k), and moments C (p, p), B (p, k), S (k, k).
 
     Rows of G that the inputs explain to rounding only are set to 0. `correlations` (k, k) of the targets decide which
-    doubts join `warnings`; `others` are recorded as they are.
+    doubts join `warnings`; `task_rows` (k,) are the rows of each task, by default all; `others` are recorded as they
+    are.
     """
+    fitted = np.full(len(tasks), rows) if task_rows is None else task_rows
     inputs, total = len(moments[0]), moments[2].diagonal().copy()
     absent = gramian.diagonal() <= _ABSENT * total
     gramian[absent] = gramian[:, absent] = 0.0  # rounding, which has no direction
@@ -81,8 +84,9 @@ def fields_of(
         "target_moments": moments[2],
         "coefficients": coefficients,
         "rows": rows,
+        "task_rows": fitted,
         "inputs": inputs,
         "tasks": tasks,
-        "warnings": (*warnings, *notes(inputs, rows, correlations, tasks, shares)),
+        "warnings": (*warnings, *notes(inputs, fitted, correlations, tasks, shares)),
         **others,
     }

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ...core.numbers import Array
 from ...errors import SettingError
 from .gramian import checked_width
+from .incomplete_rows import fields_of_incomplete_rows
 from .moments import fields_of_moments
 from .rows import fields_of_rows
 
@@ -57,6 +58,7 @@ class LinearProblem:
         coefficients: (p, k) least-squares coefficients: Ŷ = X @ coefficients (of least norm where C is
             singular).
         method: Computation of the predictions, by name.
+        task_rows: (k,) rows that each task was fitted to: all, unless targets are missing.
         rows, inputs, tasks, width, center, scale: Numbers of rows and inputs, and the settings as given.
         warnings: Doubts about the data, one sentence each.
 
@@ -86,6 +88,7 @@ class LinearProblem:
     coefficients: Array = field(repr=False)
     method: str
     rows: int
+    task_rows: NDArray[np.int64] = field(repr=False)
     inputs: int
     tasks: tuple[str, ...]
     width: int | None
@@ -139,6 +142,60 @@ class LinearProblem:
         problem = object.__new__(cls)
         problem._record(fields_of_moments(second_moments, cross_moments, target_moments, **settings), width)
         return problem
+
+    @classmethod
+    def from_incomplete_rows(
+        cls,
+        X: ArrayLike,
+        Y: ArrayLike,
+        width: int | None = None,
+        *,
+        tasks: Sequence[str] | None = None,
+        scale: bool = True,
+    ) -> Self:
+        """The problem of rows of which some miss a target (NaN in Y): each task is fitted to the rows that have it.
+
+        G is the Gramian of the predictions over the inputs of all rows, c the mean squared residuals of each task's own
+        rows, and a task's variance is G_ii + c_i before scaling. Without gaps this is ``LinearProblem(X, Y)``; with
+        gaps it holds for all rows if a task's coefficients and noise would be the same on the rows that miss it. Tasks
+        need not share a row. Every task has an intercept of its own.
+
+        Args:
+            X: (n, p) inputs, finite.
+            Y: (n, k) targets, NaN where missing; every row has one, every task two different values.
+            width: Shared width; this and the next two as for the class.
+            tasks: Names of the k tasks.
+            scale: Whether targets are divided by the root of their variance.
+
+        Raises:
+            DataError: As the class; also a row without any target.
+
+        Example:
+            >>> X = np.array([[0.0], [1.0], [2.0], [0.0], [1.0], [2.0]])
+            >>> gap = np.full(3, np.nan)
+            >>> Y = np.column_stack([[*X[:3, 0], *gap], [*gap, *(5 - X[3:, 0])]])
+            >>> LinearProblem.from_incomplete_rows(X, Y).gramian.round(9).tolist()
+            [[1.0, -1.0], [-1.0, 1.0]]
+        """
+        problem = object.__new__(cls)
+        problem._record(fields_of_incomplete_rows(X, Y, tasks=tasks, scale=scale), width)
+        return problem
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether some task was fitted to fewer rows than others are."""
+        return bool((self.task_rows < self.rows).any())
+
+    def drawn(self, rows: NDArray[np.int64]) -> LinearProblem:
+        """The problem of some of the rows, which may repeat, with the same settings.
+
+        Raises:
+            DataError: These rows are no problem: a target is constant among them, or missing.
+        """
+        X, Y = self.raw_inputs[rows], self.raw_targets[rows]
+        if self.incomplete and np.isnan(Y).any():
+            return LinearProblem.from_incomplete_rows(X, Y, self.width, tasks=self.tasks, scale=self.scale)
+        return LinearProblem(X, Y, self.width, tasks=self.tasks, center=self.center, scale=self.scale)
 
     def _record(self, values: dict[str, Any], width: int | None) -> None:
         values["width"] = None if width is None else checked_width(width)

@@ -11,7 +11,7 @@ from ...core.numbers import Array, real_numbers
 from ...errors import DataError, TaskError, listed
 from .fields import fields_of, refuse_targets, task_names
 
-__all__ = ["fields_of_rows"]
+__all__ = ["checked_columns", "fields_of_rows", "numeric_table", "predictions", "prepared_inputs"]
 
 
 _NORMAL_EQUATIONS_UP_TO = 1e8
@@ -26,14 +26,18 @@ def fields_of_rows(
     X: ArrayLike, Y: ArrayLike, *, tasks: Sequence[str] | None, center: bool, scale: bool
 ) -> dict[str, Any]:
     """The fields of ``LinearProblem(X, Y)``; see there."""
-    raw_inputs, raw_targets = _numeric(X, "X", "inputs"), _numeric(Y, "Y", "targets")
+    raw_inputs, raw_targets = numeric_table(X, "X", "inputs"), numeric_table(Y, "Y", "targets")
     names = task_names(tasks if tasks is not None else getattr(Y, "columns", None), raw_targets.shape[1])
-    _check(raw_inputs, raw_targets, names, getattr(X, "columns", None), scale)
+    checked_columns(raw_inputs, raw_targets, names, getattr(X, "columns", None), scale)
     warnings: list[str] = []
-    inputs, targets = _prepared(raw_inputs, raw_targets, center, scale, warnings)
+    inputs, targets = prepared_inputs(raw_inputs, center, scale, warnings), raw_targets
+    if center:
+        targets = targets - targets.mean(axis=0)
+    if scale:
+        targets = targets / targets.std(axis=0)
     rows = len(inputs)
     moments, cross, own = inputs.T @ inputs / rows, inputs.T @ targets / rows, targets.T @ targets / rows
-    gramian, coefficients, method = _predictions(inputs, targets, moments, cross)
+    gramian, coefficients, method = predictions(inputs, targets, moments, cross)
     return fields_of(
         gramian,
         coefficients,
@@ -51,7 +55,8 @@ def fields_of_rows(
     )
 
 
-def _numeric(values: ArrayLike, name: str, what: str) -> Array:
+def numeric_table(values: ArrayLike, name: str, what: str) -> Array:
+    """A (rows, columns) table of float64, or an error that names it."""
     table = real_numbers(values, f"{name} ({what})", DataError, "encode text columns first")
     if table.ndim == 1 and name == "X":
         table = table[:, None]
@@ -65,7 +70,7 @@ def _numeric(values: ArrayLike, name: str, what: str) -> Array:
     return table
 
 
-def _check(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any, scale: bool) -> None:
+def checked_columns(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any, scale: bool) -> None:
     """Raise for everything that makes the table unusable, all offenders at once."""
     if len(X) != len(Y):
         raise DataError(f"X and Y must have the same rows; X has {len(X)}, Y has {len(Y)}")
@@ -84,7 +89,8 @@ def _check(X: Array, Y: Array, tasks: tuple[str, ...], input_names: Any, scale: 
     if bad:
         more = f" and {len(bad) - 20} more" if len(bad) > 20 else ""
         raise DataError(
-            f"X and Y must be finite; found NaN or inf in {listed(bad[:20], '')}{more}. Drop or fill these rows first"
+            f"X and Y must be finite; found NaN or inf in {listed(bad[:20], '')}{more}. Drop or fill these rows first; "
+            "where only targets are missing, LinearProblem.from_incomplete_rows uses what is there"
         )
     if Y.shape[1] > len(Y):
         raise DataError(f"there must be at least as many rows as targets; found {len(Y)} rows, {Y.shape[1]} targets")
@@ -126,8 +132,8 @@ def _unit(X: Array) -> Array:
     return np.asarray(np.ldexp(X, -exponents), dtype=np.float64)
 
 
-def _prepared(X: Array, Y: Array, center: bool, scale: bool, warnings: list[str]) -> tuple[Array, Array]:
-    """Centred and scaled tables, one copy of each; inputs that are constant become 0 where centred."""
+def prepared_inputs(X: Array, center: bool, scale: bool, warnings: list[str]) -> Array:
+    """Centred and scaled inputs, one copy; those that are constant become 0 where centred."""
     idle = np.array([_is_constant(column) for column in X.T])
     if scale:
         X = _unit(X)  # squares of very large or small inputs would be inf or 0
@@ -135,18 +141,16 @@ def _prepared(X: Array, Y: Array, center: bool, scale: bool, warnings: list[str]
         X = X.copy()
     if center:
         X -= X.mean(axis=0)
-        Y = Y - Y.mean(axis=0)
         X[:, idle] = 0.0
         if idle.any():
             warnings.append(f"{int(idle.sum())} of {X.shape[1]} inputs are constant and carry nothing")
     if scale:
         size = np.sqrt(np.einsum("ij,ij->j", X, X) / len(X))
         X /= np.where(size > 0, size, 1.0)
-        Y = Y / Y.std(axis=0)
-    return X, Y
+    return X
 
 
-def _predictions(X: Array, Y: Array, moments: Array, cross: Array) -> tuple[Array, Array, str]:
+def predictions(X: Array, Y: Array, moments: Array, cross: Array) -> tuple[Array, Array, str]:
     """(G, coefficients, method). G is a product M^T M in both routes, so that it is positive semidefinite."""
     rows, inputs = X.shape
     if inputs < rows:

@@ -14,7 +14,7 @@ __all__ = [
     "about_widths",
     "badge",
     "bootstrap_words",
-    "bound_words",
+    "complete_words",
     "condition_words",
     "effect_words",
     "front_caption",
@@ -109,11 +109,12 @@ def about_widths(record: AuditRecord) -> tuple[str, str]:
     first, last = record.verdicts[0].about, record.verdicts[-1].about
     wider = f", and the same up to width {last.width}" if last.width != first.width else ""
     rows = plural(first.rows, "row")
-    fitted = (
-        f" fitted to and measured on the same {rows}: not about new rows, and" if first.split == "in-sample" else ","
-    )
+    how = f"fitted to and measured on the same {rows}"
+    if first.split == "in-sample, incomplete rows":
+        how = f"each task's own model fitted to the rows that have its target, and compared over all {rows}"
+    fitted = f" {how}: not about new rows, and" if first.split != "held-out" else ","
     if record.verdicts[0].on_new_rows:
-        fitted = f" fitted to and measured on the same {rows} except where new rows are named:"
+        fitted = f" {how} except where new rows are named:"
     unsaid = f"This is about linear models{fitted} not about a nonlinear network."
     return f"{clean(first.model)}, {width_words(first.width)}{wider}; {rows}, {first.split}", unsaid
 
@@ -131,17 +132,16 @@ def how_known(verdict: Verdict, rung: Rung) -> str:
     return f"best found{solves}; cannot be below {share(rung.lower)}"
 
 
-def bound_words(verdict: Verdict) -> str:
-    """The line of the ladder that needs no search; "" where there is none."""
-    wider = verdict.width_as_mixture
-    if wider is None:
+def complete_words(verdict: Verdict) -> str:
+    """The same width on complete rows alone; "" where that was not computed."""
+    found = verdict.on_complete_rows
+    if found is None:
         return ""
-    width = verdict.about.width
-    if wider == width:
-        return f"Known before any search: at width {width}, one model is at least as good at every task as any mixture."
+    status = _OVERALL[found.status]
     return (
-        f"Known before any search: one model of width {wider} is at least as good at every task as any mixture of "
-        f"models of width {width}."
+        f"On the {plural(found.rows, 'row')} with every target alone: {status}; largest excess with equal weights "
+        f"{share(found.equal)}, best weights found {share(found.best)}, one model {share(found.single)}, mixture "
+        f"{share(found.mixture)}."
     )
 
 

@@ -18,7 +18,7 @@ from .captions import (
     about_widths,
     badge,
     bootstrap_words,
-    bound_words,
+    complete_words,
     condition_words,
     effect_words,
     front_caption,
@@ -30,7 +30,8 @@ from .captions import (
 from .choosing import MOST_SECTIONS, MOST_TASKS, recommended, sections_shown, tasks_shown
 from .columns import column_rows
 from .glossary import explained, glossary
-from .new_rows import MEASURED, new_rows_words
+from .new_rows import MEASURED, bound_words, new_rows_words
+from .sharing import sharing_part
 
 __all__ = ["collect"]
 
@@ -99,6 +100,7 @@ def _case(record: AuditRecord, number: int) -> dict[str, Any]:
         "columns": column_rows(record.data.columns),
         "tasks": [_task(record, index) for index in range(len(record.tasks))],
         "correlations": correlation_table(record),
+        "sharing": sharing_part(record),
         "overall": overall(record),
         "summary": clean(record.summary) or smallest,
         "about": about,
@@ -115,7 +117,8 @@ def _data(record: AuditRecord) -> dict[str, Any]:
     data = record.data
     used = plural(data.rows, "row")
     if data.rows_used != data.rows:
-        used = f"{count(data.rows_used)} of {used} ({count(data.rows - data.rows_used)} without every target left out)"
+        used = f"{count(data.rows_used)} of {used} ({count(data.rows - data.rows_used)} without "
+        used += "any target left out)" if _incomplete(record) else "every target left out)"
     return {
         "name": clean(data.name),
         "source": clean(data.source),
@@ -124,6 +127,10 @@ def _data(record: AuditRecord) -> dict[str, Any]:
         "steps": [clean(step) for step in data.steps],
         "warnings": [clean(warning) for warning in data.warnings],
     }
+
+
+def _incomplete(record: AuditRecord) -> bool:
+    return record.verdicts[0].about.split == "in-sample, incomplete rows"
 
 
 def _task(record: AuditRecord, index: int) -> dict[str, Any]:
@@ -162,7 +169,9 @@ def _section(verdict: Verdict, record: AuditRecord, case: str) -> dict[str, Any]
         "measure": MEASURES[verdict.measure],
         "ladder": rungs,
         "bound": bound_words(verdict),
+        "complete": complete_words(verdict),
         "new_rows": MEASURED if verdict.on_new_rows else "",
+        "told": verdict.on_new_rows or "",
         "rows": _rows(rungs, names, tasks_shown(verdict, separate)),
         "threshold": share(verdict.effect.threshold, 2),
         "summary": _summary(verdict),

@@ -12,6 +12,9 @@ from .collect import collect
 
 __all__ = ["render_console"]
 
+_MOST_COLUMNS = 6
+"""Tasks up to which a terminal shows the matrix of pairs."""
+
 _STYLES = {"enough": "green", "not_enough": "dark_orange", "nothing_to_trade": "blue", "undetermined": "yellow"}
 
 
@@ -31,6 +34,8 @@ def render_console(record: AuditRecord | Sequence[AuditRecord]) -> RenderableTyp
         parts.append(Text(case["title"], style="bold"))
         parts.extend(Text(f"doubt: {warning}", style="yellow") for warning in case["data"]["warnings"])
         parts.extend(_several(case) if case["several"] else _single(case["sections"][0]))
+        if case["sharing"]:
+            parts.extend(_sharing(case["sharing"]))
     return Group(*parts)
 
 
@@ -55,7 +60,7 @@ def _single(section: dict[str, Any]) -> list[RenderableType]:
             style="bold" if rung["remedy"] else None,
         )
     weights = [Text(f"Weights, {rung['words']}: {{{rung['paste']}}}") for rung in section["ladder"] if rung["searched"]]
-    said = [Text(sentence) for sentence in section["bootstrap"]]
+    said = [Text(sentence) for sentence in (section["complete"], *section["bootstrap"]) if sentence]
     unit = Text(
         "Losses are shares of each task's variance: 0 is perfect, 1 is predicting the mean. Weights multiply these.",
         style="dim",
@@ -73,7 +78,9 @@ def _single(section: dict[str, Any]) -> list[RenderableType]:
 
 
 def _several(case: dict[str, Any]) -> list[RenderableType]:
-    table = make_table("width", "verdict", "equal", "best weights", "one model", "mixture", "cheapest remedy")
+    new = any(section["told"] for section in case["sections"])
+    columns = ("width", "verdict", "equal", "best weights", "one model", "mixture", "cheapest remedy")
+    table = make_table(*columns, *(["on new rows"] if new else []))
     for section in case["sections"]:
         summary = section["summary"]
         kinds = ("equal_weights", "best_weights", "tchebycheff", "mixture")
@@ -82,6 +89,7 @@ def _several(case: dict[str, Any]) -> list[RenderableType]:
             Text(section["badge"], style=_STYLES[section["status"]]),
             *(Text(summary[kind], justify="right") for kind in kinds),
             Text(f"{section['remedy']}: {section['remedy_worst']}"),
+            *([Text(section["told"] or "not measured")] if new else []),
         )
     return [
         Text(" ".join(case["overall"]), style="bold"),
@@ -98,6 +106,23 @@ def _several(case: dict[str, Any]) -> list[RenderableType]:
         Text(f"About: {case['about']}."),
         _unsaid(case),
     ]
+
+
+def _sharing(part: dict[str, Any]) -> list[RenderableType]:
+    said: list[RenderableType] = [
+        Text(""),
+        Text("Which task helps which on new rows", style="bold"),
+        *map(Text, part["said"]),
+    ]
+    if len(part["rows"]) > _MOST_COLUMNS or not part["rows"]:
+        return said
+    table = make_table("task", "alone")
+    for name in (*(f"with {name}" for name in part["names"]), "with all"):
+        table.add_column(Text(name), overflow="fold", justify="right")
+    for row in part["rows"]:
+        cells = (f"{cell['change']}{cell['mark']}\n{cell['margin']}" if cell else "" for cell in row["cells"])
+        table.add_row(Text(row["name"]), Text(row["alone"]), *map(Text, cells))
+    return [*said, table, Text(f"{part['caption']}.", style="dim")]
 
 
 def _unsaid(part: dict[str, Any]) -> Text:

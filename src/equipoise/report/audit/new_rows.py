@@ -1,9 +1,9 @@
-"""What an audit tells of new rows, in the words of its tables."""
+"""What a ladder tells beside its searches: of new rows, and by the bound on ranks."""
 
 from ...core.records.audit import Rung, Verdict
 from ...core.text import share
 
-__all__ = ["MEASURED", "new_rows_words", "told_words"]
+__all__ = ["MEASURED", "bound_words", "new_rows_words", "told_words"]
 
 MEASURED = (
     "On new rows: the largest loss above that of separate models on rows that neither was fitted to, with its 95 % "
@@ -42,3 +42,17 @@ def told_words(verdict: Verdict) -> str:
     told = [abs(found.differences[i]) for i in (*found.worse, *found.better)]
     small = bool(told) and max(told) < verdict.effect.threshold
     return _TOLD[verdict.on_new_rows] + (", by too little to matter" if small else "")
+
+
+def bound_words(verdict: Verdict) -> str:
+    """The line of the ladder that needs no search; "" where there is none."""
+    wider = verdict.width_as_mixture
+    if wider is None:
+        return ""
+    width = verdict.about.width
+    if wider == width:
+        return f"Known before any search: at width {width}, one model is at least as good at every task as any mixture."
+    return (
+        f"Known before any search: one model of width {wider} is at least as good at every task as any mixture of "
+        f"models of width {width}."
+    )
