@@ -16,7 +16,7 @@ from .balancing.optimizers.unmoved import Unmoved
 from .balancing.optimizers.windows import Windows, refuse_flush
 from .balancing.ranked import Given, Group, Ranked, Rows, Turn
 from .balancing.saved_state import Saved
-from .balancing.settings_checks import check_settings, read_shared, refuse_second_batch, refuse_transform
+from .balancing.settings_checks import check_settings, read_metric, read_shared, refuse_second_batch, refuse_transform
 from .balancing.step_record import StepRecord
 from .balancing.whole import Whole
 from .core.losses import (
@@ -93,6 +93,9 @@ class Balancer(Whole, Windows, Ranked, Memory, Clocks, Saved):
         process_group: Ranks whose batches make one step: losses, gradients and weights are those of all their rows.
             All ranks of `torch.distributed` if None; ``"none"`` for each rank by itself.
         check_replicas: Number of steps between tests that ranks hold the same parameters and state; 0 for none.
+        metric: Experimental. Your Adam or AdamW: the method then sees the products J D J^T in that optimizer's own
+            metric (see `OptimizerMetric`), and what it promises holds for the step of Adam without momentum. k
+            gradients are formed, and multiplied once more.
 
     Attributes:
         last: `StepRecord` of the last training step: losses, weights, Gramian, cosines, status, seconds.
@@ -156,6 +159,7 @@ class Balancer(Whole, Windows, Ranked, Memory, Clocks, Saved):
         memory_limit: float | None = None,
         process_group: Group = None,
         check_replicas: int = 100,
+        metric: torch.optim.Optimizer | None = None,
     ) -> None:
         super().__init__()
         if layer is not None and gradients is not None:
@@ -164,10 +168,11 @@ class Balancer(Whole, Windows, Ranked, Memory, Clocks, Saved):
         given: dict[str, object] = {"heads": heads, "scale": scale, "mode": mode, "nonfinite": nonfinite}
         given |= {"steps_per_epoch": steps_per_epoch, "memory_limit": memory_limit, "gradients": way, "value": value}
         given |= {"process_group": process_group, "check_replicas": check_replicas}
-        check_settings(method, tasks, model, given | {"granularity": granularity})
+        check_settings(method, tasks, model, given | {"granularity": granularity, "metric": metric})
         self.method = method
         heads = "weighted" if value == "weighted" else heads or method.heads
-        self.settings = Settings(heads, scale, mode, nonfinite, way, granularity, memory_limit, value)
+        own = read_metric(metric)
+        self.settings = Settings(heads, scale, mode, nonfinite, way, granularity, memory_limit, value, own)
         self.steps_per_epoch = steps_per_epoch
         self.process_group, self.check_replicas = process_group, check_replicas
         self.tasks: tuple[str, ...] | None = None

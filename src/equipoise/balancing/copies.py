@@ -104,7 +104,8 @@ class Copyable(nn.Module):
         memo[id(group)] = group  # a group of ranks is the same for a copy
         if alone:  # nothing else is being copied: the model stays the same
             layer = mode.parameters if isinstance(mode, LastLayer) else ()
-            kept = [self.__dict__["_model"], *(self._declared or ()), *layer]
+            metric = self.settings.metric
+            kept = [self.__dict__["_model"], *(self._declared or ()), *layer, metric]
             memo.update({id(thing): thing for thing in kept if thing is not None})
         twin = self.__class__.__new__(self.__class__)
         memo[id(self)] = twin

@@ -5,13 +5,21 @@ from typing import Any, NoReturn
 
 from torch import Tensor, distributed, nn
 
-from ..engine.modes import Mode, refuse_mode
+from ..engine.modes import Exact, Mode, refuse_mode
 from ..engine.sources.dispatch import Settings
+from ..engine.sources.optimizer_metric import OptimizerMetric
 from ..errors import InputError, SettingError, listed
 from ..methods.base import GramianMethod, JacobianMethod, LossMethod, Method
 from .optimizers.line_search import refuse_value
 
-__all__ = ["check_settings", "read_shared", "refuse_accumulation", "refuse_second_batch", "refuse_transform"]
+__all__ = [
+    "check_settings",
+    "read_metric",
+    "read_shared",
+    "refuse_accumulation",
+    "refuse_second_batch",
+    "refuse_transform",
+]
 
 _CHOICES: Mapping[str, tuple[object, ...]] = {
     "heads": (None, "own", "weighted"),
@@ -67,10 +75,23 @@ def check_settings(method: object, tasks: object, model: object, given: Mapping[
             "mode='recompute' (it differentiates a weighted sum, and a Jacobian method gives a direction; leave it out)"
         )
     wrong += [complaint for complaint in [refuse_mode(given["gradients"], method)] if complaint]
+    if given["metric"] is not None:
+        wrong += _in_metric(method, given)
     if given["granularity"] in {"module", "tensor"}:
         wrong += _granular(method, model, given)
     if wrong:
         raise SettingError(f"these settings cannot be used: {'; '.join(wrong)}.")
+
+
+def _in_metric(method: Method, given: Mapping[str, Any]) -> list[str]:
+    name, wrong = type(method).__name__, []
+    if not isinstance(method, GramianMethod) or method.needs == "features":
+        wrong.append(f"{name} is not a method on the Gramian of the parameters' gradients")
+    if not isinstance(given["gradients"], Exact):
+        wrong.append(f"gradients={given['gradients']!r} forms no gradients that could be scaled: use eq.Exact()")
+    if given["granularity"] != "model":
+        wrong.append("it is one metric for the whole model: use granularity='model'")
+    return [f"metric= ({'; '.join(wrong)}; leave it out otherwise)"] if wrong else []
 
 
 def _granular(method: Method, model: object, given: Mapping[str, Any]) -> list[str]:
@@ -89,6 +110,11 @@ def _granular(method: Method, model: object, given: Mapping[str, Any]) -> list[s
     if granularity == "module" and model is None:
         wrong.append("modules are told apart by their names: give model=")
     return [f"granularity='{granularity}' ({'; '.join(wrong)})"] if wrong else []
+
+
+def read_metric(metric: object) -> OptimizerMetric | None:
+    """The metric of an optimizer, None for none; raises `SettingError` for anything but Adam and AdamW."""
+    return None if metric is None else OptimizerMetric(metric)  # type: ignore[arg-type]
 
 
 def read_shared(shared: nn.Module | Iterable[Tensor] | None) -> list[Tensor] | None:
@@ -140,6 +166,8 @@ def refuse_second_batch(method: Method, settings: Settings, accumulates: bool) -
         why = f"`second` needs gradients=eq.Exact(); got {settings.gradients!r}"
     elif settings.granularity != "model":
         why = f"`second` needs granularity='model'; got '{settings.granularity}'"
+    elif settings.metric is not None:
+        why = "`second` has no Gramian of one batch that metric= could measure"
     elif accumulates:
         why = "`second` cannot be used within `accumulate`"
     if why:

@@ -12,10 +12,12 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from ..errors import RunFolderError
 
-__all__ = ["LOCK", "MOST_BYTES", "TEMPORARY", "locked", "read_file", "refusing", "replace_file", "take_lock"]
+__all__ = ["COUNT", "LOCK", "MOST_BYTES", "TEMPORARY", "locked", "read_file", "refusing", "replace_file", "take_lock"]
 
 LOCK = ".equipoise-lock"
 """The file that is locked while somebody writes into the folder. It stays there: deleting it would let in a second."""
+COUNT = ".equipoise-steps"
+"""The file with the number of steps of a recorded training."""
 TEMPORARY = ".equipoise-tmp"
 """How the names of half-written files end."""
 MOST_BYTES = 2**30

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from ..errors import RunFolderError
-from .files import LOCK, TEMPORARY, read_file
+from .files import COUNT, LOCK, TEMPORARY, read_file
 from .records.json_text import Model, first_fault, model_of, parsed_json
 
 __all__ = ["CONFIG", "REPORT", "Found", "Kind", "check_place", "found_for", "our_config", "read_card", "what_is_in"]
@@ -85,7 +85,7 @@ def what_is_in(folder: Path) -> Found:
         return Found("nothing")
     try:
         names = sorted(entry.name for entry in folder.iterdir())
-        names = [name for name in names if name != LOCK and not name.endswith(TEMPORARY)]
+        names = [name for name in names if name not in (LOCK, COUNT) and not name.endswith(TEMPORARY)]
         config = our_config(folder)
         if config is None:
             return Found("foreign", names=tuple(names)) if names else Found("nothing")

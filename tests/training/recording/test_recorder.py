@@ -297,7 +297,7 @@ def test_missing_parents_are_made_when_there_is_something_to_write(tmp_path, mon
     assert list(tmp_path.iterdir()) == []
     eq.record(Loop(tasks=NAMES).balancer, "runs/first").close()
     names = {path.name for path in (tmp_path / "runs" / "first").iterdir()}
-    assert names == {"config.json", "records.jsonl", ".equipoise-lock"}
+    assert names == {"config.json", "records.jsonl", ".equipoise-lock", ".equipoise-steps"}
 
 
 def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):

@@ -201,7 +201,7 @@ def test_gradients_that_cannot_be_measured_cost_the_gradients_alone(folder, monk
     def no_memory(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(recording, "measure_gramian", no_memory)
+    monkeypatch.setattr("equipoise.training.recording.line.measure_gradients", no_memory)
     loop.run(3)
     assert recorder.lost == 0
     assert [line.gradients for line in read_training(folder).lines] == [None] * 3

@@ -11,10 +11,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ...errors import RunFolderError
 from .json_text import first_fault
 
-__all__ = ["GradientLine", "Notice", "StepLine", "TrainingConfig", "TrainingRecord", "read_lines"]
+__all__ = [
+    "Alarm",
+    "GradientLine",
+    "Notice",
+    "StepLine",
+    "TakenStep",
+    "TrainingConfig",
+    "TrainingRecord",
+    "read_lines",
+    "written",
+]
 
 Kind = Literal["loss method", "Gramian method", "Jacobian method"]
-Place = Literal["shared parameters", "sketch", "features", "one layer"]
+Place = Literal["shared parameters", "sketch", "features", "one layer", "shared parameters, in the optimizer's metric"]
 Numbers = tuple[float | None, ...]
 """One entry a task, in the order of the configuration; None where the task was absent or the number is not finite."""
 
@@ -43,6 +53,7 @@ class TrainingConfig(_Record):
     # never. Methods on gradients show theirs in every line
     gradients: int | None
     versions: dict[str, str]  # package -> version of the first run
+    metric: str = ""  # class of the optimizer whose metric measures the gradients; "" for the plain Gramian
 
     @property
     def outside_class(self) -> str:
@@ -51,7 +62,7 @@ class TrainingConfig(_Record):
 
     def differences(self, other: "TrainingConfig") -> list[str]:
         """What decides the training and differs; how often lines are written does not count."""
-        keys: tuple[str, ...] = ("method", "tasks", "heads", "scale", "nonfinite")
+        keys: tuple[str, ...] = ("method", "tasks", "heads", "scale", "nonfinite", "metric")
         if self.outside_class and other.outside_class:  # our own classes may move between versions
             keys += ("method_class",)
         mine, theirs = self.model_dump(), other.model_dump()
@@ -78,6 +89,43 @@ MOST_PAIRED = 16
 """Most tasks whose pairs are all written; k tasks have k (k - 1) / 2."""
 
 
+MOST_NAMED = 5
+"""Most parameters that a record names at one place."""
+
+
+class TakenStep(_Record):
+    """What the optimizers made of one step, measured around them."""
+
+    step: int
+    optimizers: tuple[str, ...]  # their classes, in the order in which they stepped
+    # inner product of each task's gradient with the change of the shared parameters, in units of the loss; positive:
+    # the step raised this loss to first order. None where the gradients were not at hand
+    shared: Numbers | None
+    everywhere: Numbers | None  # the same over all parameters
+    looked_at: int  # number of parameters with a gradient
+    still: int  # of these, how many did not change at all
+    still_names: tuple[str, ...]  # names of the first `MOST_NAMED` of them
+    seconds: float  # wall time of the measurement
+
+
+class Alarm(_Record):
+    """Something found by a sequential test, or (``not moved``) seen without exception."""
+
+    # ``stopped``: a task's loss stands still while the others' come down. ``rose``: it went up. ``against``: the steps
+    # raise a task's loss to first order more often than not. ``not moved``: parameters that the optimizer leaves
+    kind: Literal["stopped", "rose", "against", "not moved"]
+    task: int | None = None  # its number
+    since: int  # step
+    found: int  # step
+    own: float | None = None  # the task's loss when found, over what it was at `since`
+    others: float | None = None  # the same for the other tasks, their median
+    before: float | None = None  # its loss at `since` over that of the first steps
+    count: int = 0  # steps that agree
+    of: int = 0  # steps that were looked at since `since`
+    names: tuple[str, ...] = ()  # parameters that did not move, at most `MOST_NAMED`
+    measured: Literal["", "steps taken", "directions"] = ""  # what ``against`` was counted on
+
+
 class StepLine(_Record):
     """One step."""
 
@@ -95,6 +143,15 @@ class StepLine(_Record):
     certificate: float | None  # relative residual of the solve
     counts: dict[str, int]  # how often each status occurred since the training began
     lost: int = 0  # lines that were due before this one and could not be written (a full disk, for example)
+    taken: tuple[TakenStep, ...] = ()  # steps of the optimizer that were measured since the line before
+    untaken: str = ""  # why the last attempt since then gave no inner products, or ""
+    alarms: tuple[Alarm, ...] = ()  # what was found since the line before
+
+
+def written(line: StepLine) -> bytes:
+    """A line as it is written. Fields that came with later versions are left out where they are empty."""
+    empty = {name for name in ("lost", "taken", "untaken", "alarms") if not getattr(line, name)}
+    return line.model_dump_json(exclude=empty).encode() + b"\n"
 
 
 class Notice(_Record):
@@ -109,6 +166,10 @@ class Notice(_Record):
         "one task",
         "nothing shared",
         "lost lines",
+        "stopped improving",
+        "finished",
+        "starved",
+        "not moved",
     ]
     subject: str = ""  # the task or the other run that it is about, or ""
     words: str  # what was found, with its numbers
@@ -122,10 +183,16 @@ class TrainingRecord(_Record):
     lines: tuple[StepLine, ...]  # in the order of their steps
     torn: bool  # whether the last line was cut off (a crash, or a run that is writing right now)
     replaced: int  # how many lines were dropped because a later line repeats an earlier step
+    counted: int = 0  # steps that the recording counted, written or not; 0 where it did not count
+
+    @property
+    def steps(self) -> int:
+        """Steps that were run, as far as the record knows."""
+        return max(self.counted, self.lines[-1].step if self.lines else 0)
 
 
-def read_lines(config: TrainingConfig, text: bytes) -> TrainingRecord:
-    """The record in the bytes of a ``records.jsonl``; the last line may be torn.
+def read_lines(config: TrainingConfig, text: bytes, counted: int = 0) -> TrainingRecord:
+    """The record in the bytes of a ``records.jsonl``; the last line may be torn. `counted` is the count of steps.
 
     Steps rise. Where a step is not above the one before, a run went on from an earlier point: the lines from there on
     are dropped in favour of the later ones.
@@ -155,7 +222,7 @@ def read_lines(config: TrainingConfig, text: bytes) -> TrainingRecord:
             lines.pop()
             replaced += 1
         lines.append(line)
-    return TrainingRecord(config=config, lines=tuple(lines), torn=bool(rest), replaced=replaced)
+    return TrainingRecord(config=config, lines=tuple(lines), torn=bool(rest), replaced=replaced, counted=counted)
 
 
 def _check_lengths(number: int, line: StepLine, k: int) -> None:
@@ -166,6 +233,8 @@ def _check_lengths(number: int, line: StepLine, k: int) -> None:
     gradients = line.gradients
     if gradients is not None:
         held |= {f"gradients.{key}": getattr(gradients, key) for key in ("norms", "shares", "to_update")}
+    for place, taken in enumerate(line.taken):
+        held |= {f"taken[{place}].{key}": getattr(taken, key) for key in ("shared", "everywhere")}
     wrong = [f"{key} holds {len(values)}" for key, values in held.items() if values is not None and len(values) != k]
     pairs = k * (k - 1) // 2
     if gradients is not None and gradients.cosines is not None and len(gradients.cosines) != pairs:

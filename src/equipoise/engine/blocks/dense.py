@@ -188,10 +188,10 @@ class Jacobian:
         """J1 J2^T over the parameters in both, for methods that sample twice.
 
         Args:
-            other: Gradients of the same k losses on another batch.
+            other: Gradients of the same k losses on another batch, or any other rows over some of the parameters.
 
         Returns:
-            (k, k), float64; row i belongs to gradient i of this one. Not symmetric.
+            (k, number of the other's rows), float64; row i belongs to gradient i of this one. Not symmetric.
 
         Example:
             >>> w = torch.zeros(2, requires_grad=True)
@@ -199,9 +199,8 @@ class Jacobian:
             >>> one.cross(two)
             tensor([[1.]], dtype=torch.float64)
         """
-        k = len(self.rows)
         device = self.parameters[0].device if self.parameters else torch.device("cpu")
-        total = torch.zeros(k, k, dtype=torch.float64, device=device)
+        total = torch.zeros(len(self.rows), len(other.rows), dtype=torch.float64, device=device)
         place = {id(parameter): number for number, parameter in enumerate(other.parameters)}
         for number, parameter in enumerate(self.parameters):
             if id(parameter) in place:
@@ -210,6 +209,10 @@ class Jacobian:
                     columns = slice(start, start + _COLUMNS)
                     total += (_wide(left, columns) @ _wide(right, columns).T).to(device)
         return total
+
+    def along(self, step: Sequence[Tensor]) -> Tensor:
+        """(k,) inner products of the rows with a step, given as one block per parameter; float64."""
+        return self.cross(Jacobian(self.parameters, [step]))[:, 0]
 
     def _flat(self, number: int) -> list[Tensor]:
         """Each row's gradient of one parameter as real numbers; dense ones are not copied."""

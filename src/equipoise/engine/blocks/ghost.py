@@ -107,6 +107,15 @@ class LinearRows:
         total[index[:, None], index] = products.matrix()
         return total
 
+    def along(self, step: Sequence[Tensor]) -> Tensor:
+        """(k,) inner products with a step V of the weight, <A^T D_t, V> = <D_t, A V>; float64. Cost: N d_in d_out."""
+        moved = step[0].double()
+        outputs = self.inputs.double() @ (moved.T if self.transposed else moved)
+        products = [
+            torch.zeros_like(outputs[:1, 0]).sum() if d is None else (d.double() * outputs).sum() for d in self.deltas
+        ]
+        return torch.stack(products)
+
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted weight gradient, from one product."""
         present = [(row, delta) for row, delta in enumerate(self.deltas) if delta is not None]

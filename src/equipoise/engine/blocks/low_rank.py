@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..reals import real_count, reals
-from .part import Part
+from .part import Kept, Part
 
 __all__ = ["Dependence", "MixedRows", "find_dependence"]
 
@@ -60,6 +60,13 @@ class MixedRows:
     def combine(self, weights: Tensor) -> Sequence[Tensor | None]:
         """The basis rows, combined with weights C^T w."""
         return self.part.combine(self.coefficients.to(weights).T @ weights)
+
+    def along(self, step: Sequence[Tensor]) -> Tensor | None:
+        """(k,) inner products with a step, float64; None where the basis rows are not kept."""
+        if not isinstance(self.part, Kept):
+            return None
+        products = self.part.along(step)
+        return None if products is None else self.coefficients.to(products.device) @ products
 
     def only(self, rows: Sequence[int]) -> "MixedRows":
         """Some of the rows."""

@@ -1,14 +1,14 @@
 """Interface of every representation of per-task gradients, the forms that are passed on, and sums over heads."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from ..reals import reals
 
-__all__ = ["Handout", "Own", "Part", "head_gradients", "nonfinite_heads", "only_own", "sums_of"]
+__all__ = ["Handout", "Kept", "Own", "Part", "head_gradients", "nonfinite_heads", "only_own", "sums_of"]
 
 Own = list[tuple[Tensor, list[tuple[int, Tensor]]]]
 """Parameters that are not balanced, each with (row, gradient) for every task that has a gradient there."""
@@ -43,6 +43,15 @@ class Part(Protocol):
 
     def nonfinite(self, row: int) -> tuple[Tensor | str, int, int] | None:
         """First place of NaN or inf in a row (a parameter, or words), the count of such values, and its size."""
+        ...
+
+
+@runtime_checkable
+class Kept(Protocol):
+    """Gradients that are still at hand after the weights were computed, so that a step can be multiplied with them."""
+
+    def along(self, step: Sequence[Tensor]) -> Tensor | None:
+        """(k,) inner products of the rows with a step, given as one block per parameter; float64."""
         ...
 
 

@@ -123,6 +123,13 @@ class SeparableRows:
         scaled = self.delta.to(wide) * _by_row(weights, self.owner).to(wide)
         return [self._product(self.inputs.to(wide), scaled).to(self.parameter.dtype)]
 
+    def along(self, step: Sequence[Tensor]) -> Tensor:
+        """(k,) inner products with a step of the weight, float64; the weight gradients are never formed."""
+        moved = step[0].double()
+        outputs = self.inputs.double() @ (moved.T if self.transposed else moved)
+        by_row = (self.delta.double() * outputs).sum(dim=1, keepdim=True)
+        return sums_by_task(by_row, self.owner, self.count).ravel()
+
     def row(self, task: int) -> Tensor:
         """One task's weight gradient, formed."""
         mine = torch.nonzero(self.owner == task).ravel()

@@ -236,6 +236,10 @@ class StackedRows:
         products = wide @ wide.T
         return (products + products.T).mul_(0.5)
 
+    def along(self, step: Sequence[Tensor]) -> Tensor:
+        """(k,) inner products of the rows with a step, given as one block per parameter; float64."""
+        return self.values.double() @ torch.cat([block.reshape(-1).double() for block in step])
+
     def combine(self, weights: Tensor) -> list[Tensor | None]:
         """The weighted sum of the rows, one block per parameter."""
         return list(unflatten_dense_tensors(weights.to(self.values) @ self.values, list(self.parameters)))

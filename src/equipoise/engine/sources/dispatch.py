@@ -16,6 +16,7 @@ from ..graph.autograd_graph import read_graph
 from ..graph.inspection import hold_statistics, inspect_graph, refuse_unreached
 from .features import Features
 from .mode import Mode, Request, Tools
+from .optimizer_metric import OptimizerMetric
 
 __all__ = ["Settings", "gradients_of"]
 
@@ -32,6 +33,7 @@ class Settings:
     granularity: Literal["model", "module", "tensor"] = "model"
     memory_limit: float | None = None
     value: Literal["mean", "weighted"] | None = None
+    metric: OptimizerMetric | None = None
 
 
 def gradients_of(
@@ -83,7 +85,8 @@ def gradients_of(
             "backward() only. Type torch.utils.checkpoint.checkpoint(..., use_reentrant=False)."
         )
     request = Request(
-        method, losses, tasks, graph, tools, features, keep, jacobian or isinstance(method, JacobianMethod),
+        method, losses, tasks, graph, tools, features, keep,
+        jacobian or isinstance(method, JacobianMethod) or settings.metric is not None,
         settings.memory_limit, settings.mode == "recompute",
     )  # fmt: skip
     if request.jacobian or not mode.looks_for_room:

@@ -43,6 +43,8 @@ class Tools:
         notice: Logger of plans, each once.
         seen: Number of plans made of an approximation and the last one, by the number of tasks.
         kept: Cache of a mode between steps; not part of the state, because it can be computed again.
+        hold: List to which the next step adds its gradients, with the numbers of their tasks, for a recording that
+            multiplies them with the optimizer's step; None where nobody asked for them.
         shards: Modules of FSDP2 and their sharded parameters.
         recipes: Stored recipes for steps of small models.
     """
@@ -53,6 +55,7 @@ class Tools:
     notice: CostNotice = field(default_factory=CostNotice)
     seen: dict[int, tuple[int, Plan]] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
+    hold: list[tuple[tuple[int, ...], Gradients]] | None = None
     shards: Shards = field(default_factory=Shards)
     recipes: Recipes = field(init=False)
 

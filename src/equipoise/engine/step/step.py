@@ -130,7 +130,10 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
     if isinstance(checked, Balanced):
         return checked
     now, source = checked
-    settings, carried, gramian = now.settings, now.carried, source.gramian()
+    settings, carried, metric = now.settings, now.carried, now.settings.metric
+    gramian = source.gramian() if metric is None else metric.gramian(source, now.tools.ownership)
+    if now.tools.hold is not None:
+        now.tools.hold.append((now.step.tasks.present, source))
     unscale = 2.0**-source.power
     groups: tuple[str, ...] = ()
     if source.found_power:
@@ -152,7 +155,7 @@ def _by_gradients(method: Method, now: Context, source: Gradients) -> Balanced:
         handout = grouped.targets + head_gradients(source.own, heads, factor_of(now) * unscale)
     else:
         assert isinstance(method, GramianMethod), f"{method!r} is of no known kind"
-        seen = source.on_host[0] if method.on_host else gramian
+        seen = source.on_host[0] if method.on_host and metric is None else gramian
         outcome = run_gramian_method(method, seen, now.state, now.step)
         heads = head_weights(outcome, settings.heads)
         if settings.gradients.remembers:

@@ -38,6 +38,9 @@ class ConFIG(GramianMethod):
         may oppose some; opposite ones cancel, d = 0. Unit gradients that cancel to rounding elsewhere: d = 0, status
         ``NO_SOLUTION``. A stationary point: status ``STATIONARY``. A zero gradient is left out, and the mean still
         counts it. k = 1: the gradient (``"unit"``: its direction).
+    Optimizer:
+        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
+        makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.03 ms for k = 10, 0.1 ms for k = 100.
     Source:

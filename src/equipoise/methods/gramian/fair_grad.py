@@ -34,6 +34,9 @@ class FairGrad(GramianMethod):
         No solution exists exactly when 0 lies in the convex hull of the gradients: d = 0, status ``NO_SOLUTION``.
         Other dependent gradients: a unique solution. A zero gradient is left out. k = 1: g times
         :math:`|g|^{-2\alpha/(1+\alpha)}`.
+    Optimizer:
+        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
+        makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.15 ms for k = 10, 0.5 ms for k = 100.
     Source:

@@ -35,6 +35,9 @@ class IMTLG(GramianMethod):
         are then unequal by the certificate, status ``RANK_DEFICIENT`` unless all are negative. Weights that cannot be
         normalised because they sum to zero, as far as rounding tells to seven digits: d = 0, status ``NO_SOLUTION``. A
         stationary point: status ``STATIONARY``. A zero gradient is left out. k = 1: the gradient.
+    Optimizer:
+        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
+        makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.03 ms for k = 10, 0.1 ms for k = 100.
     Source:

@@ -50,6 +50,9 @@ class MGDA(GramianMethod):
         have the exact weights to 1e-6 for e > 1e-3; below, the weights pass smoothly into those of least norm.
     Errors:
         `LossError` for ``"loss"`` and ``"loss+"`` where a loss is not positive.
+    Optimizer:
+        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
+        makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.1 ms for k = 2, 1 ms for k = 40. The four other solvers: up to 1000 iterations of 10
         to 40 microseconds each.

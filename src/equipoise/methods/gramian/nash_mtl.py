@@ -40,6 +40,9 @@ class NashMTL(GramianMethod):
         last weights are not used again. That holds to rounding: gradients that cancel but for 4e-7 of their length
         (k = 10) count as such. Other dependent gradients: a unique solution. A zero gradient is left out.
         k = 1: the unit gradient.
+    Optimizer:
+        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
+        makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.15 ms for k = 10, 0.5 ms for k = 100; none between recomputations.
     Source:

@@ -8,8 +8,9 @@ from ...core.drawing.plot_parts import legend_line, line_styles
 from ...core.records.training import Notice, StepLine, TrainingRecord
 from ...core.text import clean, count, joined, percent, plural, shorten
 from ...solve import Status
-from ...training.recording.run_checks import SMALL_SHARE, notices
+from ...training.recording.run_checks import NO_DOUBTS, SMALL_SHARE, notices
 from .figures import training_panels
+from .steps_taken import of_task, taken_words
 
 __all__ = ["collect_training"]
 
@@ -18,6 +19,9 @@ _PLACES = {
     "sketch": "a random sketch of the parameters that at least two tasks reach",
     "features": "the features, not the parameters",
     "one layer": "the parameters of one layer",
+    "shared parameters, in the optimizer's metric": (
+        "the parameters that at least two tasks reach, measured in the metric of the optimizer (metric=)"
+    ),
 }
 _TITLES = {
     "uniform weights": "The weights never moved",
@@ -28,6 +32,10 @@ _TITLES = {
     "one task": "There was never more than one task in a step",
     "nothing shared": "The tasks share no parameter",
     "lost lines": "Steps are missing from the record",
+    "stopped improving": "A task has stopped improving",
+    "finished": "A task has finished",
+    "starved": "A task is starved",
+    "not moved": "Parameters never move",
 }
 _OTHER_STATUSES = {
     "propagated": "a loss or gradient was not finite: NaN was handed on, the state left alone",
@@ -44,7 +52,7 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = ()) -> di
     """
     config, lines = record.config, record.lines
     said = [*notices(record), *found]
-    doubts = [notice for notice in said if notice.kind not in ("restarted", "lost lines")]
+    doubts = [notice for notice in said if notice.kind not in NO_DOUBTS]
     names = [clean(task) for task in config.tasks]
     many = len(names) > 6
     groups = max((line.groups for line in lines), default=0)
@@ -60,15 +68,18 @@ def collect_training(record: TrainingRecord, found: Sequence[Notice] = ()) -> di
             {"title": _TITLES[notice.kind], "words": clean(notice.words), "remedy": clean(notice.remedy)}
             for notice in said
         ],
-        "tasks": [_task(lines, task, name) for task, name in enumerate(names)],
+        "tasks": [_task(lines, task, name) | of_task(record, task) for task, name in enumerate(names)],
+        "taken": taken_words(record),
         "legend": [legend_line(style["name"], style["color"], style["dash"]) for style in line_styles(config.tasks)],
         "panels": [panel | {"id": f"figure-{number}"} for number, panel in enumerate(training_panels(record), start=1)],
         "gradients": _gradients(record),
         "counts": _counts(lines),
+        "counted_to": count(lines[-1].step) if lines else "0",
         "time": _time(lines),
         "settings": [
             *([("method's class", clean(config.outside_class))] if config.outside_class else []),
             ("heads", config.heads),
+            *([("gradients measured in the metric of", clean(config.metric))] if config.metric else []),
             ("scale", config.scale),
             ("losses that are not finite", config.nonfinite),
             ("recorded", f"step 1 and every {plural(config.every, 'step')}"),
@@ -90,7 +101,7 @@ def _headline(doubts: Sequence[Notice], lines: int) -> str:
 
 def _lead(record: TrainingRecord, names: Sequence[str]) -> str:
     lines = record.lines
-    steps = f"{plural(lines[-1].step, 'step')}, {count(len(lines))} of them recorded" if lines else "no steps"
+    steps = f"{plural(record.steps, 'step')}, {count(len(lines))} of them recorded" if lines else "no steps"
     return f"{clean(record.config.method)} on {joined([shorten(name, 30) for name in names])}: {steps}."
 
 

@@ -31,11 +31,14 @@ def render_training_console(record: TrainingRecord, found: Sequence[Notice] = ()
     parts: list[RenderableType] = [Text(page["lead"], style="bold"), Text(page["headline"])]
     for notice in page["notices"]:
         parts += [Text(""), Text(notice["words"]), Text(f"What to do: {notice['remedy']}", style="dim")]
-    table = make_table("task", "first loss", "lowest", "last", "weight", "gradient", "share of update", "present")
+    table = make_table(
+        "task", "first loss", "lowest", "last", "weight", "gradient", "share of update", "raised by step", "present"
+    )
     for task in page["tasks"]:
-        keys = ("name", "first", "lowest", "last", "weights", "norm", "share", "present")
+        keys = ("name", "first", "lowest", "last", "weights", "norm", "share", "raised", "present")
         table.add_row(*(Text(task[key]) for key in keys))
     parts += [Text(""), table, Text(page["gradients"], style="dim")]
+    parts += [Text(sentence, style="dim") for sentence in page["taken"]]
     parts += [Text(f"{row['status']}: {row['steps']} steps ({row['share']})") for row in page["counts"]]
     parts += [Text(sentence) for sentence in page["time"]]
     return Group(*parts)

@@ -41,6 +41,7 @@ def describe_training(
         nonfinite=balancer.settings.nonfinite,
         every=every,
         gradients=measured if kind == "loss method" else None,
+        metric="" if balancer.settings.metric is None else repr(balancer.settings.metric),
         versions={"equipoise": __version__, "torch": torch.__version__},
     )
     return config, measured

@@ -7,11 +7,11 @@ torch.
 
 from pathlib import Path
 
-from ...core.files import read_file, refusing, replace_file, take_lock
+from ...core.files import COUNT, read_file, refusing, replace_file, take_lock
 from ...core.our_folder import CONFIG, REPORT, found_for, our_config, read_card
 from ...core.records.training import TrainingConfig, TrainingRecord, read_lines
 from ...errors import RunFolderError, TaskError
-from .line_file import LineFile
+from .line_file import LineFile, read_count
 
 __all__ = ["check_folder", "open_training", "read_neighbours", "read_training", "write_config", "write_report"]
 
@@ -62,7 +62,7 @@ def _taken(folder: Path, config: TrainingConfig, overwrite: bool) -> TrainingCon
     """The configuration of a folder whose lock we hold, written there if it is new."""
     found = check_folder(folder)
     if found is None or overwrite:
-        for name in (RECORDS, REPORT):
+        for name in (RECORDS, REPORT, COUNT):
             (folder / name).unlink(missing_ok=True)  # a link goes, and not what it points to
         write_config(folder, config)
         return config
@@ -112,7 +112,7 @@ def read_training(folder: Path) -> TrainingRecord:
         text = b""
     except OSError as error:
         raise RunFolderError(f"{str(folder / RECORDS)!r} cannot be read: {error.strerror or error}.") from error
-    return read_lines(config, text)
+    return read_lines(config, text, read_count(folder / COUNT))
 
 
 def read_neighbours(folder: Path, like: TrainingRecord) -> dict[str, TrainingRecord]:

@@ -9,26 +9,23 @@ from torch import Tensor, nn
 from ...core.numbers import Array
 from ...core.records.training import MOST_PAIRED, GradientLine, Place
 from ...engine.blocks.dense import Jacobian
+from ...engine.blocks.task_gradients import Gradients, Own
+from ...engine.cost.plan import Plan
 from ...engine.graph.autograd_graph import leaves_behind
 from ...engine.graph.hooks import tensor_hooks_off
 from ...engine.graph.inspection import autocast_off
 
-__all__ = ["MOST_BYTES", "describe_gradients", "measure_gramian", "numbers"]
+__all__ = ["MOST_BYTES", "describe_gradients", "measure_gradients", "measure_gramian", "numbers"]
 
 MOST_BYTES = 2**30
 """A measurement holds k gradients at once; where these are larger it is left out."""
 
 
 def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) -> Tensor | None:
-    """Inner products of the losses' gradients on shared parameters; nothing else is touched.
-
-    One backward pass a loss, over a graph that stays; no ``.grad`` is written, no hook of a parameter runs, no random
-    number is drawn (a checkpointed layer repeats its own). `shared` holds the ids of the parameters to look at; None
-    takes those with a gradient from two losses that is not exactly zero.
+    """Inner products of the losses' gradients on shared parameters; see `measure_gradients`.
 
     Returns:
-        (k, k), float64; zeros where nothing is shared. None where k gradients take more than `MOST_BYTES`, or the graph
-        cannot be walked twice (compiled with donated buffers).
+        (k, k), float64; zeros where nothing is shared. None where gradients cannot be measured.
 
     Example:
         >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -36,15 +33,32 @@ def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) ->
         tensor([[2., 3.],
                 [3., 9.]], dtype=torch.float64)
     """
+    found = measure_gradients(losses, shared)
+    if found is None:
+        return None
+    with autocast_off(losses):
+        return found.gramian()
+
+
+def measure_gradients(losses: Sequence[Tensor], shared: set[int] | None = None) -> Gradients | None:
+    """The losses' gradients on all parameters; nothing else is touched.
+
+    One backward pass a loss, over a graph that stays; no ``.grad`` is written, no hook of a parameter runs, no random
+    number is drawn (a checkpointed layer repeats its own). `shared` holds the ids of the shared parameters; None
+    takes those with a gradient from two losses that is not exactly zero.
+
+    Returns:
+        The gradients. None where k of them take more than `MOST_BYTES`, or the graph cannot be walked twice (compiled
+        with donated buffers).
+    """
+    # inputs that require grad are not trained; where nothing is a parameter, as in functional code, all are
     leaves = leaves_behind(losses)
-    if shared is not None:
-        leaves = [leaf for leaf in leaves if id(leaf) in shared]
-    else:  # inputs that require grad are not trained; where nothing is a parameter, as in functional code, all are
-        leaves = [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)] or leaves
+    leaves = [leaf for leaf in leaves if isinstance(leaf, nn.Parameter) or id(leaf) in (shared or ())] or leaves
     if len(losses) * sum(leaf.numel() * leaf.element_size() for leaf in leaves) > MOST_BYTES:
         return None
+    plan = Plan("by the record", "one backward pass a task", len(losses))
     if not leaves:
-        return torch.zeros(len(losses), len(losses), dtype=torch.float64)
+        return Gradients([], [], plan, len(losses))
     rows: list[tuple[Tensor | None, ...]] = []
     with tensor_hooks_off(leaves), autocast_off(losses):
         for loss in losses:
@@ -56,12 +70,18 @@ def measure_gramian(losses: Sequence[Tensor], shared: set[int] | None = None) ->
                 if "donated buffer" in str(error):
                     return None
                 raise
-    if shared is None and len(losses) > 1:
+    kept = list(range(len(leaves)))
+    if shared is not None:
+        kept = [number for number in kept if id(leaves[number]) in shared]
+    elif len(losses) > 1:
         kept = _reached_twice(rows)
-        leaves = [leaves[number] for number in kept]
-        rows = [tuple(row[number] for number in kept) for row in rows]
-    with autocast_off(losses):
-        return Jacobian(leaves, rows).gramian()
+    part = Jacobian([leaves[number] for number in kept], [tuple(row[number] for number in kept) for row in rows])
+    own: Own = [
+        (leaf, [(task, block) for task, row in enumerate(rows) if (block := row[number]) is not None])
+        for number, leaf in enumerate(leaves)
+        if number not in set(kept)
+    ]
+    return Gradients([part], [(leaf, blocks) for leaf, blocks in own if blocks], plan, len(losses))
 
 
 def describe_gradients(

@@ -1,4 +1,8 @@
-"""``records.jsonl`` while it is written: a line is one write, and the file ends with a whole line whatever happens."""
+"""The files of a recording while they are written.
+
+In ``records.jsonl`` a line is one write, and the file ends with a whole line whatever happens. The count of steps is a
+file of eight bytes that is replaced in every step, so that it outlives a killed process.
+"""
 
 import os
 import stat
@@ -8,12 +12,14 @@ from filelock import BaseFileLock
 
 from ...errors import RunFolderError
 
-__all__ = ["LineFile"]
+__all__ = ["LineFile", "StepCount", "read_count"]
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND
 # neither is there on Windows: a link is then followed, and there are no pipes in folders
 _FLAGS |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _BLOCK = 65_536
+_COUNT_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_COUNT_BYTES = 8
 
 
 class LineFile:
@@ -128,3 +134,43 @@ class LineFile:
         if keep < size:
             os.ftruncate(self._descriptor, keep)
         self._torn = False
+
+
+class StepCount:
+    """A file that holds one number. Cost of `set`: a write of eight bytes, about a microsecond; nothing waits for disk.
+
+    Raises:
+        OSError: The disk refuses, or a link has this name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor: int | None = os.open(path, _COUNT_FLAGS, 0o644)
+
+    def set(self, steps: int) -> None:
+        """Replace the number; after `close` it does nothing."""
+        if self._descriptor is not None:
+            found = steps.to_bytes(_COUNT_BYTES, "little")
+            if hasattr(os, "pwrite"):
+                os.pwrite(self._descriptor, found, 0)
+            else:  # Windows
+                os.lseek(self._descriptor, 0, os.SEEK_SET)
+                os.write(self._descriptor, found)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def read_count(path: Path) -> int:
+    """The number in the file; 0 where there is none (records of earlier versions), or half of one."""
+    try:
+        with path.open("rb") as file:
+            found = file.read(_COUNT_BYTES)
+    except OSError:
+        return 0
+    return int.from_bytes(found, "little") if len(found) == _COUNT_BYTES else 0

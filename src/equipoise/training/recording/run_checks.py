@@ -10,8 +10,9 @@ import numpy as np
 
 from ...core.records.training import Notice, StepLine, TrainingConfig, TrainingRecord
 from ...solve import Status
+from .alarms.words import alarm_notices
 
-__all__ = ["ONE_METHOD", "identical_runs", "notices"]
+__all__ = ["NO_DOUBTS", "ONE_METHOD", "identical_runs", "notices"]
 
 LEAST_LINES = 3
 """With fewer recorded steps nothing is reported."""
@@ -30,15 +31,18 @@ ONE_METHOD = (
 )
 """Settings of two methods that are one and the same: identical runs of these are no sign of a mistake."""
 
+NO_DOUBTS = frozenset({"restarted", "lost lines", "finished"})
+"""Kinds of notices that cast no doubt on a run."""
+
 _MEANT_TO_BE_UNIFORM = ("LinearScalarization()", "LinearScalarization(weights=None)")
 
 
 def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, ...]:
-    """All notices about one run; with fewer than three lines only restarts and lost lines.
+    """All notices about one run; with fewer than three lines only restarts, lost lines and alarms.
 
     While the run is `running`, uniform weights are mentioned from 32 lines on only: methods that move per epoch begin
-    with them. The order is: restarts, lost lines, failed solves, steps with nothing to balance, uniform weights, small
-    shares.
+    with them. The order is: restarts, lost lines, alarms (`alarms`), failed solves, steps with nothing to balance,
+    uniform weights, small shares.
 
     Example:
         >>> config = TrainingConfig(method="MGDA()", kind="Gramian method", tasks=("a", "b"), heads="own", scale="mean",
@@ -46,7 +50,7 @@ def notices(record: TrainingRecord, *, running: bool = False) -> tuple[Notice, .
         >>> notices(TrainingRecord(config=config, lines=(), torn=False, replaced=0))
         ()
     """
-    found = [*_restarted(record), *_lost(record)]
+    found = [*_restarted(record), *_lost(record), *alarm_notices(record)]
     if len(record.lines) >= LEAST_LINES:
         found += _failed(record.lines)
         found += _nothing_to_balance(record.config, record.lines)
