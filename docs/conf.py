@@ -26,7 +26,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
-    "sphinx_mathjax_offline",  # formulas are set without a network
+    "sphinx-mathjax-offline",  # formulas are set without a network
 ]
 html_theme = "furo"
 html_title = f"equipoise {__version__}"
@@ -38,10 +38,10 @@ add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings give types and shapes in words; signatures stay short
 napoleon_use_ivar = True
-napoleon_custom_sections = ["Shapes", "Scale", "Degenerate", "Errors", "Cost", "Source", "Accuracy"]
+napoleon_custom_sections = ["Shapes", "Scale", "Degenerate", "Errors", "Cost", "Source", "Accuracy", "Optimizer"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["config.cache"]
+suppress_warnings = ["config.cache", "ref.python"]  # attributes of several classes share a name
 nitpicky = True
 nitpick_ignore_regex = [
     # types of others, which only the inventories on their sites could resolve
@@ -51,7 +51,7 @@ nitpick_ignore_regex = [
     ),
     (
         r"py:(class|exc|obj)",
-        r"[A-Za-z]+|[^.]* .*",
+        r"[A-Za-z_-]+|[^.]* .*",
     ),  # napoleon takes words after "Returns:" for a type
 ]
 sphinx_gallery_conf = {
