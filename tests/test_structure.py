@@ -32,6 +32,7 @@ FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 CROWDED = {  # folders of more than a dozen files, and why
     "cli": "one command a file, and what they share",
     "core": "one small helper a file, for every floor above",
+    "core/records": "one kind of record a file",
     "methods/loss": "a catalogue: one method a file",
     "methods/gramian": "a catalogue: one method a file",
     "solve": "a catalogue: one k x k problem a file",

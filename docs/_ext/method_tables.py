@@ -43,7 +43,7 @@ class MethodTable(Written):
 class PromiseTable(Written):
     """``.. promise-table:: gramian``: what each method of that folder does, costs and promises."""
 
-    SHOWN = ("no_conflict", "stationary", "task_scale", "simplex")
+    SHOWN = ("no_conflict", "task_scale", "simplex")
 
     def lines(self) -> Iterable[str]:
         """A list-table; of the laws only those that a reader chooses by."""

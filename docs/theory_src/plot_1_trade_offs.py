@@ -30,9 +30,9 @@ gramians = {
 # %%
 # **Two tasks, one shared number.** With q = 1 the model has one number for both tasks. Each point is one model; its
 # coordinates are the shares of the two predictable parts that it loses. The lower left edge is the *Pareto front*: no
-# model there can be improved at one task without harm to the other. Dots mark what weighted sums with the weights
-# 0.05, 0.10, ..., 0.95 choose, exactly (:func:`equipoise.linear.scalarized`); the star is the balanced model, whose
-# largest excess is smallest (:func:`equipoise.linear.tchebycheff`).
+# model there can be improved at one task without harm to the other. Dots mark what weighted sums with the weights 0.05,
+# 0.10, ..., 0.95 choose, exactly (:func:`equipoise.linear.scalarized`); the star is the balanced model, whose largest
+# excess is smallest (:func:`equipoise.linear.tchebycheff`).
 figure, grid = plt.subplots(1, 3, figsize=(10.5, 3.6), sharex=True, sharey=True, layout="constrained")
 for axes, (name, gramian) in zip(grid, gramians.items(), strict=True):
     every = 1 - eq.linear.surface_points(gramian, 1, 400).captured
@@ -50,6 +50,6 @@ figure.supxlabel("excess of task 1 (shares of its predictable part, in-sample)",
 plt.show()
 
 # %%
-# **The sign does not matter.** A head may turn its output around, so tasks with correlation -0.9 share as well as
-# tasks with 0.9. With two tasks a weighted sum reaches every best trade-off, at every width: one pair cannot
-# contradict itself (Hu et al. 2023; ``tests/linear/test_condition.py``). Trouble needs three.
+# **The sign does not matter.** A head may turn its output around, so tasks with correlation -0.9 share as well as tasks
+# with 0.9. With two tasks a weighted sum reaches every best trade-off, at every width: one pair cannot contradict
+# itself (Hu et al. 2023; ``tests/linear/test_condition.py``). Trouble needs three.

@@ -2,7 +2,7 @@ r"""
 2. The width decides how much there is to trade
 ===============================================
 
-The shared width q is how many numbers the tasks share. Three regimes follow one another as it grows.
+The shared width q is how many numbers the tasks share. What there is to trade shrinks as it grows.
 """
 
 # %%
@@ -27,16 +27,19 @@ for q in widths:
     )
 
 # %%
+# Of k tasks whose predictions are linearly independent (G has rank k):
+#
 # - **q = 1**: each model is one direction, and the front is a union of curved pieces, one for each pattern of signs.
 #   The theory says exactly when weighted sums reach all of it (the next page).
-# - **1 < q < rank - 1**: no complete description is known, and whether weighted sums reach everything is open. The
-#   library reports measured gaps there, and says so.
-# - **q = rank - 1**: as for q = 1, with the inverse of G in place of G.
-# - **q >= rank**: one model is best at every task, and there is nothing to trade. The threshold is the rank of the
-#   predictions, not the number of tasks.
+# - **1 < q < k - 1**: no general test is known. For some tasks weighted sums reach everything, for others they do not.
+#   The library reports measured gaps there, and says so.
+# - **q = k - 1**: as for q = 1, with the inverse of G in place of G.
+# - **q >= k**: one model is best at every task, and there is nothing to trade.
 #
-# Hu et al. (2023), arXiv:2308.13985, state the regimes q = 1, q = k - 1 and q >= k for predictions of full rank. The
-# form for any rank is ours; ``tests/linear/test_problem.py`` and ``tests/linear/test_condition.py`` check it.
+# Hu et al. (2023), arXiv:2308.13985, state the tests for q = 1 and q = k - 1. If predictions depend on each other, the
+# threshold is the rank of G, not the number of tasks; the test for q = 1 is then sufficient and no longer necessary,
+# and below the threshold there is no other. ``tests/linear/test_problem.py`` and ``tests/linear/test_condition.py``
+# check both.
 figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 for (name, values), color in zip(found.items(), ("#0072B2", "#56B4E9", "#D55E00", "#009E73"), strict=True):
     axes.plot(widths, values, "o-", color=color, label=name)

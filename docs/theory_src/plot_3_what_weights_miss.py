@@ -7,24 +7,27 @@ trade-offs exist, and no weights lead to them.
 """
 
 # %%
-# **Three tasks that contradict each other.** Every pair of predictions has correlation -0.4. Turn task 1 around, and
-# it agrees with 2 and 3; but 2 and 3 still oppose each other. No choice of signs makes all correlations non-negative.
-# For q = 1 this is the test: weighted sums reach every best trade-off if some signs :math:`s_i = \pm 1` make
-# :math:`s_i s_j G_{ij} \ge 0` for all pairs, and, where G is invertible, only then (Hu et al. 2023, arXiv:2308.13985;
-# ``tests/linear/test_condition.py`` compares it with brute force over all signs).
+# **Three tasks that contradict each other.** Every pair of predictions has a negative correlation. Turn task 1 around,
+# and it agrees with 2 and 3; but 2 and 3 still oppose each other. No choice of signs makes all correlations
+# non-negative.
+#
+# For q = 1 this is the test: weighted sums reach every best trade-off if some signs :math:`s_i = \pm 1` make :math:`s_i
+# s_j G_{ij} \ge 0` for all pairs, and, where G is invertible, only then (Hu et al. 2023, arXiv:2308.13985;
+# ``tests/linear/test_condition.py`` compares it with brute force over all signs). To *reach* a model means here that
+# some weights, non-negative and not all zero, have it among their optima.
 import matplotlib.pyplot as plt
 import numpy as np
 
 import equipoise as eq
 
-gramian = np.array([[1.0, -0.4, -0.4], [-0.4, 1.0, -0.4], [-0.4, -0.4, 1.0]])
+gramian = np.array([[1.0, -0.4, -0.3], [-0.4, 1.0, -0.5], [-0.3, -0.5, 1.0]])
 test = eq.linear.condition(gramian, width=1)
 print(f"The condition {test.status}: {', '.join(test.cycle)} are in conflict, by a margin of {test.margin:.2f}.")
 
 # %%
 # **Which models are out of reach.** Each point below is a model of the Pareto front. Its two coordinates are those of
 # the triangle of excesses, so a corner is a model that serves two tasks and neglects the third. For each one,
-# :func:`equipoise.linear.reach` gives weights that choose it, or proves that none do.
+# :func:`equipoise.linear.reach` gives weights that have it among their optima, or proves that none have.
 points = eq.linear.surface_points(gramian, 1, 700)
 front = [
     captured
@@ -33,7 +36,8 @@ front = [
 ]
 reached = np.array([eq.linear.reach(gramian, 1, captured, tolerance=1e-6).status == "reachable" for captured in front])
 excess = 1 - np.array(front)
-print(f"{len(front)} of {len(points.captured)} models are Pareto-optimal; weights reach {reached.mean():.0%} of those.")
+share = reached.mean()
+print(f"Pareto-optimal: {len(front)} of {len(points.captured)} sampled models; of those weights reach {share:.0%}.")
 
 # %%
 # The balanced model, the one whose largest excess is smallest, lies in the part that is out of reach.
@@ -59,9 +63,10 @@ axes.legend(fontsize=9, loc="upper right")
 plt.show()
 
 # %%
-# **How much it costs.** That points are missed says nothing about how much is lost. The best weights that a search
-# finds leave a largest excess of 0.767, the best single model 0.700. A test that fails by a small margin costs next to
-# nothing; so an audit goes by the cost, and states the test as the reason.
+# **How much it costs.** That points are missed says nothing about how much is lost. The best that a search over weights
+# finds is a largest excess of 0.697, and even that is only one of several optima of the same weights, so training with
+# them need not end there; the best single model has 0.650. A test that fails by a small margin costs next to nothing.
+# So an audit goes by the cost, and states the test as the reason.
 weights = eq.linear.best_weights(gramian, np.zeros(3), 1)
 single = eq.linear.tchebycheff(gramian, np.ones(3), 1)
 for name, value, how in (

@@ -6,10 +6,11 @@ If the balanced point is what you want, ask for it: minimise the largest weighte
 """
 
 # %%
-# **It reaches every Pareto point.** The minimum over models of :math:`\max_i w_i (L_i - z_i)`, with z a point that no
-# model beats, lies on the front, and each point of the front is the minimum for some positive weights, however the
-# front bends (Miettinen 1999, theorem 3.4.5; ``tests/linear/test_tchebycheff.py``). A weighted sum has no such
-# guarantee.
+# **It reaches every Pareto point.** Take a point z that lies below what any model attains, in every task. A model that
+# alone minimises :math:`\max_i w_i (L_i - z_i)` is Pareto-optimal, and each Pareto-optimal model is a minimum for some
+# positive weights, however the front bends (Miettinen 1999, theorem 3.4.5; ``tests/linear/test_tchebycheff.py``).
+# Where there are several minima, each is *weakly* optimal: no other model is better at every task. A weighted sum has
+# no such guarantee.
 #
 # **It has a price.** The maximum has a kink, and gradient descent sees one task at a time. The smooth form
 #
@@ -22,7 +23,7 @@ import torch
 
 import equipoise as eq
 
-gramian = torch.tensor([[1.0, -0.4, -0.4], [-0.4, 1.0, -0.4], [-0.4, -0.4, 1.0]], dtype=torch.float64)
+gramian = torch.tensor([[1.0, -0.42, -0.38], [-0.42, 1.0, -0.4], [-0.38, -0.4, 1.0]], dtype=torch.float64)
 IDEAL = (0.0, 0.0, 0.0)  # separate models have no excess
 root = torch.linalg.cholesky(gramian).T  # columns are the tasks' predictions
 
@@ -72,7 +73,7 @@ axes.legend(fontsize=8, loc="upper right")
 plt.show()
 
 # %%
-# Equal weights settle where one task pays for the others. Tchebycheff comes to the exact value and jumps around it, as
-# its kink makes it do; the smooth form settles within :math:`\mu \log 3 = 0.022` of it. A smaller learning rate or a
-# falling :math:`\mu` closes the rest. Descent promises no global optimum in general: where the library cannot be
-# exact, it returns a bracket and says so.
+# Equal weights settle where one task pays for the others, far above the best that weights can do. Tchebycheff comes
+# near the exact value and jumps around it, as its kink makes it do. The smooth form has a bias of at most :math:`\mu
+# \log 3 = 0.022`. Either may end in a local optimum: descent promises no more. Where the library cannot be exact, it
+# returns a bracket and says so.

@@ -58,7 +58,9 @@ with warnings.catch_warnings():
 @pytest.mark.filterwarnings("ignore:.*reaches no non-convex part:equipoise.errors.EquipoiseWarning")  # copies warn too
 @pytest.mark.parametrize("method", VARIANTS, ids=repr)
 def test_a_method_obeys_every_law_it_claims_and_breaks_those_it_refutes(method):
-    sizes = (1,) if isinstance(method, eq.LinearScalarization) and method.weights else SIZES
+    sizes = SIZES if method == type(method)() else SIZES[:-1]  # fifty tasks: with the default settings
+    if isinstance(method, eq.LinearScalarization) and method.weights:
+        sizes = (1,)
     examination = check_method(method, sizes=sizes)
     assert examination.checks > 0
 

@@ -18,5 +18,5 @@ def test_these_settings_promise_it():
 @pytest.mark.parametrize("method", PROMISING, ids=repr)
 def test_the_promise_is_for_the_direction_and_not_for_the_step_of_adam(method):
     text = " ".join((inspect.getdoc(type(method)) or "").split())
-    assert "is made for this direction, not for the step that momentum or Adam makes of it" in text
+    assert "holds for this direction and not for the step that momentum or Adam makes of it" in text
     assert "`equipoise.record` counts" in text

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import ref
 
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from ...errors import EquipoiseError, listed
 from ..pieces import is_sharded
@@ -58,7 +58,7 @@ class Shards:
             losses: Scalars of the present tasks.
             version: Version of the record of parameters (`Ownership.version`): while it stays, so does the answer None.
         """
-        if version == self._nothing or not losses or not ({_IMPORTED, _TENSORS} & sys.modules.keys()):
+        if version == self._nothing or not losses or not _possible():
             return None
         graph = read_graph(losses)
         leaves = list(graph.leaves.values())
@@ -71,7 +71,7 @@ class Shards:
 
     def in_use(self) -> bool:
         """Whether any module of this process is sharded."""
-        if _IMPORTED in sys.modules and not any(True for _ in _living()):
+        if _possible() and not any(True for _ in _living()):
             _search()
         return any(True for _ in _living())
 
@@ -132,7 +132,7 @@ class Shards:
 
     def _pairs_of(self, leaves: Sequence[Tensor]) -> dict[int, Tensor]:
         """Identity of each gathered copy -> its sharded parameter."""
-        if _IMPORTED not in sys.modules:
+        if not _possible():
             return {}
         pairs = {id(copy): one.sharded_param for copy, one, _ in _entries()}
         unknown = [leaf for leaf in leaves if isinstance(leaf, nn.Parameter) and id(leaf) not in pairs]
@@ -172,7 +172,14 @@ def _living() -> Iterator[nn.Module]:
     return (module for found in _MODULES if (module := found()) is not None)
 
 
+def _possible() -> bool:
+    """Whether anything can be sharded: never without a process group, where a search would cost 0.1 s for nothing."""
+    return distributed.is_available() and distributed.is_initialized() and _TENSORS in sys.modules
+
+
 def _search() -> None:
+    if _IMPORTED not in sys.modules:
+        return
     kinds = set(subclasses(sys.modules[_IMPORTED].FSDPModule))  # fully_shard makes one for each class of modules
     _MODULES[:] = [ref(thing) for thing in gc.get_objects() if type(thing) in kinds] if kinds else []
 

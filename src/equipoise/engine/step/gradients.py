@@ -66,9 +66,10 @@ def gradients_here(now: Context, losses: Sequence[Tensor], which: int = 0, *, ja
     behind = tools.shards.behind(losses, version)
     if behind is not None:
         return _shards_here(now, losses, which, behind)
+    features = now.features if now.second is None else ()  # those of the first batch are not behind the other ones
     found = gradients_of(
         now.method, losses, now.here, tools, now.settings, now.carried.power,
-        features=now.features, keep=now.retain_graph, jacobian=jacobian,
+        features=features, keep=now.retain_graph, jacobian=jacobian,
     )  # fmt: skip
     if version != tools.ownership.version and tools.shards.behind(losses, tools.ownership.version) is not None:
         raise EquipoiseError(

@@ -42,8 +42,8 @@ class CAGrad(GramianMethod):
         their length, the maximiser is found to that as well for e > 1e-7 (from a Gramian alone: e > 1e-3); below,
         weights stay small and a task may be opposed by 1e-6 of the longest gradient.
     Optimizer:
-        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
-        makes of it; `equipoise.record` counts how often that step raises one.
+        That no loss rises to first order, where its laws say so, holds for this direction and not for the step that
+        momentum or Adam makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.15 ms for k = 10, 0.5 ms for k = 100.
     Source:

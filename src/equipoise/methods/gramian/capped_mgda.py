@@ -34,8 +34,8 @@ class CappedMGDA(GramianMethod):
         the weights need not be. An exactly zero gradient is left out. In a step of at most 1/c tasks: the mean.
         k = 1: the gradient.
     Optimizer:
-        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
-        makes of it; `equipoise.record` counts how often that step raises one.
+        That no loss rises to first order, where its laws say so, holds for this direction and not for the step that
+        momentum or Adam makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU where no weight reaches the cap, else up to some k times as much: 0.3 ms for k = 10, 1 ms for
         k = 40.

@@ -33,8 +33,8 @@ class DualProj(FromWeightedMean):
         a part e of their length, the projection is found to that as well for e > 1e-7 (from a Gramian alone: e > 1e-3);
         below, a part of it that weights of size 1/e would have to hold is left out.
     Optimizer:
-        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
-        makes of it; `equipoise.record` counts how often that step raises one.
+        That no loss rises to first order, where its laws say so, holds for this direction and not for the step that
+        momentum or Adam makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.1 ms for k = 10, 0.3 ms for k = 100.
     Source:

@@ -36,8 +36,8 @@ class EDM(GramianMethod):
         Dependent gradients: the b of least norm, status ``RANK_DEFICIENT``. A stationary point: d = 0, status
         ``STATIONARY``. An exactly zero gradient is left out (published: d = 0). k = 1: the gradient.
     Optimizer:
-        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
-        makes of it; `equipoise.record` counts how often that step raises one.
+        That no loss rises to first order, where its laws say so, holds for this direction and not for the step that
+        momentum or Adam makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.02 ms for k = 2, 0.1 ms for k = 40.
     Source:

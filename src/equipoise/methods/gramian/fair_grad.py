@@ -35,8 +35,8 @@ class FairGrad(GramianMethod):
         Other dependent gradients: a unique solution. A zero gradient is left out. k = 1: g times
         :math:`|g|^{-2\alpha/(1+\alpha)}`.
     Optimizer:
-        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
-        makes of it; `equipoise.record` counts how often that step raises one.
+        That no loss rises to first order, where its laws say so, holds for this direction and not for the step that
+        momentum or Adam makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.15 ms for k = 10, 0.5 ms for k = 100.
     Source:

@@ -36,8 +36,8 @@ class IMTLG(GramianMethod):
         normalised because they sum to zero, as far as rounding tells to seven digits: d = 0, status ``NO_SOLUTION``. A
         stationary point: status ``STATIONARY``. A zero gradient is left out. k = 1: the gradient.
     Optimizer:
-        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
-        makes of it; `equipoise.record` counts how often that step raises one.
+        That no loss rises to first order, where its laws say so, holds for this direction and not for the step that
+        momentum or Adam makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.03 ms for k = 10, 0.1 ms for k = 100.
     Source:

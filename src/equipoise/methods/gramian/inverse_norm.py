@@ -30,8 +30,8 @@ class InverseNorm(GramianMethod):
         An exactly zero gradient gets weight 0; if all are zero, each gets 1/k. Opposite gradients cancel. k = 1: the
         gradient.
     Optimizer:
-        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
-        makes of it; `equipoise.record` counts how often that step raises one.
+        That no loss rises to first order, where its laws say so, holds for this direction and not for the step that
+        momentum or Adam makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k) on the device of G; nothing is copied.
     Source:

@@ -51,8 +51,8 @@ class MGDA(GramianMethod):
     Errors:
         `LossError` for ``"loss"`` and ``"loss+"`` where a loss is not positive.
     Optimizer:
-        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
-        makes of it; `equipoise.record` counts how often that step raises one.
+        That no loss rises to first order, where its laws say so, holds for this direction and not for the step that
+        momentum or Adam makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.1 ms for k = 2, 1 ms for k = 40. The four other solvers: up to 1000 iterations of 10
         to 40 microseconds each.

@@ -41,8 +41,8 @@ class NashMTL(GramianMethod):
         (k = 10) count as such. Other dependent gradients: a unique solution. A zero gradient is left out.
         k = 1: the unit gradient.
     Optimizer:
-        The promise that no loss rises to first order is made for this direction, not for the step that momentum or Adam
-        makes of it; `equipoise.record` counts how often that step raises one.
+        That no loss rises to first order, where its laws say so, holds for this direction and not for the step that
+        momentum or Adam makes of it; `equipoise.record` counts how often that step raises one.
     Cost:
         O(k^3) on the CPU: 0.15 ms for k = 10, 0.5 ms for k = 100; none between recomputations.
     Source:
