@@ -255,7 +255,7 @@ def test_tiny_weights_are_not_taken_for_zero():
 
 
 def test_the_log_form_says_that_mu_of_one_is_a_weighted_sum():
-    with pytest.warns(EquipoiseWarning, match="minimisers of a weighted sum"):
+    with pytest.warns(EquipoiseWarning, match="from mu = 1, a weighted sum with the weights w/nadir"):
         eq.SmoothTchebycheff(form="log", mu=1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -37,8 +37,8 @@ class SmoothTchebycheff(LossMethod):
 
     .. math:: \mu \log \sum_i \exp\bigl(\log (k w_i L_i / \mathrm{nadir}_i) / \mu\bigr)
 
-    In this form :math:`\mu \ge 1` has the minimisers of a weighted sum with weights w/nadir and reaches no
-    non-convex part of the front; asked for, it is done and a warning says so.
+    In this form :math:`\mu = 1` has the minimisers of a weighted sum with weights w/nadir, and a larger mu bends the
+    other way: from 1 on it reaches no non-convex part of the front. Asked for, it is done and a warning says so.
 
     Shapes:
         losses (k,) -> scalar.
@@ -113,8 +113,8 @@ class SmoothTchebycheff(LossMethod):
             )
         if self.form == "log" and self.mu >= 1:
             warnings.warn(
-                f"SmoothTchebycheff(form='log', mu={self.mu}): for mu >= 1 this has the minimisers of a weighted sum "
-                "(weights 1/nadir) and reaches no non-convex part of the front. Use mu=0.1, or LinearScalarization.",
+                f"SmoothTchebycheff(form='log', mu={self.mu}): from mu = 1, a weighted sum with the weights "
+                "w/nadir, on this reaches no non-convex part of the front. Use mu=0.1, or LinearScalarization.",
                 EquipoiseWarning,
                 stacklevel=3,
             )

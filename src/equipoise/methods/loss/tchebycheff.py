@@ -24,9 +24,10 @@ class Tchebycheff(LossMethod, Preference):
     .. math:: \max_i k w_i (L_i - z_i) + \rho \sum_i k w_i (L_i - z_i), \qquad
               z_i = \mathrm{ideal}_i - \mathrm{utopia} \cdot |\mathrm{ideal}_i|
 
-    with w the preference (sum 1), z the utopia point and rho the augmentation. Every (weakly) Pareto-optimal point is
-    the minimiser for some w, also where the front is not convex. Exact ties share the gradient equally. A task of
-    weight 0 takes no part.
+    with w the preference (sum 1), z the utopia point and rho the augmentation. Every Pareto-optimal point is a
+    minimiser for some w, also where the front is not convex, if z lies below what any model attains (Miettinen 1999,
+    theorem 3.4.5); with z at the ideal itself, points at which a task has its own best loss may be missed. Exact ties
+    share the gradient equally. A task of weight 0 takes no part.
 
     Shapes:
         losses (k,) -> scalar.
