@@ -51,7 +51,7 @@ nitpick_ignore_regex = [
     ),
     (
         r"py:(class|exc|obj)",
-        r"[A-Za-z_-]+|[^.]* .*",
+        r"[A-Za-z0-9_-]+|[^.]* .*",
     ),  # napoleon takes words after "Returns:" for a type
 ]
 sphinx_gallery_conf = {
