@@ -65,11 +65,11 @@ def constrained_descent(
     Returns:
         w, (k,). ``certificate`` is the larger of the duality gap, relative to :math:`|d|^2 + |b^\top \lambda_B| +
         |c^\top \lambda_C|`, and of the worst miss of a condition, relative to the row's value and to |d| times the
-        lengths of its gradients, both without what rounding explains. Where d is zero to rounding, the size of the terms
-        that cancel takes the place of |d|.
-        Conditions that no direction meets: zeros, status ``NO_SOLUTION``; combinations of gradients below a part of
-        2^-24 (2^-21 without a factor) count as zero. A certificate above 1e-6: zeros, ``PROMISE_BROKEN``. Zero in the
-        convex hull of the gradients: ``STATIONARY``, with the w that solves the problem.
+        lengths of its gradients, both without what rounding explains. Where d is zero to rounding, the size of the
+        terms that cancel takes the place of |d|. Conditions that no direction meets: zeros, status ``NO_SOLUTION``;
+        combinations of gradients below a part of 2^-24 (2^-21 without a factor) count as zero. A certificate above
+        1e-6: zeros, ``PROMISE_BROKEN``. Zero in the convex hull of the gradients: ``STATIONARY``, with the w that
+        solves the problem.
 
     Raises:
         GramianError: Not a Gramian.

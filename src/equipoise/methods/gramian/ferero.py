@@ -43,7 +43,8 @@ class FERERO(GramianMethod):
     Degenerate:
         k = 1 without bounds: the gradient. All losses on the ray and gradients equal: that gradient. Conditions that no
         direction meets, because gradients depend on each other: d = 0, status ``NO_SOLUTION``. Nearly dependent
-        gradients: a long d, so clip it. An absent task takes no part in a ray or a limit.
+        gradients: a long d, so clip it. An absent task takes no part in a ray or a limit. Parameters that are clipped
+        to a box after the step do not follow d, and the conditions are missed: write them as functions of free ones.
     Errors:
         `LossError` where no losses are given, or one is negative where a ray is asked for; `TaskError` where a limit
         names no task.

@@ -52,10 +52,10 @@ class PMGDA(GramianMethod):
     Cost:
         A correction is one linear program in k + 2 unknowns (HiGHS), 1 to 2 ms; a prediction O(k^3).
     Source:
-        Zhang, Lin & Zhang (2024), arXiv:2402.09492, eq. 8 and 11 (prediction), 18 and 20 (correction), and LibMOON
-        0.2.1 for the program, h and the defaults. We differ: prediction keeps h, as in the paper; LibMOON's takes the
-        plain min-norm point. The tolerance is relative to the losses. The paper scales d itself to at most 1, here the
-        weights. Of its constraint functions only this h is offered, no region of interest.
+        Zhang, Lin & Zhang (2024), arXiv:2402.09492, eq. 8 and 11 (prediction), 18 and 20 (correction); the program, h
+        and the defaults as in the authors' library LibMOON. We differ: prediction keeps h, as in the paper (the library
+        takes the plain min-norm point); the tolerance is relative to the losses, and the weights, not d, are brought to
+        one size. Of the paper's constraint functions only this h is offered, and no region of interest.
 
     Args:
         ray: Wanted proportions of the losses, positive, by task name or in task order; None for equal losses. A `Ray`
@@ -107,6 +107,8 @@ class PMGDA(GramianMethod):
     def weights(self, gramian: Tensor, state: State, step: Step) -> Answer:
         if step.losses is None:
             raise LossError(f"{self!r} looks at losses; give `losses`.")
+        instead = "eq.FERERO(bounds=...), or add a constant"
+        refuse_negative_losses(step.losses, step.tasks, "PMGDA", instead, why="follows a ray")
         losses, matrix = step.losses.cpu().double().numpy(), gramian.numpy()
         wanted = step.preference.losses if isinstance(step.preference, Ray) else self.ray
         ray = np.ones(len(losses)) if wanted is None else step.tasks.vector(wanted, "ray").numpy()
