@@ -102,10 +102,12 @@ def constrained_descent(
     if not plane.met or state == "unbounded":
         return Solution(np.zeros(k), Status.NO_SOLUTION, certificate=0.0, iterations=exchanges)
     prices = plane.prices(plane.base + pulls @ within - pulls @ lines)
-    weights = pulls @ wanted + prices @ level.matrix
-    paid = float(pulls[len(aims) :] @ low.values), float(prices @ level.values)
-    reach = float(np.abs(pulls) @ sizes + np.abs(prices) @ plane.sizes)  # the size of the terms that may cancel
-    certificate = _certificate(matrix, norms, weights, aims, low, level, paid, reach)
+    rows, multipliers = np.vstack([wanted, level.matrix]), np.concatenate([pulls, prices])
+    values = np.concatenate([np.zeros(len(aims)), low.values, level.values])
+    weights = multipliers @ rows
+    certificate = _certificate(
+        rows @ (matrix @ weights), values, multipliers, np.concatenate([sizes, plane.sizes]), len(aims), len(wanted)
+    )
     if not certificate <= _KEPT:
         return Solution(np.zeros(k), Status.PROMISE_BROKEN, certificate, exchanges)
     status = Status.STATIONARY if hull_holds_zero(cosines) else Status.SOLVED
@@ -205,25 +207,18 @@ def _best_move(
     return -(basis @ (right.T @ step)), True
 
 
-def _certificate(
-    matrix: Array,
-    norms: Array,
-    weights: Array,
-    aims: Array,
-    low: Rows,
-    level: Rows,
-    paid: tuple[float, float],
-    reach: float,
-) -> float:
-    """The duality gap and the worst miss of a condition beyond rounding, each relative."""
-    falls, rounding = matrix @ weights, 64 * len(norms) * _EPS * reach
-    square = max(float(weights @ falls), 0.0)
-    gap = square - sum(paid) - float((aims @ falls).min()) - rounding * reach
+def _certificate(falls: Array, values: Array, multipliers: Array, sizes: Array, aims: int, free: int) -> float:
+    """The duality gap and the worst miss of a condition beyond rounding, each relative.
+
+    All are given for every row; the first are aims, those after `free` equations.
+    """
+    reach = float(np.abs(multipliers) @ sizes)  # the size of the terms that may cancel
+    rounding = 64 * len(sizes) * _EPS * reach
+    square, paid = max(float(multipliers @ falls), 0.0), multipliers * values
+    gap = square - float(paid.sum()) - float(falls[:aims].min()) - rounding * reach
     seen = square if square > rounding * reach else reach**2
-    size = seen + abs(paid[0]) + abs(paid[1])
-    misses = [gap / size if size > 0 else 0.0]
-    for rows, missed in ((low, low.values - low.matrix @ falls), (level, np.abs(level.values - level.matrix @ falls))):
-        lengths = np.abs(rows.matrix) @ norms
-        scale = np.abs(rows.values) + lengths * seen**0.5
-        misses += ((missed - lengths * rounding) / np.where(scale > 0, scale, 1.0)).tolist()
-    return max(0.0, *misses)
+    missed = values - falls
+    missed[free:] = np.abs(missed[free:])
+    scale = (np.abs(values) + sizes * seen**0.5)[aims:]
+    misses = (missed - sizes * rounding)[aims:] / np.where(scale > 0, scale, 1.0)
+    return max(0.0, gap / (seen + float(np.abs(paid).sum()) or 1.0), float(misses.max(initial=0.0)))

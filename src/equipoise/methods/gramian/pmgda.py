@@ -11,7 +11,7 @@ from torch import Tensor
 from ...core.numbers import Array
 from ...core.tasks import PerTask, Preference, Ray, freeze_per_task
 from ...errors import EquipoiseError, LossError, SettingError
-from ...solve import Status
+from ...solve import Solution, Status
 from ...solve.constrained_descent import Rows, constrained_descent
 from ..base import Answer, CounterExample, GramianMethod, State, Step
 from ..parts.domain import is_positive, refuse_negative_losses
@@ -116,40 +116,28 @@ class PMGDA(GramianMethod):
         losses = losses / (losses.max() or 1.0)  # their unit does not matter, and squares stay finite
         apart = losses - (losses @ ray) / (ray @ ray) * ray
         distance = float(np.linalg.norm(apart))
-        norms = np.sqrt(matrix.diagonal())
-        norms, unit = norms / norms.max(), float(norms.max())
-        slope = apart / distance if distance > 0 else apart
-        matrix = matrix / unit / unit
+        slope = apart / (distance or 1.0)
         steep = max(float(slope @ matrix @ slope), 0.0) ** 0.5
-        moves = steep > _FLAT * float(np.abs(slope) @ norms)
-        status, certificate = Status.SOLVED, 0.0
+        moves = steep > _FLAT * float(np.abs(slope) @ np.sqrt(matrix.diagonal()))
         if moves and distance > self.tolerance * float(np.linalg.norm(losses)):
-            found = _correction(matrix, norms, slope, steep, self.sigma)
+            found = Solution(_correction(matrix, slope, steep, self.sigma), Status.SOLVED, certificate=0.0)
         else:
             keep = Rows(slope[None, :], np.zeros(1)) if moves else None
-            answer = constrained_descent(
-                matrix, np.eye(len(losses)), equal=keep, factor=_in(step.root, unit), checked=True
-            )
-            found, status, certificate = answer.value, answer.status, answer.certificate
-        total = float(np.abs(found).sum())
-        return Answer(torch.from_numpy(found / total if total > 0 else found), state, status, certificate)
+            found = constrained_descent(matrix, np.eye(len(losses)), equal=keep, factor=step.root, checked=True)
+        weights = found.value / (float(np.abs(found.value).sum()) or 1.0)
+        return Answer(torch.from_numpy(weights), state, found.status, found.certificate)
 
 
-def _in(root: Array | None, unit: float) -> Array | None:
-    return None if root is None else root / unit
-
-
-def _correction(matrix: Array, norms: Array, slope: Array, steep: float, sigma: float) -> Array:
-    """The weights of d, (k,), for gradients of which the longest has length one."""
+def _correction(matrix: Array, slope: Array, steep: float, sigma: float) -> Array:
+    """The weights of the gradients in d, (k,)."""
     from scipy.optimize import linprog  # noqa: PLC0415 - SciPy takes long to import
 
-    k = len(norms)
+    norms = np.sqrt(matrix.diagonal())
     mixed = np.column_stack([np.diag(1 / norms), slope / steep])  # (k, k + 1): weights of the unit gradients
-    gains = matrix @ mixed
-    limits = np.vstack([np.column_stack([-gains, -np.ones(k)]), np.append(-(slope @ gains) / steep, 0.0)])
-    found = linprog(
-        np.append(np.zeros(k + 1), 1.0),
-        A_ub=limits,
+    gains, k = matrix @ mixed, len(norms)
+    found = linprog(  # over the k + 1 shares and the worst gain, in units of the longest gradient
+        np.append(np.zeros(k + 1), -1.0),
+        A_ub=np.block([[-gains / norms.max(), np.ones((k, 1))], [-(slope @ gains) / steep, np.zeros(1)]]),
         b_ub=np.append(np.zeros(k), -sigma),
         A_eq=np.append(np.ones(k + 1), 0.0)[None, :],
         b_eq=[1.0],
@@ -158,5 +146,4 @@ def _correction(matrix: Array, norms: Array, slope: Array, steep: float, sigma: 
     )
     if found.x is None:
         raise EquipoiseError(f"the linear program of PMGDA, which always has a solution, ended with: {found.message}")
-    shares = np.maximum(found.x[:-1], 0.0)
-    return np.asarray(mixed @ shares)
+    return np.asarray(mixed @ np.maximum(found.x[:-1], 0.0))
