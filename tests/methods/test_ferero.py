@@ -112,6 +112,25 @@ def test_a_preference_comes_in_place_of_the_setting_of_its_kind():
     assert found(both) != found(eq.FERERO(ray=(1.0, 1.0)))
 
 
+def test_a_cone_of_one_row_is_a_weighted_sum_that_keeps_to_the_ray():
+    draw = np.random.default_rng(2)
+    rows, losses, weights = draw.normal(size=(3, 8)), np.array([1.0, 2.0, 0.5]), np.array([0.2, 0.3, 0.5])
+    across = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, -1.0]])
+    slopes = across @ rows
+    project = np.linalg.pinv(slopes)
+    wanted = weights @ rows - project @ (slopes @ (weights @ rows)) + project @ (across @ losses)
+    found = eq.direction(eq.FERERO(cone=({"task2": 0.5, "task0": 0.2, "task1": 0.3},)), rows, losses).numpy()
+    assert found == pytest.approx(wanted, abs=1e-10)
+
+
+def test_the_cone_of_all_losses_is_the_default_and_a_wider_one_gives_up_more():
+    rows, losses = np.array([[1.0, 0.0], [-0.5, 1.0]]), np.array([1.0, 1.0])
+    axes = eq.FERERO(bounds={"task0": 9.0}, cone=((1.0, 0.0), (0.0, 1.0)))
+    assert (rows @ eq.direction(axes, rows, losses).numpy() > 0).all()
+    pulled = eq.direction(eq.FERERO(bounds={"task0": 9.0}, cone=((1.0, 4.0), (0.0, 1.0))), rows, losses).numpy()
+    assert (rows @ pulled)[0] < 0 < (rows @ pulled)[1]
+
+
 def test_conditions_that_no_step_meets_are_said_and_nothing_moves():
     parameter = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
     balancer = eq.Balancer(eq.FERERO(), shared=[parameter])
@@ -139,3 +158,6 @@ def test_what_cannot_be_followed_is_refused():
         eq.weights(eq.FERERO(), torch.eye(2), losses=[1.0, 1.0], preference=eq.ReferencePoint((1.0, 1.0)))
     with pytest.raises(SettingError, match="`rate` must be positive"):
         eq.FERERO(rate=0.0)
+    for cone in ((), ((0.0, 0.0),), ((1.0, 0.0), None)):
+        with pytest.raises(SettingError, match="`cone` must hold rows of one number a task, none of them all zero"):
+            eq.FERERO(cone=cone)

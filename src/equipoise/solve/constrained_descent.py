@@ -75,7 +75,8 @@ def constrained_descent(
         GramianError: Not a Gramian.
 
     Cost:
-        Usually below 2 (p + m) least-squares problems of O(k^3); 0.4 ms for k = 2, 1 ms for k = 10.
+        Usually below 2 (p + m) least-squares problems of O(k^3); 0.4 ms for k = 2, 1 ms for k = 10, up to 70 ms for
+        k = 100.
 
     Source:
         Problem: Chen et al. (2024), arXiv:2412.01773; Zhang et al. (2024), arXiv:2402.09492, eq. 8 and 11. Route:

@@ -50,7 +50,8 @@ class PMGDA(GramianMethod):
     Errors:
         `LossError` where a loss is negative or none are given.
     Cost:
-        A correction is one linear program in k + 2 unknowns (HiGHS), 1 to 2 ms; a prediction O(k^3).
+        A correction is one linear program in k + 2 unknowns (HiGHS), 2 ms up to k = 10; a prediction a few
+        least-squares problems of O(k^3), 1 ms.
     Source:
         Zhang, Lin & Zhang (2024), arXiv:2402.09492, eq. 8 and 11 (prediction), 18 and 20 (correction); the program, h
         and the defaults as in the authors' library LibMOON. We differ: prediction keeps h, as in the paper (the library
