@@ -39,7 +39,8 @@ class FERERO(GramianMethod):
         The multipliers of the losses that are lowered sum to 1; those of the conditions are added to them. The part of
         d that restores the preference has no unit of a gradient: its length is the distance over the slope of the
         distance, whatever a loss is multiplied by. Keep s r below 1. Losses of different units make a ray meaningless:
-        bring them to one unit.
+        bring them to one unit. The conditions are on the step of the shared parameters; heads follow their own gradients
+        and move the losses as well, until they are at rest.
     Degenerate:
         k = 1 without bounds: the gradient. All losses on the ray and gradients equal: that gradient. Conditions that no
         direction meets, because gradients depend on each other: d = 0, status ``NO_SOLUTION``. Nearly dependent
@@ -49,7 +50,7 @@ class FERERO(GramianMethod):
         `LossError` where no losses are given, or one is negative where a ray is asked for; `TaskError` where a limit
         names no task.
     Cost:
-        A few least-squares problems of O(k^3) on the CPU: 0.6 ms up to k = 10, 4 ms for k = 100.
+        A few least-squares problems of O(k^3) on the CPU: 0.6 ms up to k = 10, 4 to 9 ms for k = 100.
     Source:
         Chen, Saif, Shen & Chen (2024), arXiv:2412.01773. The equations and their multipliers agree with the authors'
         released code, which has them for a ray and two tasks; their paper states limits as well, here with the same
