@@ -85,7 +85,7 @@ def constrained_descent(
     Example:
         >>> equal = Rows(np.array([[1.0, -1.0]]), np.array([0.6]))  # the first shall fall faster than the second by 0.6
         >>> constrained_descent(np.eye(2), np.eye(2), equal=equal).value.round(6)
-        array([1. , 0.4])
+        array([0.8, 0.2])
     """
     matrix = gramian if checked else as_gramian(gramian)
     k = len(matrix)

@@ -39,8 +39,8 @@ class FERERO(GramianMethod):
         The multipliers of the losses that are lowered sum to 1; those of the conditions are added to them. The part of
         d that restores the preference has no unit of a gradient: its length is the distance over the slope of the
         distance, whatever a loss is multiplied by. Keep s r below 1. Losses of different units make a ray meaningless:
-        bring them to one unit. The conditions are on the step of the shared parameters; heads follow their own gradients
-        and move the losses as well, until they are at rest.
+        bring them to one unit. The conditions are on the step of the shared parameters; heads follow their own
+        gradients and move the losses as well, until they are at rest.
     Degenerate:
         k = 1 without bounds: the gradient. All losses on the ray and gradients equal: that gradient. Conditions that no
         direction meets, because gradients depend on each other: d = 0, status ``NO_SOLUTION``. Nearly dependent
