@@ -196,22 +196,49 @@ def test_one_model_for_all_preferences_of_a_problem():
     assert found.record.chosen[0].test == {}
 
 
+def outcomes_of(losses):
+    """Point -> (losses of each seed), as outcomes of its trainings, and the sweep of their means."""
+    outcomes = [
+        [Outcome(key=f"{name}{seed}", status="done", words="", losses={"val": dict(zip("xy", found, strict=True))})
+         for seed, found in enumerate(each)]
+        for name, each in losses.items()
+    ]  # fmt: skip
+    means = np.array([np.mean(each, axis=0) for each in losses.values()])
+    count = len(losses)
+    preferences = (eq.LinearScalarization((0.5, 0.5)),) * count
+    return Sweep(("x", "y"), preferences, means, ("",) * count, (None,) * count, (), 0.0, ""), outcomes
+
+
 def test_the_mean_of_seeds_that_end_at_different_places_is_no_point():
     """Weights (1/2, 1/2) on a concave front end at either end; their mean would lie on the chord."""
     ends = {0: (0.0, 1.0), 1: (1.0, 0.0)}
     losses = {"a": (ends[0], ends[0]), "b": (ends[1], ends[1]), "torn": (ends[0], ends[1]), "t": ((0.7, 0.7),) * 2}
-    outcomes = [
-        [Outcome(key=f"{name}{seed}", status="done", words="", losses={"val": dict(zip("xy", each[seed], strict=True))})
-         for seed in (0, 1)]
-        for name, each in losses.items()
-    ]  # fmt: skip
-    preferences = (*[eq.LinearScalarization((0.5, 0.5))] * 3, eq.Tchebycheff((0.5, 0.5), ideal=None))
-    means = np.array([np.mean(each, axis=0) for each in losses.values()])
-    sweep = Sweep(("x", "y"), preferences, means, ("",) * 4, (None,) * 4, (), 0.0, "")
+    sweep, outcomes = outcomes_of(losses)
     found = judged_points(sweep, 3, outcomes, (0, 1), kept=False)
     assert [point.support for point in found.points] == ["weights", "weights", "scattered", "none"]
     assert found.held == (0, 1, 3)
     assert found.points[3].gap == pytest.approx(0.2)
+
+
+def test_an_end_whose_seeds_differ_in_one_loss_is_a_noisy_point_and_no_torn_one():
+    """It is far lower in y than all others with every seed; x, whose range is small, is noisy there."""
+    losses = {
+        "low x": ((1.75, 19.9), (1.68, 17.8), (1.69, 24.0)),
+        "low y": ((3.5, 1.8), (3.3, 3.7), (5.5, 4.1)),
+        "bad": ((3.6, 28.0), (3.5, 26.0), (3.7, 29.0)),
+    }
+    sweep, outcomes = outcomes_of(losses)
+    found = judged_points(sweep, 3, outcomes, (0, 1, 2), kept=False)
+    assert [point.support for point in found.points] == ["weights", "weights", "dominated"]
+    assert found.held == (0, 1, 2)
+
+
+def test_points_are_torn_though_their_means_are_all_the_same():
+    """Every preference ends at one end with one seed and at the other with the other: the means have no range."""
+    ends = ((0.0, 1.0), (1.0, 0.0))
+    sweep, outcomes = outcomes_of({"a": ends, "b": ends[::-1], "c": ends})
+    found = judged_points(sweep, 3, outcomes, (0, 1), kept=False)
+    assert {point.support for point in found.points} == {"scattered"}
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,9 @@ def _doubts(record: ExploreRecord) -> list[str]:
     apart = [point.name for point in record.points if point.support == "scattered"]
     if apart:
         found.append(
-            f"Doubt: with the preferences of {joined(apart)} the seeds ended at different places, more than half of "
-            "the ranges apart. Their means are no points, and are left out of the front, the verdict and the choice."
+            f"Doubt: with the preferences of {joined(apart)} the seeds ended at different places: one is lower in a "
+            "loss and another in another loss, by more than a third of the ranges. Their means are no points, and are "
+            "left out of the front, the verdict and the choice."
         )
     if record.failed:
         reasons = {clean(run.words) for run in record.trained if run.status != "done"}
@@ -161,8 +162,8 @@ def _choices(record: ExploreRecord) -> Page:
     tested = record.rows[1] is not None
     head = ["Chosen", *names, *([f"{name}, test" for name in names] if tested else [])]
     caption = f"Means over {plural(len(record.seeds), 'seed')} on {record.judged_on}" + (
-        f"; on the test part ({plural(record.rows[1] or 0, 'row')} a seed) means and ranges over seeds. The test part "
-        "was looked at for these points only, and chose nothing."
+        f"; on the test part ({plural(record.rows[1] or 0, 'row')} a seed) means and ranges over seeds. Test losses "
+        "are shown for these points only, and chose nothing."
         if tested
         else ". There is no test part."
     )
