@@ -43,8 +43,8 @@ def test_the_answer_says_what_is_missed_and_by_how_much():
         (
             (*ENDS, ABOVE, point("T2", (0.6, 0.6), "unsure", 0.1)),
             "not_enough",
-            "No: weighted sums select 2 of the 4 non-dominated points found here and miss 1, by up to 0.200 of the ranges; "
-            "for 1 more the seeds cannot tell.",
+            "No: weighted sums select 2 of the 4 non-dominated points found here and miss 1, by up to 0.200 of the "
+            "ranges; for 1 more the seeds cannot tell.",
         ),
         (
             (point("S1", (0.0, 0.5)), point("S2", (1.0, 0.2), "scattered")),
