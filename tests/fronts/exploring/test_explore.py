@@ -16,7 +16,7 @@ from equipoise.fronts.exploring import running
 from equipoise.fronts.exploring.judging import judged_points, point_run, said
 from equipoise.fronts.exploring.running import RUNS
 from equipoise.fronts.refined_sweep import Sweep
-from equipoise.problems import ZDT2, Quadratic, named
+from equipoise.problems import ZDT2, Function, Quadratic, named
 from equipoise.training.executors import runs
 from equipoise.training.executors.runs import Outcome
 
@@ -152,12 +152,24 @@ def opposed(shift=0.0, test=True):
 
 
 class Shared(nn.Module):
-    def __init__(self):
+    def __init__(self, after=nn.Identity):
         super().__init__()
         self.layer = nn.Linear(3, 1)
+        self.after = after()
 
     def forward(self, x):
-        return self.layer(x).expand(-1, 2)
+        return self.after(self.layer(x)).expand(-1, 2)
+
+
+class Bare(nn.Module):
+    """Parameters without a layer that a preference could act on."""
+
+    def __init__(self):
+        super().__init__()
+        self.offset = nn.Parameter(torch.zeros(2))
+
+    def forward(self, x):
+        return self.offset.expand(len(x), -1)
 
 
 PROBLEM = {"sums": 3, "tchebycheff": 1, "seeds": 1, "epochs": 100, "settings": {"batch_size": None, "every": 10}}
@@ -179,6 +191,23 @@ def test_the_test_part_is_shown_for_chosen_points_and_decides_nothing(tmp_path):
         missed = point.runs[0].metrics["up"]["absolute error"]
         assert missed == pytest.approx(np.sqrt(point.losses[0]), abs=0.1)
     assert [single.loss for single in found.singles] == pytest.approx([0.0, 0.0], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"make_model": Bare}, {"make_model": partial(Shared, nn.Tanh)}, {"losses": {"up": partial(loss, 1)}}],
+    ids=["model", "activation", "loss"],
+)
+def test_a_folder_of_another_network_or_loss_is_refused(tmp_path, changed):
+    """Its data are the same: the record there is not of this problem."""
+    arguments = {"sums": 2, "tchebycheff": 0, "seeds": 1, "steps": 1, "folder": tmp_path / "run"}
+    first = eq.explore(opposed(), **arguments).record
+    other = opposed()
+    other.make_model = changed.get("make_model", other.make_model)
+    other.losses |= changed.get("losses", {})
+    with pytest.raises(RunFolderError, match="It differs in\n  problem: "):
+        eq.explore(other, **arguments)
+    assert eq.explore(opposed(), **arguments).record == first
 
 
 def test_seeds_that_are_trained_together_give_the_same_points():
@@ -255,8 +284,17 @@ def test_points_are_torn_though_their_means_are_all_the_same():
         (opposed(), {"steps": 2, "settings": {"seed": 1}}, SettingError, "sets the method, the seed"),
         (opposed(), {"steps": 2, "jobs": 2}, SettingError, "importable function"),
         ("quad", {"stack": True, "jobs": 2}, SettingError, "leave out jobs"),
+        ("quad", {"steps": 0, "epochs": 1.5, "gap": 2}, SettingError, "steps=0 .*epochs=1.5 .*gap=2 .between 0 and 1"),
+        ("dtlz2", {"sums": 3}, SettingError, "`sums` must be at least 6 for 3 tasks"),
+        (Function(lambda x: x.square(), [-1.0], [1.0]), {}, TaskError, "at least two losses"),
+        ("quad", {"conditioned": 3}, SettingError, "`conditioned` must be 0 or at least 10 steps"),
+        (eq.Problem(Bare, {"a": partial(loss, 0), "b": partial(loss, 1)}, train=rows(0), val=rows(1)),
+         {"steps": 2, "conditioned": 5}, SettingError, "no layer to adapt.*'Bare'"),
+        ("zdt9", {}, DataError, "neither a formula problem, a built-in set nor a file here. Formula problems: 'quad'"),
+        ("quad", {"targets": ["f1", "f2"]}, SettingError, "targets cannot be used with the formula problem 'quad'"),
     ],
-    ids=["wish", "numbers", "epochs", "columns", "kind", "no val", "no steps", "taken", "jobs", "stack"],
+    ids=["wish", "numbers", "epochs", "columns", "kind", "no val", "no steps", "taken", "jobs", "stack", "sizes",
+         "corners", "one loss", "few steps", "no layer", "unknown", "columns of a name"],
 )  # fmt: skip
 def test_bad_input_is_refused_before_anything_is_trained(problem, changed, error, words, monkeypatch):
     monkeypatch.setattr("equipoise.fronts.exploring.running.run_all", None)
