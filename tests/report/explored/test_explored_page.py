@@ -89,6 +89,24 @@ def test_hovering_shows_preference_losses_metrics_and_checkpoint():
         assert words in text
 
 
+def test_axes_hold_the_models_of_one_task_each_and_what_of_the_model_for_all_lies_near():
+    """Losses of a thousandth: an axis never has a unit of its own."""
+    near = [(0.004, 0.001), (0.0035, 0.0025), (0.9, 0.9)]
+    whole = record(
+        point("S1", (0.001, 0.003)), point("S2", (0.002, 0.002)),
+        conditioned=curve(2).model_copy(update={"losses": tuple(near)}),
+    )  # fmt: skip
+    singles = tuple(single.model_copy(update={"loss": 0.003}) for single in whole.singles)
+    layout = explored_page(whole.model_copy(update={"singles": singles}))["sections"][0]["panels"][0]["figure"][
+        "layout"
+    ]
+    assert layout["xaxis"]["range"] == [0.00076, 0.00424]  # from .001 to .004, and 8 % more on each side
+    assert layout["yaxis"]["range"] == [0.00084, 0.00316]
+    alike = record(point("S1", (0.002, 0.002)), singles=tuple(s.model_copy(update={"loss": 0.002}) for s in singles))
+    layout = explored_page(alike)["sections"][0]["panels"][0]["figure"]["layout"]
+    assert layout["xaxis"]["range"] == [0.0019, 0.0021]
+
+
 def test_the_test_part_shows_for_chosen_points_only():
     page = explored_page(record(*ENDS, ABOVE))
     chosen = page["sections"][1]["tables"][0]

@@ -6,7 +6,8 @@ from ...core.drawing.plot_parts import Panel, legend_of
 from ...core.records.explored import ChosenPoint, ExploredPoint, ExploreRecord
 from ...core.text import clean, count, joined, plural
 from ..logs.page_parts import Page, make_section, make_table, spanned
-from .figures import MARKS, front_panels, parallel_of, slider_of
+from .figures import MARKS, front_panels, slider_of
+from .parallel_axes import parallel_legend, parallel_of
 from .words import answer, front_of, mean_and_spread, members_of, sentences, shown
 
 __all__ = ["explored_page"]
@@ -103,9 +104,10 @@ def _picture(record: ExploreRecord, panels: Sequence[Panel]) -> Page:
         return make_section(
             "The front",
             "Each line is a point across one axis a task, lowest loss at the bottom. Drag along an axis to keep the "
-            "points in a range; click it to let go.",
-            widget="parallel.html", parallel=parallel_of(record),
-            caption=f"{where} {units}",
+            "points in a range; click it to let go. Hover a line for preference, losses, metrics and checkpoint.",
+            widget="parallel.html", parallel=parallel_of(record), legend=parallel_legend(record),
+            caption=f"{where} Axes reach from the lowest to the highest of these losses; what lies beyond is drawn at "
+            f"the end. {units}",
         )  # fmt: skip
     legend = {entry["words"]: entry for panel in panels for entry in legend_of(panel)}
     return make_section(

@@ -10,7 +10,7 @@ from ...core.text import clean, plural
 from ..logs.page_parts import number
 from .words import gap_words, shown
 
-__all__ = ["MARKS", "front_panels", "hover_of", "parallel_of", "slider_of"]
+__all__ = ["MARKS", "front_panels", "hover_of", "slider_of"]
 
 MARKS = {
     "dominated": ("dominated", "faint", "circle", 5),
@@ -177,12 +177,20 @@ def _chord(record: ExploreRecord) -> list[plot.Figure]:
 
 
 def _range(record: ExploreRecord, task: int) -> list[float]:
-    """An axis that shows the front, the models trained alone, and dominated points that lie near."""
+    """An axis that shows the front, the models trained alone, and what of all else lies near.
+
+    A model for all preferences is shown as far as it lies within a range of the front beyond its ends.
+    """
     told = [point.losses[task] for point in record.points if point.support not in ("dominated", "scattered")]
     told = told or [point.losses[task] for point in record.points]
     alone = record.singles[task].loss
-    low, high = min([*told, *([] if alone is None else [alone])]), max(told)
-    margin = 0.08 * (high - low) or 0.05
+    told += [] if alone is None else [alone]
+    low, high = min(told), max(told)
+    if record.conditioned is not None:
+        size = high - low
+        near = [row[task] for row in record.conditioned.losses if low - size <= row[task] <= high + size]
+        low, high = min([low, *near]), max([high, *near])
+    margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.05
     return [plot.rounded(low - margin), plot.rounded(high + margin)]
 
 
@@ -213,23 +221,6 @@ def _triangle(record: ExploreRecord) -> list[plot.Panel]:
     note = "How the losses of a point divide, in ranges above the lowest: near a corner that task pays most."
     axes = plot.triangle_axes([task.name for task in record.tasks])
     return [plot.make_panel("How the losses divide", alt, traces, axes, shape="square", note=note)]
-
-
-def parallel_of(record: ExploreRecord) -> dict[str, Any]:
-    """What the page's script draws across parallel axes."""
-    return {
-        "tasks": [clean(task.name) for task in record.tasks],
-        "points": [
-            {
-                "name": point.name,
-                "kind": point.support,
-                "losses": [plot.rounded(loss) for loss in point.losses],
-                "said": f"{point.name}: {MARKS[point.support][0]}; "
-                + ", ".join(f"{clean(t.name)} {number(v)}" for t, v in zip(record.tasks, point.losses, strict=True)),
-            }
-            for point in record.points
-        ],
-    }
 
 
 def slider_of(record: ExploreRecord, panels: Sequence[plot.Panel]) -> dict[str, Any]:
