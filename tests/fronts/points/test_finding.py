@@ -49,6 +49,14 @@ def test_tchebycheff_and_reference_points_level_their_distances():
         eq.Tchebycheff(weights={"f2": 1, "f1": 3}, ideal=None),
     ]
     found = eq.front.find_points("expo", wishes)
+    by = found.losses[1, 0] - 0.2  # the front is above (.2, .4): sqrt(-log .8) + sqrt(-log .6) = 1.19 < 2
+    assert found.statuses == (
+        "ok",
+        f"no point found reaches the reference; at the nearest 'f1' is {found.losses[1, 0]:.6g}, {by:.3g} above its "
+        f"0.2; 'f2' is {found.losses[1, 1]:.6g}, {found.losses[1, 1] - 0.4:.3g} above its 0.4",
+        "ok",
+    )
+    assert by > 0.1
     assert found.losses[0, 0] * 2 == pytest.approx(found.losses[0, 1], abs=1e-4)
     apart = found.losses[1] - [0.2, 0.4]
     assert apart[0] == pytest.approx(apart[1], abs=1e-3)  # both losses have the same size here
