@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import equipoise as eq
-from equipoise.errors import DataError, RunFolderError, SettingError, TaskError
+from equipoise.errors import DataError, LossError, RunFolderError, SettingError, TaskError
 from equipoise.fronts.exploring import running
 from equipoise.fronts.exploring.judging import judged_points, point_run, said
 from equipoise.fronts.exploring.running import RUNS
@@ -287,6 +287,8 @@ def test_points_are_torn_though_their_means_are_all_the_same():
         ("quad", {"steps": 0, "epochs": 1.5, "gap": 2}, SettingError, "steps=0 .*epochs=1.5 .*gap=2 .between 0 and 1"),
         ("dtlz2", {"sums": 3}, SettingError, "`sums` must be at least 6 for 3 tasks"),
         (Function(lambda x: x.square(), [-1.0], [1.0]), {}, TaskError, "at least two losses"),
+        (Function(lambda x: torch.cat([x.square(), 0 * x + 3], 1), [-1.0], [1.0]), {}, LossError,
+         "'f2' are constant at all 8 starts"),
         ("quad", {"conditioned": 3}, SettingError, "`conditioned` must be 0 or at least 10 steps"),
         (eq.Problem(Bare, {"a": partial(loss, 0), "b": partial(loss, 1)}, train=rows(0), val=rows(1)),
          {"steps": 2, "conditioned": 5}, SettingError, "no layer to adapt.*'Bare'"),
@@ -294,7 +296,7 @@ def test_points_are_torn_though_their_means_are_all_the_same():
         ("quad", {"targets": ["f1", "f2"]}, SettingError, "targets cannot be used with the formula problem 'quad'"),
     ],
     ids=["wish", "numbers", "epochs", "columns", "kind", "no val", "no steps", "taken", "jobs", "stack", "sizes",
-         "corners", "one loss", "few steps", "no layer", "unknown", "columns of a name"],
+         "corners", "one loss", "constant", "few steps", "no layer", "unknown", "columns of a name"],
 )  # fmt: skip
 def test_bad_input_is_refused_before_anything_is_trained(problem, changed, error, words, monkeypatch):
     monkeypatch.setattr("equipoise.fronts.exploring.running.run_all", None)

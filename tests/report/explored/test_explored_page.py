@@ -107,6 +107,23 @@ def test_axes_hold_the_models_of_one_task_each_and_what_of_the_model_for_all_lie
     assert layout["xaxis"]["range"] == [0.0019, 0.0021]
 
 
+def test_a_loss_that_no_training_changes_is_doubted():
+    def still(name, loss):
+        made = point(name, (loss, 1.0))
+        runs = tuple(run.model_copy(update={"losses": (loss, 1.0)}) for run in made.runs)
+        return made.model_copy(update={"runs": runs})
+
+    whole = record(still("S1", 0.1), still("S2", 0.2))
+    singles = tuple(
+        single.model_copy(update={"runs": (single.runs[0].model_copy(update={"losses": (0.1, 1.0)}),)})
+        for single in whole.singles
+    )
+    notes = explored_page(whole.model_copy(update={"singles": singles}))["notes"]
+    assert any("Doubt: the loss of t1 <b> is 1 after every training" in note for note in notes)
+    assert not any("loss of t0" in note for note in notes)
+    assert not any("after every training" in note for note in explored_page(record(*ENDS))["notes"])
+
+
 def test_the_test_part_shows_for_chosen_points_only():
     page = explored_page(record(*ENDS, ABOVE))
     chosen = page["sections"][1]["tables"][0]

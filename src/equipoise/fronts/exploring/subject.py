@@ -20,12 +20,14 @@ from ...training.loop.settings import fingerprint
 from ...training.problem.problem import Problem
 from ...training.problem.sources import Loader, Rows, Together
 from ...training.resuming.randomness import own_generators
+from ..sets.starting import random_starts, refuse_constant
 
 __all__ = ["Given", "Subject", "cosine", "of_box", "of_problem"]
 
 _FORMULA_STEPS = 600
 _FORMULA_RATE = 0.02  # of the width of the box
 _FRONT_POINTS = 201
+_TRIALS = 8  # points at which a loss without any slope counts as constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +131,12 @@ def _box_problem(problem: BoxProblem) -> Problem:
 
 
 def of_box(problem: BoxProblem, steps: int | None) -> Subject:
-    """A formula problem: each run descends one point of the box, from a start drawn by its seed."""
+    """A formula problem: each run descends one point of the box, from a start drawn by its seed.
+
+    Raises:
+        LossError: A loss that does not depend on the parameters.
+    """
+    refuse_constant(problem, random_starts(problem, _TRIALS, 0))
     count = _FORMULA_STEPS if steps is None else steps
     front: Array = problem.front(_FRONT_POINTS) if isinstance(problem, FormulaProblem) else np.zeros((0, 2))
     named = isinstance(problem, FormulaProblem)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ...core.drawing.plot_parts import Panel, legend_of
 from ...core.records.explored import ChosenPoint, ExploredPoint, ExploreRecord
 from ...core.text import clean, count, joined, plural
-from ..logs.page_parts import Page, make_section, make_table, spanned
+from ..logs.page_parts import Page, make_section, make_table, number, spanned
 from .figures import MARKS, front_panels, slider_of
 from .parallel_axes import parallel_legend, parallel_of
 from .words import answer, front_of, mean_and_spread, members_of, sentences, shown
@@ -73,6 +73,13 @@ def _judged_on(record: ExploreRecord) -> str:
 
 def _doubts(record: ExploreRecord) -> list[str]:
     found = [f"Doubt: {clean(warning)}" for warning in record.data.warnings] if record.data else []
+    done = [run.losses for run in record.trained if run.losses is not None]
+    for place, task in enumerate(record.tasks):
+        if len(done) > 1 and len({losses[place] for losses in done}) == 1:
+            found.append(
+                f"Doubt: the loss of {clean(task.name)} is {number(done[0][place])} after every training, so nothing "
+                "can be traded with it. Check that it is computed from the outputs of the model."
+            )
     apart = [point.name for point in record.points if point.support == "scattered"]
     if apart:
         found.append(
