@@ -16,7 +16,7 @@ from ...core.numbers import Array, is_whole
 from ...core.progress import Progress
 from ...core.records.explored import ExploreRecord, SingleTask
 from ...core.tasks import Preference
-from ...data.loading import BUILTINS
+from ...data.builtin.catalogue import BUILTINS
 from ...data.reading import Reading, checked_reading
 from ...errors import DataError, SettingError, TaskError, listed
 from ...methods import LinearScalarization
