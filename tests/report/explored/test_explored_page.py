@@ -78,7 +78,13 @@ def test_one_seed_says_so_and_has_no_band():
     two = explored_page(record(*ENDS, ABOVE))["sections"][0]["panels"][0]["figure"]["data"]
     lower = next(trace for trace in two if trace.get("fill"))
     assert lower["name"] == "range of the fronts of 2 seeds"
-    assert lower["y"][0] == 1.0  # the lowest second loss at the smallest first loss that both seeds have
+    upper = two[two.index(lower) - 1]
+    # seed 1 has losses .01 above those of seed 0: it attains nothing left of .01, and less everywhere
+    assert lower["x"] == upper["x"] == [0.0, 0.01, 0.7, 0.71, 1.0, 1.01]
+    assert lower["y"] == [1.0, 1.0, 0.7, 0.7, 0.0, 0.0]
+    axis = explored_page(record(*ENDS, ABOVE))["sections"][0]["panels"][0]["figure"]["layout"]["yaxis"]["range"]
+    assert upper["y"][0] > axis[1]
+    assert upper["y"][1:] == [1.01, 1.01, 0.71, 0.71, 0.01]
 
 
 def test_hovering_shows_preference_losses_metrics_and_checkpoint():

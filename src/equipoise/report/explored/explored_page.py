@@ -101,7 +101,7 @@ def _picture(record: ExploreRecord, panels: Sequence[Panel]) -> Page:
     spread = (
         "One seed: no band can be drawn."
         if seeds == 1
-        else f"The band is the range of the fronts of {seeds} seeds, each by itself."
+        else f"The band lies between what one and what all of the {seeds} seeds attain, each seed's front by itself."
         if len(record.tasks) == 2
         else f"Bars are ranges over {seeds} seeds."
     )

@@ -147,7 +147,10 @@ def _known_front(record: ExploreRecord) -> list[plot.Figure]:
 
 
 def _band(record: ExploreRecord) -> list[plot.Figure]:
-    """Where the fronts of single seeds lie: the lowest and the highest second loss at each first loss."""
+    """Where the fronts of single seeds lie: from what one seed attains to what all attain, at each first loss.
+
+    Left of the point where the last seed's front begins not all attain anything: the band is open above there.
+    """
     if len(record.seeds) < 2:
         return []
     seeds = [
@@ -157,10 +160,10 @@ def _band(record: ExploreRecord) -> list[plot.Figure]:
     ]  # fmt: skip
     if not all(seeds):
         return []
-    start = max(points[0][0] for points in seeds)
+    open_end = 2 * _range(record, 1)[1] - _range(record, 1)[0]  # above the picture
     low, high = [], []
-    for x in sorted({x for points in seeds for x, _ in points if x >= start}):
-        reached = [min(y for there, y in points if there <= x) for points in seeds]
+    for x in sorted({x for points in seeds for x, _ in points}):
+        reached = [min((y for there, y in points if there <= x), default=open_end) for points in seeds]
         low.append((x, min(reached)))
         high.append((x, max(reached)))
     words = f"range of the fronts of {len(seeds)} seeds"
