@@ -64,6 +64,22 @@ def test_tchebycheff_and_reference_points_level_their_distances():
     assert np.sqrt(-np.log1p(-found.losses)).sum(axis=1) == pytest.approx(2.0, abs=1e-3)  # all on the front
 
 
+def test_utopia_and_augmentation_of_a_tchebycheff_criterion_count():
+    """With u = sqrt(f1) the front of quad is (u^2, (1 - u)^2)."""
+    wishes = [
+        eq.Tchebycheff((1, 3), ideal=(0.2, 0.1), utopia=1.0),  # z = 0: u^2 = 3 (1 - u)^2
+        eq.Tchebycheff((3, 1), ideal=(0.0, 0.0), augmented=3.0),  # below the kink: min 4 (1 - u)^2 + 9 u^2
+        eq.Tchebycheff((3, 1), ideal=(0.0, 0.0)),  # at the kink: 3 u^2 = (1 - u)^2
+    ]
+    found = eq.front.find_points("quad", wishes, seed=2)
+    u = np.array([np.sqrt(3) / (1 + np.sqrt(3)), 4 / 13, 1 / (1 + np.sqrt(3))])
+    assert found.losses == pytest.approx(np.stack([u**2, (1 - u) ** 2], axis=1), abs=1e-3)
+    front = named("quad").front(4001)
+    for wish, point in zip(wishes, found.losses, strict=True):
+        best = eq.front.choose(front, wish, tasks=["f1", "f2"])  # the same criterion, over a dense front
+        assert point == pytest.approx(best.losses, abs=2e-3)
+
+
 @pytest.mark.parametrize("name", ["quad", "expo", "zdt2", "f6"])
 @pytest.mark.parametrize("limit", [0.1, 0.5, 0.9])
 def test_bounds_hold_and_the_other_loss_is_as_low_as_it_goes(name, limit):
