@@ -13,7 +13,7 @@ from torch import nn
 import equipoise as eq
 from equipoise.errors import DataError, LossError, RunFolderError, SettingError, TaskError
 from equipoise.fronts.exploring import running
-from equipoise.fronts.exploring.judging import judged_points, point_run, said
+from equipoise.fronts.exploring.judging import chosen_points, judged_points, point_run, said
 from equipoise.fronts.exploring.running import RUNS
 from equipoise.fronts.refined_sweep import Sweep
 from equipoise.problems import ZDT2, Function, Quadratic, named
@@ -268,6 +268,13 @@ def test_points_are_torn_though_their_means_are_all_the_same():
     sweep, outcomes = outcomes_of({"a": ends, "b": ends[::-1], "c": ends})
     found = judged_points(sweep, 3, outcomes, (0, 1), kept=False)
     assert {point.support for point in found.points} == {"scattered"}
+
+
+def test_a_front_of_one_point_has_no_ends():
+    sweep, outcomes = outcomes_of({"a": ((0.0, 0.0),), "b": ((1.0, 0.5),)})
+    judged = judged_points(sweep, 2, outcomes, (0,), kept=False)
+    (knee,) = chosen_points(judged, sweep.tasks, outcomes, (0,), None)
+    assert (knee.point, knee.status) == ("S1", "it is the only non-dominated point")
 
 
 @pytest.mark.parametrize(

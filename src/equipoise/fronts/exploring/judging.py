@@ -226,6 +226,8 @@ def chosen_points(
     row = knee(judged.losses)
     end = judged.audit.points[row].end
     words = "ok" if end is None else f"no point lies clearly below the line through the ends: this is the end of {end}"
+    if len(np.unique(judged.losses[nondominated(judged.losses)], axis=0)) == 1:
+        words = "it is the only non-dominated point"
     place = judged.held[row]
     found = [
         ChosenPoint(
