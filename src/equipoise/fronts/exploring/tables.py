@@ -149,5 +149,7 @@ def _plain_problem(parts: Parts, recipe: Recipe, tasks: tuple[str, ...], name: s
     return found
 
 
-def _plain_network(make: Callable[[], TableNetwork], hidden: Sequence[int], outputs: Mapping[str, int]) -> PlainNetwork:
-    return PlainNetwork(make(), hidden, outputs)
+def _plain_network(make: Callable[[], nn.Module], hidden: Sequence[int], outputs: Mapping[str, int]) -> PlainNetwork:
+    whole = make()
+    assert isinstance(whole, TableNetwork)  # a recipe without `width` makes no other
+    return PlainNetwork(whole, hidden, outputs)

@@ -108,7 +108,8 @@ class TableNetwork(_Headed):
             parts.append(self.periodic(x[:, : self.numbers]))
         if self.piecewise is not None:
             parts.append(self.piecewise(x[:, self.places]))
-        return self.scale(torch.cat(parts, dim=2))
+        scaled: Tensor = self.scale(torch.cat(parts, dim=2))
+        return scaled
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """One pass through the trunk, then the heads."""
