@@ -47,14 +47,15 @@ def test_the_page_answers_first_and_then_shows_everything_that_a_reader_needs(fi
     for words in (
         "gradient boosting for each target",
         "5 of 5",
-        "20 runs, 0 failed, 0 skipped",
+        "What did not finish Nothing: all 20 runs finished.",
+        "Each interval is for its target alone. The finding goes by p, which is two-sided and corrected",
         "700 training, 150 validation, 150 held out rows; drawn anew by each seed",
         "0, 1, 2, 3, 4",
         "60 epochs for each training",
         "the lowest mean of the validation losses",
         "ab" * 32,
         "equipoise fit parts.csv --targets a,b --seeds 5",
-        "trial 3 of 8",
+        "trial: 3 of 8",
         "mean squared error, shares of the training variance",
         "x0 ... x5 (6 columns)",
     ):
@@ -89,6 +90,7 @@ def test_what_did_not_finish_is_listed_with_its_reason():
          "reason": "The loss of “a” was NaN at step 12."}
     ]  # fmt: skip
     assert [row["runs"] for row in page["ladder"]] == ["3 of 3", "2 of 3"]
+    assert page["counts"] == "6 runs, 1 failed, 0 skipped"
     for text in (render_fit_html(found), render_fit_markdown(found), console(found)):
         assert "was NaN at step 12" in text
 
@@ -126,3 +128,10 @@ def test_a_report_needs_no_torch():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_small_losses_are_shown_without_an_exponent_where_that_is_short():
+    small = {"a": [7.31e-5, 7.39e-5], "b": [0.3, 2.1e-9]}
+    found = record(entrant("joint", small), entrant("separate", small))
+    cells = [row["cells"][0]["loss"] for row in collect_fit(found)["rows"]]
+    assert cells == ["0.0000735 ± 6e-07", "0.15 ± 0.2"]

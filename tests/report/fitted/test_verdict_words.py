@@ -165,7 +165,7 @@ def test_the_one_model_is_named_where_there_were_several():
     tuned = entrant("weights", losses(0.9), val=losses(0.5))
     found = answer(record(entrant("joint", losses(0.8)), tuned, entrant("separate", losses(1.0, noise=OTHER))))
     assert (
-        "The one model is “one network, tuned weights”: of the 2 single models the validation part prefers it."
+        "The one model is “one network, tuned weights”: the validation part prefers it among the 2 single models."
         in found.sentences
     )
 

@@ -10,7 +10,7 @@ from ...core.text import clean, plural
 from ..logs.page_parts import number
 from .words import gap_words, shown
 
-__all__ = ["MARKS", "front_panels", "hover_of", "parallel_of", "slider_of"]
+__all__ = ["MARKS", "front_panels", "hover_of", "lines_of", "parallel_of", "slider_of"]
 
 MARKS = {
     "dominated": ("dominated", "faint", "circle", 5),
@@ -178,8 +178,10 @@ def _chord(record: ExploreRecord) -> list[plot.Figure]:
 
 def _range(record: ExploreRecord, task: int) -> list[float]:
     """An axis that shows the front, the models trained alone, and dominated points that lie near."""
-    told = [point.losses[task] for point in record.points if point.support not in ("dominated", "scattered")]
-    told = told or [point.losses[task] for point in record.points]
+    front = [point for point in record.points if point.support not in ("dominated", "scattered")] or record.points
+    told = [point.losses[task] for point in front]
+    if len(record.tasks) > 2:  # their bars are drawn
+        told += [run.losses[task] for point in front for run in point.runs if run.losses is not None]
     alone = record.singles[task].loss
     low, high = min([*told, *([] if alone is None else [alone])]), max(told)
     margin = 0.08 * (high - low) or 0.05
@@ -205,7 +207,7 @@ def _triangle(record: ExploreRecord) -> list[plot.Panel]:
             traces.append(
                 {"type": "scatterternary", "mode": "markers", "name": words, **sides,
                  "text": [hover_of(record, point) for point, _ in rows], "hovertemplate": "%{text}<extra></extra>",
-                 "marker": plot.make_marker(color, symbol, size)}
+                 "cliponaxis": False, "marker": plot.make_marker(color, symbol, size)}
             )  # fmt: skip
     if not traces:
         return []
@@ -230,6 +232,17 @@ def parallel_of(record: ExploreRecord) -> dict[str, Any]:
             for point in record.points
         ],
     }
+
+
+def lines_of(record: ExploreRecord) -> list[plot.LegendEntry]:
+    """The legend of the lines across parallel axes: the kinds of points that are there."""
+    there = {point.support for point in record.points}
+    dashes = {"scattered": "dot"}
+    return [
+        plot.legend_line(words, color, dashes.get(kind, "solid"))
+        for kind, (words, color, _, _) in MARKS.items()
+        if kind in there
+    ]
 
 
 def slider_of(record: ExploreRecord, panels: Sequence[plot.Panel]) -> dict[str, Any]:

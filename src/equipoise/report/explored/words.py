@@ -80,16 +80,16 @@ def sentences(record: ExploreRecord) -> list[str]:
     if worst is not None:
         members = joined(members_of(worst.mixture))
         said.append(
-            f"The largest gap is at {worst.name} ({_at(record, worst)}): {gap_words(worst)}. By so much a mixture of "
-            f"other points ({members}; a model drawn for each request) is lower in every loss, in expectation, so each "
-            "weighted sum prefers one of its members."
+            f"The largest gap is at {worst.name} ({_at(record, worst)}): {gap_words(worst)}. A mixture of other points "
+            f"({members}; a model drawn for each request) is lower in every loss by that much, in expectation, so "
+            "every weighted sum prefers one of its members."
         )
         stretch = _stretch(record, front)
         said += [stretch] if stretch else []
     if record.volumes is not None:
         sums, picked = (f"{100 * share:.1f} %" for share in record.volumes)
         said.append(
-            f"Of the hypervolume of all points the trained weighted sums have {sums}; the points that weights select "
+            f"The trained weighted sums have {sums} of the hypervolume of all points; the points that weights select "
             f"have {picked}."
         )
     corner = _corner(record, front)
@@ -112,7 +112,9 @@ def _corner(record: ExploreRecord, front: Sequence[ExploredPoint]) -> str:
     name = min(rises, key=lambda key: rises[key])
     if rises[name] <= 0:
         return f"At {name} every loss is at or below that of a model trained for its task alone."
-    return f"At {name} no loss is more than {100 * rises[name]:.2g} % above that of a model trained for its task alone."
+    share = 100 * rises[name]
+    most = f"{share:.2g}" if share < 10 else f"{share:,.0f}"
+    return f"At {name} no loss is more than {most} % above that of a model trained for its task alone."
 
 
 def _stretch(record: ExploreRecord, front: Sequence[ExploredPoint]) -> str:

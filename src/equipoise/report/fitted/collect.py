@@ -67,8 +67,7 @@ def collect_fit(record: FitRecord, title: str | None = None) -> dict[str, Any]:
         "settings": _settings(record),
         "panels": [panel | {"id": f"figure-{number}"} for number, panel in enumerate(panels, start=1)],
         "unfinished": _unfinished(record),
-        "counts": f"{plural(sum(len(e.runs) for e in record.entrants), 'run')}, {record.failed} failed, "
-        f"{record.skipped} skipped",
+        "counts": _counts(record),
         "facts": _facts(record),
         "command": clean(record.command),
         "doubts": [clean(warning) for warning in record.data.warnings],
@@ -221,7 +220,13 @@ def _spread(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "n/a"
-    return f"{mean(known):.3g}" + (f" ± {stdev(known):.1g}" if len(known) > 1 else "")
+    return _fixed(mean(known), 3) + (f" ± {_fixed(stdev(known), 1)}" if len(known) > 1 else "")
+
+
+def _fixed(value: float, digits: int) -> str:
+    """A number with so many digits; a small one without an exponent, as long as that is short."""
+    shown = f"{value:.{digits}g}"
+    return f"{value:.{digits + 4}f}" if "e-05" in shown else shown
 
 
 def _weights(record: FitRecord) -> dict[str, Any]:
@@ -243,12 +248,19 @@ def _settings(record: FitRecord) -> list[tuple[str, str]]:
     for entrant in record.entrants:
         names = dict.fromkeys(name for run in entrant.runs for name in run.settings)
         chosen = [
-            f"{name} {joined(list(dict.fromkeys(run.settings[name] for run in entrant.runs if name in run.settings)))}"
+            f"{name}: {joined(list(dict.fromkeys(run.settings[name] for run in entrant.runs if name in run.settings)))}"
             for name in names
         ]
         if chosen:
             found.append((_column(entrant, record), clean("; ".join(chosen))))
     return found
+
+
+def _counts(record: FitRecord) -> str:
+    runs = sum(len(entrant.runs) for entrant in record.entrants)
+    if not record.failed and not record.skipped:
+        return f"Nothing: all {plural(runs, 'run')} finished"
+    return f"{plural(runs, 'run')}, {record.failed} failed, {record.skipped} skipped"
 
 
 def _unfinished(record: FitRecord) -> list[dict[str, str]]:

@@ -147,7 +147,7 @@ def _open(average: Paired, one: str) -> str:
 
 def _also(tasks: Sequence[TaskContrast]) -> str:
     """Which single targets bear the verdict out."""
-    return f"; {_amounts(tasks)}" if tasks else "; for no target by itself is it certain"
+    return f"; {_amounts(tasks)}" if tasks else "; no single target is certain by itself"
 
 
 def _names(tasks: Sequence[TaskContrast]) -> str:
@@ -180,10 +180,8 @@ def _which(record: FitRecord, single: Entrant | None) -> list[str]:
     rivals = [entrant for entrant in record.entrants if entrant.role in ("joint", "weights", "linear")]
     if single is None or len(rivals) < 2:
         return []
-    words = (
-        f"The one model is “{clean(single.words)}”: of the {len(rivals)} single models the validation part prefers it."
-    )
-    return [words]
+    prefers = f"the validation part prefers it among the {len(rivals)} single models"
+    return [f"The one model is “{clean(single.words)}”: {prefers}."]
 
 
 def _against_boosting(record: FitRecord) -> list[str]:
