@@ -1,5 +1,6 @@
 """The report of a fit: complete in itself, the same bytes every time, and deaf to markup in names."""
 
+import math
 import re
 import subprocess
 import sys
@@ -135,3 +136,22 @@ def test_small_losses_are_shown_without_an_exponent_where_that_is_short():
     found = record(entrant("joint", small), entrant("separate", small))
     cells = [row["cells"][0]["loss"] for row in collect_fit(found)["rows"]]
     assert cells == ["0.0000735 ± 6e-07", "0.15 ± 0.2"]
+
+
+@pytest.mark.parametrize(
+    ("single", "badge"),
+    [
+        ({"a": 0.7, "b": 0.7}, "One model"),
+        ({"a": 1.4, "b": 1.4}, "Separate models"),
+        ({"a": 0.7, "b": 1.4}, "Depends on the target"),
+        ({"a": 1.0, "b": 1.0}, "No difference detectable"),
+        ({"a": 1.3, "b": 0.8}, "Separate models for some targets"),
+    ],
+    ids=["better", "worse", "both", "open", "some"],
+)
+def test_the_badge_says_for_which_targets_the_verdict_holds(single, badge):
+    wide = (0.5, -0.5, 0.4, -0.4, 0.1) if badge.endswith("some targets") else OTHER
+    noise = {"a": OTHER, "b": wide}
+    joint = {task: [0.3 * value * math.exp(part) for part in noise[task]] for task, value in single.items()}
+    found = record(entrant("joint", joint), entrant("separate", losses(1.0)))
+    assert collect_fit(found)["badge"] == badge

@@ -193,16 +193,17 @@ def _points(record: ExploreRecord) -> Page:
     order = sorted(record.points, key=lambda point: (point.support in ("dominated", "scattered"), point.losses))
     rows = [
         [
-            point.name, "sum" if point.kind == "sum" else "Tchebycheff", "\u00a0: ".join(f"{w:.3g}" for w in point.weights),
+            point.name, "sum" if point.kind == "sum" else "Tchebycheff",
+            "\u00a0: ".join(f"{w:.3g}" for w in point.weights),
             *_losses(point, record.units), MARKS[point.support][0], "0" if point.gap == 0 else f"{point.gap:.3f}",
             *([spanned(*point.interval, 3) if point.interval and point.gap else ""] if seeded else []),
             _selecting(point),
         ]
         for point in order
     ]  # fmt: skip
+    between = ["Gap, 5\u00a0to\u00a095\u00a0%"] if seeded else []
     head = [
-        "Point", "Trained as", "Weights", *names, "By weights", "Gap", *(["Gap, 5\u00a0to\u00a095\u00a0%"] if seeded else []),
-        "Selected by weights",
+        "Point", "Trained as", "Weights", *names, "By weights", "Gap", *between, "Selected by weights",
     ]  # fmt: skip
     rough = " With fewer than ten seeds intervals are rough." if seeded and len(record.seeds) < 10 else ""
     caption = (

@@ -45,7 +45,7 @@ def collect_fit(record: FitRecord, title: str | None = None) -> dict[str, Any]:
         Plain strings, numbers, lists and dicts.
     """
     said = answer(record)
-    status, badge = _BADGES[said.status]
+    status, badge = _badge(said)
     panels = [*difference_panel(said.contrast), *curve_panels(record, said.single, said.separate)]
     entrants = [_column(entrant, record) for entrant in record.entrants]
     return {
@@ -83,6 +83,13 @@ def collect_fit(record: FitRecord, title: str | None = None) -> dict[str, Any]:
         "columns": column_rows(record.data.columns, record.tasks),
         "versions": sorted(record.versions.items()),
     }
+
+
+def _badge(said: Answer) -> tuple[str, str]:
+    """Status and badge; where the average is open, the verdict holds for single targets only."""
+    status, words = _BADGES[said.status]
+    single = said.status in ("one model", "separate") and said.contrast is not None and said.contrast.finding == "open"
+    return status, f"{words} for some targets" if single else words
 
 
 def _short(entrant: Entrant) -> str:

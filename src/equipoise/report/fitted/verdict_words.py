@@ -104,6 +104,8 @@ def _compared(found: Contrast, seeds: int) -> tuple[Status, str, list[str]]:
     where = [f"better than separate ones for {_names(better)}"] if better else []
     where += [f"worse {'' if better else 'than separate ones '}for {_names(worse)}"] if worse else []
     amounts = f"its held-out loss is {' and '.join(_amounts(tasks) for tasks in (better, worse) if tasks)}"
+    if len(better) + len(worse) == 1:  # named already
+        amounts = amounts.removesuffix(f" for {_names([*better, *worse])}")
     on_average = f"on average over the targets {loss.removesuffix(' on average over the targets')}"
     if found.finding == "open":
         on_average = "on average over the targets no difference is detectable"
@@ -140,8 +142,8 @@ def _open(average: Paired, one: str) -> str:
         seeds = 2 * average.n
         finer = detectable(seeds, average.spread, average.overlap)
     return (
-        f"Between {one} and separate ones no difference is detectable here below {size(least)} of the loss with "
-        f"{plural(average.n, 'seed')}; {seeds} seeds would show one of {size(finer)}."
+        f"No difference is detectable here between {one} and separate ones: {plural(average.n, 'seed')} would show one "
+        f"of {size(least)} of the loss, {seeds} seeds one of {size(finer)}."
     )
 
 
