@@ -2,8 +2,8 @@
 
     python docs/_ext/report_pictures.py [NAME ...]
 
-It runs the commands of `PICTURES` (three CPU minutes for all), keeps one section of each report, and photographs it with
-Chromium, which must be installed. The pictures are committed, because neither a build of the site nor CI has Chromium.
+It runs the commands of `PICTURES` (three CPU minutes for all), keeps one section of each report, and photographs it by
+Chromium, which must be installed. The pictures are committed, because no build of the site and no CI has Chromium.
 """
 
 import io
