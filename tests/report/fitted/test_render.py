@@ -155,3 +155,12 @@ def test_the_badge_says_for_which_targets_the_verdict_holds(single, badge):
     joint = {task: [0.3 * value * math.exp(part) for part in noise[task]] for task, value in single.items()}
     found = record(entrant("joint", joint), entrant("separate", losses(1.0)))
     assert collect_fit(found)["badge"] == badge
+
+
+def test_seeds_that_chose_equal_weights_count_in_the_range_also_where_an_earlier_record_left_them_out():
+    tuned = entrant("weights", losses(0.75), trials=4)
+    runs = [run.model_copy(update={"weights": {"a": 0.2, "b": 0.8} if run.seed == 1 else {}}) for run in tuned.runs]
+    found = record(entrant("joint", losses(0.7)), tuned.model_copy(update={"runs": tuple(runs)}))
+    assert [row["cells"] for row in collect_fit(found)["weights"]["rows"]] == [["0.2–0.5"], ["0.5–0.8"]]
+    alike = record(entrant("joint", losses(0.7)), tuned)
+    assert [row["cells"] for row in collect_fit(alike)["weights"]["rows"]] == [["0.5"], ["0.5"]]

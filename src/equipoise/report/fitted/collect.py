@@ -237,14 +237,15 @@ def _fixed(value: float, digits: int) -> str:
 
 
 def _weights(record: FitRecord) -> dict[str, Any]:
-    """The task weights that were chosen, over the seeds."""
-    with_weights = [e for e in record.entrants if any(run.weights for run in e.runs)]
+    """The task weights that were chosen, over the seeds; records of earlier versions leave equal ones out."""
+    done = {e.name: [run.weights for run in e.runs if run.status == "done"] for e in record.entrants}
+    with_weights = [e for e in record.entrants if any(done[e.name]) or (e.role == "weights" and done[e.name])]
     rows = []
     for task in record.tasks:
         cells = []
         for entrant in with_weights:
-            found = [run.weights[task.name] for run in entrant.runs if task.name in run.weights]
-            cells.append("n/a" if not found else "–".join(dict.fromkeys(f"{x:.3g}" for x in (min(found), max(found)))))
+            found = [weights.get(task.name, 1 / len(record.tasks)) for weights in done[entrant.name]]
+            cells.append("–".join(dict.fromkeys(f"{x:.3g}" for x in (min(found), max(found)))))
         rows.append({"name": clean(task.name), "cells": cells})
     return {"entrants": [_column(entrant, record) for entrant in with_weights], "rows": rows if with_weights else []}
 
