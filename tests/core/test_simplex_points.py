@@ -57,3 +57,7 @@ def test_sizes_are_checked():
         lattice(2, 0)
     with pytest.raises(SettingError, match="`concentration`"):
         dirichlet_points(2, 3, concentration=0.0)
+    with pytest.raises(SettingError, match="`seed` must be a whole number of at least 0; got -1"):
+        dirichlet_points(2, 3, seed=-1)
+    with pytest.raises(SettingError, match="`seed` must be a whole number of at least 0; got -1"):
+        sobol_points(2, 3, seed=-1)

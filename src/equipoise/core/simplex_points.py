@@ -55,7 +55,7 @@ def sobol_points(k: int, size: int, *, concentration: float = 1.0, seed: int | N
         >>> sobol_points(3, 2).round(3).tolist()
         [[0.333, 0.333, 0.333], [0.094, 0.453, 0.453]]
     """
-    _whole(k=(k, 1), size=(size, 1))
+    _whole(k=(k, 1), size=(size, 1), **({} if seed is None else {"seed": (seed, 0)}))
     _refuse_concentration(concentration)
     engine = qmc.Sobol(k, scramble=seed is not None, rng=seed)
     cube = engine.random_base2(math.ceil(math.log2(size + 1)))[1 : size + 1]
@@ -81,7 +81,7 @@ def dirichlet_points(k: int, size: int, *, concentration: float = 1.0, seed: int
         >>> dirichlet_points(3, 4).shape, bool(np.allclose(dirichlet_points(3, 4).sum(axis=1), 1))
         ((4, 3), True)
     """
-    _whole(k=(k, 1), size=(size, 1))
+    _whole(k=(k, 1), size=(size, 1), seed=(seed, 0))
     _refuse_concentration(concentration)
     return np.asarray(np.random.default_rng(seed).dirichlet(np.full(k, float(concentration)), size=size))
 

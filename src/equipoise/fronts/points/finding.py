@@ -123,7 +123,7 @@ def find_points(
     scouts = [LinearScalarization(row) for row in np.eye(chosen.count).tolist()]
     wishes = Wishes([*wanted, *scouts], chosen.tasks, scale)
     search = Search(chosen, random_starts(chosen, len(wanted) + chosen.count, seed), steps, scale, seed)
-    refuse_constant(search, chosen.tasks)
+    refuse_constant(chosen, search.descent.points)
     for before, after in pairwise(_LEGS):
         search.polish(round(after * steps) - round(before * steps), wishes, before=before, after=after)
         search.choose(wishes)
