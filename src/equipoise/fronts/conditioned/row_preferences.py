@@ -37,7 +37,7 @@ class RowPreferences:
     :math:`\lambda_i` for that row, without a matrix for each preference.
 
     Args:
-        layers: Adapted layers by name.
+        layers: Layers that are adapted, by name.
         shares: Holder of the present preference.
         rows: (N, k) shares of each row.
 

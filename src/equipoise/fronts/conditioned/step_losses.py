@@ -44,14 +44,14 @@ class Deal:
     """Deals the batches of a training to the preferences of its steps.
 
     Args:
-        problem: Its losses.
-        model: Conditioned model, on its device.
+        problem: Problem with losses and data.
+        model: Model that is conditioned on the preference, on its device.
         source: Training part, on that device where it is in memory.
         batch_size: Most rows a step; None for all.
         together: Preferences a step; None for the default of `fit_conditioned`.
         whole: Whether each preference sees the whole batch, in a pass of its own.
         seed: Seed of the order of the data.
-        device: Where the batches go.
+        device: Device of the model, to which batches go.
 
     Attributes:
         together: Preferences a step.
@@ -98,10 +98,10 @@ def in_one_pass(problem: Problem, model: Conditioned, batch: Batch, preferences:
     """Deal the rows of a batch to the preferences in equal parts, one forward pass for all.
 
     Args:
-        problem: Its losses.
+        problem: Problem with losses and data.
         model: Model whose adapted layers know a preference of each row.
         batch: Rows that all tasks share; with fewer rows than preferences, the last preferences get none.
-        preferences: (m, k) shares.
+        preferences: (m, k) shares, one row a preference.
     """
     rows = rows_in(batch.data)
     parts = np.array_split(np.arange(rows), min(len(preferences), rows))
@@ -129,10 +129,10 @@ def in_passes(problem: Problem, model: Conditioned, batches: Sequence[Batch], pr
     """A batch and a forward pass for each preference.
 
     Args:
-        problem: Its losses.
-        model: Conditioned model.
-        batches: Batch of each preference.
-        preferences: (m, k) shares.
+        problem: Problem with losses and data.
+        model: Model that is conditioned on the preference.
+        batches: One batch for each preference.
+        preferences: (m, k) shares, one row a preference.
     """
     found = []
     for preference, batch in zip(preferences, batches, strict=True):
@@ -148,9 +148,9 @@ def why_not_one_pass(problem: Problem, model: Conditioned, batch: Batch) -> str:
     two passes, in evaluation mode. The model is then as it was.
 
     Args:
-        problem: Its losses.
-        model: Conditioned model.
-        batch: First training batch.
+        problem: Problem with losses and data.
+        model: Model that is conditioned on the preference.
+        batch: First batch of the training.
     """
     unable = cannot_mix_rows({name: model.model.get_submodule(name) for name in model.adapted})
     if unable:
