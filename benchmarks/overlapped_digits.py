@@ -103,7 +103,12 @@ def separate(net: str, seed: int, rate: float, steps: int, shares: tuple[float, 
 def conditioned(net: str, seed: int, rate: float, steps: int, together: int | None = None) -> tuple[Losses, float]:
     """The same of one conditioned model."""
     found = eq.front.fit_conditioned(
-        make_problem(net, seed), rank=RANKS[net], points=POINTS, together=together, **settings(seed, rate, steps)
+        make_problem(net, seed),
+        rank=RANKS[net],
+        points=POINTS,
+        together=together,
+        every=0,
+        **settings(seed, rate, steps),
     )
     return found.losses, found.parameters[0] / found.parameters[1]
 

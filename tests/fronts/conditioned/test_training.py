@@ -142,3 +142,24 @@ def test_losses_that_cannot_be_trained_are_refused():
     broken = {"sum": partial(squares, 0), "square": lambda out, batch: squares(1, out, batch) / 0.0}
     with pytest.raises(NonFiniteError, match="those of 'square' are not"):
         fit_conditioned(eq.Problem(lambda: nn.Linear(3, 1), broken, train=(x, y)), steps=2)
+
+
+def test_the_state_with_the_lowest_validation_losses_is_kept():
+    """Labels are noise, so longer training is worse; the kept state is the one that a shorter run ends with."""
+    draw = torch.Generator().manual_seed(0)
+    x, y = torch.randn(30, 3, generator=draw), torch.randn(30, 2, generator=draw)
+    problem = eq.Problem(
+        lambda: nn.Sequential(nn.Linear(3, 32), nn.Tanh(), nn.Linear(32, 1)),
+        {"a": partial(squares, 0), "b": partial(squares, 1)},
+        train=(x, y),
+        val=rows(1),
+    )
+    fit = partial(fit_conditioned, problem, batch_size=None, points=5, optimizer=ADAM)
+    kept, last = fit(steps=100, every=5), fit(steps=100, every=0)
+    assert kept.selected < 100
+    assert last.selected == 100
+    weighted = [(one.preferences * one.losses["val"]).sum(axis=1).mean() for one in (kept, last)]
+    assert weighted[0] < weighted[1]
+    shorter = fit(steps=kept.selected, every=0)
+    for (name, value), other in zip(kept.model.state_dict().items(), shorter.model.state_dict().values(), strict=True):
+        assert torch.equal(value, other), name

@@ -43,7 +43,7 @@ class Criterion:
     def __init__(
         self, name: CriterionName, units: Array, ideal: Array | None, reference: Array | None, seed: int
     ) -> None:
-        self._name, self._units, self._reference = name, units, reference
+        self._name, self.units, self._reference = name, units, reference
         self._fixed = ideal is not None
         self.ideal = np.full(len(units), np.inf) if ideal is None else ideal
         self._draw = np.random.default_rng(seed).random((_SAMPLES, len(units)))
@@ -61,8 +61,8 @@ class Criterion:
             self.ideal = np.fmin(self.ideal, np.fmin.reduce(losses, axis=0))
         shares = np.where(present, preferences, 0.0)
         if self._name == "linear":
-            return np.asarray(shares / self._units)
-        heights = np.where(present, preferences * (losses - self.ideal) / self._units, -np.inf)
+            return np.asarray(shares / self.units)
+        heights = np.where(present, preferences * (losses - self.ideal) / self.units, -np.inf)
         if self._name == "tchebycheff":
             active = (heights == heights.max(axis=1, keepdims=True)).astype(np.float64)
         else:
@@ -70,10 +70,10 @@ class Criterion:
         pull = _to_one(active / active.sum(axis=1, keepdims=True) * shares + _AUGMENTED * present)
         if self._name == "hypervolume" and done >= _ALONE and present.all():
             assert self._reference is not None
-            scaled, corner = losses / self._units, self._reference / self._units
+            scaled, corner = losses / self.units, self._reference / self.units
             joint = -layered_gradient(scaled, corner, layered=True, draw=self._draw).value
             pull = _to_one(_to_one(joint) + 0.1 * pull)
-        return np.asarray(pull / self._units)
+        return np.asarray(pull / self.units)
 
 
 def _to_one(weights: Array) -> Array:

@@ -1,7 +1,8 @@
 """Training one model for all preferences on the data of a `Problem`."""
 
+import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -15,7 +16,7 @@ from ...core.progress import Progress
 from ...core.simplex_points import lattice_of, sobol_points
 from ...core.tasks import PerTask, Tasks
 from ...errors import NonFiniteError, SettingError, listed
-from ...methods.averaging.batch_norm import layers_with_statistics
+from ...methods.averaging.batch_norm import keeps_modes, layers_with_statistics
 from ...training.loop.evaluation import evaluate
 from ...training.loop.feeding import walk
 from ...training.loop.settings import make_optimizer
@@ -47,6 +48,7 @@ class ConditionedFront:
             better in one, on the first part.
         parameters: Number of parameters with and without the conditioning.
         steps: Number of optimizer steps.
+        selected: Steps behind the state that was kept: all, or those with the lowest losses on the validation part.
         empty: Steps without a labelled sample, in which nothing was changed.
         together: Preferences a step.
         passes: Forward passes a step: 1 where the rows of a batch were under preferences of their own.
@@ -63,6 +65,7 @@ class ConditionedFront:
     dominated: float
     parameters: tuple[int, int]
     steps: int
+    selected: int
     empty: int
     together: int
     passes: int
@@ -85,12 +88,13 @@ def fit_conditioned(
     reference: PerTask | None = None,
     optimizer: Callable[..., torch.optim.Optimizer] | None = None,
     schedule: Callable[[float], float] | None = None,
+    every: int | None = None,
     points: int = 21,
     seed: int = 0,
     device: str | torch.device | None = None,
     progress: Progress | None = None,
 ) -> ConditionedFront:
-    """Train one model for all preferences: each step draws several, and the front is measured at the end.
+    r"""Train one model for all preferences: each step draws several, and the front is measured at the end.
 
     The rows of a batch are dealt in equal parts to the preferences of the step, in one forward pass where the model
     allows it: with one preference a step, its choice is most of the noise of the gradient. Preferences are a sequence
@@ -115,6 +119,9 @@ def fit_conditioned(
         optimizer: Function of the model that returns its optimizer, or an optimizer class; AdamW with learning rate
             1e-3, fused on CPU and CUDA, if None.
         schedule: ``schedule(fraction) -> factor`` of the learning rates.
+        every: Steps between looks at the validation part, where there is one. The state with the lowest mean of
+            :math:`\sum_i \lambda_i L_i / s_i` over 2 k + 1 preferences is kept. A tenth of the steps if None; 0 looks
+            never and keeps the last state.
         points: Number of preferences at which the front is measured, at least 3.
         seed: Seed of initialisation, data order and preferences. The caller's generators are put back.
         device: Device to train on; the one that `make_model` puts the model on if None.
@@ -150,6 +157,8 @@ def fit_conditioned(
     k = len(problem.tasks)
     joint = criterion == "hypervolume"
     least = {"steps": (steps, 1), "points": (points, 3)}
+    if every is not None:
+        least["every"] = (every, 0)
     if together is not None:
         least["together"] = (together, 2 if joint else 1)
     wrong = [
@@ -188,6 +197,8 @@ def fit_conditioned(
         model.train()
         deal = Deal(problem, model, lies, batch_size, together, whole=joint, seed=seed, device=place)
         drawn = sobol_points(k, steps * deal.together, concentration=0.5, seed=seed).reshape(steps, -1, k)
+        wait = max(1, steps // 10) if every is None else every
+        best: tuple[float, int, dict[str, Any]] | None = None
         empty = 0
         for step in range(steps):
             for group, rate in zip(trained.param_groups, rates, strict=True):
@@ -196,10 +207,17 @@ def fit_conditioned(
             empty += not _step(problem.tasks, found, drawn[step], rule, trained, step / steps)
             if progress is not None and ((step + 1) % max(1, steps // 100) == 0 or step + 1 == steps):
                 progress(step + 1, steps, "")
+            if wait and "val" in problem.sources and ((step + 1) % wait == 0 or step + 1 == steps):
+                score = _score(problem, model, rule.units, lies, place)
+                if best is None or score < best[0]:
+                    best = score, step + 1, copy.deepcopy(model.state_dict())
+        if best is not None:
+            model.load_state_dict(best[2])
         model.prefer([1 / k] * k)
         model.eval()
         where = lattice_of(k, points)
-        losses, rows = _measure(problem, model, where, lies, place)
+        parts = ["val" if "val" in problem.sources else "train", *(["test"] if "test" in problem.sources else [])]
+        losses, rows = _measure(problem, model, where, parts, lies, place)
     judged = next(iter(losses.values()))
     fine = bool(np.isfinite(judged).all())
     kept = moocore.is_nondominated(judged, keep_weakly=True) if fine else np.zeros(0)
@@ -213,6 +231,7 @@ def fit_conditioned(
         dominated=float(1 - np.mean(kept)) if fine else float("nan"),
         parameters=(model.plain_parameters + model.added_parameters, model.plain_parameters),
         steps=steps,
+        selected=steps if best is None else best[1],
         empty=empty,
         together=deal.together,
         passes=deal.together if deal.why else 1,
@@ -221,11 +240,19 @@ def fit_conditioned(
     )
 
 
+def _score(problem: Problem, model: Conditioned, units: Array, lies: Source, device: torch.device) -> float:
+    """Mean over preferences of the preferred losses on the validation part; infinite where one is not finite."""
+    where = lattice_of(len(problem.tasks), 2 * len(problem.tasks) + 1)
+    with keeps_modes(model):
+        losses, _ = _measure(problem, model.eval(), where, ["val"], lies, device)
+    score = float((where * losses["val"] / units).sum(axis=1).mean())
+    return score if np.isfinite(score) else np.inf
+
+
 def _measure(
-    problem: Problem, model: Conditioned, where: Array, lies: Source, device: torch.device
+    problem: Problem, model: Conditioned, where: Array, parts: Sequence[str], lies: Source, device: torch.device
 ) -> tuple[dict[str, Array], dict[str, dict[str, int]]]:
-    """Losses of the plain models at some preferences, and labelled rows, on the parts that are measured."""
-    parts = ["val" if "val" in problem.sources else "train", *(["test"] if "test" in problem.sources else [])]
+    """Losses of the plain models at some preferences, and labelled rows, on some parts."""
     losses = {part: np.full((len(where), len(problem.tasks)), np.nan) for part in parts}
     rows: dict[str, dict[str, int]] = {}
     norms = bool(layers_with_statistics(model))

@@ -84,7 +84,8 @@ def conditioned_curve(
         optimizer=partial(torch.optim.AdamW, lr=subject.rate),
     )  # fmt: skip
     kind = "plain layers behind the features of the runs' network" if subject.data is not None else "its network"
-    words = f"{kind}, with low-rank adapters a task, {steps:,} steps of AdamW"
+    kept = "" if found.selected == steps else f", those of step {found.selected:,} kept by the validation part"
+    words = f"{kind}, with low-rank adapters a task, {steps:,} steps of AdamW{kept}"
     curve = _curve(
         words, seed, found.preferences, found.losses["val"], found.controllability, found.parameters, found.seconds,
         judged,
