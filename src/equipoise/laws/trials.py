@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -101,13 +102,18 @@ def play(method: Method, trial: Trial, state: State | None = None) -> list[Outco
     Returns:
         One outcome a step; its state is the one that the next step begins with.
     """
-    names = tuple(f"task{i}" for i in range(len(trial.moments[0].losses)))
+    k = len(trial.moments[0].losses)
     state = method.init(*trial.moments[0].jacobian.shape) if state is None else state
     found: list[Outcome] = []
     for jacobian, losses, present in trial.moments:
         rows = np.flatnonzero(present)
-        step = Step(Tasks(names, tuple(rows.tolist())), torch.from_numpy(losses[rows]))
+        step = Step(_tasks(k, tuple(rows.tolist())), torch.from_numpy(losses[rows]))
         outcome = run_method(method, torch.from_numpy(jacobian[rows]), state, step)
         state = method.end_epoch(outcome.state) if method.per_epoch else outcome.state
         found.append(outcome._replace(state=state))
     return found
+
+
+@lru_cache(maxsize=64)
+def _tasks(k: int, rows: tuple[int, ...]) -> Tasks:
+    return Tasks(tuple(f"task{i}" for i in range(k)), rows)
