@@ -1,13 +1,18 @@
-"""Two digits on top of each other: one conditioned model against five separate trainings with fixed weights.
+"""Two digits on top of each other: one model for all preferences against five separate trainings with fixed weights.
 
 scikit-learn's digits (8 by 8), two at a time on a canvas of 8 by 12 with four shared columns; the tasks are to read the
-left and the right one. Source images are split before they are composed, so no image is in two parts. Both sides have
-the same network, batches, steps, cosine schedule and fused AdamW, and the same learning rates to choose from, on the
-validation part of a seed that is not reported. Hypervolume of the cross entropies below (2, 2); CPU time.
+left and the right one. Source images are split before they are composed, so no image is in two parts. All sides have
+the same network (dense, or small and convolutional), batches, steps, cosine schedule and fused AdamW, and each the best
+of its learning rates on the validation part of a seed that is not reported. Shown are the hypervolume of the cross
+entropies below (2, 2) at the points of a side (5 of the separate trainings, 11 preferences of the others), and the same
+of the mean losses over the seeds, in which the best of five noisy trainings counts less; CPU time of training (the call
+less the same call with one step) over that of one separate training; and parameters over those of the plain network.
+
+The hypernetwork (Navon et al., 2021) is here for comparison only: a preference, one hidden layer of 100, all weights.
 
 Run::
 
-    OMP_NUM_THREADS=1 python benchmarks/overlapped_digits.py [--seeds 3]
+    OMP_NUM_THREADS=1 python benchmarks/overlapped_digits.py [--seeds 5] [--net dense convolutional]
 """
 
 import argparse
@@ -20,15 +25,30 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 import equipoise as eq
 from equipoise.fronts.indicators import hypervolume
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
-RATES = (3e-3, 6e-3, 1.2e-2)
+POINTS = 11
 TUNING = 100
 STEPS, ROWS = 300, 512
+RATES = (3e-3, 6e-3, 1.2e-2)
+SLOW_RATES = (3e-4, 1e-3, 3e-3)
+"""Of the hypernetwork: above them it diverges."""
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "dense": lambda: nn.Sequential(
+        nn.Linear(96, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 20)
+    ),
+    "convolutional": lambda: nn.Sequential(
+        nn.Unflatten(1, (1, 8, 12)), nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(192, 128), nn.ReLU(), nn.Linear(128, 20),
+    ),
+}  # fmt: skip
+RANKS = {"dense": 3, "convolutional": 2}
 
 
 def compose(images: Any, labels: Any, rows: Any, count: int, draw: np.random.Generator) -> tuple[torch.Tensor, ...]:
@@ -40,7 +60,7 @@ def compose(images: Any, labels: Any, rows: Any, count: int, draw: np.random.Gen
     return tuple(map(torch.from_numpy, (canvas.reshape(count, -1), labels[left], labels[right])))
 
 
-def make_problem(seed: int) -> eq.Problem:
+def make_problem(net: str, seed: int) -> eq.Problem:
     """Overlapped digits with splits and pairs of one seed."""
     digits = load_digits()
     images, labels = (digits.images / 16).astype(np.float32), digits.target.astype(np.int64)
@@ -48,7 +68,7 @@ def make_problem(seed: int) -> eq.Problem:
     parts = eq.split(len(images), (0.6, 0.2, 0.2), seed=seed).parts
     sizes = {"train": 8000, "val": 2000, "test": 2000}
     return eq.Problem(
-        lambda: nn.Sequential(nn.Linear(96, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 20)),
+        NETS[net],
         {
             "left": lambda out, batch: cross_entropy(out[:, :10], batch[1], reduction="none"),
             "right": lambda out, batch: cross_entropy(out[:, 10:], batch[2], reduction="none"),
@@ -58,34 +78,108 @@ def make_problem(seed: int) -> eq.Problem:
     )
 
 
-def settings(seed: int, rate: float) -> dict[str, Any]:
-    """What both sides are trained with."""
+def half_cosine(fraction: float) -> float:
+    """Factor of the learning rate."""
+    return float(1 + np.cos(np.pi * fraction)) / 2
+
+
+def settings(seed: int, rate: float, steps: int) -> dict[str, Any]:
+    """What both sides of the library are trained with."""
     return {
-        "steps": STEPS,
+        "steps": steps,
         "batch_size": ROWS,
         "seed": seed,
         "optimizer": partial(torch.optim.AdamW, lr=rate, fused=True),
-        "schedule": lambda fraction: (1 + np.cos(np.pi * fraction)) / 2,
+        "schedule": half_cosine,
     }
 
 
-def separate(seed: int, rate: float) -> tuple[dict[str, Any], float, float]:
-    """Losses of five trainings on both parts, CPU seconds of one, parameters over those of the plain network."""
-    problem, found, seconds = make_problem(seed), [], []
-    for share in SHARES:
+Losses = dict[str, np.ndarray]
+
+
+def separate(net: str, seed: int, rate: float, steps: int, shares: tuple[float, ...] = SHARES) -> tuple[Losses, float]:
+    """Losses of trainings with fixed weights, and parameters over those of the plain network."""
+    problem = make_problem(net, seed)
+    found = [
+        eq.fit(
+            problem,
+            eq.LinearScalarization((share, 1 - share)),
+            select=None,
+            every=steps,
+            **settings(seed, rate, steps),
+        ).losses
+        for share in shares
+    ]
+    return {part: np.array([list(one[part].values()) for one in found]) for part in ("val", "test")}, 1.0
+
+
+def conditioned(net: str, seed: int, rate: float, steps: int, together: int | None = None) -> tuple[Losses, float]:
+    """The same of one conditioned model."""
+    found = eq.front.fit_conditioned(
+        make_problem(net, seed), rank=RANKS[net], points=POINTS, together=together, **settings(seed, rate, steps)
+    )
+    return found.losses, found.parameters[0] / found.parameters[1]
+
+
+def hypernetwork(net: str, seed: int, rate: float, steps: int) -> tuple[Losses, float]:
+    """The same of a network from the preference to all weights, one preference a step."""
+    problem = make_problem(net, seed)
+    torch.manual_seed(seed)
+    plain = problem.make_model()
+    sizes = {name: value.shape for name, value in plain.named_parameters()}
+    count = sum(shape.numel() for shape in sizes.values())
+    start = torch.cat([value.detach().flatten() for value in plain.parameters()])
+    hyper = nn.Sequential(nn.Linear(2, 100), nn.ReLU(), nn.Linear(100, count))
+    with torch.no_grad():  # the middle starts as the plain network does
+        hyper[2].weight.mul_(0.1)
+        hyper[2].bias.copy_(start)
+    optimizer = torch.optim.AdamW(hyper.parameters(), lr=rate, fused=True)
+    draw = np.random.default_rng(seed)
+    preferences = np.asarray(eq.front.sobol_points(2, steps, seed=seed), dtype=np.float32)
+
+    def outputs(preference: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        pieces = hyper(preference).split([shape.numel() for shape in sizes.values()])
+        named = {name: piece.view(shape) for (name, shape), piece in zip(sizes.items(), pieces, strict=True)}
+        return functional_call(plain, named, (x,))
+
+    def losses(out: torch.Tensor, data: Any) -> torch.Tensor:
+        return torch.stack([loss(out, data).mean() for loss in problem.losses.values()])
+
+    data = problem.sources["train"].data
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = rate * half_cosine(step / steps)
+        rows = torch.from_numpy(draw.choice(len(data[0]), ROWS, replace=False))
+        batch = tuple(column[rows] for column in data)
+        preference = torch.from_numpy(preferences[step])
+        optimizer.zero_grad()
+        torch.autograd.backward([preference @ losses(outputs(preference, batch[0]), batch)])
+        optimizer.step()
+    found = {}
+    share = torch.linspace(0, 1, POINTS)
+    with torch.no_grad():
+        for part in ("val", "test"):
+            data = problem.sources[part].data
+            pairs = [torch.stack([1 - one, one]) for one in share]
+            found[part] = np.array([losses(outputs(pair, data[0]), data).tolist() for pair in pairs])
+    return found, sum(value.numel() for value in hyper.parameters()) / count
+
+
+SIDES: dict[str, tuple[Callable[..., tuple[Losses, float]], tuple[float, ...]]] = {
+    "separate": (separate, RATES),
+    "conditioned": (conditioned, RATES),
+    "conditioned, one preference a step": (partial(conditioned, together=1), RATES),
+    "hypernetwork": (hypernetwork, SLOW_RATES),
+}
+
+
+def cpu(side: Callable[..., Any], net: str, rate: float, **options: Any) -> float:
+    """CPU seconds of one training of a seed, without set-up and measuring."""
+    seconds = []
+    for steps in (STEPS, 1):
         began = time.process_time()
-        method = eq.LinearScalarization((share, 1 - share))
-        found.append(eq.fit(problem, method, select=None, every=STEPS, **settings(seed, rate)).losses)
+        side(net, TUNING, rate, steps, **options)
         seconds.append(time.process_time() - began)
-    losses = {part: np.array([list(one[part].values()) for one in found]) for part in ("val", "test")}
-    return losses, float(np.median(seconds)), 1.0
-
-
-def conditioned(seed: int, rate: float) -> tuple[dict[str, Any], float, float]:
-    """The same of one conditioned model, measured at eleven preferences."""
-    problem, began = make_problem(seed), time.process_time()
-    found = eq.front.fit_conditioned(problem, rank=2, points=11, **settings(seed, rate))
-    return found.losses, time.process_time() - began, found.parameters[0] / found.parameters[1]
+    return seconds[0] - seconds[1]
 
 
 def volume(losses: Any) -> float:
@@ -93,28 +187,54 @@ def volume(losses: Any) -> float:
     return float(hypervolume(losses, (2.0, 2.0)))
 
 
+def measure(net: str, seeds: int, repeats: int) -> list[str]:
+    """Lines of the table of one network."""
+    rates = {}
+    for name, (side, choices) in SIDES.items():
+        tried = {rate: volume(side(net, TUNING, rate, STEPS)[0]["val"]) for rate in choices}
+        rates[name] = max(tried, key=tried.__getitem__)
+        print(f"{net}, {name}: volume, validation, seed {TUNING}, by learning rate {tried}", flush=True)
+    found: dict[str, list[Losses]] = {name: [] for name in SIDES}
+    sizes = {}
+    for seed in range(seeds):
+        for name, (side, _) in SIDES.items():
+            losses, sizes[name] = side(net, seed, rates[name], STEPS)
+            found[name].append(losses)
+    ratios: dict[str, list[float]] = {name: [] for name in SIDES}
+    for _ in range(repeats):  # in turns: the machine's speed drifts
+        one = cpu(separate, net, rates["separate"], shares=(0.5,))
+        for name, (side, _) in SIDES.items():
+            if name != "separate":
+                ratios[name].append(cpu(side, net, rates[name]) / one)
+    lines = []
+    for name in SIDES:
+        cells = []
+        for part in ("val", "test"):
+            each = [volume(losses[part]) for losses in found[name]]
+            spread = np.std(each, ddof=1) / np.sqrt(seeds)
+            mean = volume(np.mean([losses[part] for losses in found[name]], axis=0))
+            cells += [f"{np.mean(each):.4f} +- {spread:.4f}", f"{mean:.4f}"]
+        when = f"{np.median(ratios[name]):.2f}" if ratios[name] else "5 x 1"
+        lines.append(f"| {net} | {name} | {' | '.join(cells)} | {when} | {sizes[name]:.3f} |")
+    return lines
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--net", nargs="+", choices=NETS, default=list(NETS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    sides: tuple[Callable[..., Any], ...] = (separate, conditioned)
-    rates = {}
-    for side in sides:
-        tried = {rate: volume(side(TUNING, rate)[0]["val"]) for rate in RATES}
-        rates[side] = max(tried, key=tried.__getitem__)
-        print(f"{side.__name__}: volume on the validation part of seed {TUNING} by learning rate {tried}", flush=True)
-    print("seed | separate val, test, CPU s of one | conditioned val, test, CPU s, times one, parameters", flush=True)
-    rows = []
-    for seed in range(options.seeds):
-        (apart, one, _), (joint, whole, size) = (side(seed, rates[side]) for side in sides)
-        rows.append(
-            [volume(apart["val"]), volume(apart["test"]), volume(joint["val"]), volume(joint["test"]), whole / one]
-        )
-        shown = " ".join(f"{value:.3f}" for value in rows[-1])
-        print(f"{seed} | {shown} | {one:.2f} s, {whole:.2f} s, {size:.3f}", flush=True)
-    print("mean |", " ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)), flush=True)
+    lines = [
+        f"| network | side | validation, mean of {options.seeds} seeds +- standard error | of mean losses | test | of "
+        "mean losses | time over one training, median | parameters |",
+        "|---" * 8 + "|",
+    ]
+    for net in options.net:
+        lines += measure(net, options.seeds, options.repeats)
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

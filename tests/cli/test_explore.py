@@ -48,6 +48,7 @@ def test_columns_come_first_then_the_answer_and_the_report_last(explored, tmp_pa
     assert len(record.points) <= 3
     assert record.seeds == (0, 1)
     assert record.failed == 0
+    assert record.budget.endswith("shared layers of width 4")
     assert record.rows == (9, 9)
     assert record.chosen[1].wish == "the best sold with price at most 0.2"
     assert set(record.chosen[0].test) == {0, 1}
@@ -97,8 +98,9 @@ def test_a_formula_problem_needs_no_columns(run, tmp_path, monkeypatch):
         (("quad", "--bound", "speed=1"), "speed"),
         (("quad", "--epochs", "3"), "epochs cannot be used with a formula problem"),
         (("nowhere.csv", "--targets", "a,b"), "nowhere.csv"),
+        (("dtlz2", "--sums", "3"), "`sums` must be at least 6 for 3 tasks"),
     ],
-    ids=["two wishes", "minimise", "task", "epochs", "file"],
+    ids=["two wishes", "minimise", "task", "epochs", "file", "sums"],
 )
 def test_bad_input_is_refused(run, tmp_path, monkeypatch, typed, words):
     monkeypatch.chdir(tmp_path)

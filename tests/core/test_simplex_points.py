@@ -4,6 +4,7 @@ from math import comb
 
 import numpy as np
 import pytest
+from scipy.stats import beta, kstest
 
 from equipoise.core.simplex_points import dirichlet_points, lattice, lattice_of, sobol_points
 from equipoise.errors import SettingError
@@ -15,6 +16,14 @@ def test_a_lattice_holds_every_multiple_once(k, divisions):
     assert len(points) == comb(divisions + k - 1, k - 1) == len(np.unique(points, axis=0))
     assert points.sum(axis=1) == pytest.approx(1.0)
     assert (points * divisions) == pytest.approx(np.round(points * divisions))
+
+
+@pytest.mark.parametrize("concentration", [0.5, 1.0, 3.0])
+def test_sobol_points_have_the_dirichlet_distribution(concentration):
+    """Its marginals are beta distributions."""
+    points = sobol_points(3, 2000, concentration=concentration, seed=0)
+    for column in points.T:
+        assert kstest(column, beta(concentration, 2 * concentration).cdf).statistic < 0.01
 
 
 @pytest.mark.parametrize("k", [2, 3, 10])
@@ -48,3 +57,7 @@ def test_sizes_are_checked():
         lattice(2, 0)
     with pytest.raises(SettingError, match="`concentration`"):
         dirichlet_points(2, 3, concentration=0.0)
+    with pytest.raises(SettingError, match="`seed` must be a whole number of at least 0; got -1"):
+        dirichlet_points(2, 3, seed=-1)
+    with pytest.raises(SettingError, match="`seed` must be a whole number of at least 0; got -1"):
+        sobol_points(2, 3, seed=-1)

@@ -38,6 +38,28 @@ def test_infeasible_bounds_say_by_how_much_and_whether_a_mixture_meets_them():
     assert worse.status.endswith("nor does any mixture of them")
 
 
+def test_a_reference_that_no_point_reaches_is_said_by_how_much_and_whether_a_mixture_does():
+    names = ["A", "B"]
+    found = eq.front.choose(POOL, eq.ReferencePoint((0.5, 0.55)), tasks=names)
+    assert found.status == (
+        "no point found reaches the reference; at the nearest 'A' is 0.6, 0.1 above its 0.5; 'B' is 0.6, 0.05 above "
+        "its 0.55; a mixture of the points does"
+    )
+    assert eq.front.choose(POOL, eq.ReferencePoint((0.1, 0.2)), tasks=names).status.endswith(
+        "; nor does any mixture of them"
+    )
+    assert eq.front.choose(POOL, eq.ReferencePoint((0.6, 0.9)), tasks=names).status == "ok"
+
+
+def test_how_far_a_point_is_off_the_ray_is_said_and_that_negative_losses_have_none():
+    found = eq.front.choose([[1.0, 1.0], [0.1, 3.0]], eq.Ray((1, 2)))
+    assert (found.row, found.value) == (0, 1.0)
+    assert found.status.startswith("the point is 18 degrees off the ray")  # arctan 2 - 45 degrees
+    assert eq.front.choose([[1.0, 2.0], [3.0, 0.1]], eq.Ray({"a": 1, "b": 2}), tasks=["a", "b"]).status == "ok"
+    sunk = eq.front.choose([[-1.0, 1.0], [1.0, 0.5]], eq.Ray((1, 1)), tasks=["a", "b"])
+    assert sunk.status == "losses of 'a' fall below 0, where proportions mean nothing: use eq.ReferencePoint"
+
+
 def test_the_single_point_is_never_better_than_the_mixture():
     pool = np.random.default_rng(0).random((20, 3))
     for wish in (eq.Ray((1, 2, 3)), eq.ReferencePoint((0.1, 0.1, 0.1)), eq.Tchebycheff(), eq.LinearScalarization()):

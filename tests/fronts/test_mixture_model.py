@@ -111,8 +111,23 @@ def test_other_folders_and_other_members_are_refused(tmp_path):
         MixtureModel.load(tmp_path / "m", [nn.Tanh()])
     with pytest.raises(StateError, match=r"mixture\.json"):
         MixtureModel.load(tmp_path, nn.Tanh)
+    one = nn.Linear(3, 2)
+    for same in (lambda: one, [one] * 3):  # all members would be the last one
+        with pytest.raises(StateError, match="different modules"):
+            MixtureModel.load(tmp_path / "m", same)
     (tmp_path / "m/members.safetensors").write_bytes(b"not tensors")
     with pytest.raises(StateError, match="safetensors"):
+        MixtureModel.load(tmp_path / "m", lambda: nn.Linear(3, 2))
+
+
+def test_members_may_come_in_a_module_list_and_a_card_must_be_whole(tmp_path):
+    mixed = model()
+    mixed.save(tmp_path / "m")
+    back = MixtureModel.load(tmp_path / "m", nn.ModuleList(nn.Linear(3, 2) for _ in mixed.members))
+    x = torch.randn(5, 3)
+    assert all(torch.equal(mixed(x, request=request), back(x, request=request)) for request in range(9))
+    (tmp_path / "m/mixture.json").write_text('{"format": 1, "members": []}')
+    with pytest.raises(StateError, match="with all its entries"):
         MixtureModel.load(tmp_path / "m", lambda: nn.Linear(3, 2))
 
 
@@ -125,5 +140,7 @@ def test_settings_that_do_not_fit_are_refused():
         MixtureModel([nn.Identity()] * 2, [1.5, -0.5])
     with pytest.raises(SettingError, match="losses"):
         MixtureModel([nn.Identity()] * 2, [0.5, 0.5], losses=[1.0, 2.0])
+    with pytest.raises(SettingError, match="finite"):
+        MixtureModel([nn.Identity()] * 2, [0.5, 0.5], losses=[[1.0], [np.nan]])
     with pytest.raises(InputError, match="no losses"):
         _ = MixtureModel([nn.Identity()], [1.0]).variance

@@ -68,6 +68,43 @@ def test_three_tasks():
     assert hypervolume(found.losses, [1.1] * 3) > 0.9 * 0.6627
 
 
+def test_a_weighted_sum_that_lands_at_an_end_is_tried_once_more_halfway_between_the_ends_weights():
+    """One training that misses what lies between two ends does not end the sweep there."""
+    given = [(0.0, 1.0), (0.1, 0.0), (0.0, 1.0), (0.02, 0.2)]
+    found = eq.front.sweep(lambda preference: given.pop(0), ["a", "b"], runs=4, criterion="linear")
+    assert found.preferences[2].weights == pytest.approx((10 / 11, 1 / 11))  # the normal of the chord
+    assert found.preferences[3].weights == pytest.approx((0.5, 0.5))
+    assert found.gaps[2:] == ((0, 1), (0, 1))
+    assert found.holes == ()
+    given = [(0.0, 1.0), (0.1, 0.0), (0.0, 1.0), (0.1, 0.0), (0.0, 1.0)]
+    found = eq.front.sweep(lambda preference: given.pop(0), ["a", "b"], runs=5, criterion="linear")
+    assert found.holes == ((0, 1),)
+    assert len(found.losses) == 4
+
+
+@pytest.mark.parametrize("criterion", ["linear", "tchebycheff"])
+def test_rounding_is_no_range_and_takes_no_weight_from_the_other_tasks(criterion):
+    """All corners reach b = 0, but for rounding: a run between them must not care for b alone."""
+    noise = iter([1e-33, 0.0, 3e-33, 2e-33, 0.0, 1e-34, 1e-33])
+
+    def train(preference):
+        share = float(preference.weights[0])
+        return [1 - share, next(noise), share]
+
+    found = eq.front.sweep(train, ["a", "b", "c"], runs=7, criterion=criterion)
+    made = np.array(found.preferences[6].weights)
+    assert made[1] == pytest.approx(1 / 3)  # as much as the others in the mean
+    assert made.min() > 0.05
+
+
+def test_no_preference_is_made_twice():
+    """Where the point of a gap lies to the side of it, the gap stays, and with it what is aimed at."""
+    corners = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)]
+    given = iter([*corners, *corners, (0.5, 0.9, 0.05), (0.05, 0.5, 0.9), (0.9, 0.05, 0.5)])
+    found = eq.front.sweep(lambda preference: next(given), ["a", "b", "c"], runs=9)
+    assert len(set(found.preferences)) == len(found.preferences)
+
+
 def test_bad_input_is_refused():
     with pytest.raises(DataError, match="must return 2 finite losses"):
         eq.front.sweep(lambda preference: [1.0, np.nan], ["a", "b"])

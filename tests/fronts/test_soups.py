@@ -105,6 +105,10 @@ def test_what_cannot_be_interpolated_is_refused():
         interpolate([nn.Linear(4, 1), deep], problem())
     with pytest.raises(InputError, match="'weight'"):
         soup([nn.Linear(4, 1), nn.Linear(4, 2)], [0.5, 0.5])
+    with pytest.raises(InputError, match=r"must be a torch\.nn\.Module; found 'int'"):
+        interpolate([nn.Linear(4, 1), 2], problem())
+    with pytest.raises(SettingError, match="one for each of the 0 models"):
+        soup([], [])
     first, second = nn.Linear(4, 1), nn.Linear(4, 1)
     first.register_buffer("order", torch.tensor([0, 1]))
     second.register_buffer("order", torch.tensor([1, 0]))

@@ -14,7 +14,7 @@ from equipoise.solve.promise import Attempt, first_kept, known_by_products, leng
 
 ROWS = np.array([[1.0, 2.0, -0.5], [-1.0, 0.5, 2.0], [0.3, -1.0, 1.0]])
 LOSSES = [1.0, 2.0, 0.5]
-WITH_A_UNIT = ("GradNorm", "IMTL", "MetaBalance", "MoDo", "NTKWeights", "PCD")
+WITH_A_UNIT = ("FERERO", "GradNorm", "IMTL", "MetaBalance", "MoDo", "NTKWeights", "PCD")
 WITH_A_DEGREE = [
     *(getattr(eq, name)() for name in eq.methods.gramian.__all__ if name not in WITH_A_UNIT),
     eq.NTKWeights(beta=0.0),
@@ -42,7 +42,7 @@ def test_another_unit_changes_the_direction_by_its_degree_and_nothing_else(metho
     "method",
     [
         *(eq.MoDo(), eq.MoCo(), eq.GradNorm(), eq.DBMTL(), eq.ExcessMTL(), eq.NashMTL(every=2)),
-        *(eq.MetaBalance(), eq.NTKWeights(), eq.PCD()),
+        *(eq.MetaBalance(), eq.NTKWeights(), eq.PCD(), eq.FERERO()),
     ],
     ids=repr,
 )

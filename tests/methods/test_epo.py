@@ -7,6 +7,7 @@ import torch
 import equipoise as eq
 from equipoise.errors import LossError, PreferenceError, SettingError
 from equipoise.fronts.indicators import ray_angles
+from equipoise.laws import check_method
 from equipoise.problems import named
 
 
@@ -44,6 +45,13 @@ def test_an_unbalanced_point_lowers_the_loss_that_is_too_high():
     jacobian = np.array([[1.0, 0.2], [-0.9, 1.0]])
     step = eq.direction(eq.EPO(), jacobian, [9.0, 1.0])
     assert jacobian[0] @ step.numpy() > 0
+
+
+@pytest.mark.parametrize("kind", [eq.EPO, eq.FERERO, eq.PMGDA])
+def test_a_ray_claims_nothing_for_another_number_of_tasks(kind):
+    assert "single" in kind().claims(2)
+    assert "single" not in kind(ray=(1.0, 2.0)).claims(2)
+    check_method(kind(ray=(1.0, 2.0)), sizes=(2,))  # claims and counter-examples, played with two tasks
 
 
 def test_losses_must_be_positive_and_rays_too():

@@ -4,6 +4,7 @@ import math
 from itertools import combinations
 
 import numpy as np
+from scipy.special import gammainccinv
 from scipy.stats import qmc
 
 from ..errors import SettingError
@@ -38,12 +39,13 @@ def lattice(k: int, divisions: int) -> Array:
     return np.asarray(counts[::-1] / divisions)
 
 
-def sobol_points(k: int, size: int, *, seed: int | None = None) -> Array:
-    """Points of low discrepancy, uniform on the simplex: normalised exponentials of a Sobol sequence.
+def sobol_points(k: int, size: int, *, concentration: float = 1.0, seed: int | None = None) -> Array:
+    """Points of low discrepancy from a symmetric Dirichlet distribution: scaled gamma quantiles of a Sobol sequence.
 
     Args:
         k: Number of coordinates, at least 1.
         size: Number of points, at least 1.
+        concentration: Above 0; 1 is uniform, less prefers the corners, more the middle.
         seed: Seed of the scrambling; None for the plain sequence, without its first point.
 
     Returns:
@@ -53,10 +55,13 @@ def sobol_points(k: int, size: int, *, seed: int | None = None) -> Array:
         >>> sobol_points(3, 2).round(3).tolist()
         [[0.333, 0.333, 0.333], [0.094, 0.453, 0.453]]
     """
-    _whole(k=(k, 1), size=(size, 1))
+    _whole(k=(k, 1), size=(size, 1), **({} if seed is None else {"seed": (seed, 0)}))
+    _refuse_concentration(concentration)
     engine = qmc.Sobol(k, scramble=seed is not None, rng=seed)
     cube = engine.random_base2(math.ceil(math.log2(size + 1)))[1 : size + 1]
-    lengths = -np.log(np.clip(cube, 1e-12, 1 - 1e-12))
+    inside = np.clip(cube, 1e-12, 1 - 1e-12)
+    # exponentials by their own formula: faster, and exact where the quantile is not
+    lengths = -np.log(inside) if concentration == 1 else gammainccinv(concentration, inside)
     return np.asarray(lengths / lengths.sum(axis=1, keepdims=True))
 
 
@@ -76,9 +81,8 @@ def dirichlet_points(k: int, size: int, *, concentration: float = 1.0, seed: int
         >>> dirichlet_points(3, 4).shape, bool(np.allclose(dirichlet_points(3, 4).sum(axis=1), 1))
         ((4, 3), True)
     """
-    _whole(k=(k, 1), size=(size, 1))
-    if not (isinstance(concentration, int | float) and 0 < concentration < math.inf):
-        raise SettingError(f"`concentration` must be positive and finite; got {concentration!r}.")
+    _whole(k=(k, 1), size=(size, 1), seed=(seed, 0))
+    _refuse_concentration(concentration)
     return np.asarray(np.random.default_rng(seed).dirichlet(np.full(k, float(concentration)), size=size))
 
 
@@ -110,3 +114,8 @@ def _whole(**sizes: tuple[int, int]) -> None:
     ]
     if wrong:
         raise SettingError(" ".join(wrong))
+
+
+def _refuse_concentration(value: object) -> None:
+    if not (isinstance(value, int | float) and 0 < value < math.inf):
+        raise SettingError(f"`concentration` must be positive and finite; got {value!r}.")

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.numbers import Array
-from ..core.tasks import Bounds, Preference
+from ..core.tasks import Bounds, Preference, Ray, ReferencePoint
+from ..errors import listed
 from ..linear.pools.pool_mixture import PoolMixture, checked_pool, mixture
+from ..linear.pools.preference_lp import spread
+from .unmet import unmet
 
 __all__ = ["Choice", "choose", "knee", "nondominated", "pseudo_weights"]
 
@@ -19,8 +22,9 @@ class Choice:
     """The point of a pool that serves a preference best, beside the best mixture of the same points.
 
     Attributes:
-        status: ``ok``; or a sentence: no single point meets the bounds (by how much, which task), and whether a mixture
-            does.
+        status: ``ok``; or a sentence: no single point meets the bounds or reaches the reference (by how much, which
+            task), and whether a mixture does; by how much the point is off the ray, or that losses below 0 have no
+            proportions.
         row: Position of the point; for bounds that no point meets, of the one that misses them least.
         name: Name of the point.
         losses: (k,) of the point.
@@ -62,7 +66,8 @@ def choose(
     """
     pool, names, labels = checked_pool(losses, tasks)
     found = mixture(losses, preference, tasks=tasks)
-    row, status = found.single, "ok"
+    row = found.single
+    status = _left(preference, pool, row, found, names) or "ok"
     if isinstance(preference, Bounds):
         limits, _ = preference.split(names)
         over = pool - np.array(limits)
@@ -74,6 +79,17 @@ def choose(
             mixed = "a mixture of the points does" if found.status == "optimal" else "nor does any mixture of them"
             status = f"infeasible: no point meets all limits; the nearest misses {', '.join(misses)}; {mixed}"
     return Choice(status, row, labels[row], pool[row], found.single_value, found)
+
+
+def _left(preference: Preference, pool: Array, row: int, found: PoolMixture, tasks: tuple[str, ...]) -> str:
+    """What the chosen point leaves of a ray or a reference."""
+    if isinstance(preference, Ray) and pool.min() < 0:
+        below = listed(name for name, lowest in zip(tasks, pool.min(axis=0), strict=True) if lowest < 0)
+        return f"losses of {below} fall below 0, where proportions mean nothing: use eq.ReferencePoint"
+    left = unmet(preference, pool[row], spread(pool), tasks)
+    if left and isinstance(preference, ReferencePoint):
+        return f"{left}; {'a mixture of the points does' if found.value <= 0 else 'nor does any mixture of them'}"
+    return f"the point is {left}, and no other has a lower largest loss over its proportion" if left else ""
 
 
 def nondominated(losses: ArrayLike) -> NDArray[np.bool_]:

@@ -81,6 +81,8 @@ class MixtureModel(nn.Module):
         self._losses = None if losses is None else np.array(losses, dtype=np.float64)
         if self._losses is not None and (self._losses.ndim != 2 or len(self._losses) != count):
             raise SettingError(f"`losses` must have shape ({count}, tasks); found {self._losses.shape}.")
+        if self._losses is not None and not np.isfinite(self._losses).all():
+            raise SettingError(f"`losses` must be finite; found {self._losses.tolist()}.")
         self.tasks = None if tasks is None else tuple(str(name) for name in tasks)
         if self._losses is not None and self.tasks is not None and len(self.tasks) != self._losses.shape[1]:
             raise SettingError(f"`tasks` must name {self._losses.shape[1]} tasks; found {listed(self.tasks)}.")
@@ -182,9 +184,16 @@ class MixtureModel(nn.Module):
             state = load_file(path / _WEIGHTS)
         except (OSError, ValueError, SafetensorError) as error:
             raise StateError(f"{path} must hold {_CARD} and {_WEIGHTS}, as `save` writes them: {error}") from error
-        if not isinstance(card, dict) or card.get("format") != FORMAT:
-            raise StateError(f"{path / _CARD} must be of format {FORMAT}; found {card!r:.100}.")
-        built = [members() for _ in card["members"]] if callable(members) else list(members)
+        lacking = {"members", "probabilities", "losses", "tasks", "seed"} - set(card if isinstance(card, dict) else ())
+        if lacking or card.get("format") != FORMAT:
+            raise StateError(f"{path / _CARD} must be of format {FORMAT}, with all its entries; found {card!r:.100}.")
+        made = callable(members) and not isinstance(members, nn.Module)
+        built = [members() for _ in card["members"]] if made else list(members)  # type: ignore[operator, arg-type]
+        if len({id(member) for member in built}) < len(built):
+            raise StateError(
+                "`members` must be different modules, or a function that builds a new one at each call: the parameters "
+                "of one are read into each."
+            )
         found = [type(member).__name__ for member in built]
         if found != card["members"]:
             raise StateError(f"{path} holds the members {card['members']}; given were {found}.")

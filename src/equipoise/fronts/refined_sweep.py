@@ -19,6 +19,8 @@ __all__ = ["Sweep", "sweep"]
 
 _NEW = 0.1
 """A run that lands nearer than this share of a gap to points known before does not split it."""
+_LEAST = 0.01  # of the weights: less makes no other run
+_FLAT = 1e-12  # of the largest range: rounding, and no range
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,9 @@ def sweep(
     * ``"tchebycheff"``: at the ray from the lowest losses, or from zero, through the middle of the gap. Reaches concave
       parts.
 
-    A gap that its run did not split is a hole: it is listed, and not tried again.
+    Where a weighted sum does not split its gap, training may have missed what is there, and the gap is tried once more
+    halfway between the weights of its ends (the geometric mean). A gap that its runs did not split is a hole: it is
+    listed, and not tried again.
 
     Args:
         train: Function from a preference (`Tchebycheff` or `LinearScalarization`) to the k losses of training with it,
@@ -151,10 +155,15 @@ def sweep(
             words = words if largest > gap else f"no gap that a run could split is larger than {gap:g} of the ranges"
             break
         size, pair = edges[0]
-        make(_aimed(losses, pair, criterion, names, origin), f"between runs {pair[0]} and {pair[1]}", pair)
-        ranges = _ranges(losses)
-        near = np.sqrt((((losses - rows[-1]) / ranges) ** 2).sum(axis=1)).min()
-        if near < _NEW * size or not nondominated(np.array(rows))[-1]:
+        aims = [_aimed(losses, pair, criterion, names, origin)]
+        aims += _halfway(preferences, pair, aims[0]) if criterion == "linear" else []
+        # a run may split its gap elsewhere than between the ends: then the same would be aimed at once more
+        for aim in [aim for aim in aims if aim not in preferences][: most - len(rows)]:
+            make(aim, f"between runs {pair[0]} and {pair[1]}", pair)
+            near = np.sqrt((((losses - rows[-1]) / _ranges(losses)) ** 2).sum(axis=1)).min()
+            if near >= _NEW * size and nondominated(np.array(rows))[-1]:
+                break
+        else:
             holes.append(pair)
     return Sweep(names, tuple(preferences), np.array(rows), tuple(reasons), tuple(gaps), tuple(holes), largest, words)
 
@@ -163,7 +172,12 @@ def _ranges(losses: Array) -> Array:
     front = losses[nondominated(losses)]
     ranges = np.ptp(front, axis=0)
     size = np.abs(losses).max(axis=0)
-    return np.asarray(np.where(ranges > 0, ranges, np.where(size > 0, size, 1.0)))
+    return np.asarray(np.where(_flat(ranges), np.where(size > 0, size, 1.0), ranges))
+
+
+def _flat(ranges: Array) -> NDArray[np.bool_]:
+    """Losses that are the same all over the front, but for rounding."""
+    return np.asarray(ranges <= _FLAT * ranges.max())
 
 
 def _gaps(losses: Array) -> list[tuple[float, tuple[int, int]]]:
@@ -194,16 +208,41 @@ def _is_hole(losses: Array, pair: tuple[int, int], holes: list[tuple[int, int]])
     return False
 
 
+def _halfway(preferences: Sequence[Preference], pair: tuple[int, int], tried: Preference) -> list[Preference]:
+    """The weighted sum halfway between those of two runs; none where it was tried, or a run is no weighted sum."""
+    weights = [_weights(preference) for preference in (preferences[pair[0]], preferences[pair[1]], tried)]
+    if any(found is None for found in weights):
+        return []
+    one, other, before = (np.maximum(found, _LEAST) for found in weights if found is not None)
+    middle = np.sqrt(one * other)
+    middle = middle / middle.sum()
+    return [] if np.abs(middle - before).max() < _LEAST else [LinearScalarization(tuple(middle.tolist()))]
+
+
+def _weights(preference: Preference) -> Array | None:
+    """Weights of a weighted sum, sum 1."""
+    if not isinstance(preference, LinearScalarization) or preference.weights is None:
+        return None
+    found = np.array([float(weight) for weight in preference.weights if not isinstance(weight, tuple)])
+    return np.asarray(found / found.sum())
+
+
 def _aimed(losses: Array, pair: tuple[int, int], criterion: str, names: tuple[str, ...], origin: str) -> Preference:
-    middle = (losses[pair[0]] + losses[pair[1]]) / 2
+    middle, ranges = (losses[pair[0]] + losses[pair[1]]) / 2, _ranges(losses)
+    flat = _flat(np.ptp(losses[nondominated(losses)], axis=0))
     if criterion == "linear":
-        weights = mixture(losses, ReferencePoint(tuple(middle.tolist())), tasks=names).next_weights
-        return LinearScalarization(tuple(weights.tolist()))
+        aim = np.where(flat, middle + ranges, middle)
+        weights = mixture(losses, ReferencePoint(tuple(aim.tolist())), tasks=names).next_weights
+        return LinearScalarization(_with_flat(weights, flat))
     if origin == "zero":
         if losses.min() <= 0:
             raise SettingError(f"origin='zero' needs positive losses; the lowest is {losses.min():.6g}. Use 'utopia'.")
-        return Tchebycheff(weights=tuple((1 / middle / (1 / middle).sum()).tolist()), ideal=None)
-    ranges = _ranges(losses)
+        return Tchebycheff(weights=_with_flat(1 / middle, flat), ideal=None)
     utopia = losses.min(axis=0) - 0.05 * ranges  # less would ask for the lowest loss seen to be met exactly
-    inverse = 1 / (middle - utopia)
-    return Tchebycheff(weights=tuple((inverse / inverse.sum()).tolist()), ideal=tuple(utopia.tolist()))
+    return Tchebycheff(weights=_with_flat(1 / (middle - utopia), flat), ideal=tuple(utopia.tolist()))
+
+
+def _with_flat(weights: Array, flat: NDArray[np.bool_]) -> tuple[float, ...]:
+    """Weights, sum 1; a loss that is the same all over the front gets their mean, for nothing is known of its unit."""
+    found = np.where(flat, weights[~flat].mean(), weights)
+    return tuple((found / found.sum()).tolist())

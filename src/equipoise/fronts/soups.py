@@ -155,8 +155,16 @@ def soup(models: Sequence[nn.Module], shares: ArrayLike) -> nn.Module:
         SettingError: Shares that do not fit.
     """
     weights = real_numbers(shares, "`shares`", SettingError, "pass one number a model")
-    if weights.shape != (len(models),) or weights.min() < 0 or not abs(float(weights.sum()) - 1) <= 1e-6:
-        raise SettingError(f"`shares` must be {len(models)} non-negative numbers of sum 1; got {weights.tolist()}.")
+    if (
+        not len(models)
+        or weights.shape != (len(models),)
+        or weights.min() < 0
+        or not abs(float(weights.sum()) - 1) <= 1e-6
+    ):
+        raise SettingError(
+            f"`shares` must be non-negative numbers of sum 1, one for each of the {len(models)} models; got "
+            f"{weights.tolist()}."
+        )
     _refuse_differing(models)
     used = [(float(share), model) for share, model in zip(weights, models, strict=True) if share > 0]
     made = copy.deepcopy(used[0][1])
@@ -175,6 +183,9 @@ def soup(models: Sequence[nn.Module], shares: ArrayLike) -> nn.Module:
 
 def _refuse_differing(models: Sequence[nn.Module]) -> None:
     """Raise where the states differ in names, shapes or types, or in whole numbers other than counters."""
+    odd = [type(model).__name__ for model in models if not isinstance(model, nn.Module)]
+    if odd:
+        raise InputError(f"each of `models` must be a torch.nn.Module; found {listed(odd)}.")
     first = models[0].state_dict()
     differing = []
     for model in models[1:]:

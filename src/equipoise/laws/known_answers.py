@@ -116,6 +116,9 @@ answers: MappingProxyType[str, KnownAnswer] = MappingProxyType(
         "epo": KnownAnswer(_AXES, (2.0, 0.0), "the first loss is above the ray of equal losses", losses=(9.0, 1.0)),
         "excessmtl": _MEAN,
         "famo": KnownAnswer(_AXES, (1.5, 0.25), "weights ~ 1/L", losses=(1.0, 3.0), tolerance=1e-7),
+        "ferero": KnownAnswer(
+            _AXES, (0.8, 0.6), "the first falls faster by 1: falls f + 1 and f, best at f = 0.6", losses=(2.0, 1.0)
+        ),
         "geometricloss": KnownAnswer(_AXES, (2.0, 0.25), "weights sqrt(L1 L2) / (2 L)", losses=(1.0, 4.0)),
         "graddrop": KnownAnswer(
             ((3.0, -2.0), (1.0, -4.0)), (2.0, -3.0), "signs agree: purity 1 and 0, nothing dropped"
@@ -152,6 +155,9 @@ answers: MappingProxyType[str, KnownAnswer] = MappingProxyType(
             ((2.0, 0.0), (0.0, 3.0)), (2**0.5, 2**0.5), "(1, 1), as long as the first", settings={"tau": 1.0}
         ),
         "pcgrad": _CUT,
+        "pmgda": KnownAnswer(
+            _AXES, (1.0, -0.5), "straight to the ray: (g1 - g2) / 2", losses=(9.0, 1.0), settings={"sigma": 1.0}
+        ),
         "pmtl": KnownAnswer(
             _AXES, (1.0, -0.5), "outside the second sector: (g1 - g2) / 2", losses=(2.0, 1.0), settings={"index": 1}
         ),

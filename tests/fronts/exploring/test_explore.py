@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 import equipoise as eq
-from equipoise.errors import DataError, RunFolderError, SettingError, TaskError
+from equipoise.errors import DataError, LossError, RunFolderError, SettingError, TaskError
 from equipoise.fronts.exploring import running
-from equipoise.fronts.exploring.judging import judged_points, point_run, said
+from equipoise.fronts.exploring.judging import chosen_points, judged_points, point_run, said
 from equipoise.fronts.exploring.running import RUNS
 from equipoise.fronts.refined_sweep import Sweep
-from equipoise.problems import ZDT2, Quadratic, named
+from equipoise.problems import ZDT2, Function, Quadratic, named
 from equipoise.training.executors import runs
 from equipoise.training.executors.runs import Outcome
 
@@ -152,12 +152,24 @@ def opposed(shift=0.0, test=True):
 
 
 class Shared(nn.Module):
-    def __init__(self):
+    def __init__(self, after=nn.Identity):
         super().__init__()
         self.layer = nn.Linear(3, 1)
+        self.after = after()
 
     def forward(self, x):
-        return self.layer(x).expand(-1, 2)
+        return self.after(self.layer(x)).expand(-1, 2)
+
+
+class Bare(nn.Module):
+    """Parameters without a layer that a preference could act on."""
+
+    def __init__(self):
+        super().__init__()
+        self.offset = nn.Parameter(torch.zeros(2))
+
+    def forward(self, x):
+        return self.offset.expand(len(x), -1)
 
 
 PROBLEM = {"sums": 3, "tchebycheff": 1, "seeds": 1, "epochs": 100, "settings": {"batch_size": None, "every": 10}}
@@ -181,6 +193,23 @@ def test_the_test_part_is_shown_for_chosen_points_and_decides_nothing(tmp_path):
     assert [single.loss for single in found.singles] == pytest.approx([0.0, 0.0], abs=0.05)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"make_model": Bare}, {"make_model": partial(Shared, nn.Tanh)}, {"losses": {"up": partial(loss, 1)}}],
+    ids=["model", "activation", "loss"],
+)
+def test_a_folder_of_another_network_or_loss_is_refused(tmp_path, changed):
+    """Its data are the same: the record there is not of this problem."""
+    arguments = {"sums": 2, "tchebycheff": 0, "seeds": 1, "steps": 1, "folder": tmp_path / "run"}
+    first = eq.explore(opposed(), **arguments).record
+    other = opposed()
+    other.make_model = changed.get("make_model", other.make_model)
+    other.losses |= changed.get("losses", {})
+    with pytest.raises(RunFolderError, match="It differs in\n  problem: "):
+        eq.explore(other, **arguments)
+    assert eq.explore(opposed(), **arguments).record == first
+
+
 def test_seeds_that_are_trained_together_give_the_same_points():
     arguments = PROBLEM | {"sums": 2, "tchebycheff": 0, "seeds": 2, "epochs": 20}
     apart, together = (eq.explore(opposed(test=False), **arguments, stack=stack).losses for stack in (False, True))
@@ -196,22 +225,56 @@ def test_one_model_for_all_preferences_of_a_problem():
     assert found.record.chosen[0].test == {}
 
 
+def outcomes_of(losses):
+    """Point -> (losses of each seed), as outcomes of its trainings, and the sweep of their means."""
+    outcomes = [
+        [Outcome(key=f"{name}{seed}", status="done", words="", losses={"val": dict(zip("xy", found, strict=True))})
+         for seed, found in enumerate(each)]
+        for name, each in losses.items()
+    ]  # fmt: skip
+    means = np.array([np.mean(each, axis=0) for each in losses.values()])
+    count = len(losses)
+    preferences = (eq.LinearScalarization((0.5, 0.5)),) * count
+    return Sweep(("x", "y"), preferences, means, ("",) * count, (None,) * count, (), 0.0, ""), outcomes
+
+
 def test_the_mean_of_seeds_that_end_at_different_places_is_no_point():
     """Weights (1/2, 1/2) on a concave front end at either end; their mean would lie on the chord."""
     ends = {0: (0.0, 1.0), 1: (1.0, 0.0)}
     losses = {"a": (ends[0], ends[0]), "b": (ends[1], ends[1]), "torn": (ends[0], ends[1]), "t": ((0.7, 0.7),) * 2}
-    outcomes = [
-        [Outcome(key=f"{name}{seed}", status="done", words="", losses={"val": dict(zip("xy", each[seed], strict=True))})
-         for seed in (0, 1)]
-        for name, each in losses.items()
-    ]  # fmt: skip
-    preferences = (*[eq.LinearScalarization((0.5, 0.5))] * 3, eq.Tchebycheff((0.5, 0.5), ideal=None))
-    means = np.array([np.mean(each, axis=0) for each in losses.values()])
-    sweep = Sweep(("x", "y"), preferences, means, ("",) * 4, (None,) * 4, (), 0.0, "")
+    sweep, outcomes = outcomes_of(losses)
     found = judged_points(sweep, 3, outcomes, (0, 1), kept=False)
     assert [point.support for point in found.points] == ["weights", "weights", "scattered", "none"]
     assert found.held == (0, 1, 3)
     assert found.points[3].gap == pytest.approx(0.2)
+
+
+def test_an_end_whose_seeds_differ_in_one_loss_is_a_noisy_point_and_no_torn_one():
+    """It is far lower in y than all others with every seed; x, whose range is small, is noisy there."""
+    losses = {
+        "low x": ((1.75, 19.9), (1.68, 17.8), (1.69, 24.0)),
+        "low y": ((3.5, 1.8), (3.3, 3.7), (5.5, 4.1)),
+        "bad": ((3.6, 28.0), (3.5, 26.0), (3.7, 29.0)),
+    }
+    sweep, outcomes = outcomes_of(losses)
+    found = judged_points(sweep, 3, outcomes, (0, 1, 2), kept=False)
+    assert [point.support for point in found.points] == ["weights", "weights", "dominated"]
+    assert found.held == (0, 1, 2)
+
+
+def test_points_are_torn_though_their_means_are_all_the_same():
+    """Every preference ends at one end with one seed and at the other with the other: the means have no range."""
+    ends = ((0.0, 1.0), (1.0, 0.0))
+    sweep, outcomes = outcomes_of({"a": ends, "b": ends[::-1], "c": ends})
+    found = judged_points(sweep, 3, outcomes, (0, 1), kept=False)
+    assert {point.support for point in found.points} == {"scattered"}
+
+
+def test_a_front_of_one_point_has_no_ends():
+    sweep, outcomes = outcomes_of({"a": ((0.0, 0.0),), "b": ((1.0, 0.5),)})
+    judged = judged_points(sweep, 2, outcomes, (0,), kept=False)
+    (knee,) = chosen_points(judged, sweep.tasks, outcomes, (0,), None)
+    assert (knee.point, knee.status) == ("S1", "it is the only non-dominated point")
 
 
 @pytest.mark.parametrize(
@@ -228,8 +291,19 @@ def test_the_mean_of_seeds_that_end_at_different_places_is_no_point():
         (opposed(), {"steps": 2, "settings": {"seed": 1}}, SettingError, "sets the method, the seed"),
         (opposed(), {"steps": 2, "jobs": 2}, SettingError, "importable function"),
         ("quad", {"stack": True, "jobs": 2}, SettingError, "leave out jobs"),
+        ("quad", {"steps": 0, "epochs": 1.5, "gap": 2}, SettingError, "steps=0 .*epochs=1.5 .*gap=2 .between 0 and 1"),
+        ("dtlz2", {"sums": 3}, SettingError, "`sums` must be at least 6 for 3 tasks"),
+        (Function(lambda x: x.square(), [-1.0], [1.0]), {}, TaskError, "at least two losses"),
+        (Function(lambda x: torch.cat([x.square(), 0 * x + 3], 1), [-1.0], [1.0]), {}, LossError,
+         "'f2' are constant at all 8 starts"),
+        ("quad", {"conditioned": 3}, SettingError, "`conditioned` must be 0 or at least 10 steps"),
+        (eq.Problem(Bare, {"a": partial(loss, 0), "b": partial(loss, 1)}, train=rows(0), val=rows(1)),
+         {"steps": 2, "conditioned": 5}, SettingError, "no layer to adapt.*'Bare'"),
+        ("zdt9", {}, DataError, "neither a formula problem, a built-in set nor a file here. Formula problems: 'quad'"),
+        ("quad", {"targets": ["f1", "f2"]}, SettingError, "targets cannot be used with the formula problem 'quad'"),
     ],
-    ids=["wish", "numbers", "epochs", "columns", "kind", "no val", "no steps", "taken", "jobs", "stack"],
+    ids=["wish", "numbers", "epochs", "columns", "kind", "no val", "no steps", "taken", "jobs", "stack", "sizes",
+         "corners", "one loss", "constant", "few steps", "no layer", "unknown", "columns of a name"],
 )  # fmt: skip
 def test_bad_input_is_refused_before_anything_is_trained(problem, changed, error, words, monkeypatch):
     monkeypatch.setattr("equipoise.fronts.exploring.running.run_all", None)

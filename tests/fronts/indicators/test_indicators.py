@@ -91,3 +91,39 @@ def test_adherence_by_hand():
         measure.nonuniformity([[-1.0, 3.0]], [[1.0, 1.0]])
     backwards = measure.controllability([[0.1, 0.9], [0.5, 0.5], [0.9, 0.1]], [[1.0, 1.0], [2.0, 1.0], [3.0, 1.0]])
     assert backwards.tolist() == [-1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: measure.ray_angles([[1.0, 1.0]], [[0.0, 0.0]]), DataError, "and not all 0"),
+        (lambda: measure.boundary_distance([[1.0, 1.0]] * 2, [[1.0, 1.0], [0.0, 0.0]]), DataError, r"rows \[1\]"),
+        (lambda: measure.boundary_distance([[1.0, 1.0]], [[-1.0, 2.0]]), DataError, "at least 0"),
+        (lambda: measure.nonuniformity([[1.0, 1.0]], [[0.0, 1.0]]), DataError, "that are positive"),
+        (lambda: measure.controllability([[1.0, 0.0]], [[0.0, 1.0, 2.0]]), DataError, "one row of `weights` a point"),
+        (lambda: measure.sampled_hypervolume([[0.0, 0.5]], [1.0, 1.0], samples=0), SettingError, "samples=0"),
+        (lambda: measure.sampled_hypervolume([[0.0, 0.5]], [1.0, 1.0], samples=-1), SettingError, "samples=-1"),
+        (lambda: measure.sampled_hypervolume([[0.0, 0.5]], [1.0, 1.0], seed=-1), SettingError, "seed=-1"),
+        (lambda: measure.hypervolume_gradient([[0.5] * 4], [1.0] * 4, samples=1), SettingError, "at least 2"),
+        (lambda: measure.hypervolume_gradient([[0.5] * 4], [1.0] * 4, seed=-1), SettingError, "seed=-1"),
+        (lambda: measure.soft_smallest_gap([[0.0], [1.0]], sharpness=0), SettingError, "`sharpness` must be"),
+        (lambda: measure.soft_smallest_gap([[0.0], [1.0]], sharpness=np.inf), SettingError, "finite"),
+        (lambda: measure.hausdorff_distance([[0.0]], [[1.0]], power=0), SettingError, "`power` must be a whole number"),
+    ],
+    ids=["angle", "zero ray", "negative ray", "open ray", "shapes", "no samples", "negative samples", "seed", "few",
+         "seed of a gradient", "sharpness", "endless sharpness", "power"],
+)  # fmt: skip
+def test_what_has_no_value_is_refused_by_name(call, error, words):
+    """A ray of zeros gave NaN, -1 samples a volume of 0, a negative sharpness a gap above the smallest."""
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_higher_powers_are_means_of_powers():
+    found = measure.hausdorff_distance(POINTS, FRONT, power=3)
+    assert found == pytest.approx(max((APART.min(axis=axis) ** 3).mean() ** (1 / 3) for axis in (0, 1)))
+
+
+def test_losses_of_nothing_lie_on_every_ray():
+    assert measure.nonuniformity([[0.0, 0.0]], [[1.0, 2.0]]).tolist() == [0.0]
+    assert measure.ray_angles([[0.0, 0.0]], [[1.0, 2.0]]).tolist() == [0.0]

@@ -49,11 +49,35 @@ def test_tchebycheff_and_reference_points_level_their_distances():
         eq.Tchebycheff(weights={"f2": 1, "f1": 3}, ideal=None),
     ]
     found = eq.front.find_points("expo", wishes)
+    by = found.losses[1, 0] - 0.2  # the front is above (.2, .4): sqrt(-log .8) + sqrt(-log .6) = 1.19 < 2
+    assert found.statuses == (
+        "ok",
+        f"no point found reaches the reference; at the nearest 'f1' is {found.losses[1, 0]:.6g}, {by:.3g} above its "
+        f"0.2; 'f2' is {found.losses[1, 1]:.6g}, {found.losses[1, 1] - 0.4:.3g} above its 0.4",
+        "ok",
+    )
+    assert by > 0.1
     assert found.losses[0, 0] * 2 == pytest.approx(found.losses[0, 1], abs=1e-4)
     apart = found.losses[1] - [0.2, 0.4]
     assert apart[0] == pytest.approx(apart[1], abs=1e-3)  # both losses have the same size here
     assert found.losses[2, 0] * 3 == pytest.approx(found.losses[2, 1], abs=1e-4)
     assert np.sqrt(-np.log1p(-found.losses)).sum(axis=1) == pytest.approx(2.0, abs=1e-3)  # all on the front
+
+
+def test_utopia_and_augmentation_of_a_tchebycheff_criterion_count():
+    """With u = sqrt(f1) the front of quad is (u^2, (1 - u)^2)."""
+    wishes = [
+        eq.Tchebycheff((1, 3), ideal=(0.2, 0.1), utopia=1.0),  # z = 0: u^2 = 3 (1 - u)^2
+        eq.Tchebycheff((3, 1), ideal=(0.0, 0.0), augmented=3.0),  # below the kink: min 4 (1 - u)^2 + 9 u^2
+        eq.Tchebycheff((3, 1), ideal=(0.0, 0.0)),  # at the kink: 3 u^2 = (1 - u)^2
+    ]
+    found = eq.front.find_points("quad", wishes, seed=2)
+    u = np.array([np.sqrt(3) / (1 + np.sqrt(3)), 4 / 13, 1 / (1 + np.sqrt(3))])
+    assert found.losses == pytest.approx(np.stack([u**2, (1 - u) ** 2], axis=1), abs=1e-3)
+    front = named("quad").front(4001)
+    for wish, point in zip(wishes, found.losses, strict=True):
+        best = eq.front.choose(front, wish, tasks=["f1", "f2"])  # the same criterion, over a dense front
+        assert point == pytest.approx(best.losses, abs=2e-3)
 
 
 @pytest.mark.parametrize("name", ["quad", "expo", "zdt2", "f6"])

@@ -114,6 +114,9 @@ def test_four_losses_use_the_sampled_gradient():
 def test_one_point_and_one_loss():
     single = Function(lambda x: x.square().sum(1, keepdim=True), [-1.0], [1.0], tasks=("only",))
     assert eq.front.find_set(single, size=1, steps=100).losses == pytest.approx(0.0, abs=1e-4)
+    several = eq.front.find_set(single, size=3, steps=100)  # all of them are the one best point
+    assert several.losses == pytest.approx(0.0, abs=1e-4)
+    assert several.status == "2 of 3 points are dominated or repeated by others of the set"
     alone = eq.front.find_set("quad", size=1, steps=300)
     assert alone.hypervolume == pytest.approx(0.7225, rel=1e-3)
 

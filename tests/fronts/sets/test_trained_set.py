@@ -104,6 +104,9 @@ def test_bad_input_is_named():
     problem.losses["right"] = lambda out, batch: batch[2] ** 2
     with pytest.raises(LossError, match="'right' have no gradient"):
         eq.front.find_set(problem, 2, 10)
+    problem.make_model = nn.Identity
+    with pytest.raises(SettingError, match="nothing to train: Identity has no parameters"):
+        eq.front.find_set(problem, 2, 10)
     unlabelled = make_problem()
     unlabelled.sources["val"].data[1].fill_(torch.nan)
     unlabelled.sources["val"].may_miss = True

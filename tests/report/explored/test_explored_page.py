@@ -28,7 +28,8 @@ def test_the_answer_says_what_is_missed_and_by_how_much():
     assert "60 % S1 and 40 % S2" in page["lead"]
     assert any("Between S1 (t0 <b> 0, t1 <b> 1) and S2" in note and "1 point found there lies" in note
                for note in page["notes"])  # fmt: skip
-    assert any("have 50.0 %; the points that weights select have 75.0 %" in note for note in page["notes"])
+    volumes = "have 50.0 %; the points that weights select, closely, or for all that the seeds can tell, have 75.0 % ("
+    assert any(f"{volumes}mean losses on the validation part, below" in note for note in page["notes"])
 
 
 @pytest.mark.parametrize(
@@ -39,13 +40,32 @@ def test_the_answer_says_what_is_missed_and_by_how_much():
         ((*ENDS, point("T1", (0.7, 0.7), "unsure", 0.2)), "undetermined", "for 1 the seeds cannot tell"),
         ((point("S1", (0.0, 0.0)), point("S2", (1.0, 0.0), "dominated")), "nothing_to_trade", "nothing to trade"),
         ((point("S1", (0.0, 0.0), "scattered"),), "undetermined", "seeds of each point lie farther apart"),
+        (
+            (*ENDS, ABOVE, point("T2", (0.6, 0.6), "unsure", 0.1)),
+            "not_enough",
+            "No: weighted sums select 2 of the 4 non-dominated points found here and miss 1, by up to 0.200 of the "
+            "ranges; for 1 more the seeds cannot tell.",
+        ),
+        (
+            (point("S1", (0.0, 0.5)), point("S2", (1.0, 0.2), "scattered")),
+            "undetermined",
+            "Not decided: S1 is the best in every loss among the points whose seeds agree, but runs of S2",
+        ),
+        ((point("S1", (0.0, 0.5)), point("S2", (1.0, 0.6), "scattered")), "nothing_to_trade", "nothing to trade"),
     ],
-    ids=["enough", "close", "unsure", "one", "scattered"],
+    ids=["enough", "close", "unsure", "one", "scattered", "none and unsure", "one and torn", "one and torn above"],
 )
 def test_other_answers(points, status, words):
     page = explored_page(record(*points))
     assert page["status"] == status
     assert words in page["headline"]
+
+
+def test_how_far_a_point_is_above_the_models_of_one_task_each_is_said_in_plain_numbers():
+    page = explored_page(record(point("S1", (0.1, 0.53)), point("S2", (0.6, 0.1053))))
+    assert any("At S1 no loss is more than 430 % above" in note for note in page["notes"])
+    page = explored_page(record(point("S1", (0.1, 0.53)), point("S2", (0.1023, 0.1023), "close")))
+    assert any("At S2 no loss is more than 2.3 % above" in note for note in page["notes"])
 
 
 def test_one_seed_says_so_and_has_no_band():
@@ -58,7 +78,13 @@ def test_one_seed_says_so_and_has_no_band():
     two = explored_page(record(*ENDS, ABOVE))["sections"][0]["panels"][0]["figure"]["data"]
     lower = next(trace for trace in two if trace.get("fill"))
     assert lower["name"] == "range of the fronts of 2 seeds"
-    assert lower["y"][0] == 1.0  # the lowest second loss at the smallest first loss that both seeds have
+    upper = two[two.index(lower) - 1]
+    # seed 1 has losses .01 above those of seed 0: it attains nothing left of .01, and less everywhere
+    assert lower["x"] == upper["x"] == [0.0, 0.01, 0.7, 0.71, 1.0, 1.01]
+    assert lower["y"] == [1.0, 1.0, 0.7, 0.7, 0.0, 0.0]
+    axis = explored_page(record(*ENDS, ABOVE))["sections"][0]["panels"][0]["figure"]["layout"]["yaxis"]["range"]
+    assert upper["y"][0] > axis[1]
+    assert upper["y"][1:] == [1.01, 1.01, 0.71, 0.71, 0.01]
 
 
 def test_hovering_shows_preference_losses_metrics_and_checkpoint():
@@ -67,6 +93,41 @@ def test_hovering_shows_preference_losses_metrics_and_checkpoint():
     for words in ("T1, mean of 2 seeds", "Tchebycheff weights: t0 &lt;b&gt; 0.5", "t1 &lt;b&gt;: 0.7", "R2: 0.9",
                   "gap 0.200", "checkpoint, seed 0: runs/t10/checkpoint"):  # fmt: skip
         assert words in text
+
+
+def test_axes_hold_the_models_of_one_task_each_and_what_of_the_model_for_all_lies_near():
+    """Losses of a thousandth: an axis never has a unit of its own."""
+    near = [(0.004, 0.001), (0.0035, 0.0025), (0.9, 0.9)]
+    whole = record(
+        point("S1", (0.001, 0.003)), point("S2", (0.002, 0.002)),
+        conditioned=curve(2).model_copy(update={"losses": tuple(near)}),
+    )  # fmt: skip
+    singles = tuple(single.model_copy(update={"loss": 0.003}) for single in whole.singles)
+    layout = explored_page(whole.model_copy(update={"singles": singles}))["sections"][0]["panels"][0]["figure"][
+        "layout"
+    ]
+    assert layout["xaxis"]["range"] == [0.00076, 0.00424]  # from .001 to .004, and 8 % more on each side
+    assert layout["yaxis"]["range"] == [0.00084, 0.00316]
+    alike = record(point("S1", (0.002, 0.002)), singles=tuple(s.model_copy(update={"loss": 0.002}) for s in singles))
+    layout = explored_page(alike)["sections"][0]["panels"][0]["figure"]["layout"]
+    assert layout["xaxis"]["range"] == [0.0019, 0.0021]
+
+
+def test_a_loss_that_no_training_changes_is_doubted():
+    def still(name, loss):
+        made = point(name, (loss, 1.0))
+        runs = tuple(run.model_copy(update={"losses": (loss, 1.0)}) for run in made.runs)
+        return made.model_copy(update={"runs": runs})
+
+    whole = record(still("S1", 0.1), still("S2", 0.2))
+    singles = tuple(
+        single.model_copy(update={"runs": (single.runs[0].model_copy(update={"losses": (0.1, 1.0)}),)})
+        for single in whole.singles
+    )
+    notes = explored_page(whole.model_copy(update={"singles": singles}))["notes"]
+    assert any("Doubt: the loss of t1 <b> is 1 after every training" in note for note in notes)
+    assert not any("loss of t0" in note for note in notes)
+    assert not any("after every training" in note for note in explored_page(record(*ENDS))["notes"])
 
 
 def test_the_test_part_shows_for_chosen_points_only():

@@ -12,10 +12,11 @@ from torch.nn.utils import parametrize
 
 from ...core.numbers import is_whole
 from ...core.tasks import PerTask, Preference, Tasks
-from ...errors import SettingError, StateError, listed
+from ...errors import PreferenceError, SettingError, StateError, listed
 from ...methods.averaging.batch_norm import reestimate_statistics
 from .mixed_parameters import Factors, LowRank, Offsets, Shares
-from .preference_weights import preference_weights
+from .preference_weights import preference_weights, refuse_off_simplex
+from .row_preferences import RowPreferences
 
 __all__ = ["Conditioned", "Form"]
 
@@ -138,6 +139,37 @@ class Conditioned(nn.Module):
         # another tensor: graphs of earlier passes keep theirs
         self.shares.weights = weights.to(before)
         return _Back(self.shares, before)
+
+    def prefer_rows(self, preferences: Tensor) -> RowPreferences:
+        """Give every row of a batch its own preference, in one forward pass inside a ``with`` block.
+
+        The outputs are those of one pass for each preference, to rounding, where rows do not meet (batch normalisation
+        in training lets them meet) and where every adapted layer is called with one entry a row.
+
+        Args:
+            preferences: (N, k) shares of sum 1, one row for each of the batch.
+
+        Raises:
+            PreferenceError: Another shape, a negative number, or a sum other than 1.
+            SettingError: A layer that can't: a transposed or grouped convolution, `EmbeddingBag`, an embedding with
+                ``max_norm``; or, in the forward pass, a layer whose input has another number of rows.
+
+        Example:
+            >>> model = Conditioned(nn.Linear(3, 2), ["a", "b"], rank=1)
+            >>> with model.prefer_rows(torch.tensor([[0.3, 0.7], [1.0, 0.0]])):
+            ...     outputs = model(torch.ones(2, 3))
+            >>> outputs.shape
+            torch.Size([2, 2])
+        """
+        rows = preferences.detach().double()
+        if rows.dim() != 2 or rows.shape[1] != len(self.tasks):
+            raise PreferenceError(
+                f"`preferences` must have shape (N, {len(self.tasks)}), one row of shares for each row of the batch; "
+                f"got {tuple(rows.shape)}."
+            )
+        refuse_off_simplex(rows.cpu().numpy())
+        layers = {name: self.model.get_submodule(name) for name in self.adapted}
+        return RowPreferences(layers, self.shares, rows)
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """The model's outputs at the present preference."""

@@ -19,6 +19,8 @@ class Shares(nn.Module):
         super().__init__()
         self.register_buffer("weights", torch.full((count,), 1 / count, dtype=torch.float64), persistent=False)
         self._cast: tuple[Tensor, Tensor] | None = None
+        self.of_rows = False
+        """Whether each row has its own preference at the moment: layers then add the terms to their outputs."""
 
     def like(self, tensor: Tensor) -> Tensor:
         """The shares with the type and the device of a tensor; converted once for all layers."""
@@ -64,6 +66,8 @@ class LowRank(_Mixed):
 
     def forward(self, weight: Tensor) -> Tensor:
         """W under the present preference."""
+        if self.shares.of_rows:
+            return weight
         weighted = self.down * self.shares.like(self.down)[:, None, None]
         moved = weight.movedim(self.outputs, 0)
         # one product: (rows, k r) times (k r, columns)
@@ -85,6 +89,8 @@ class Offsets(_Mixed):
 
     def forward(self, bias: Tensor) -> Tensor:
         """The bias b under the present preference."""
+        if self.shares.of_rows:
+            return bias
         if bias.dim() == 1:
             return torch.addmv(bias, self.offsets.t(), self.shares.like(bias))
         return bias + self.mixed(self.offsets)
@@ -106,5 +112,7 @@ class Factors(_Mixed):
 
     def forward(self, weight: Tensor) -> Tensor:
         """W under the present preference."""
+        if self.shares.of_rows:
+            return weight
         factors = 1 + self.mixed(self.factors)
         return weight * factors.reshape([-1 if axis == self.outputs else 1 for axis in range(weight.dim())])

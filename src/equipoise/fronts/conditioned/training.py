@@ -8,9 +8,8 @@ from typing import Any, get_args
 import moocore
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ...core.losses import read_losses
 from ...core.numbers import Array, is_whole
 from ...core.progress import Progress
 from ...core.simplex_points import lattice_of, sobol_points
@@ -18,18 +17,17 @@ from ...core.tasks import PerTask, Tasks
 from ...errors import NonFiniteError, SettingError, listed
 from ...methods.averaging.batch_norm import layers_with_statistics
 from ...training.loop.evaluation import EVALUATION_ROWS, evaluate
-from ...training.loop.feeding import make_feed, walk
+from ...training.loop.feeding import walk
 from ...training.loop.settings import make_optimizer
 from ...training.problem.problem import Problem
-from ...training.problem.sources import Items, Loader
+from ...training.problem.sources import Items, Loader, Source
 from ...training.resuming.randomness import own_generators
 from ..indicators.adherence import controllability
 from .conditioned_model import Conditioned, Form
 from .criterion import Criterion, CriterionName
+from .step_losses import Deal, StepLosses
 
 __all__ = ["ConditionedFront", "fit_conditioned"]
-
-_CORNER_EVERY = 16  # a corner trains one task only: at every eighth step the others learned less
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +48,9 @@ class ConditionedFront:
         parameters: Number of parameters with and without the conditioning.
         steps: Number of optimizer steps.
         empty: Steps without a labelled sample, in which nothing was changed.
+        together: Preferences a step.
+        passes: Forward passes a step: 1 where the rows of a batch were under preferences of their own.
+        why: Reason for a pass for each preference; empty where one served all.
         seconds: Wall time of training and measuring.
     """
 
@@ -63,6 +64,9 @@ class ConditionedFront:
     parameters: tuple[int, int]
     steps: int
     empty: int
+    together: int
+    passes: int
+    why: str
     seconds: float
 
 
@@ -86,20 +90,25 @@ def fit_conditioned(
     device: str | torch.device | None = None,
     progress: Progress | None = None,
 ) -> ConditionedFront:
-    """Train one model for all preferences: each step draws its own, and the front is measured at the end.
+    """Train one model for all preferences: each step draws several, and the front is measured at the end.
 
-    Preferences come from a Sobol sequence on the simplex, every 16th of them a corner. The criteria are in the table
-    of `Criterion`: a weighted sum is blind to the concave parts of a front, the others are not.
+    The rows of a batch are dealt in equal parts to the preferences of the step, in one forward pass where the model
+    allows it: with one preference a step, its choice is most of the noise of the gradient. Preferences are a sequence
+    of low discrepancy from the Dirichlet distribution of concentration 1/2, which prefers the ends of the front. The
+    criteria are in the table of `Criterion`: a weighted sum is blind to the concave parts of a front, the others are
+    not.
 
     Args:
         problem: Model, losses and data.
         steps: Number of optimizer steps, at least 1.
-        batch_size: Most rows a step; None for all. A loader has its own.
+        batch_size: Most rows a step; None for all. A loader has its own, and is asked for a batch for each pass.
         rank: Rank of the adapters.
         form: Way in which a preference acts on the layers; see `Conditioned`.
         layers: Prefixes of the names of the layers to adapt; None for all.
         criterion: What a step descends, ``"tchebycheff"``, ``"smooth"``, ``"linear"`` or ``"hypervolume"``.
-        together: Preferences a step, each with a forward pass; 1 by default, 4 for the hypervolume.
+        together: Preferences a step. 8 by default where one pass serves them; 2, each with a pass of its part of the
+            rows, where it doesn't (1 with a loader, or with all rows a step); 4 for the hypervolume, each with a pass
+            of the whole batch, because its weights compare the preferences' losses.
         units: Units of the losses, positive, such as the single-task losses; 1 each if None.
         ideal: Lowest losses to measure from; the lowest batch losses seen if None.
         reference: Reference point of the hypervolume, required there: losses that are just not acceptable.
@@ -121,7 +130,8 @@ def fit_conditioned(
         NonFiniteError: A loss is NaN or infinite.
 
     Cost:
-        A step is `together` forward passes and one backward pass through them; adapters add their small products.
+        A step is one forward and one backward pass of `batch_size` rows, in `passes` pieces; for the hypervolume
+        `together` times that. Adapters add products of a few columns.
 
     Example:
         >>> import equipoise as eq
@@ -138,8 +148,10 @@ def fit_conditioned(
     """
     began = time.perf_counter()
     k = len(problem.tasks)
-    count = (4 if criterion == "hypervolume" else 1) if together is None else together
-    least = {"steps": (steps, 1), "points": (points, 3), "together": (count, 2 if criterion == "hypervolume" else 1)}
+    joint = criterion == "hypervolume"
+    least = {"steps": (steps, 1), "points": (points, 3)}
+    if together is not None:
+        least["together"] = (together, 2 if joint else 1)
     wrong = [
         f"{name}={value!r} (at least {low})"
         for name, (value, low) in {**least, "seed": (seed, 0)}.items()
@@ -171,50 +183,61 @@ def fit_conditioned(
         model.to(place)
         train = problem.sources["train"]
         lies = train if isinstance(train, Items | Loader) else train.to(place)
-        feed = make_feed(lies, batch_size, seed, place)
         trained = make_optimizer(optimizer or _adamw, model, [])
         rates = [float(group["lr"]) for group in trained.param_groups]
-        drawn = _preferences(k, steps * count, seed).reshape(steps, count, k)
         model.train()
+        deal = Deal(problem, model, lies, batch_size, together, whole=joint, seed=seed, device=place)
+        drawn = sobol_points(k, steps * deal.together, concentration=0.5, seed=seed).reshape(steps, -1, k)
         empty = 0
         for step in range(steps):
             for group, rate in zip(trained.param_groups, rates, strict=True):
                 group["lr"] = rate * (1.0 if schedule is None else schedule(step / steps))
-            empty += not _step(problem, model, feed.batch(step), drawn[step], rule, trained, step / steps)
+            found = deal.losses(drawn[step])
+            empty += not _step(problem.tasks, found, drawn[step], rule, trained, step / steps)
             if progress is not None and ((step + 1) % max(1, steps // 100) == 0 or step + 1 == steps):
                 progress(step + 1, steps, "")
         model.prefer([1 / k] * k)
         model.eval()
         where = lattice_of(k, points)
-        parts = ["val" if "val" in problem.sources else "train", *(["test"] if "test" in problem.sources else [])]
-        found: dict[str, list[list[float]]] = {part: [] for part in parts}
-        rows: dict[str, dict[str, int]] = {}
-        norms = bool(layers_with_statistics(model))
-        for preference in where:
-            batches = walk(lies, EVALUATION_ROWS, place) if norms else None
-            single = model.at(preference.tolist(), batches, lambda net, batch: problem.outputs(net, batch.data)).eval()
-            for part in parts:
-                seen = evaluate(problem, single, problem.sources[part], place)
-                values = [seen.losses[task] for task in problem.tasks]
-                found[part].append([np.nan if value is None else value for value in values])
-                rows[part] = seen.rows
-    losses = {part: np.array(values) for part, values in found.items()}
-    first = losses[parts[0]]
-    fine = bool(np.isfinite(first).all())
-    kept = moocore.is_nondominated(first, keep_weakly=True) if fine else np.zeros(0)
+        losses, rows = _measure(problem, model, where, lies, place)
+    judged = next(iter(losses.values()))
+    fine = bool(np.isfinite(judged).all())
+    kept = moocore.is_nondominated(judged, keep_weakly=True) if fine else np.zeros(0)
     return ConditionedFront(
         model=model,
         tasks=problem.tasks,
         preferences=where,
         losses=losses,
         rows=rows,
-        controllability=controllability(where, first) if fine else np.full(k, np.nan),
+        controllability=controllability(where, judged) if fine else np.full(k, np.nan),
         dominated=float(1 - np.mean(kept)) if fine else float("nan"),
         parameters=(model.plain_parameters + model.added_parameters, model.plain_parameters),
         steps=steps,
         empty=empty,
+        together=deal.together,
+        passes=deal.together if deal.why else 1,
+        why=deal.why,
         seconds=time.perf_counter() - began,
     )
+
+
+def _measure(
+    problem: Problem, model: Conditioned, where: Array, lies: Source, device: torch.device
+) -> tuple[dict[str, Array], dict[str, dict[str, int]]]:
+    """Losses of the plain models at some preferences, and labelled rows, on the parts that are measured."""
+    parts = ["val" if "val" in problem.sources else "train", *(["test"] if "test" in problem.sources else [])]
+    losses = {part: np.full((len(where), len(problem.tasks)), np.nan) for part in parts}
+    rows: dict[str, dict[str, int]] = {}
+    norms = bool(layers_with_statistics(model))
+    for place, preference in enumerate(where):
+        batches = walk(lies, EVALUATION_ROWS, device) if norms else None
+        single = model.at(preference.tolist(), batches, lambda net, batch: problem.outputs(net, batch.data)).eval()
+        for part in parts:
+            seen = evaluate(problem, single, problem.sources[part], device)
+            values = [seen.losses[task] for task in problem.tasks]
+            losses[part][place] = [np.nan if value is None else value for value in values]
+            rows[part] = seen.rows
+    return losses, rows
 
 
 def _adamw(model: nn.Module) -> torch.optim.Optimizer:
@@ -224,38 +247,25 @@ def _adamw(model: nn.Module) -> torch.optim.Optimizer:
 
 
 def _step(
-    problem: Problem, model: Conditioned, batch: Any, preferences: Array, rule: Criterion, trained: Any, done: float
+    tasks: tuple[str, ...], found: StepLosses, preferences: Array, rule: Criterion, trained: Any, done: float
 ) -> bool:
-    """One step at some preferences; False where no task had a labelled sample."""
-    tasks = problem.tasks
+    """One step from losses at some preferences; False where no task had a labelled sample."""
     values = np.full(preferences.shape, np.nan)
-    losses: list[Tensor] = []
-    for row, preference in enumerate(preferences):
-        model.prefer(preference.tolist())
-        found = problem.losses_of(problem.outputs(model, batch.data), batch)
-        if all(loss is None for loss in found.values()):
-            return False
-        present, some = read_losses(found, tasks, differentiable=True)
-        values[row, present] = [float(loss.detach()) for loss in some]
-        bad = [tasks[i] for i in present if not np.isfinite(values[row, i])]
-        if bad:
-            raise NonFiniteError(
-                f"losses must be finite; those of {listed(bad)} are not, after {done:.1%} of the steps."
-            )
-        losses.append(torch.stack([loss.reshape(()).double() for loss in some]))
-    weights = rule.weights(values, preferences, done) / len(preferences)
-    if not weights.any():  # a corner whose task is absent
+    row, task = found.places.T
+    values[row, task] = found.losses.detach().double().cpu().numpy()
+    bad = sorted(set(task[~np.isfinite(values[row, task])].tolist()))
+    if bad:
+        raise NonFiniteError(
+            f"losses must be finite; those of {listed([tasks[i] for i in bad])} are not, after {done:.1%} of the steps."
+        )
+    seen = np.flatnonzero(~np.isnan(values).all(axis=1))
+    if not len(seen):
+        return False
+    weights = np.zeros(preferences.shape)
+    weights[seen] = rule.weights(values[seen], preferences[seen], done) / len(seen)
+    if not weights.any():
         return False
     trained.zero_grad()
-    factors = torch.from_numpy(weights[:, present]).to(losses[0])
-    torch.autograd.backward([(factors * torch.stack(losses)).sum()])
+    torch.autograd.backward([(torch.from_numpy(weights[row, task]).to(found.losses) * found.losses).sum()])
     trained.step()
     return True
-
-
-def _preferences(k: int, size: int, seed: int) -> Array:
-    """Sobol points of the simplex; every 16th is a corner, in turn."""
-    points = sobol_points(k, size, seed=seed)
-    places = np.arange(_CORNER_EVERY - 1, size, _CORNER_EVERY)
-    points[places] = np.eye(k)[np.arange(len(places)) % k]
-    return points

@@ -1,6 +1,7 @@
 """One model for all preferences beside the runs, measured on the same rows as the runs of its seed."""
 
 import math
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,6 +14,8 @@ from ...core.progress import Progress
 from ...core.records.explored import ConditionedCurve
 from ...core.simplex_points import lattice_of
 from ...errors import SettingError
+from ...training.resuming.randomness import own_generators
+from ..conditioned.conditioned_model import Conditioned
 from ..conditioned.learned_front import LearnedFront, learn_front
 from ..conditioned.training import ConditionedFront, fit_conditioned
 from ..decision import nondominated
@@ -21,12 +24,31 @@ from ..indicators.dominated_volume import hypervolume
 from .judging import Judged, reference_of
 from .subject import Subject, cosine
 
-__all__ = ["Conditioning", "conditioned_curve"]
+__all__ = ["Conditioning", "conditioned_curve", "refuse_unconditioned"]
 
 Conditioning = ConditionedFront | LearnedFront
 _POINTS = {2: 41, 3: 66}
 _MORE = 120
 _RATE = 3e-3
+_LEAST_STEPS = 10  # of `learn_front`
+
+
+def refuse_unconditioned(subject: Subject, seed: int, steps: int) -> None:
+    """Raise before anything is trained where `conditioned_curve` would raise once all runs are done.
+
+    Raises:
+        SettingError: The network has no layer to adapt, or the problem no network; too few steps.
+    """
+    if subject.box is not None:
+        if steps < _LEAST_STEPS:
+            raise SettingError(
+                f"`conditioned` must be 0 or at least {_LEAST_STEPS} steps for a formula problem; got {steps}."
+            )
+    elif subject.plain is None:
+        raise SettingError(f"{subject.words} has no network that could be conditioned.")
+    else:
+        with own_generators(seed, torch.device("cpu")):
+            Conditioned(subject.plain(seed)().make_model(), subject.names)
 
 
 def conditioned_curve(
@@ -43,17 +65,18 @@ def conditioned_curve(
         progress: Told where the training stands.
 
     Raises:
-        SettingError: The network has no layer to adapt, or the problem no network.
+        SettingError: Losses that are not finite; else see `refuse_unconditioned`.
     """
     k = len(subject.tasks)
     where = lattice_of(k, _POINTS.get(k, _MORE))
     if subject.box is not None:
+        began = time.perf_counter()
         learned = learn_front(subject.box, steps=steps, seed=seed)
         losses = learned.losses(where)
         words = f"a network from preferences to the {subject.box.parameters} parameters, {steps:,} steps"
-        return learned, _curve(words, seed, where, losses, controllability(where, losses), None, 0.0, judged)
-    if subject.plain is None:
-        raise SettingError(f"{subject.words} has no network that could be conditioned.")
+        took = time.perf_counter() - began
+        return learned, _curve(words, seed, where, losses, controllability(where, losses), None, took, judged)
+    assert subject.plain is not None
     known = [single for single in singles if single is not None and single > 0]
     batch = subject.settings.get("batch_size", 256)
     told = None if progress is None else partial(_told, progress)

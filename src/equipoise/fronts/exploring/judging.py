@@ -23,7 +23,7 @@ __all__ = ["MATTERS", "Judged", "chosen_points", "judged_points", "point_run", "
 MATTERS = 0.01
 """Smallest gap, in ranges of the front, that counts."""
 _SURELY = 1e-9
-_SCATTERED = 0.5  # of the ranges, between the seeds of a point
+_SCATTERED = 1 / 3  # of the ranges: traded between two seeds of a point
 _MOST_MEASURED = 6  # losses up to which hypervolumes are computed
 _MARGIN = 0.1  # of the ranges: from the worst point of the front to the reference
 
@@ -72,8 +72,9 @@ def judged_points(
     ]
     paired = len(rows) == len(names) * len(seeds)
     apart = _scattered(
-        np.array([place for place, _, _ in rows]), np.array([r for _, _, r in rows]), sweep.losses, paired
-    )
+        np.array([place for place, _, _ in rows]), np.array([s for _, s, _ in rows]), np.array([r for _, _, r in rows]),
+        paired=paired,
+    )  # fmt: skip
     together = [place for place in range(len(names)) if place not in apart]
     held = together if len(together) > 1 else list(range(len(names)))
     pool = [row for row in rows if row[0] in held]
@@ -120,15 +121,29 @@ def _volumes(losses: Array, points: Sequence[ExploredPoint]) -> tuple[Array | No
     return reference, (shares[0], shares[1])
 
 
-def _scattered(owners: NDArray[np.intp], runs: Array, means: Array, paired: bool) -> set[int]:
-    """Points whose seeds lie too far apart for a mean, beside what a seed's own rows do to all points alike."""
-    front = means[nondominated(means)]
-    ranges = np.ptp(front, axis=0)
-    unit = np.where(ranges > 0, ranges, np.inf)
-    if paired:
-        cube = runs.reshape(len(means), -1, runs.shape[1])
-        runs = (cube - cube.mean(axis=0)).reshape(runs.shape)
-    return {place for place in range(len(means)) if (np.ptp(runs[owners == place], axis=0) / unit).max() > _SCATTERED}
+def _scattered(owners: NDArray[np.intp], seeds: NDArray[np.int64], runs: Array, *, paired: bool) -> set[int]:
+    """Points whose seeds ended at different places of the front, so that their mean is no point.
+
+    Two seeds did where one is lower in a loss and the other lower in another loss, both by a good part of the ranges: a
+    seed that is worse in everything, or in one loss alone, is noise, of which means and intervals tell. Ranges are
+    those of a seed's own front, for means of such points lie close together. Where all points have the same seeds, it
+    must be so as well without what a seed does to all points alike.
+    """
+    ranges = [np.ptp(own[nondominated(own)], axis=0) for seed in np.unique(seeds) if len(own := runs[seeds == seed])]
+    unit = np.mean(ranges, axis=0)
+    unit = np.where(unit > 0, unit, np.inf)
+    own_alone = runs - np.array([runs[seeds == seed].mean(axis=0) for seed in seeds]) if paired else runs
+    return {
+        place
+        for place in np.unique(owners).tolist()
+        if min(_traded(values[owners == place] / unit) for values in (runs, own_alone)) > _SCATTERED
+    }
+
+
+def _traded(runs: Array) -> float:
+    """Most that one of some runs is lower than another in a loss and higher in another loss, the lesser of the two."""
+    apart = runs[:, None] - runs[None]
+    return float(np.minimum(apart.max(axis=2), -apart.min(axis=2)).max())
 
 
 def _point(
@@ -211,6 +226,8 @@ def chosen_points(
     row = knee(judged.losses)
     end = judged.audit.points[row].end
     words = "ok" if end is None else f"no point lies clearly below the line through the ends: this is the end of {end}"
+    if len(np.unique(judged.losses[nondominated(judged.losses)], axis=0)) == 1:
+        words = "it is the only non-dominated point"
     place = judged.held[row]
     found = [
         ChosenPoint(

@@ -72,9 +72,10 @@ class Trainings:
         ]
         found = self._carry_out(runs)
         if all(vector(outcome, self.subject.names) is None for outcome in found):
+            why = ending(found[0], self.subject.names).rstrip(".")
             raise EquipoiseError(
-                f"training with {preference!r} failed with every seed: {ending(found[0], self.subject.names)} What is "
-                "finished is kept where a folder was given."
+                f"training with {preference!r} failed with every seed: {why}. What is finished is kept where a folder "
+                "was given."
             )
         self.done[preference] = found
         return found

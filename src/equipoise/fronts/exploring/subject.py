@@ -16,14 +16,18 @@ from ...core.records.explored import ExploredTask
 from ...core.records.fitted import FittedTask, SplitCard
 from ...errors import DataError, SettingError
 from ...problems import BoxProblem, FormulaProblem
+from ...training.loop.settings import fingerprint
 from ...training.problem.problem import Problem
 from ...training.problem.sources import Loader, Rows, Together
+from ...training.resuming.randomness import own_generators
+from ..sets.starting import random_starts, refuse_constant
 
 __all__ = ["Given", "Subject", "cosine", "of_box", "of_problem"]
 
 _FORMULA_STEPS = 600
 _FORMULA_RATE = 0.02  # of the width of the box
 _FRONT_POINTS = 201
+_TRIALS = 8  # points at which a loss without any slope counts as constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +131,12 @@ def _box_problem(problem: BoxProblem) -> Problem:
 
 
 def of_box(problem: BoxProblem, steps: int | None) -> Subject:
-    """A formula problem: each run descends one point of the box, from a start drawn by its seed."""
+    """A formula problem: each run descends one point of the box, from a start drawn by its seed.
+
+    Raises:
+        LossError: A loss that does not depend on the parameters.
+    """
+    refuse_constant(problem, random_starts(problem, _TRIALS, 0))
     count = _FORMULA_STEPS if steps is None else steps
     front: Array = problem.front(_FRONT_POINTS) if isinstance(problem, FormulaProblem) else np.zeros((0, 2))
     named = isinstance(problem, FormulaProblem)
@@ -207,7 +216,8 @@ def of_problem(
         )
     content = {part: _content(source) for part, source in built.sources.items()}
     shown = {name: _shown(value) for name, value in sorted(chosen.items())}
-    text = f"{built.name or 'problem'} of {list(built.tasks)}, {content}"
+    losses = {task: _shown(loss) for task, loss in built.losses.items()}
+    text = f"{built.name or 'problem'} of {losses}, {_model_of(built)}, {content}"
     make = _Held(problem) if isinstance(problem, Problem) else problem
     rows = tuple(_rows(built.sources.get(part)) for part in ("val", "test"))
     return Subject(
@@ -231,6 +241,17 @@ def _content(source: Any) -> str:
     return source.digest() if isinstance(source, Rows | Together) else f"{source.length}, content not looked at"
 
 
+def _model_of(problem: Problem) -> str:
+    """What a model is known by: its layers as they print, and the shapes of its state; not its code."""
+    with own_generators(0, torch.device("cpu")):
+        model = problem.make_model()
+    if not isinstance(model, nn.Module):
+        raise SettingError(f"`make_model` must return a torch.nn.Module; it returned {type(model).__name__}.")
+    layers = repr(model)
+    layers = type(model).__qualname__ if " at 0x" in layers else hashlib.sha256(layers.encode()).hexdigest()[:16]
+    return f"{type(model).__qualname__} {layers} {fingerprint(model)[:16]}"
+
+
 def _rows(source: Any) -> int | None:
     if source is None or isinstance(source, Loader):
         return None
@@ -238,6 +259,10 @@ def _rows(source: Any) -> int | None:
 
 
 def _shown(value: Any) -> str:
+    """A setting in words; a function by its name, a part of one with what it was given."""
+    if isinstance(value, partial):
+        given = [*map(_shown, value.args), *(f"{name}={_shown(part)}" for name, part in value.keywords.items())]
+        return f"{_shown(value.func)}({', '.join(given)})"
     text = repr(value)
     name = getattr(value, "__qualname__", type(value).__qualname__)
     return name if " at 0x" in text else text

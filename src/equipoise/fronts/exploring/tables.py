@@ -99,7 +99,8 @@ def of_table(
         judged_on="the validation part",
         rows=(card.val, card.test),
         asked=asked,
-        budget=f"{recipe.epochs} epochs in batches of {recipe.batch_size}, trunk {'-'.join(map(str, recipe.hidden))}",
+        budget=f"{recipe.epochs} epochs in batches of {recipe.batch_size}, shared layers of width "
+        f"{', '.join(map(str, recipe.hidden))}",
         plain=lambda seed: partial(_plain_problem, parts[seed], recipe, tasks, raw.name),
         data=data_card(raw, columns, preparations[0].width),
         split=card,

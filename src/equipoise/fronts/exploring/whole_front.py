@@ -16,15 +16,16 @@ from ...core.numbers import Array, is_whole
 from ...core.progress import Progress
 from ...core.records.explored import ExploreRecord, SingleTask
 from ...core.tasks import Preference
+from ...data.builtin.catalogue import BUILTINS
 from ...data.reading import Reading, checked_reading
-from ...errors import SettingError
+from ...errors import DataError, SettingError, TaskError, listed
 from ...methods import LinearScalarization
 from ...problems import BoxProblem, named, table
 from ...training.executors.runs import Executor
 from ...training.problem.problem import Problem
 from ..decision import choose
 from ..refined_sweep import Sweep, sweep
-from .conditioning import Conditioning, conditioned_curve
+from .conditioning import Conditioning, conditioned_curve, refuse_unconditioned
 from .folder import ExploreFolder
 from .judging import chosen_points, judged_points, point_run
 from .running import Trainings
@@ -147,7 +148,7 @@ def explore(
         >>> explore("quad", sums=3, tchebycheff=0, seeds=1, steps=150).unselected
         ()
     """
-    chosen = _checked(sums, tchebycheff, seeds, conditioned, jobs)
+    chosen = _checked(sums, tchebycheff, seeds, conditioned, jobs, gap, steps, epochs)
     subject = _subject(
         problem, steps=steps, epochs=epochs, settings=settings, targets=targets, inputs=inputs, drop=drop, group=group,
         time=time, hidden=hidden, header=header, names=names, seeds=chosen, reading=checked_reading(reading),
@@ -160,6 +161,9 @@ def explore(
     if stack and (jobs > 1 or executor is not None):
         raise SettingError("stack=True trains seeds together in this process: leave out jobs and executor.")
     tasks = subject.names
+    _refuse_sizes(len(tasks), sums)
+    if conditioned:
+        refuse_unconditioned(subject, chosen[0], conditioned)
     if wish is not None:
         choose(np.eye(len(tasks)) + 1, wish, tasks=tasks)  # refuses what does not fit before anything is trained
     if announce is not None:
@@ -220,7 +224,19 @@ def explore(
     return Explored(record, model)
 
 
-def _checked(sums: int, tchebycheff: int, seeds: int | Sequence[int], conditioned: int, jobs: int) -> list[int]:
+def _refuse_sizes(k: int, sums: int) -> None:
+    """Raise where there is nothing to trade, or too few weighted sums for the corners of the front."""
+    if k < 2:
+        raise TaskError("a front needs at least two losses; this problem has one.")
+    least = k if k == 2 else 2 * k
+    if sums < least:
+        raise SettingError(f"`sums` must be at least {least} for {k} tasks, for the corners of the front; got {sums}.")
+
+
+def _checked(
+    sums: int, tchebycheff: int, seeds: int | Sequence[int], conditioned: int, jobs: int, gap: float,
+    steps: int | None, epochs: int | None,
+) -> list[int]:  # fmt: skip
     """The seeds; raises `SettingError` with everything that is out of range."""
     given = range(seeds) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
     chosen = list(given) if isinstance(given, Sequence) else []
@@ -230,6 +246,13 @@ def _checked(sums: int, tchebycheff: int, seeds: int | Sequence[int], conditione
         for name, (value, low) in least.items()
         if not is_whole(value, least=low)
     ]
+    wrong += [
+        f"{name}={value!r} (a whole number of at least 1)"
+        for name, value in {"steps": steps, "epochs": epochs}.items()
+        if value is not None and not is_whole(value, least=1)
+    ]
+    if isinstance(gap, bool) or not isinstance(gap, int | float) or not 0 < gap < 1:
+        wrong.append(f"gap={gap!r} (between 0 and 1)")
     if not chosen or not all(map(is_whole, chosen)) or len(set(chosen)) < len(chosen):
         wrong.append(f"seeds={seeds!r} (how many, at least 1, or different whole numbers)")
     if wrong:
@@ -245,6 +268,8 @@ def _subject(
     columns = {name: of[name] for name in ("targets", "inputs", "drop", "group", "time", "hidden", "names")}
     given = [name for name, value in columns.items() if value]
     named_problem = isinstance(problem, str) and problem.lower() in table and not given
+    if isinstance(problem, str) and not named_problem:
+        _refuse_unknown(problem, given)
     if isinstance(problem, str | os.PathLike | pd.DataFrame) and not named_problem:
         _refuse("a table", {"steps": steps, "settings": settings}, "Its trainings are set by epochs and hidden.")
         return of_table(problem, epochs=epochs, reading=reading, **of)
@@ -258,6 +283,18 @@ def _subject(
             f"{type(problem).__name__}."
         )
     return of_problem(problem, settings or {}, steps, epochs)
+
+
+def _refuse_unknown(name: str, options: Sequence[str]) -> None:
+    """Raise for a word that is no table, where it may be meant as a formula problem."""
+    if name == "-" or name in BUILTINS or Path(name).suffix or Path(name).name != name or Path(name).exists():
+        return
+    if name.lower() in table:
+        _refuse(f"the formula problem {name!r}", dict.fromkeys(options, True), "")
+    raise DataError(
+        f"{name!r} is neither a formula problem, a built-in set nor a file here. Formula problems: {listed(table)}; "
+        f"built-in sets: {listed(BUILTINS)}."
+    )
 
 
 def _refuse(what: str, options: Mapping[str, Any], instead: str) -> None:

@@ -16,7 +16,7 @@ def ray_angles(points: ArrayLike, rays: ArrayLike) -> Array:
 
     Args:
         points: (K, k) losses.
-        rays: (K, k) proportions of losses: a ray, not weights (whose ray is about 1/w).
+        rays: (K, k) proportions of losses, at least 0: a ray, not weights (whose ray is about 1/w).
 
     Returns:
         (K,); 0 where a point is the origin. Accurate for small angles.
@@ -25,7 +25,8 @@ def ray_angles(points: ArrayLike, rays: ArrayLike) -> Array:
         >>> ray_angles([[1.0, 1.0], [1.0, 0.0]], [[2.0, 2.0], [1.0, 1.0]]).round(6).tolist()
         [0.0, 45.0]
     """
-    losses, wanted = _pairs(points, rays)
+    losses, wanted = _pairs(points, rays, "rays")
+    _refuse_rays(wanted, positive=False)
     a = losses / np.maximum(np.linalg.norm(losses, axis=1, keepdims=True), 1e-300)
     b = wanted / np.maximum(np.linalg.norm(wanted, axis=1, keepdims=True), 1e-300)
     # arccos would lose half of the digits of a small angle
@@ -38,7 +39,7 @@ def boundary_distance(points: ArrayLike, rays: ArrayLike, penalty: float = 5.0) 
 
     Args:
         points: (K, k) losses.
-        rays: (K, k) proportions of losses.
+        rays: (K, k) proportions of losses, at least 0.
         penalty: Factor theta of the distance from the ray.
 
     Returns:
@@ -51,7 +52,8 @@ def boundary_distance(points: ArrayLike, rays: ArrayLike, penalty: float = 5.0) 
         >>> boundary_distance([[3.0, 4.0]], [[1.0, 0.0]]).tolist()
         [23.0]
     """
-    losses, wanted = _pairs(points, rays)
+    losses, wanted = _pairs(points, rays, "rays")
+    _refuse_rays(wanted, positive=False)
     unit = wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
     along = (losses * unit).sum(axis=1)
     return np.asarray(along + penalty * np.linalg.norm(losses - along[:, None] * unit, axis=1))
@@ -64,10 +66,10 @@ def nonuniformity(points: ArrayLike, rays: ArrayLike) -> Array:
 
     Args:
         points: (K, k) losses, at least 0.
-        rays: (K, k) proportions of losses.
+        rays: (K, k) proportions of losses, positive.
 
     Returns:
-        (K,), 0 exactly on the ray.
+        (K,), 0 exactly on the ray, and where all losses are 0.
 
     Source:
         Mahapatra & Rajan (2020), arXiv:2108.00597.
@@ -76,7 +78,8 @@ def nonuniformity(points: ArrayLike, rays: ArrayLike) -> Array:
         >>> nonuniformity([[1.0, 2.0], [1.0, 0.0]], [[1.0, 2.0], [1.0, 1.0]]).round(4).tolist()
         [0.0, 0.6931]
     """
-    losses, wanted = _pairs(points, rays)
+    losses, wanted = _pairs(points, rays, "rays")
+    _refuse_rays(wanted, positive=True)
     if (losses < 0).any():
         raise DataError(f"`points` must hold losses of at least 0; the lowest is {losses.min():.6g}.")
     ratio = losses / wanted
@@ -101,7 +104,7 @@ def controllability(weights: ArrayLike, points: ArrayLike) -> Array:
         >>> controllability([[0.1, 0.9], [0.5, 0.5], [0.9, 0.1]], [[3.0, 1.0], [2.0, 2.0], [1.0, 3.0]]).tolist()
         [1.0, 1.0]
     """
-    losses, wanted = _pairs(points, weights)
+    losses, wanted = _pairs(points, weights, "weights")
     if len(losses) < 3:
         raise DataError(f"a rank correlation needs at least three points; got {len(losses)}.")
     found = np.zeros(losses.shape[1])
@@ -111,8 +114,17 @@ def controllability(weights: ArrayLike, points: ArrayLike) -> Array:
     return found
 
 
-def _pairs(points: ArrayLike, rays: ArrayLike) -> tuple[Array, Array]:
-    losses, wanted = checked_points(points), checked_points(rays, "rays")
+def _pairs(points: ArrayLike, preferences: ArrayLike, what: str) -> tuple[Array, Array]:
+    losses, wanted = checked_points(points), checked_points(preferences, what)
     if losses.shape != wanted.shape:
-        raise DataError(f"there must be one ray a point; got shapes {losses.shape} and {wanted.shape}.")
+        raise DataError(f"there must be one row of `{what}` a point; got shapes {wanted.shape} and {losses.shape}.")
     return losses, wanted
+
+
+def _refuse_rays(rays: Array, *, positive: bool) -> None:
+    """Raise for rows that are no proportions of losses."""
+    wrong = (rays <= 0).any(axis=1) if positive else (rays < 0).any(axis=1) | ~rays.any(axis=1)
+    if wrong.any():
+        kind = "positive" if positive else "at least 0, and not all 0"
+        rows = np.flatnonzero(wrong)[:20].tolist()
+        raise DataError(f"`rays` must hold proportions that are {kind}; those in rows {rows} are not.")

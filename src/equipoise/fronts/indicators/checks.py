@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...core.numbers import Array, real_numbers
+from ...core.numbers import Array, is_whole, real_numbers
 from ...errors import DataError, SettingError
 
-__all__ = ["checked_points", "checked_reference"]
+__all__ = ["checked_points", "checked_reference", "refuse_sampling"]
 
 
 def checked_points(points: ArrayLike, what: str = "points") -> Array:
@@ -34,3 +34,12 @@ def checked_reference(reference: ArrayLike, k: int, what: str = "reference") -> 
     if array.shape != (k,) or not np.isfinite(array).all():
         raise SettingError(f"`{what}` must be {k} finite numbers, one a task; got {array.tolist()}.")
     return array
+
+
+def refuse_sampling(samples: object, seed: object, least: int = 1) -> None:
+    """Raises `SettingError` where a number of samples or a seed is none."""
+    if not (is_whole(samples, least) and is_whole(seed)):
+        raise SettingError(
+            f"`samples` must be a whole number of at least {least}, `seed` of at least 0; got samples={samples!r}, "
+            f"seed={seed!r}."
+        )

@@ -4,8 +4,8 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...core.numbers import Array
-from ...errors import DataError
+from ...core.numbers import Array, is_whole
+from ...errors import DataError, SettingError
 from .checks import checked_points
 
 __all__ = ["additive_epsilon", "fill_distance", "generational_distance", "hausdorff_distance", "igd", "igd_plus"]
@@ -60,6 +60,8 @@ def hausdorff_distance(points: ArrayLike, front: ArrayLike, power: int = 1) -> f
         1.0
     """
     array, sample = _pair(points, front)
+    if not is_whole(power, least=1):
+        raise SettingError(f"`power` must be a whole number of at least 1; got {power!r}.")
     return float(moocore.avg_hausdorff_dist(array, ref=sample, p=power))
 
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from ...core.numbers import Array
 from ...errors import SettingError
-from .checks import checked_points, checked_reference
+from .checks import checked_points, checked_reference, refuse_sampling
 
 __all__ = ["SampledVolume", "hypervolume", "hypervolume_contributions", "sampled_hypervolume"]
 
@@ -71,12 +71,17 @@ def sampled_hypervolume(
         samples: Number of samples between the lowest losses and the reference.
         seed: Seed of the samples.
 
+    Raises:
+        DataError: Points that are not finite or not a matrix.
+        SettingError: Another reference; samples or seed out of range.
+
     Example:
         >>> found = sampled_hypervolume([[0.0, 0.5], [0.5, 0.0]], [1.0, 1.0])
         >>> abs(found.value - 0.75) < 4 * found.error, round(found.error, 4)
         (True, 0.0014)
     """
     array, corner = _checked(points, reference)
+    refuse_sampling(samples, seed)
     inside = array[(array < corner).all(axis=1)]
     if not len(inside):
         return SampledVolume(0.0, 0.0)

@@ -1,12 +1,14 @@
 """How evenly a set of points is spread; none of these asks whether the points are any good."""
 
+import math
+
 import moocore
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from ...core.numbers import Array
-from ...errors import DataError
+from ...errors import DataError, SettingError
 from .checks import checked_points
 
 __all__ = ["smallest_gap", "soft_smallest_gap", "spacing", "span", "sparsity"]
@@ -25,6 +27,10 @@ def smallest_gap(points: ArrayLike) -> float:
 def soft_smallest_gap(points: ArrayLike, sharpness: float = 20.0) -> float:
     r"""A smooth lower bound of `smallest_gap`: :math:`-\frac1s \log \sum_{i \ne j} e^{-s\, d_{ij}}`, ordered pairs.
 
+    Args:
+        points: (K, k) losses of at least two points.
+        sharpness: Sharpness s, above 0; the bound is tight within log(K (K - 1)) / s, and may be below 0.
+
     Source:
         Zhang et al. (2024), arXiv:2402.09486.
 
@@ -32,6 +38,8 @@ def soft_smallest_gap(points: ArrayLike, sharpness: float = 20.0) -> float:
         >>> round(soft_smallest_gap([[0.0, 0.0], [1.0, 0.0]]), 4)  # 1 - log(2) / 20
         0.9653
     """
+    if not (isinstance(sharpness, int | float) and 0 < sharpness < math.inf):
+        raise SettingError(f"`sharpness` must be a positive finite number; got {sharpness!r}.")
     distance = _distances(points)
     return float(-logsumexp(-sharpness * distance[np.isfinite(distance)]) / sharpness)
 

@@ -45,9 +45,10 @@ def best_subset(points: ArrayLike, reference: ArrayLike, size: int) -> NDArray[n
 
 
 def best_value(points: ArrayLike, reference: ArrayLike, size: int) -> float:
-    """Hypervolume of `best_subset`: what K points can attain at most where `points` are a dense sample of the front.
+    """Hypervolume of `best_subset`: what K points can attain where `points` are a dense sample of the front.
 
-    Exact for the sample, and so a lower bound for the front itself: below it by about the square of the sample's gaps.
+    For two losses it is exact for the sample, and so a lower bound for the front itself: below it by about the square
+    of the sample's gaps. For more losses it is what a search found: a lower bound for the sample as well.
 
     Example:
         >>> from equipoise.problems import ZDT1

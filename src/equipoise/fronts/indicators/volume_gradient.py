@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...core.numbers import Array, is_whole
-from ...errors import SettingError
-from .checks import checked_points, checked_reference
+from ...core.numbers import Array
+from .checks import checked_points, checked_reference, refuse_sampling
 
 __all__ = ["HypervolumeGradient", "hypervolume_gradient", "layered_gradient"]
 
@@ -53,7 +52,7 @@ def hypervolume_gradient(
 
     Raises:
         DataError: Points that are not finite or not a matrix.
-        SettingError: A reference of another length.
+        SettingError: A reference of another length; samples or seed out of range.
 
     Cost:
         Arrays of K numbers for two losses, of 3 K^2 for three, of K k samples above.
@@ -66,8 +65,7 @@ def hypervolume_gradient(
     """
     array = checked_points(points)
     corner = checked_reference(reference, array.shape[1])
-    if not is_whole(samples, least=2):
-        raise SettingError(f"`samples` must be a whole number of at least 2; got {samples!r}.")
+    refuse_sampling(samples, seed, least=2)
     draw = np.random.default_rng(seed).random((samples, array.shape[1])) if array.shape[1] > 3 else None
     return layered_gradient(array, corner, layered=layered, draw=draw)
 

@@ -97,7 +97,7 @@ def find_points(
     scale = Scale(chosen.count, chosen.reference)
     wishes = wishes_and_scouts(wanted, chosen.tasks, scale)
     search = Search(chosen, random_starts(chosen, len(wanted) + chosen.count, seed), steps, scale, seed)
-    refuse_constant(search, chosen.tasks)
+    refuse_constant(chosen, search.descent.points)
     for before, after in pairwise(LEGS):
         search.polish(round(after * steps) - round(before * steps), wishes, before=before, after=after)
         search.choose(wishes)

@@ -7,16 +7,14 @@ import numpy as np
 
 from ...core.numbers import Array
 from ...core.tasks import Bounds, Preference, Ray
-from ..indicators.adherence import ray_angles
 from ..sets.criteria import Scale
+from ..unmet import unmet
 from .wishes import Wishes
 
 __all__ = ["FoundPoints", "judged"]
 
 _MET = 0.01
 """A limit missed by at most this share of it counts as met."""
-_ON_RAY = 0.5
-"""Degrees between losses and ray from which the status says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +26,8 @@ class FoundPoints:
         preferences: K, as given.
         losses: (K, k) losses of the points.
         parameters: (K, n), float64, on the CPU.
-        statuses: K: ``ok``, or a sentence: ``infeasible: ...`` with the miss and the task, or the angle to a ray.
+        statuses: K: ``ok``, or a sentence: ``infeasible: ...`` with the miss and the task, the angle to a ray, or
+            by how much a reference is not reached.
         misses: (K,) largest excess over a limit, in the unit of its loss; 0 where there is none.
         steps: Number of steps, each for all points.
     """
@@ -56,22 +55,16 @@ def judged(wishes: Wishes, losses: Array, scale: Scale, tasks: tuple[str, ...]) 
 
 
 def _status(wish: Preference, losses: Array, over: Array, scale: Scale, tasks: tuple[str, ...]) -> str:
-    """``ok``, or what is not: limits that are missed, with the miss in the unit of the loss; the angle to a ray."""
+    """``ok``, or what is not: limits that are missed, with the miss in the unit of the loss; see `unmet`."""
     if isinstance(wish, Bounds):
         limits = dict(wish.limits)
-        unmet = [
+        missed = [
             f"{name!r} is {losses[i]:.6g}, {over[i]:.3g} above its limit {limits[name]:.6g}"
             for i, name in enumerate(tasks)
             if name in limits and over[i] > _MET * (abs(limits[name]) or float(scale.size[i]))
         ]
-        return f"infeasible: no point found meets all limits; {'; '.join(unmet)}" if unmet else "ok"
-    if isinstance(wish, Ray):
-        angle = float(ray_angles(losses[None], np.array([_proportions(wish, tasks)]))[0])
-        if angle > _ON_RAY:
-            return f"{angle:.2g} degrees off the ray: it may miss the front, of which this is the nearest point found"
-    return "ok"
-
-
-def _proportions(ray: Ray, tasks: tuple[str, ...]) -> list[float]:
-    named = {entry[0]: entry[1] for entry in ray.losses if isinstance(entry, tuple)}
-    return [named[name] for name in tasks] if named else [float(v) for v in ray.losses if not isinstance(v, tuple)]
+        return f"infeasible: no point found meets all limits; {'; '.join(missed)}" if missed else "ok"
+    left = unmet(wish, losses, scale.size, tasks)
+    if left and isinstance(wish, Ray):
+        return f"{left}: it may miss the front, of which this is the nearest point found"
+    return left or "ok"

@@ -9,6 +9,7 @@ from ...core.numbers import Array
 from ...core.tasks import Bounds, Preference, Ray, ReferencePoint, Tasks
 from ...errors import LossError, PreferenceError, listed
 from ...methods import LinearScalarization, Tchebycheff
+from ...methods.parts.ideal import utopia_shift
 from ..sets.criteria import Scale
 
 __all__ = ["LEGS", "Wishes", "wishes_and_scouts"]
@@ -35,7 +36,8 @@ class Wishes:
     .. math:: q_i \propto a_i \exp(h_i / \mu), \qquad \log a_i \leftarrow \log a_i + \eta\, (h_i - q \cdot h) / \mu
 
     (exponential multipliers: at rest all h_i with a weight are equal, for any mu, so the point is exact and not only
-    within mu log k). ``Bounds`` descend :math:`\sum_{free} f_i / s_i` by an augmented Lagrangian,
+    within mu log k). Of a Tchebycheff criterion c is the utopia point and its augmentation :math:`\rho` adds
+    :math:`\rho / p_i` to the weights. ``Bounds`` descend :math:`\sum_{free} f_i / s_i` by an augmented Lagrangian,
 
     .. math:: q_j = \max(0, \lambda_j + \rho\, g_j), \quad g_j = (f_j - b_j) / s_j, \quad
               \lambda_j \leftarrow \max(0, \lambda_j + \eta \rho\, g_j)
@@ -64,7 +66,9 @@ class Wishes:
         self._rays = np.zeros(count, dtype=bool)
         self._fixed = np.zeros((count, k))  # weights of sums; weights of free tasks under bounds
         self._origin, self._pace = np.zeros((count, k)), np.ones((count, k))  # c and p; p = 0 where sizes decide
-        self._running = np.zeros(count, dtype=bool)  # c is the ideal
+        self._running = np.zeros(count, dtype=bool)  # c is the ideal, less a share of its size
+        self._shift = np.zeros((count, 1))
+        self._added = np.zeros((count, 1))  # rho
         self._limits = np.full((count, k), np.inf)
         for row, wish in enumerate(preferences):
             if isinstance(wish, LinearScalarization):
@@ -73,9 +77,11 @@ class Wishes:
             elif isinstance(wish, Tchebycheff):
                 weights = np.ones(k) if wish.weights is None else names.vector(wish.weights, "weights").numpy()
                 self._pace[row] = 1 / np.maximum(weights, 1e-9 * weights.max())
-                self._running[row] = wish.ideal == "running"
+                self._running[row], self._added[row] = wish.ideal == "running", wish.augmented
+                self._shift[row] = utopia_shift(wish.utopia, wish.ideal)
                 if not isinstance(wish.ideal, str | None):
-                    self._origin[row] = names.vector(wish.ideal, "ideal").numpy()
+                    ideal = names.vector(wish.ideal, "ideal").numpy()
+                    self._origin[row] = ideal - self._shift[row] * np.abs(ideal)
             elif isinstance(wish, ReferencePoint):
                 self._origin[row] = names.vector(wish.losses, "losses").numpy()
                 self._pace[row] = 0.0
@@ -122,7 +128,8 @@ class Wishes:
             return np.where(miss > 0, 1e6 * (1 + miss), value)
         origin, pace = self._heights_of(row)
         heights = (losses - origin) / pace
-        return np.asarray(heights.max(axis=1) + _AUGMENTED * heights.mean(axis=1))
+        added = max(_AUGMENTED / heights.shape[1], float(self._added[row, 0]))
+        return np.asarray(heights.max(axis=1) + added * heights.sum(axis=1))
 
     def miss(self, losses: Array, row: int) -> Array:
         """(rows,) by how many sizes of its loss the worst limit is missed, beyond the slack; 0 where all are met."""
@@ -135,12 +142,17 @@ class Wishes:
         return np.asarray(self._limits[row])
 
     def _heights_of(self, row: int) -> tuple[Array, Array]:
-        origin = self._scale.ideal if self._running[row] else self._origin[row]
+        origin = self._utopia(row) if self._running[row] else self._origin[row]
         return origin, np.where(self._pace[row] > 0, self._pace[row], self._scale.size)
+
+    def _utopia(self, rows: int | slice) -> Array:
+        """What running ideals are measured from: (k,) for one row, (K, k) for all."""
+        ideal = self._scale.ideal
+        return np.asarray(ideal - self._shift[rows] * np.abs(ideal))
 
     def _soft_maximum(self, losses: Array, share: float) -> Array:
         size = self._scale.size
-        origin = np.where(self._running[:, None], self._scale.ideal, self._origin)
+        origin = np.where(self._running[:, None], self._utopia(slice(None)), self._origin)
         pace = np.where(self._pace > 0, self._pace, size)
         # heights without unit: the steepest task spans its size
         unit = (size / pace).min(axis=1, keepdims=True)
@@ -153,7 +165,7 @@ class Wishes:
         mean = (shares * heights).sum(axis=1, keepdims=True)
         self._log += np.clip(_DUAL_RATE * (heights - mean) / softness, -1.0, 1.0)
         self._log = np.maximum(self._log - self._log.max(axis=1, keepdims=True), _LOWEST)
-        return np.asarray(shares / pace)
+        return np.asarray((shares + self._added) / pace)
 
     def _lagrangian(self, losses: Array, share: float) -> Array:
         size = self._scale.size

@@ -132,7 +132,7 @@ def find_set(
     given = chosen.reference if reference is None else checked_reference(reference, k)
     scale = Scale(k, given)
     search = Search(chosen, random_starts(chosen, size, seed), steps, scale, seed)
-    refuse_constant(search, chosen.tasks)
+    refuse_constant(chosen, search.descent.points)
     rays = np.clip(lattice_of(k, size), 1e-3, None)
     warm = 0 if wanted == "cover" else int(WARM * steps)
     search.warm(warm, rays)

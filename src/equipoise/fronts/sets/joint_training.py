@@ -112,6 +112,8 @@ class JointTraining:
         odd = [type(model).__name__ for model in models if not isinstance(model, torch.nn.Module)]
         if odd:
             raise SettingError(f"`make_model` must return a torch.nn.Module; it returned {odd[0]}.")
+        if next(models[0].parameters(), None) is None:
+            raise SettingError(f"there is nothing to train: {type(models[0]).__name__} has no parameters.")
         self._device = torch.device(settings.device or next(models[0].parameters()).device)
         models = [model.to(self._device).train() for model in models]
         train = problem.sources["train"]

@@ -47,7 +47,7 @@ class Search:
     def warm(self, steps: int, rays: Array) -> None:
         """Smooth Tchebycheff on K rays; in the second half each solution wanders through its part of the front."""
         count, k = rays.shape
-        reach = 0.5 * (count - 1 if k == 2 else count ** (1 / (k - 1))) ** -1.0 if count > 1 else 0.0
+        reach = 0.5 * (count - 1 if k == 2 else count ** (1 / (k - 1))) ** -1.0 if min(count, k) > 1 else 0.0
         corners = np.eye(k)
         still = steps // 2
 

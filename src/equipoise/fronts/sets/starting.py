@@ -1,14 +1,11 @@
 """Where a search starts: the problem, its first points, and losses that cannot be searched."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...errors import LossError, SettingError, listed
 from ...problems import BoxProblem, named
-from .search import Search
 
 __all__ = ["problem_of", "random_starts", "refuse_constant"]
 
@@ -27,12 +24,12 @@ def random_starts(problem: BoxProblem, size: int, seed: int) -> Tensor:
     return torch.from_numpy(problem.lower + draw * (problem.upper - problem.lower))
 
 
-def refuse_constant(search: Search, tasks: Sequence[str]) -> None:
+def refuse_constant(problem: BoxProblem, points: Tensor) -> None:
     """Raise where a loss has no gradient at any of the starts."""
-    leaf = search.descent.points.detach().requires_grad_()
-    losses = search.problem.evaluate(leaf)
+    leaf = points.detach().requires_grad_()
+    losses = problem.evaluate(leaf)
     flat = []
-    for name, column in zip(tasks, losses.unbind(dim=1), strict=True):
+    for name, column in zip(problem.tasks, losses.unbind(dim=1), strict=True):
         slope = None
         if column.requires_grad:
             (slope,) = torch.autograd.grad(column.sum(), leaf, retain_graph=True, allow_unused=True)

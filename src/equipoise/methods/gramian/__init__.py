@@ -9,6 +9,7 @@ from .dual_proj import DualProj
 from .edm import EDM
 from .epo import EPO
 from .fair_grad import FairGrad
+from .ferero import FERERO
 from .gradnorm import GradNorm
 from .gradvac import GradVac
 from .imtl import IMTL
@@ -23,6 +24,7 @@ from .ntk_mtl import NTKMTL
 from .ntk_weights import NTKWeights
 from .pcd import PCD
 from .pcgrad import PCGrad
+from .pmgda import PMGDA
 from .pmtl import PMTL
 from .rgw import RGW
 from .sdmgrad import SDMGrad
@@ -31,12 +33,14 @@ from .upgrad import UPGrad
 __all__ = [
     "EDM",
     "EPO",
+    "FERERO",
     "IMTL",
     "IMTLG",
     "MGDA",
     "MGDAUB",
     "NTKMTL",
     "PCD",
+    "PMGDA",
     "PMTL",
     "RGW",
     "AlignedMTL",

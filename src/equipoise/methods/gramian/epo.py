@@ -76,7 +76,8 @@ class EPO(GramianMethod):
             raise SettingError(f"`tolerance` must be positive and finite; got {self.tolerance!r}.")
 
     def claims(self, k: int) -> frozenset[str]:
-        return frozenset({"simplex", "unanimity", "single"} | ({"no_conflict"} if k == 1 else set()))
+        any_k = {"single"} if self.ray is None else set()
+        return frozenset({"simplex", "unanimity"} | any_k | ({"no_conflict"} if k == 1 else set()))
 
     def degree(self) -> float:
         return 1.0

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from ...core.drawing.plot_parts import Panel, legend_of
 from ...core.records.explored import ChosenPoint, ExploredPoint, ExploreRecord
 from ...core.text import clean, count, joined, plural
-from ..logs.page_parts import Page, make_section, make_table, spanned
-from .figures import MARKS, front_panels, parallel_of, slider_of
+from ..logs.page_parts import Page, make_section, make_table, number, spanned
+from .figures import MARKS, front_panels, slider_of
+from .parallel_axes import parallel_legend, parallel_of
 from .words import answer, front_of, mean_and_spread, members_of, sentences, shown
 
 __all__ = ["explored_page"]
@@ -72,11 +73,19 @@ def _judged_on(record: ExploreRecord) -> str:
 
 def _doubts(record: ExploreRecord) -> list[str]:
     found = [f"Doubt: {clean(warning)}" for warning in record.data.warnings] if record.data else []
+    done = [run.losses for run in record.trained if run.losses is not None]
+    for place, task in enumerate(record.tasks):
+        if len(done) > 1 and len({losses[place] for losses in done}) == 1:
+            found.append(
+                f"Doubt: the loss of {clean(task.name)} is {number(done[0][place])} after every training, so nothing "
+                "can be traded with it. Check that it is computed from the outputs of the model."
+            )
     apart = [point.name for point in record.points if point.support == "scattered"]
     if apart:
         found.append(
-            f"Doubt: with the preferences of {joined(apart)} the seeds ended at different places, more than half of "
-            "the ranges apart. Their means are no points, and are left out of the front, the verdict and the choice."
+            f"Doubt: with the preferences of {joined(apart)} the seeds ended at different places: one is lower in a "
+            "loss and another in another loss, by more than a third of the ranges. Their means are no points, and are "
+            "left out of the front, the verdict and the choice."
         )
     if record.failed:
         reasons = {clean(run.words) for run in record.trained if run.status != "done"}
@@ -92,7 +101,7 @@ def _picture(record: ExploreRecord, panels: Sequence[Panel]) -> Page:
     spread = (
         "One seed: no band can be drawn."
         if seeds == 1
-        else f"The band is the range of the fronts of {seeds} seeds, each by itself."
+        else f"The band lies between what one and what all of the {seeds} seeds attain, each seed's front by itself."
         if len(record.tasks) == 2
         else f"Bars are ranges over {seeds} seeds."
     )
@@ -102,9 +111,10 @@ def _picture(record: ExploreRecord, panels: Sequence[Panel]) -> Page:
         return make_section(
             "The front",
             "Each line is a point across one axis a task, lowest loss at the bottom. Drag along an axis to keep the "
-            "points in a range; click it to let go.",
-            widget="parallel.html", parallel=parallel_of(record),
-            caption=f"{where} {units}",
+            "points in a range; click it to let go. Hover a line for preference, losses, metrics and checkpoint.",
+            widget="parallel.html", parallel=parallel_of(record), legend=parallel_legend(record),
+            caption=f"{where} Axes reach from the lowest to the highest of these losses; what lies beyond is drawn at "
+            f"the end. {units}",
         )  # fmt: skip
     legend = {entry["words"]: entry for panel in panels for entry in legend_of(panel)}
     return make_section(
@@ -161,8 +171,8 @@ def _choices(record: ExploreRecord) -> Page:
     tested = record.rows[1] is not None
     head = ["Chosen", *names, *([f"{name}, test" for name in names] if tested else [])]
     caption = f"Means over {plural(len(record.seeds), 'seed')} on {record.judged_on}" + (
-        f"; on the test part ({plural(record.rows[1] or 0, 'row')} a seed) means and ranges over seeds. The test part "
-        "was looked at for these points only, and chose nothing."
+        f"; on the test part ({plural(record.rows[1] or 0, 'row')} a seed) means and ranges over seeds. Test losses "
+        "are shown for these points only, and chose nothing."
         if tested
         else ". There is no test part."
     )

@@ -10,7 +10,7 @@ from ...core.text import clean, plural
 from ..logs.page_parts import number
 from .words import gap_words, shown
 
-__all__ = ["MARKS", "front_panels", "hover_of", "parallel_of", "slider_of"]
+__all__ = ["MARKS", "front_panels", "hover_of", "slider_of"]
 
 MARKS = {
     "dominated": ("dominated", "faint", "circle", 5),
@@ -147,7 +147,10 @@ def _known_front(record: ExploreRecord) -> list[plot.Figure]:
 
 
 def _band(record: ExploreRecord) -> list[plot.Figure]:
-    """Where the fronts of single seeds lie: the lowest and the highest second loss at each first loss."""
+    """Where the fronts of single seeds lie: from what one seed attains to what all attain, at each first loss.
+
+    Left of the point where the last seed's front begins not all attain anything: the band is open above there.
+    """
     if len(record.seeds) < 2:
         return []
     seeds = [
@@ -157,10 +160,10 @@ def _band(record: ExploreRecord) -> list[plot.Figure]:
     ]  # fmt: skip
     if not all(seeds):
         return []
-    start = max(points[0][0] for points in seeds)
+    open_end = 2 * _range(record, 1)[1] - _range(record, 1)[0]  # above the picture
     low, high = [], []
-    for x in sorted({x for points in seeds for x, _ in points if x >= start}):
-        reached = [min(y for there, y in points if there <= x) for points in seeds]
+    for x in sorted({x for points in seeds for x, _ in points}):
+        reached = [min((y for there, y in points if there <= x), default=open_end) for points in seeds]
         low.append((x, min(reached)))
         high.append((x, max(reached)))
     words = f"range of the fronts of {len(seeds)} seeds"
@@ -177,12 +180,20 @@ def _chord(record: ExploreRecord) -> list[plot.Figure]:
 
 
 def _range(record: ExploreRecord, task: int) -> list[float]:
-    """An axis that shows the front, the models trained alone, and dominated points that lie near."""
+    """An axis that shows the front, the models trained alone, and what of all else lies near.
+
+    A model for all preferences is shown as far as it lies within a range of the front beyond its ends.
+    """
     told = [point.losses[task] for point in record.points if point.support not in ("dominated", "scattered")]
     told = told or [point.losses[task] for point in record.points]
     alone = record.singles[task].loss
-    low, high = min([*told, *([] if alone is None else [alone])]), max(told)
-    margin = 0.08 * (high - low) or 0.05
+    told += [] if alone is None else [alone]
+    low, high = min(told), max(told)
+    if record.conditioned is not None:
+        size = high - low
+        near = [row[task] for row in record.conditioned.losses if low - size <= row[task] <= high + size]
+        low, high = min([low, *near]), max([high, *near])
+    margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.05
     return [plot.rounded(low - margin), plot.rounded(high + margin)]
 
 
@@ -213,23 +224,6 @@ def _triangle(record: ExploreRecord) -> list[plot.Panel]:
     note = "How the losses of a point divide, in ranges above the lowest: near a corner that task pays most."
     axes = plot.triangle_axes([task.name for task in record.tasks])
     return [plot.make_panel("How the losses divide", alt, traces, axes, shape="square", note=note)]
-
-
-def parallel_of(record: ExploreRecord) -> dict[str, Any]:
-    """What the page's script draws across parallel axes."""
-    return {
-        "tasks": [clean(task.name) for task in record.tasks],
-        "points": [
-            {
-                "name": point.name,
-                "kind": point.support,
-                "losses": [plot.rounded(loss) for loss in point.losses],
-                "said": f"{point.name}: {MARKS[point.support][0]}; "
-                + ", ".join(f"{clean(t.name)} {number(v)}" for t, v in zip(record.tasks, point.losses, strict=True)),
-            }
-            for point in record.points
-        ],
-    }
 
 
 def slider_of(record: ExploreRecord, panels: Sequence[plot.Panel]) -> dict[str, Any]:

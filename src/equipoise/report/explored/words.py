@@ -28,15 +28,23 @@ def answer(record: ExploreRecord) -> tuple[str, str, str]:
         words = "Not decided: the seeds of each point lie farther apart than the points do, so no front can be told."
         return "undetermined", "Seeds cannot tell", words
     if len(places) == 1:
+        torn = [p.name for p in record.points if p.support == "scattered" and _lower_somewhere(p, front[0])]
+        if torn:
+            words = f"Not decided: {front[0].name} is the best in every loss among the points whose seeds agree, but "
+            words += f"runs of {joined(torn)}, whose seeds ended at different places, are lower in some loss."
+            return "undetermined", "Seeds cannot tell", words
         return "nothing_to_trade", "Nothing to trade", "One point is the best in every loss: there is nothing to trade."
     whole = plural(len(front), "non-dominated point")
     if by["none"]:
         worst = max(by["none"], key=lambda point: point.gap)
+        unsure = f"; for {count(len(by['unsure']))} more the seeds cannot tell" if by["unsure"] else ""
+        missed = count(len(by["none"]))
         return (
             "not_enough",
-            f"{count(len(by['none']))} beyond weights",
-            f"No: weighted sums select {_all_but(len(front), len(by['none']))} of the {whole} found here and miss "
-            f"the other {count(len(by['none']))}, by up to {worst.gap:.3f} of the ranges.",
+            f"{missed} beyond weights",
+            f"No: weighted sums select {_all_but(len(front), len(by['none']) + len(by['unsure']))} of the {whole} "
+            f"found here and miss {missed if unsure else f'the other {missed}'}, by up to {worst.gap:.3f} of the "
+            f"ranges{unsure}.",
         )
     if by["unsure"]:
         worst = max(by["unsure"], key=lambda point: point.gap)
@@ -53,6 +61,12 @@ def answer(record: ExploreRecord) -> tuple[str, str, str]:
         else ""
     )
     return "enough", "Weights select all", f"Yes: some weighted sum selects each of the {whole} found here{close}."
+
+
+def _lower_somewhere(point: ExploredPoint, best: ExploredPoint) -> bool:
+    """Whether a run of a point is lower in some loss than the best point's mean."""
+    done = [run.losses for run in point.runs if run.losses is not None]
+    return any(loss < low for losses in done for loss, low in zip(losses, best.losses, strict=True))
 
 
 def _all_but(whole: int, part: int) -> str:
@@ -89,8 +103,10 @@ def sentences(record: ExploreRecord) -> list[str]:
     if record.volumes is not None:
         sums, picked = (f"{100 * share:.1f} %" for share in record.volumes)
         said.append(
-            f"Of the hypervolume of all points the trained weighted sums have {sums}; the points that weights select "
-            f"have {picked}."
+            f"Of the hypervolume of all points the trained weighted sums have {sums}; the points that weights select, "
+            f"closely, or for all that the seeds can tell, have {picked} (mean losses on "
+            f"{record.judged_on.partition(':')[0]}, below a reference a tenth of the ranges above the front's highest "
+            "losses)."
         )
     corner = _corner(record, front)
     said += [corner] if corner else []
@@ -112,7 +128,9 @@ def _corner(record: ExploreRecord, front: Sequence[ExploredPoint]) -> str:
     name = min(rises, key=lambda key: rises[key])
     if rises[name] <= 0:
         return f"At {name} every loss is at or below that of a model trained for its task alone."
-    return f"At {name} no loss is more than {100 * rises[name]:.2g} % above that of a model trained for its task alone."
+    rise = 100 * rises[name]
+    above = f"{rise:,.0f}" if rise >= 10 else f"{rise:.2g}"
+    return f"At {name} no loss is more than {above} % above that of a model trained for its task alone."
 
 
 def _stretch(record: ExploreRecord, front: Sequence[ExploredPoint]) -> str:

@@ -35,6 +35,7 @@
         rows[i].children[1].textContent = shown(share);
         rows[i].children[2].textContent = shown(losses[i]);
       });
+      document.querySelectorAll(".parallel").forEach(function (other) { if (other.moveTo) { other.moveTo(losses); } });
       found.moved.forEach(function (entry) {
         var target = document.getElementById(entry.figure);
         if (window.Plotly && target && target.data) {
@@ -61,20 +62,26 @@
     var kept = box.nextElementSibling, brushes = {};
     var svg = add(box, "svg", { viewBox: "0 0 " + width + " 384", role: "img", "aria-label": "points across axes" });
     var ends = found.tasks.map(function (name, i) {
-      var values = found.points.map(function (point) { return point.losses[i]; });
+      var still = found.others.filter(function (other) { return other.kind !== "slider"; });
+      var values = found.points.concat(still).map(function (point) { return point.losses[i]; });
       return [Math.min.apply(null, values), Math.max.apply(null, values)];
     });
     function across(i) { return step * (i + 0.5); }
     function up(i, value) {
       var size = ends[i][1] - ends[i][0];
-      return top + height * (size > 0 ? 1 - (value - ends[i][0]) / size : 0.5);
+      var share = size > 0 ? (value - ends[i][0]) / size : 0.5;
+      return top + height * (1 - Math.max(0, Math.min(1, share)));
     }
-    var lines = found.points.map(function (point) {
-      var path = point.losses.map(function (value, i) { return across(i) + "," + up(i, value); }).join(" ");
-      var line = add(svg, "polyline", { points: path, "class": "line " + point.kind });
+    function path(losses) { return losses.map(function (value, i) { return across(i) + "," + up(i, value); }).join(" "); }
+    function draw(point) {
+      var kind = "line " + point.kind + (point.chosen ? " chosen" : "");
+      var line = add(svg, "polyline", { points: path(point.losses), "class": kind });
       add(line, "title", {}, point.said);
+      if (point.kind === "slider") { box.moveTo = function (losses) { line.setAttribute("points", path(losses)); }; }
       return line;
-    });
+    }
+    var lines = found.points.map(draw);
+    found.others.forEach(draw);
 
     function keep() {
       var count = 0;
@@ -124,6 +131,6 @@
     found.tasks.forEach(function (name, i) { axis(i); });
   }
 
-  document.querySelectorAll(".slider").forEach(slide);
-  document.querySelectorAll(".parallel").forEach(parallel);
+  document.querySelectorAll("div.parallel").forEach(parallel);  // the slider moves a line of it
+  document.querySelectorAll("div.slider").forEach(slide);
 })();

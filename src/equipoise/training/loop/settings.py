@@ -175,7 +175,7 @@ def describe(
     return FitConfig(
         problem=problem.name,
         tasks=problem.tasks,
-        model=_fingerprint(model),
+        model=fingerprint(model),
         parameters=sum(p.numel() for group in optimizer.param_groups for p in group["params"]),
         data={part: _content(source) for part, source in problem.sources.items()},
         method=repr(method),
@@ -202,7 +202,8 @@ def describe(
     )
 
 
-def _fingerprint(model: nn.Module) -> str:
+def fingerprint(model: nn.Module) -> str:
+    """Hash of the names, types and shapes of a model's state."""
     text = "".join(f"{name}:{value.dtype}:{tuple(value.shape)};" for name, value in model.state_dict().items())
     return hashlib.sha256(text.encode()).hexdigest()
 
