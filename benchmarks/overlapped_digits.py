@@ -1,7 +1,6 @@
-"""Two digits on top of each other: one model for all preferences against five separate trainings with fixed weights.
+"""Two digits that overlap: one model for all preferences against five separate trainings with fixed weights.
 
-scikit-learn's digits (8 by 8), two at a time on a canvas of 8 by 12 with four shared columns; the tasks are to read the
-left and the right one. Source images are split before they are composed, so no image is in two parts. All sides have
+The problem is `equipoise.front.overlapped_digits` (scikit-learn's digits; no source image in two parts). All sides have
 the same network (dense, or small and convolutional), batches, steps, cosine schedule and fused AdamW, and each the best
 of its learning rates on the validation part of a seed that is not reported. Shown are the hypervolume of the cross
 entropies below (2, 2) at the points of a side (5 of the separate trainings, 11 preferences of the others), and the same
@@ -23,10 +22,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import nn
 from torch.func import functional_call
-from torch.nn.functional import cross_entropy
 
 import equipoise as eq
 from equipoise.fronts.indicators import hypervolume
@@ -38,44 +35,34 @@ STEPS, ROWS = 300, 512
 RATES = (3e-3, 6e-3, 1.2e-2)
 SLOW_RATES = (3e-4, 1e-3, 3e-3)
 """Of the hypernetwork: above them it diverges."""
-NETS: dict[str, Callable[[], nn.Module]] = {
-    "dense": lambda: nn.Sequential(
-        nn.Linear(96, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 20)
-    ),
-    "convolutional": lambda: nn.Sequential(
-        nn.Unflatten(1, (1, 8, 12)), nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(192, 128), nn.ReLU(), nn.Linear(128, 20),
-    ),
-}  # fmt: skip
 RANKS = {"dense": 3, "convolutional": 2}
 
 
-def compose(images: Any, labels: Any, rows: Any, count: int, draw: np.random.Generator) -> tuple[torch.Tensor, ...]:
-    """`count` overlapped pairs of some source images, their left and their right labels."""
-    left, right = rows[draw.integers(len(rows), size=(2, count))]
-    canvas = np.zeros((count, 8, 12), dtype=np.float32)
-    canvas[:, :, :8] = images[left]
-    canvas[:, :, 4:] = np.maximum(canvas[:, :, 4:], images[right])
-    return tuple(map(torch.from_numpy, (canvas.reshape(count, -1), labels[left], labels[right])))
+class Convolutional(nn.Module):
+    """Two convolutions and a dense layer, then the heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            nn.Unflatten(1, (1, 8, 12)),
+            *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(192, 128), nn.ReLU()),
+        )
+        self.left, self.right = nn.Linear(128, 10), nn.Linear(128, 10)
+
+    def forward(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Scores of the ten digits for each task."""
+        features = self.trunk(rows)
+        return {"left": self.left(features), "right": self.right(features)}
+
+
+NETS: dict[str, Callable[[], nn.Module] | None] = {"dense": None, "convolutional": Convolutional}
 
 
 def make_problem(net: str, seed: int) -> eq.Problem:
     """Overlapped digits with splits and pairs of one seed."""
-    digits = load_digits()
-    images, labels = (digits.images / 16).astype(np.float32), digits.target.astype(np.int64)
-    draw = np.random.default_rng(seed)
-    parts = eq.split(len(images), (0.6, 0.2, 0.2), seed=seed).parts
-    sizes = {"train": 8000, "val": 2000, "test": 2000}
-    return eq.Problem(
-        NETS[net],
-        {
-            "left": lambda out, batch: cross_entropy(out[:, :10], batch[1], reduction="none"),
-            "right": lambda out, batch: cross_entropy(out[:, 10:], batch[2], reduction="none"),
-        },
-        **{part: compose(images, labels, np.asarray(rows), sizes[part], draw) for part, rows in parts.items()},
-        name="overlapped digits",
-    )
+    return eq.front.overlapped_digits(seed, make_model=NETS[net])
 
 
 def half_cosine(fraction: float) -> float:
@@ -137,12 +124,12 @@ def hypernetwork(net: str, seed: int, rate: float, steps: int) -> tuple[Losses, 
     draw = np.random.default_rng(seed)
     preferences = np.asarray(eq.front.sobol_points(2, steps, seed=seed), dtype=np.float32)
 
-    def outputs(preference: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    def outputs(preference: torch.Tensor, x: torch.Tensor) -> Any:
         pieces = hyper(preference).split([shape.numel() for shape in sizes.values()])
         named = {name: piece.view(shape) for (name, shape), piece in zip(sizes.items(), pieces, strict=True)}
         return functional_call(plain, named, (x,))
 
-    def losses(out: torch.Tensor, data: Any) -> torch.Tensor:
+    def losses(out: Any, data: Any) -> torch.Tensor:
         return torch.stack([loss(out, data).mean() for loss in problem.losses.values()])
 
     data = problem.sources["train"].data

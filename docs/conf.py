@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+import command_tables
 import method_pages
 import method_tables
 from sphinx.application import Sphinx
@@ -87,6 +88,7 @@ def setup(app: Sphinx) -> None:
     """Writes the method pages, registers the directives and the escape."""
     method_pages.write_pages(Path(__file__).parent / "methods")
     app.connect("autodoc-process-docstring", escape_bars)
+    app.add_directive("command", command_tables.Command)
     app.add_directive("method-table", method_tables.MethodTable)
     app.add_directive("promise-table", method_tables.PromiseTable)
     app.add_directive("promises-in-words", method_tables.PromisesInWords)

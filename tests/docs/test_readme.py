@@ -74,8 +74,8 @@ def test_the_fit_prints_what_the_readme_shows(tmp_path, monkeypatch):
     words = " ".join(line for line in shown[said:] if line != "...")
     first = re.sub(r"[\d.]+ %", "n %", words.partition(" Measured ")[0])
     assert first == (
-        "Between one model for all 3 targets and separate ones no difference is detectable here below n % of the loss "
-        "with 3 seeds; 7 seeds would show one of n %."
+        "No difference is detectable here between one model for all 3 targets and separate ones: 3 seeds would show "
+        "one of n % of the loss, 7 seeds one of n %."
     )
     bar = "Against gradient boosting with a model for each target, the held-out loss of what was selected is "
     assert bar in words

@@ -1,10 +1,13 @@
 """CAGrad: its special cases, rescales and refusals."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 import equipoise as eq
 from equipoise.errors import SettingError
@@ -76,3 +79,27 @@ def test_a_stationary_point_is_reported():
 def test_settings_outside_their_range_are_refused(settings_):
     with pytest.raises(SettingError, match="must be"):
         eq.CAGrad(**settings_)
+
+
+def test_the_steps_of_the_authors_code_are_k_times_as_long():
+    """The table of the page: their dual by a general solver, divided by 1 + c^2, for the sum of the losses."""
+    jacobian, c, k = np.array([[1.0, 0.2, -0.5], [-0.3, 1.0, 0.4], [-0.6, -0.6, 0.8]]), 0.5, 3
+    mean = jacobian.mean(axis=0)
+    found = minimize(
+        lambda a: a @ jacobian @ mean + c * np.linalg.norm(mean) * np.linalg.norm(a @ jacobian),
+        np.full(k, 1 / k),
+        bounds=[(0, 1)] * k,
+        constraints={"type": "eq", "fun": lambda a: a.sum() - 1},
+        tol=1e-12,
+    )
+    worst = found.x @ jacobian
+    theirs = k * (mean + c * np.linalg.norm(mean) * worst / np.linalg.norm(worst)) / (1 + c**2)
+    assert np.allclose(k * eq.direction(eq.CAGrad(c=c), jacobian).numpy(), theirs, rtol=1e-5)
+    assert not np.allclose(found.x, 1 / k, atol=0.1)
+
+
+def test_the_table_of_the_page_has_our_defaults():
+    rows = {row.split()[0]: row for row in re.findall(r"^ *(\S.*  .*)$", eq.CAGrad.__doc__, re.MULTILINE)}
+    assert f"  {eq.CAGrad().c} unless given; any c >= 0" in rows["c"]
+    default = {"1+c^2": "1 + c^2", "1+c": "1 + c"}[eq.CAGrad().rescale]
+    assert f"  {default}, 1 + c or nothing, by ``rescale``" in rows["divided"]

@@ -25,7 +25,12 @@ _PAIRS = "A=X,B=Y"
 @with_reading(kinds=True)
 def explore(
     problem: Annotated[
-        str, typer.Argument(metavar="PROBLEM", help="A table, as for equipoise fit, or a formula problem: quad, zdt1.")
+        str,
+        typer.Argument(
+            metavar="PROBLEM",
+            help="A table, as for equipoise fit; a formula problem: quad, zdt1; or overlapped-digits, rotated-digits, "
+            "with :FOLDER for MNIST's files.",
+        ),
     ],
     targets: Targets = None,
     sums: Annotated[int, whole_option("--sums", "N", "Most weighted sums to train.")] = 10,

@@ -5,6 +5,9 @@ from . import indicators
 from .conditioned.conditioned_model import Conditioned
 from .conditioned.learned_front import LearnedFront, learn_front
 from .conditioned.training import ConditionedFront, fit_conditioned
+from .data_problems.fair_classification import fair_classification
+from .data_problems.overlapped_digits import overlapped_digits
+from .data_problems.rotated_digits import rotated_digits
 from .decision import Choice, choose, knee, nondominated, pseudo_weights
 from .mixture_model import MixtureModel
 from .points.finding import find_points
@@ -30,6 +33,7 @@ __all__ = [
     "TrainedSet",
     "choose",
     "dirichlet_points",
+    "fair_classification",
     "find_points",
     "find_set",
     "fit_conditioned",
@@ -40,7 +44,9 @@ __all__ = [
     "lattice_of",
     "learn_front",
     "nondominated",
+    "overlapped_digits",
     "pseudo_weights",
+    "rotated_digits",
     "sobol_points",
     "soup",
     "sweep",

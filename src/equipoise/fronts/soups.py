@@ -15,7 +15,7 @@ from ..core.tasks import Preference
 from ..errors import DataError, InputError, SettingError, listed
 from ..linear.pools.pool_mixture import mixture
 from ..methods.averaging.batch_norm import layers_with_statistics, reestimate_statistics
-from ..training.loop.evaluation import EVALUATION_ROWS, evaluate
+from ..training.loop.evaluation import evaluate
 from ..training.loop.feeding import walk
 from ..training.problem.problem import Problem
 from .mixture_model import MixtureModel
@@ -127,7 +127,7 @@ def interpolate(
     for row in shares:
         model = soup(members, row)
         if norms and row.max() < 1:
-            batches = walk(train, EVALUATION_ROWS, place)
+            batches = walk(train, problem.evaluation_rows, place)
             reestimate_statistics(model, batches, lambda net, batch: problem.outputs(net, batch.data))
         seen = evaluate(problem, model.eval(), problem.sources[chosen], place)
         losses.append([np.nan if seen.losses[task] is None else seen.losses[task] for task in problem.tasks])

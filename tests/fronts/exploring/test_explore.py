@@ -15,6 +15,7 @@ from equipoise.errors import DataError, LossError, RunFolderError, SettingError,
 from equipoise.fronts.exploring import running
 from equipoise.fronts.exploring.judging import chosen_points, judged_points, point_run, said
 from equipoise.fronts.exploring.running import RUNS
+from equipoise.fronts.exploring.subject import cosine
 from equipoise.fronts.refined_sweep import Sweep
 from equipoise.problems import ZDT2, Function, Quadratic, named
 from equipoise.training.executors import runs
@@ -330,3 +331,28 @@ def test_wishes_in_words():
     assert said(eq.ReferencePoint({"a": 1, "b": 2}), ("a", "b")) == "nearest to the reference a 1, b 2"
     assert said(eq.Ray((1, 2)), ("a", "b")) == "losses in the proportion a 1, b 2"
     assert said(eq.Bounds({"a": 0.3}), ("a", "b", "c")) == "the best b and c with a at most 0.3"
+
+
+def test_digits_are_explored_by_name_with_rows_of_each_seed():
+    found = eq.explore("rotated-digits", sums=2, tchebycheff=0, seeds=2, epochs=1, hidden=(4,))
+    record = found.record
+    assert [task.name for task in record.tasks] == ["digit", "angle"]
+    assert record.rows == (270, 449)
+    assert "1 epochs in batches of 256" in record.budget
+    first, second = (run.losses for run in record.points[0].runs)
+    assert first != second
+    alone = eq.fit(
+        eq.front.rotated_digits(1, hidden=(4,)),
+        eq.LinearScalarization((1.0, 0.0)),
+        epochs=1,
+        batch_size=256,
+        seed=1,
+        schedule=cosine,
+        optimizer=partial(torch.optim.AdamW, lr=3e-3),
+    )
+    run = record.singles[0].runs[1]
+    assert run.losses == pytest.approx(list(alone.losses["val"].values()))
+    with pytest.raises(SettingError, match="targets, steps cannot be used with a digit problem"):
+        eq.explore("overlapped-digits", targets=["a"], steps=3)
+    with pytest.raises(DataError, match="there is no such folder"):
+        eq.explore("overlapped-digits:nowhere")

@@ -4,11 +4,13 @@ import base64
 import hashlib
 import json
 import re
+from importlib.resources import files
 
 import pytest
 
 from equipoise.core.records.explored import ExploreRecord
 from equipoise.report.explored.explored_page import explored_page
+from equipoise.report.explored.figures import MARKS
 from equipoise.report.explored.render import render_explored_console, render_explored_html, render_explored_markdown
 
 from .made import curve, point, record
@@ -28,7 +30,8 @@ def test_the_answer_says_what_is_missed_and_by_how_much():
     assert "60 % S1 and 40 % S2" in page["lead"]
     assert any("Between S1 (t0 <b> 0, t1 <b> 1) and S2" in note and "1 point found there lies" in note
                for note in page["notes"])  # fmt: skip
-    volumes = "have 50.0 %; the points that weights select, closely, or for all that the seeds can tell, have 75.0 % ("
+    volumes = "have 50.0 % of the hypervolume of all points; the points that weights select, closely, or for all that "
+    volumes += "the seeds can tell, have 75.0 % ("
     assert any(f"{volumes}mean losses on the validation part, below" in note for note in page["notes"])
 
 
@@ -134,7 +137,7 @@ def test_the_test_part_shows_for_chosen_points_only():
     page = explored_page(record(*ENDS, ABOVE))
     chosen = page["sections"][1]["tables"][0]
     assert chosen["head"] == ["Chosen", "t0 <b>", "t1 <b>", "t0 <b>, test", "t1 <b>, test"]
-    assert chosen["rows"][0][3:] == ["0.6 (0.5 to 0.7)"] * 2
+    assert chosen["rows"][0][3:] == ["0.6 (0.5\u00a0to\u00a00.7)"] * 2  # not broken inside the interval
     assert explored_page(record(*ENDS, ABOVE, rows=(15, None)))["sections"][1]["tables"][0]["head"][-1] == "t1 <b>"
 
 
@@ -159,6 +162,7 @@ def test_the_page_loads_nothing_and_runs_only_scripts_that_its_policy_names(k):
         assert base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() in policy
     assert ('class="plot' in html) == (k < 4)
     assert ('class="parallel"' in html) == (k > 3)
+    assert html.count("some weights select it</bdi></li>") == 1  # a legend, of lines too
     assert html.count('type="range"') == (1 if k == 2 else k)
     slider = json.loads(
         re.search(r'slider" hidden>.*?<script type="application/json">(.*?)</script>', html, re.DOTALL)[1]
@@ -174,3 +178,19 @@ def test_markdown_and_console_begin_with_the_answer():
     assert "|---|---:|" in text
     first = render_explored_console(whole).renderables[0]
     assert first.plain.startswith("No: weighted sums select")
+
+
+def test_every_kind_of_point_has_a_line_that_can_be_seen_and_told_by_the_legend():
+    low = [tuple(float(i == j) for j in range(4)) for i in range(4)]
+    kinds = list(MARKS)
+    points = [point(f"S{i + 1}", tuple(0.1 * i + v for v in low[i % 4]), kind) for i, kind in enumerate(kinds)]
+    legend = explored_page(record(*points))["sections"][0]["legend"]
+    assert [entry["words"] for entry in legend][: len(kinds)] == [words for words, *_ in MARKS.values()]
+    style = files("equipoise.report").joinpath("templates/explored.css").read_text()
+    assert [kind for kind in kinds if not re.search(rf"\.parallel \.{kind}[^{{]*{{ stroke: ", style)] == []
+
+
+def test_tasks_that_share_a_loss_share_its_sentence_and_large_shares_are_plain_numbers():
+    page = explored_page(record(*ENDS, ABOVE))
+    assert page["sections"][0]["caption"].endswith(" t0 <b> and t1 <b>: mean squared error.")
+    assert "At T1 no loss is more than 600 % above that of a model trained for its task alone." in page["notes"]

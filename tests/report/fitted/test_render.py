@@ -1,5 +1,6 @@
 """The report of a fit: complete in itself, the same bytes every time, and deaf to markup in names."""
 
+import math
 import re
 import subprocess
 import sys
@@ -47,14 +48,15 @@ def test_the_page_answers_first_and_then_shows_everything_that_a_reader_needs(fi
     for words in (
         "gradient boosting for each target",
         "5 of 5",
-        "20 runs, 0 failed, 0 skipped",
+        "What did not finish Nothing: all 20 runs finished.",
+        "Each interval is for its target alone. The finding goes by p, which is two-sided and corrected",
         "700 training, 150 validation, 150 held out rows; drawn anew by each seed",
         "0, 1, 2, 3, 4",
         "60 epochs for each training",
         "the lowest mean of the validation losses",
         "ab" * 32,
         "equipoise fit parts.csv --targets a,b --seeds 5",
-        "trial 3 of 8",
+        "trial: 3 of 8",
         "mean squared error, shares of the training variance",
         "x0 ... x5 (6 columns)",
     ):
@@ -89,6 +91,7 @@ def test_what_did_not_finish_is_listed_with_its_reason():
          "reason": "The loss of “a” was NaN at step 12."}
     ]  # fmt: skip
     assert [row["runs"] for row in page["ladder"]] == ["3 of 3", "2 of 3"]
+    assert page["counts"] == "6 runs, 1 failed, 0 skipped"
     for text in (render_fit_html(found), render_fit_markdown(found), console(found)):
         assert "was NaN at step 12" in text
 
@@ -126,3 +129,38 @@ def test_a_report_needs_no_torch():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_small_losses_are_shown_without_an_exponent_where_that_is_short():
+    small = {"a": [7.31e-5, 7.39e-5], "b": [0.3, 2.1e-9]}
+    found = record(entrant("joint", small), entrant("separate", small))
+    cells = [row["cells"][0]["loss"] for row in collect_fit(found)["rows"]]
+    assert cells == ["0.0000735 ± 6e-07", "0.15 ± 0.2"]
+
+
+@pytest.mark.parametrize(
+    ("single", "badge"),
+    [
+        ({"a": 0.7, "b": 0.7}, "One model"),
+        ({"a": 1.4, "b": 1.4}, "Separate models"),
+        ({"a": 0.7, "b": 1.4}, "Depends on the target"),
+        ({"a": 1.0, "b": 1.0}, "No difference detectable"),
+        ({"a": 1.3, "b": 0.8}, "Separate models for some targets"),
+    ],
+    ids=["better", "worse", "both", "open", "some"],
+)
+def test_the_badge_says_for_which_targets_the_verdict_holds(single, badge):
+    wide = (0.5, -0.5, 0.4, -0.4, 0.1) if badge.endswith("some targets") else OTHER
+    noise = {"a": OTHER, "b": wide}
+    joint = {task: [0.3 * value * math.exp(part) for part in noise[task]] for task, value in single.items()}
+    found = record(entrant("joint", joint), entrant("separate", losses(1.0)))
+    assert collect_fit(found)["badge"] == badge
+
+
+def test_seeds_that_chose_equal_weights_count_in_the_range_also_where_an_earlier_record_left_them_out():
+    tuned = entrant("weights", losses(0.75), trials=4)
+    runs = [run.model_copy(update={"weights": {"a": 0.2, "b": 0.8} if run.seed == 1 else {}}) for run in tuned.runs]
+    found = record(entrant("joint", losses(0.7)), tuned.model_copy(update={"runs": tuple(runs)}))
+    assert [row["cells"] for row in collect_fit(found)["weights"]["rows"]] == [["0.2–0.5"], ["0.5–0.8"]]
+    alike = record(entrant("joint", losses(0.7)), tuned)
+    assert [row["cells"] for row in collect_fit(alike)["weights"]["rows"]] == [["0.5"], ["0.5"]]

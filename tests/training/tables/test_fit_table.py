@@ -61,7 +61,8 @@ def test_the_tuned_weights_are_the_better_trial_on_the_validation_part(fitted):
     for plain, tuned in zip(joint.runs, weights.runs, strict=True):
         worth = [np.prod([run.val[task] for task in run.val]) for run in (plain, tuned)]
         assert worth[1] <= worth[0]
-        assert bool(tuned.weights) == (worth[1] < worth[0])
+        assert sum(tuned.weights.values()) == pytest.approx(1)
+        assert (tuned.weights == dict.fromkeys(tuned.val, 1 / 3)) == (worth[1] == worth[0])  # equal weights are a trial
 
 
 def test_the_same_call_finds_the_finished_fit_and_predicts_the_same_bits(fitted, frame, folder):

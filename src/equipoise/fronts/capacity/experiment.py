@@ -23,12 +23,13 @@ from ...methods.base import Method
 from ...training.executors.pool import run_in_processes
 from ...training.loop.evaluation import evaluate
 from ...training.loop.training import fit
+from ..data_problems.rotated_digits import FRACTIONS
 from ..decision import nondominated
 from ..exploring.judging import MATTERS
 from ..exploring.selecting import PreferredLoss
 from ..exploring.subject import cosine
 from ..indicators.dominated_volume import hypervolume
-from .problems import FRACTIONS, Digits, Joints
+from .problems import Digits, Joints
 
 __all__ = ["METHODS", "NETWORKS", "reproduce_capacity"]
 

@@ -16,7 +16,7 @@ from ...core.simplex_points import lattice_of, sobol_points
 from ...core.tasks import PerTask, Tasks
 from ...errors import NonFiniteError, SettingError, listed
 from ...methods.averaging.batch_norm import layers_with_statistics
-from ...training.loop.evaluation import EVALUATION_ROWS, evaluate
+from ...training.loop.evaluation import evaluate
 from ...training.loop.feeding import walk
 from ...training.loop.settings import make_optimizer
 from ...training.problem.problem import Problem
@@ -230,7 +230,7 @@ def _measure(
     rows: dict[str, dict[str, int]] = {}
     norms = bool(layers_with_statistics(model))
     for place, preference in enumerate(where):
-        batches = walk(lies, EVALUATION_ROWS, device) if norms else None
+        batches = walk(lies, problem.evaluation_rows, device) if norms else None
         single = model.at(preference.tolist(), batches, lambda net, batch: problem.outputs(net, batch.data)).eval()
         for part in parts:
             seen = evaluate(problem, single, problem.sources[part], device)

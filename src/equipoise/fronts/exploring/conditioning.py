@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import nn
 
 from ...core.numbers import Array
 from ...core.progress import Progress
@@ -29,7 +28,6 @@ __all__ = ["Conditioning", "conditioned_curve", "refuse_unconditioned"]
 Conditioning = ConditionedFront | LearnedFront
 _POINTS = {2: 41, 3: 66}
 _MORE = 120
-_RATE = 3e-3
 _LEAST_STEPS = 10  # of `learn_front`
 
 
@@ -82,18 +80,16 @@ def conditioned_curve(
     told = None if progress is None else partial(_told, progress)
     found = fit_conditioned(
         subject.plain(seed)(), steps=steps, batch_size=batch, units=known if len(known) == k else None,
-        schedule=cosine, points=len(where), seed=seed, progress=told, optimizer=_optimizer,
+        schedule=cosine, points=len(where), seed=seed, progress=told,
+        optimizer=partial(torch.optim.AdamW, lr=subject.rate),
     )  # fmt: skip
-    words = f"plain layers with low-rank adapters a task, {steps:,} steps of AdamW"
+    kind = "plain layers behind the features of the runs' network" if subject.data is not None else "its network"
+    words = f"{kind}, with low-rank adapters a task, {steps:,} steps of AdamW"
     curve = _curve(
         words, seed, found.preferences, found.losses["val"], found.controllability, found.parameters, found.seconds,
         judged,
     )  # fmt: skip
     return found, curve
-
-
-def _optimizer(model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=_RATE)
 
 
 def _told(progress: Progress, done: int, whole: int, words: str) -> None:

@@ -46,6 +46,7 @@ class Subject:
         budget: What every training gets, in words.
         box: Formula problem, or None.
         plain: Seed -> function that makes the problem with a network that can be conditioned.
+        rate: Learning rate of that network's training.
         data, split, sha256: Fields of the record.
         cards: Targets of a table, as ``equipoise fit`` shows them.
         true_front: Points of the known front.
@@ -62,6 +63,7 @@ class Subject:
     budget: str
     box: BoxProblem | None = None
     plain: Callable[[int], Callable[[], Problem]] | None = None
+    rate: float = 3e-3
     data: DataCard | None = None
     split: SplitCard | None = None
     sha256: str = ""

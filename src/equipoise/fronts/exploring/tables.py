@@ -1,7 +1,7 @@
 """A table with several targets as a subject: each seed draws its own split, as in ``equipoise fit``."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -16,6 +16,7 @@ from ...errors import DataError, listed
 from ...training.problem.problem import Problem
 from ...training.tables.comparing.assembling import data_card, task_cards
 from ...training.tables.comparing.parts import Parts, problem_of
+from ...training.tables.networks.network import TableNetwork
 from ...training.tables.networks.recipe import Recipe, recipe_for, schedule
 from ...training.tables.preparing.columns import look_at
 from ...training.tables.preparing.giveaways import giveaways
@@ -27,6 +28,7 @@ from .subject import Given, Subject
 
 __all__ = ["of_table"]
 
+_RATE = 0.1  # of the rate of the recipe's layers, whose entries are larger by the root of their inputs
 _SHARE = 0.4  # of the steps of `fit`: a front needs many trainings
 
 
@@ -102,6 +104,7 @@ def of_table(
         budget=f"{recipe.epochs} epochs in batches of {recipe.batch_size}, shared layers of width "
         f"{', '.join(map(str, recipe.hidden))}",
         plain=lambda seed: partial(_plain_problem, parts[seed], recipe, tasks, raw.name),
+        rate=_RATE * recipe.learning_rate,
         data=data_card(raw, columns, preparations[0].width),
         split=card,
         sha256=sha256,
@@ -110,12 +113,22 @@ def of_table(
 
 
 class PlainNetwork(nn.Module):
-    """Plain layers of the recipe's widths, which a preference can act on: (rows, p) -> {task: (rows, 1, outputs)}."""
+    """The features of the runs' network, then plain layers of the same widths, which a preference can act on.
 
-    def __init__(self, inputs: int, hidden: Sequence[int], outputs: Mapping[str, int]) -> None:
+    (rows, p) -> {task: (rows, 1, outputs)}.
+
+    Args:
+        whole: Network of one member, of which the features are taken.
+        hidden: Widths of the layers.
+        outputs: Task -> number of outputs.
+    """
+
+    def __init__(self, whole: TableNetwork, hidden: Sequence[int], outputs: Mapping[str, int]) -> None:
         super().__init__()
         self.tasks = tuple(outputs)
-        sizes = [inputs, *hidden]
+        sizes = [whole.scale.factor.shape[-1], *hidden]
+        whole.trunk, whole.heads = nn.Sequential(), nn.ModuleList()
+        self.inputs = whole
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after), nn.Mish()]
@@ -124,7 +137,7 @@ class PlainNetwork(nn.Module):
 
     def forward(self, rows: Tensor) -> dict[str, Tensor]:
         """Outputs in the form of a `TableNetwork` of one member."""
-        features = self.trunk(rows)
+        features = self.trunk(self.inputs.embedded(rows)[0])
         return {task: head(features)[:, None] for task, head in zip(self.tasks, self.heads, strict=True)}
 
 
@@ -132,5 +145,11 @@ def _plain_problem(parts: Parts, recipe: Recipe, tasks: tuple[str, ...], name: s
     preparation = parts.preparation
     outputs = {task: preparation.outputs[task] for task in tasks}
     found = problem_of(parts, recipe, tasks, name)
-    found.make_model = partial(PlainNetwork, preparation.width, recipe.hidden, outputs)
+    found.make_model = partial(_plain_network, found.make_model, recipe.hidden, outputs)
     return found
+
+
+def _plain_network(make: Callable[[], nn.Module], hidden: Sequence[int], outputs: Mapping[str, int]) -> PlainNetwork:
+    whole = make()
+    assert isinstance(whole, TableNetwork)  # a recipe without `width` makes no other
+    return PlainNetwork(whole, hidden, outputs)

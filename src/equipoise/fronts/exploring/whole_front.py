@@ -26,6 +26,7 @@ from ...training.problem.problem import Problem
 from ..decision import choose
 from ..refined_sweep import Sweep, sweep
 from .conditioning import Conditioning, conditioned_curve, refuse_unconditioned
+from .digits import DIGITS, of_digits, parted
 from .folder import ExploreFolder
 from .judging import chosen_points, judged_points, point_run
 from .running import Trainings
@@ -99,8 +100,9 @@ def explore(
     weights select a point *among these points*, which says nothing about runs that were never made.
 
     Args:
-        problem: A formula problem or its name (`equipoise.problems.table`); an `equipoise.Problem` with a validation
-            part, or a function that makes one (for several jobs it must be importable); a table as
+        problem: A formula problem or its name (`equipoise.problems.table`); ``"overlapped-digits"`` or
+            ``"rotated-digits"``, with ``":FOLDER"`` for files in the format of MNIST; an `equipoise.Problem` with a
+            validation part, or a function that makes one (for several jobs it must be importable); a table as
             `equipoise.data.load` accepts it, or a data frame.
         sums: Most weighted sums, at least 2 for two tasks and 2 k for more.
         tchebycheff: Most Tchebycheff points after them.
@@ -109,14 +111,14 @@ def explore(
         wish: What the chosen point should be, beside the knee: `Bounds`, `ReferencePoint` or `Ray`.
         conditioned: Steps of one model for all preferences, trained with the first seed besides, in one go; 0 for none.
         steps: Optimizer steps of each training, for formula problems (600 by default) and your own.
-        epochs: Passes over the training rows, for tables and your own problems.
+        epochs: Passes over the training rows, for tables, digits (20 by default) and your own problems.
         settings: Further arguments of `equipoise.fit`, for your own problems.
         targets: Names of a table's target columns; None for the declared set of a file that has one.
         inputs: Names of a table's input columns; None for all others.
         drop: Names of a table's columns not to use.
         group: Column whose groups stay together, all on one side of a split.
         time: Column by which the latest rows become the test part.
-        hidden: Widths of the trunk's layers for a table; None decides by the number of rows.
+        hidden: Widths of the shared layers for a table, where None decides by the number of rows, or for digits.
         header: Whether the first row of a text table holds the names.
         names: Names for all columns of a table, in place of its own.
         jobs: Trainings at once, each in a process of its own.
@@ -267,6 +269,10 @@ def _subject(
     """What the first argument is, and whether the others belong to it."""
     columns = {name: of[name] for name in ("targets", "inputs", "drop", "group", "time", "hidden", "names")}
     given = [name for name, value in columns.items() if value]
+    if isinstance(problem, str) and parted(problem)[0] in DIGITS:
+        wrong = {name: value for name, value in columns.items() if name != "hidden"}
+        _refuse("a digit problem", {**wrong, "steps": steps, "settings": settings}, "Give epochs and hidden.")
+        return of_digits(problem, of["seeds"], epochs, of["hidden"])
     named_problem = isinstance(problem, str) and problem.lower() in table and not given
     if isinstance(problem, str) and not named_problem:
         _refuse_unknown(problem, given)
@@ -292,8 +298,8 @@ def _refuse_unknown(name: str, options: Sequence[str]) -> None:
     if name.lower() in table:
         _refuse(f"the formula problem {name!r}", dict.fromkeys(options, True), "")
     raise DataError(
-        f"{name!r} is neither a formula problem, a built-in set nor a file here. Formula problems: {listed(table)}; "
-        f"built-in sets: {listed(BUILTINS)}."
+        f"{name!r} is neither a formula problem, a digit problem, a built-in set nor a file here. Formula problems: "
+        f"{listed(table)}; digit problems: {listed(DIGITS)}; built-in sets: {listed(BUILTINS)}."
     )
 
 

@@ -27,6 +27,15 @@ class CAGrad(GramianMethod):
     :math:`g_a = \sum_i a_i g_i`; then d is divided by `rescale`. c = 0 is the mean. For c < 1 a fixed point of the
     method is a stationary point of the mean loss; for c >= 1 no task is ever opposed.
 
+    ==========  ==================  ==================================  ==========================================
+    ..          paper               authors' code (NYUv2)               here
+    ==========  ==================  ==================================  ==========================================
+    c           in [0, 1)           0.5 unless given                    0.4 unless given; any c >= 0
+    divided by  nothing             1 + c^2, the other two on demand    1 + c^2, 1 + c or nothing, by ``rescale``
+    length      mean of the losses  times k, to match their sum         mean of the losses
+    a           the minimiser       SciPy's SLSQP, 1e-8 under the root  the minimiser, with a primal-dual gap
+    ==========  ==================  ==================================  ==========================================
+
     Shapes:
         gramian (k, k) -> weights (k,).
     Scale:
@@ -47,7 +56,7 @@ class CAGrad(GramianMethod):
     Cost:
         O(k^3) on the CPU: 0.15 ms for k = 10, 0.5 ms for k = 100.
     Source:
-        Liu et al. (2021), arXiv:2110.14048, eq. 3-4, algorithm 1; the rescales are options of the authors' code. We
+        Liu et al. (2021), arXiv:2110.14048, eq. 3-4, algorithm 1; the authors' code: Cranial-XIX/CAGrad, nyuv2. We
         differ: the dual is solved exactly, with the primal-dual gap as certificate, at any scale of the gradients.
 
     Args:

@@ -57,9 +57,9 @@ def explored_page(record: ExploreRecord) -> Page:
              f"trainings ({record.device})"),
             ("resamples", f"{record.resamples} of the seeds" if record.resamples else "none: one seed"),
             *([("data", f"{clean(record.data.name)}: {clean(record.data.source)}")] if record.data else []),
-            *([("preparation", " ".join(clean(step) for step in record.data.steps))] if record.data else []),
+            *([("preparation", " ".join(map(clean, record.data.steps)))] if record.data and record.data.steps else []),
             *([("split", clean(record.split.how))] if record.split else []),
-            *([("sha256", record.sha256)] if record.sha256 else []),
+            *([("SHA-256 of the data", record.sha256)] if record.sha256 else []),
         ],
         "command": clean(record.command) or "eq.explore(...)",
         "versions": sorted(record.versions.items()),
@@ -105,8 +105,8 @@ def _picture(record: ExploreRecord, panels: Sequence[Panel]) -> Page:
         if len(record.tasks) == 2
         else f"Bars are ranges over {seeds} seeds."
     )
-    units = "; ".join(f"{clean(task.name)}: {clean(task.loss)}" for task in record.tasks if task.loss)
-    where = f"Losses on {_judged_on(record)}, means over {plural(seeds, 'seed')}; lower is better."
+    units = _units(record)
+    where = f"Losses on {_judged_on(record)}. Means over {plural(seeds, 'seed')}; lower is better."
     if not panels:
         return make_section(
             "The front",
@@ -121,6 +121,15 @@ def _picture(record: ExploreRecord, panels: Sequence[Panel]) -> Page:
         "The front", panels=list(panels), legend=list(legend.values()),
         caption=f"{where} {spread} Hover for preference, losses, metrics and checkpoint. {units}",
     )  # fmt: skip
+
+
+def _units(record: ExploreRecord) -> str:
+    """What the losses are, one sentence for all tasks that share it."""
+    shared: dict[str, list[str]] = {}
+    for task in record.tasks:
+        if task.loss:
+            shared.setdefault(clean(task.loss), []).append(clean(task.name))
+    return " ".join(f"{joined(names)}: {words}." for words, names in shared.items())
 
 
 def _slider(record: ExploreRecord, panels: Sequence[Panel]) -> list[Page]:
@@ -167,7 +176,8 @@ def _choices(record: ExploreRecord) -> Page:
             tests = ["" for _ in names] if record.rows[1] is not None else []
             rows.append([f"the best mixture for it: {mixed}", *map(shown, choice.mixture_losses, record.units), *tests])
         if choice.status != "ok":
-            notes.append(f"{clean(choice.wish)}: {clean(choice.status)}.".replace("..", "."))
+            note = f"{clean(choice.wish)}: {clean(choice.status)}.".replace("..", ".")
+            notes.append(note[0].upper() + note[1:])
     tested = record.rows[1] is not None
     head = ["Chosen", *names, *([f"{name}, test" for name in names] if tested else [])]
     caption = f"Means over {plural(len(record.seeds), 'seed')} on {record.judged_on}" + (
@@ -184,7 +194,7 @@ def _tested(record: ExploreRecord, choice: ChosenPoint) -> list[str]:
         return []
     if not choice.test:
         return ["n/a"] * len(record.tasks)
-    return [mean_and_spread([losses[i] for losses in choice.test.values()]) for i in range(len(record.tasks))]
+    return [_whole(mean_and_spread([losses[i] for losses in choice.test.values()])) for i in range(len(record.tasks))]
 
 
 def _points(record: ExploreRecord) -> Page:
@@ -193,35 +203,42 @@ def _points(record: ExploreRecord) -> Page:
     order = sorted(record.points, key=lambda point: (point.support in ("dominated", "scattered"), point.losses))
     rows = [
         [
-            point.name, "sum" if point.kind == "sum" else "Tchebycheff", " : ".join(f"{w:.3g}" for w in point.weights),
+            point.name, "sum" if point.kind == "sum" else "Tchebycheff",
+            "\u00a0: ".join(f"{w:.3g}" for w in point.weights),
             *_losses(point, record.units), MARKS[point.support][0], "0" if point.gap == 0 else f"{point.gap:.3f}",
             *([spanned(*point.interval, 3) if point.interval and point.gap else ""] if seeded else []),
             _selecting(point),
         ]
         for point in order
     ]  # fmt: skip
+    between = ["Gap, 5\u00a0to\u00a095\u00a0%"] if seeded else []
     head = [
-        "Point", "Trained as", "Weights", *names, "By weights", "Gap", *(["5 to 95 %"] if seeded else []),
-        "Selected by weights",
+        "Point", "Trained as", "Weights", *names, "By weights", "Gap", *between, "Selected by weights",
     ]  # fmt: skip
     rough = " With fewer than ten seeds intervals are rough." if seeded and len(record.seeds) < 10 else ""
     caption = (
-        f"Losses on {record.judged_on}: means, with ranges over seeds. Gap: by how many ranges of the front a mixture "
-        "of other points is lower in every loss; exact for these means. Selected by weights: smallest and largest "
-        f"weight of each loss over the weighted sums whose lowest point, among these, it is.{rough}"
+        f"Losses on {record.judged_on}. Means, with ranges over seeds. Gap: the amount by which a mixture of other "
+        "points is lower in every loss, in ranges of the front; exact for these means. Selected by weights: for each "
+        "loss the smallest and the largest weight with which a weighted sum is lowest at this point, among these "
+        f"points.{rough}"
     )
     return make_section("All points", tables=[make_table(caption, head, rows)])
 
 
 def _losses(point: ExploredPoint, units: Sequence[float]) -> list[str]:
     done = [run.losses for run in point.runs if run.losses is not None]
-    return [mean_and_spread([losses[i] for losses in done], unit) for i, unit in enumerate(units)]
+    return [_whole(mean_and_spread([losses[i] for losses in done], unit)) for i, unit in enumerate(units)]
+
+
+def _whole(words: str) -> str:
+    """The same words; an interval in them is not broken over two lines."""
+    return words.replace(" to ", "\u00a0to\u00a0")
 
 
 def _selecting(point: ExploredPoint) -> str:
     if point.low is None or point.high is None:
         return "none"
-    return ", ".join(spanned(low, high) for low, high in zip(point.low, point.high, strict=True))
+    return ", ".join(_whole(spanned(low, high)) for low, high in zip(point.low, point.high, strict=True))
 
 
 def _alone(record: ExploreRecord, front: Sequence[ExploredPoint]) -> Page:
@@ -234,8 +251,8 @@ def _alone(record: ExploreRecord, front: Sequence[ExploredPoint]) -> Page:
             f"{shown(best.losses[place], record.units[place])} ({best.name})",
         ])  # fmt: skip
     caption = (
-        f"Losses on {record.judged_on}. Alone: the same network trained on this task only. The corner of these losses "
-        "is what no trade-off would give, unless sharing helps."
+        f"Losses on {record.judged_on}. Alone: the same network trained on this task only. No model is expected to "
+        "have all of these losses at once, unless sharing helps."
     )
     head = ("Task", "Alone", "Best point of the front")
     return make_section("Each task alone", tables=[make_table(caption, head, rows)])
@@ -250,8 +267,8 @@ def _sweeps(record: ExploreRecord) -> Page:
     if record.emptiest:
         pairs = [f"{one} and {other}" for one, other in record.emptiest[:6]]
         words.append(
-            f"Between {joined(pairs)} a weighted sum was aimed and training found nothing new: no weights select "
-            "anything there, or training does not find it."
+            f"A weighted sum was aimed between {joined(pairs)}, and training found nothing new: either no weights "
+            "select anything there, or training does not find it."
         )
     rows = [
         [point.name, clean(point.reason), next((run.folder for run in point.runs if run.folder), "not kept")]

@@ -184,8 +184,10 @@ def _range(record: ExploreRecord, task: int) -> list[float]:
 
     A model for all preferences is shown as far as it lies within a range of the front beyond its ends.
     """
-    told = [point.losses[task] for point in record.points if point.support not in ("dominated", "scattered")]
-    told = told or [point.losses[task] for point in record.points]
+    front = [point for point in record.points if point.support not in ("dominated", "scattered")] or record.points
+    told = [point.losses[task] for point in front]
+    if len(record.tasks) > 2:  # their bars are drawn
+        told += [run.losses[task] for point in front for run in point.runs if run.losses is not None]
     alone = record.singles[task].loss
     told += [] if alone is None else [alone]
     low, high = min(told), max(told)
@@ -216,7 +218,7 @@ def _triangle(record: ExploreRecord) -> list[plot.Panel]:
             traces.append(
                 {"type": "scatterternary", "mode": "markers", "name": words, **sides,
                  "text": [hover_of(record, point) for point, _ in rows], "hovertemplate": "%{text}<extra></extra>",
-                 "marker": plot.make_marker(color, symbol, size)}
+                 "cliponaxis": False, "marker": plot.make_marker(color, symbol, size)}
             )  # fmt: skip
     if not traces:
         return []

@@ -94,16 +94,16 @@ def sentences(record: ExploreRecord) -> list[str]:
     if worst is not None:
         members = joined(members_of(worst.mixture))
         said.append(
-            f"The largest gap is at {worst.name} ({_at(record, worst)}): {gap_words(worst)}. By so much a mixture of "
-            f"other points ({members}; a model drawn for each request) is lower in every loss, in expectation, so each "
-            "weighted sum prefers one of its members."
+            f"The largest gap is at {worst.name} ({_at(record, worst)}): {gap_words(worst)}. A mixture of other points "
+            f"({members}; a model drawn for each request) is lower in every loss by that much, in expectation, so "
+            "every weighted sum prefers one of its members."
         )
         stretch = _stretch(record, front)
         said += [stretch] if stretch else []
     if record.volumes is not None:
         sums, picked = (f"{100 * share:.1f} %" for share in record.volumes)
         said.append(
-            f"Of the hypervolume of all points the trained weighted sums have {sums}; the points that weights select, "
+            f"The trained weighted sums have {sums} of the hypervolume of all points; the points that weights select, "
             f"closely, or for all that the seeds can tell, have {picked} (mean losses on "
             f"{record.judged_on.partition(':')[0]}, below a reference a tenth of the ranges above the front's highest "
             "losses)."

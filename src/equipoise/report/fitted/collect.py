@@ -45,7 +45,7 @@ def collect_fit(record: FitRecord, title: str | None = None) -> dict[str, Any]:
         Plain strings, numbers, lists and dicts.
     """
     said = answer(record)
-    status, badge = _BADGES[said.status]
+    status, badge = _badge(said)
     panels = [*difference_panel(said.contrast), *curve_panels(record, said.single, said.separate)]
     entrants = [_column(entrant, record) for entrant in record.entrants]
     return {
@@ -67,8 +67,7 @@ def collect_fit(record: FitRecord, title: str | None = None) -> dict[str, Any]:
         "settings": _settings(record),
         "panels": [panel | {"id": f"figure-{number}"} for number, panel in enumerate(panels, start=1)],
         "unfinished": _unfinished(record),
-        "counts": f"{plural(sum(len(e.runs) for e in record.entrants), 'run')}, {record.failed} failed, "
-        f"{record.skipped} skipped",
+        "counts": _counts(record),
         "facts": _facts(record),
         "command": clean(record.command),
         "doubts": [clean(warning) for warning in record.data.warnings],
@@ -84,6 +83,13 @@ def collect_fit(record: FitRecord, title: str | None = None) -> dict[str, Any]:
         "columns": column_rows(record.data.columns, record.tasks),
         "versions": sorted(record.versions.items()),
     }
+
+
+def _badge(said: Answer) -> tuple[str, str]:
+    """Status and badge; where the average is open, the verdict holds for single targets only."""
+    status, words = _BADGES[said.status]
+    single = said.status in ("one model", "separate") and said.contrast is not None and said.contrast.finding == "open"
+    return status, f"{words} for some targets" if single else words
 
 
 def _short(entrant: Entrant) -> str:
@@ -221,18 +227,25 @@ def _spread(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "n/a"
-    return f"{mean(known):.3g}" + (f" ± {stdev(known):.1g}" if len(known) > 1 else "")
+    return _fixed(mean(known), 3) + (f" ± {_fixed(stdev(known), 1)}" if len(known) > 1 else "")
+
+
+def _fixed(value: float, digits: int) -> str:
+    """A number with so many digits; a small one without an exponent, as long as that is short."""
+    shown = f"{value:.{digits}g}"
+    return f"{value:.{digits + 4}f}" if "e-05" in shown else shown
 
 
 def _weights(record: FitRecord) -> dict[str, Any]:
-    """The task weights that were chosen, over the seeds."""
-    with_weights = [e for e in record.entrants if any(run.weights for run in e.runs)]
+    """The task weights that were chosen, over the seeds; records of earlier versions leave equal ones out."""
+    done = {e.name: [run.weights for run in e.runs if run.status == "done"] for e in record.entrants}
+    with_weights = [e for e in record.entrants if any(done[e.name]) or (e.role == "weights" and done[e.name])]
     rows = []
     for task in record.tasks:
         cells = []
         for entrant in with_weights:
-            found = [run.weights[task.name] for run in entrant.runs if task.name in run.weights]
-            cells.append("n/a" if not found else "–".join(dict.fromkeys(f"{x:.3g}" for x in (min(found), max(found)))))
+            found = [weights.get(task.name, 1 / len(record.tasks)) for weights in done[entrant.name]]
+            cells.append("–".join(dict.fromkeys(f"{x:.3g}" for x in (min(found), max(found)))))
         rows.append({"name": clean(task.name), "cells": cells})
     return {"entrants": [_column(entrant, record) for entrant in with_weights], "rows": rows if with_weights else []}
 
@@ -243,12 +256,19 @@ def _settings(record: FitRecord) -> list[tuple[str, str]]:
     for entrant in record.entrants:
         names = dict.fromkeys(name for run in entrant.runs for name in run.settings)
         chosen = [
-            f"{name} {joined(list(dict.fromkeys(run.settings[name] for run in entrant.runs if name in run.settings)))}"
+            f"{name}: {joined(list(dict.fromkeys(run.settings[name] for run in entrant.runs if name in run.settings)))}"
             for name in names
         ]
         if chosen:
             found.append((_column(entrant, record), clean("; ".join(chosen))))
     return found
+
+
+def _counts(record: FitRecord) -> str:
+    runs = sum(len(entrant.runs) for entrant in record.entrants)
+    if not record.failed and not record.skipped:
+        return f"Nothing: all {plural(runs, 'run')} finished"
+    return f"{plural(runs, 'run')}, {record.failed} failed, {record.skipped} skipped"
 
 
 def _unfinished(record: FitRecord) -> list[dict[str, str]]:

@@ -61,7 +61,8 @@ def difference_panel(found: Contrast | None) -> list[Panel]:
         [trace for trace in traces if trace["x"]],
         layout,
         shape="wide",
-        note="Left of the line the one model is better. Bars are 95 % intervals."
+        note="Left of the line the one model is better. Bars are 95 % intervals, each for its target alone; colours go "
+        "by tests that are corrected for the number of targets."
         + (f" {left_out} targets in the middle are not drawn." if left_out else ""),
     )
     panel["height"] = 26 * len(order) + 110
@@ -124,6 +125,6 @@ def curve_panels(record: FitRecord, single: Entrant | None, separate: Entrant | 
             absent = (None,) * len(curve.steps)
             values = [series.get(task, absent) for task in tasks]
             found: list[tuple[int, Values]] = [(step, [row[i] for row in values]) for i, step in enumerate(curve.steps)]
-            kept = f", kept at step {run.best_step}" if run.best_step is not None else ""
-            panels.append(draw_steps(f"{words}: {whose}, seed {run.seed}{kept}", "loss", found, tasks, log=True))
+            kept = f", kept at step\u00a0{run.best_step}" if run.best_step is not None else ""
+            panels.append(draw_steps(f"{words}: {whose}, seed\u00a0{run.seed}{kept}", "loss", found, tasks, log=True))
     return [panel for panel in panels if panel is not None]

@@ -104,6 +104,8 @@ def _compared(found: Contrast, seeds: int) -> tuple[Status, str, list[str]]:
     where = [f"better than separate ones for {_names(better)}"] if better else []
     where += [f"worse {'' if better else 'than separate ones '}for {_names(worse)}"] if worse else []
     amounts = f"its held-out loss is {' and '.join(_amounts(tasks) for tasks in (better, worse) if tasks)}"
+    if len(better) + len(worse) == 1:  # named already
+        amounts = amounts.removesuffix(f" for {_names([*better, *worse])}")
     on_average = f"on average over the targets {loss.removesuffix(' on average over the targets')}"
     if found.finding == "open":
         on_average = "on average over the targets no difference is detectable"
@@ -140,14 +142,14 @@ def _open(average: Paired, one: str) -> str:
         seeds = 2 * average.n
         finer = detectable(seeds, average.spread, average.overlap)
     return (
-        f"Between {one} and separate ones no difference is detectable here below {size(least)} of the loss with "
-        f"{plural(average.n, 'seed')}; {seeds} seeds would show one of {size(finer)}."
+        f"No difference is detectable here between {one} and separate ones: {plural(average.n, 'seed')} would show one "
+        f"of {size(least)} of the loss, {seeds} seeds one of {size(finer)}."
     )
 
 
 def _also(tasks: Sequence[TaskContrast]) -> str:
     """Which single targets bear the verdict out."""
-    return f"; {_amounts(tasks)}" if tasks else "; for no target by itself is it certain"
+    return f"; {_amounts(tasks)}" if tasks else "; no single target is certain by itself"
 
 
 def _names(tasks: Sequence[TaskContrast]) -> str:
@@ -180,10 +182,8 @@ def _which(record: FitRecord, single: Entrant | None) -> list[str]:
     rivals = [entrant for entrant in record.entrants if entrant.role in ("joint", "weights", "linear")]
     if single is None or len(rivals) < 2:
         return []
-    words = (
-        f"The one model is “{clean(single.words)}”: of the {len(rivals)} single models the validation part prefers it."
-    )
-    return [words]
+    prefers = f"the validation part prefers it among the {len(rivals)} single models"
+    return [f"The one model is “{clean(single.words)}”: {prefers}."]
 
 
 def _against_boosting(record: FitRecord) -> list[str]:

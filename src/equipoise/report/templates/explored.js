@@ -60,7 +60,8 @@
   function parallel(box) {
     var found = data(box), k = found.tasks.length, step = 150, top = 40, height = 290, width = step * k;
     var kept = box.nextElementSibling, brushes = {};
-    var svg = add(box, "svg", { viewBox: "0 0 " + width + " 384", role: "img", "aria-label": "points across axes" });
+    var svg = add(box, "svg", { viewBox: "0 0 " + width + " 356", role: "img", "aria-label": "points across axes" });
+    svg.style.minWidth = 6 * k + "rem";
     var ends = found.tasks.map(function (name, i) {
       var still = found.others.filter(function (other) { return other.kind !== "slider"; });
       var values = found.points.concat(still).map(function (point) { return point.losses[i]; });

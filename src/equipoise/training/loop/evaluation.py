@@ -14,10 +14,7 @@ from ..problem.sources import Source
 from ..problem.trees import apart, joined
 from .feeding import walk
 
-__all__ = ["EVALUATION_ROWS", "Evaluation", "evaluate"]
-
-EVALUATION_ROWS = 2048
-"""Rows that go through the model at once, where they lie in memory."""
+__all__ = ["Evaluation", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def evaluate(problem: Problem, model: nn.Module, source: Source, device: torch.d
     model.eval()
     try:
         with torch.no_grad():
-            for batch in walk(source, EVALUATION_ROWS, device):
+            for batch in walk(source, problem.evaluation_rows, device):
                 with torch.autocast(device.type, amp, enabled=amp is not None):
                     outputs = problem.outputs(model, batch.data)
                     found = problem.sums_of(outputs, batch)

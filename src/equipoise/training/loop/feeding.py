@@ -199,15 +199,15 @@ def make_feed(source: Source, batch_size: int | None, seed: int, device: torch.d
     return _SharedFeed(source, _Permuted(source.length, batch_size, seed, (stream,)), device)
 
 
-def walk(source: Source, rows: int, device: torch.device) -> Iterator[Batch]:
-    """Every row once, in order, at most about `rows` at a time: for evaluation."""
+def walk(source: Source, rows: int | None, device: torch.device) -> Iterator[Batch]:
+    """Every row once, in order, at most about `rows` at a time, or all at once: for evaluation."""
     if isinstance(source, Loader):
         for batch in source.data:
             yield Batch(moved(batch, device), None, may_miss=True)
         return
     if isinstance(source, Together):
         total = sum(source.sizes.values())
-        count = -(-total // rows)
+        count = 1 if rows is None else -(-total // rows)
         starts = np.cumsum([0, *source.sizes.values()])[:-1]
         ranges = zip(starts, source.sizes.values(), strict=True)
         parts = [torch.arange(int(start), int(start) + size).tensor_split(count) for start, size in ranges]
@@ -216,7 +216,7 @@ def walk(source: Source, rows: int, device: torch.device) -> Iterator[Batch]:
             data = source.rows.at(torch.cat(mine).to(device))
             yield Batch(data, [len(part) for part in mine], source.rows.may_miss)
         return
-    for index in torch.arange(source.length).tensor_split(-(-source.length // rows)):
+    for index in torch.arange(source.length).tensor_split(1 if rows is None else -(-source.length // rows)):
         if isinstance(source, Rows):
             yield Batch(source.at(index.to(device)), None, source.may_miss)
         else:

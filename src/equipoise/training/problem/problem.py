@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.names import doubled
+from ...core.numbers import is_whole
 from ...errors import DataError, LossError, SettingError, TaskError, listed
 from .metric import Metric
 from .sources import Batch, Source, read_source
@@ -33,6 +34,9 @@ class Problem:
         forward: ``forward(model, batch) -> outputs``. By default the model is called with the batch's entry
             ``"inputs"`` if the batch is a mapping, with its first entry if it is a tuple, and with the batch otherwise.
         features: ``features(outputs) -> tensor`` that the heads were given, for methods on features; None for none.
+        evaluation_rows: Rows of tensors or a data set that go through the model at once in an evaluation, and whose
+            loss is taken at once where it is a scalar. None for a whole part: give it where a scalar loss is no mean
+            over rows, such as a difference of two groups.
         name: Name of the problem in records and messages.
 
     Attributes:
@@ -73,6 +77,7 @@ class Problem:
         test: Any = None,
         forward: Callable[[nn.Module, Any], Any] | None = None,
         features: Callable[[Any], Any] | None = None,
+        evaluation_rows: int | None = 2048,
         name: str = "",
     ) -> None:
         given = {"`make_model`": make_model, "`forward`": forward or callable, "`features`": features or callable}
@@ -86,7 +91,13 @@ class Problem:
         odd = [name for name in self.tasks if not isinstance(name, str) or not name]
         if not self.tasks or odd:
             raise TaskError(f"`losses` must map task names to functions, at least one; got {odd or losses!r}.")
+        if evaluation_rows is not None and not is_whole(evaluation_rows, least=1):
+            raise SettingError(
+                f"`evaluation_rows` must be a whole number of at least 1, or None for whole parts; got "
+                f"{evaluation_rows!r}."
+            )
         self.make_model, self.losses, self.name = make_model, dict(losses), name
+        self.evaluation_rows = evaluation_rows
         measured = metrics or {}
         unknown = [task for task in measured if task not in self.losses]
         if unknown:

@@ -25,7 +25,7 @@ class Training:
         recipe: Sizes and settings of the network.
         method: Method that balances the losses.
         tasks: Targets of the network.
-        weights: Task weights, where the method is a weighted mean that is being tuned.
+        weights: Task weights, where the method is a weighted mean.
     """
 
     name: str
@@ -67,10 +67,11 @@ def plans(
     own, plain = tuple(tasks), LinearScalarization()
     equal = method == plain
     words = "one network, equal weights" if equal else f"one network, {method!r}"
-    joint = Training("joint", recipe, method, own)
+    even = dict.fromkeys(own, 1 / len(own))
+    joint = Training("joint", recipe, method, own, even if equal else None)
     yield Plan("joint", "joint", words, repr(method), (joint,))
     if "weights" in baselines and trials > 1:
-        first = joint if equal else Training("weights-0", recipe, plain, own, dict.fromkeys(own, 1 / len(own)))
+        first = joint if equal else Training("weights-0", recipe, plain, own, even)
         tried = [
             Training(f"weights-{number}", recipe, LinearScalarization(weights), own, weights)
             for number, weights in enumerate(tried_weights(own, trials - 1), start=1)

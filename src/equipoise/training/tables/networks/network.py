@@ -100,15 +100,20 @@ class TableNetwork(_Headed):
             width = units
         self.trunk = nn.Sequential(*layers)
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """One pass through the trunk, then the heads."""
+    def embedded(self, x: Tensor) -> Tensor:
+        """What the trunk is given, (copies, rows, width): the inputs beside their features, each scaled."""
         copies = self.scale.factor.shape[0]
         parts = [x.expand(copies, -1, -1)]
         if self.periodic is not None:
             parts.append(self.periodic(x[:, : self.numbers]))
         if self.piecewise is not None:
             parts.append(self.piecewise(x[:, self.places]))
-        features = self.trunk(self.scale(torch.cat(parts, dim=2)))
+        scaled: Tensor = self.scale(torch.cat(parts, dim=2))
+        return scaled
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """One pass through the trunk, then the heads."""
+        features = self.trunk(self.embedded(x))
         return self._outputs(features.chunk(len(self.tasks)) if self.separate else [features] * len(self.tasks))
 
     def merged(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
