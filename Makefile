@@ -21,8 +21,10 @@ demo: $(STAMP)
 
 test: lint types check
 
+# Compiled modules are kept even where the environment says otherwise: the workers and the processes that tests start
+# would compile all of the sources each.
 check: $(STAMP)
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The suite on the lowest versions that pyproject.toml allows, but for torch: that is the version at hand.
 test-lowest: $(LOWEST)/.installed

@@ -20,15 +20,14 @@ writes ``alarm.json`` and ``alarm.md`` there. About three minutes of one core; `
 
 import argparse
 import itertools
-import json
 import logging
-import platform
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from _results import machine, table, write
 from _small_problems import PROBLEMS, TASKS, Net, Problem, batches, loss_of
 from torch import nn
 
@@ -119,17 +118,10 @@ def main() -> None:
         for problem, method, seed in real
         if (alarms := trained(problem, method, seed, 400, adam=seed % 2 == 0))
     ]
-    lines = [
-        f"torch {torch.__version__}, {platform.processor() or platform.machine()}.",
-        "",
-        "| healthy runs | number | with an alarm |",
-        "|---|---:|---:|",
-        f"| simulated | {16 if chosen.quick else 170} | {len(found['simulated'])} |",
-        f"| trained | {len(real)} | {len(found['real'])} |",
-        "",
-        "| planted | runs | found | within 300 steps | delay in steps, median (largest) |",
-        "|---|---:|---:|---:|---:|",
-    ]
+    healthy = [
+        ("simulated", 16 if chosen.quick else 170, len(found["simulated"])), ("trained", len(real), len(found["real"])),
+    ]  # fmt: skip
+    planted = []
     for fault, steps in FAULTS.items():
         delays = []
         for problem, method in pairs[:2] if chosen.quick else pairs:
@@ -139,11 +131,10 @@ def main() -> None:
         known = [delay for delay in delays if delay is not None]
         middle = f"{np.median(known):.0f} ({max(known)})" if known else "n/a"
         within = sum(delay <= TENTH for delay in known)
-        lines.append(f"| {fault} | {len(delays)} | {len(known)} | {within} | {middle} |")
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    (chosen.out / "alarm.json").write_text(json.dumps(found, indent=1))
-    (chosen.out / "alarm.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+        planted.append((fault, len(delays), len(known), within, middle))
+    heads = ("planted", "runs", "found", "within 300 steps", "delay in steps, median (largest)")
+    tables = table(("healthy runs", "number", "with an alarm"), healthy), table(heads, planted)
+    write(chosen.out, "alarm", found, "\n\n".join([f"{machine()}.", *tables]))
 
 
 if __name__ == "__main__":

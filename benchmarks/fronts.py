@@ -10,8 +10,6 @@ Writes ``fronts.json`` and ``fronts.md``. Run::
 """
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _results import machine, table, write
 
 import equipoise as eq
 from equipoise.fronts.indicators import best_value, controllability, hypervolume, ray_angles
@@ -206,12 +205,6 @@ def stacked(count: int = 32, rows: int = 32, blocks: int = 9, steps: int = 20) -
     return {"models": count, "rows": rows, "over a loop": ratios, "over eq.fit": whole.words}
 
 
-def table(heads: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-    """Markdown."""
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
-
-
 def markdown(found: dict[str, Any]) -> str:
     """The tables."""
     counted = [ratio for row in found["two"] if row["problem"] in TWO for ratio in row["ratios"]]
@@ -337,8 +330,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = {
-        "about": f"{options.seeds} seeds, {options.steps} steps, defaults; equipoise {eq.__version__}, torch "
-        f"{torch.__version__}, {platform.processor() or platform.machine()}.",
+        "about": f"{options.seeds} seeds, {options.steps} steps, defaults; equipoise {eq.__version__}, {machine()}.",
         "two": sets_of_two(options.seeds, options.steps),
         "three": sets_of_three(options.seeds, options.steps),
         "many": many_losses(options.steps),
@@ -347,11 +339,7 @@ def main() -> None:
         "learned": learned(options.seeds, 2 * options.steps),
         "stacked": stacked(),
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "fronts.json").write_text(json.dumps(found, indent=1) + "\n")
-    text = markdown(found)
-    (options.out / "fronts.md").write_text(text + "\n")
-    print(text)
+    write(options.out, "fronts", found, markdown(found))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ left out, said so, where it is not there.
 """
 
 import argparse
-import json
 import os
 import statistics
 import time
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from _results import table, write
 
 from equipoise.data import load
 from equipoise.linear import LinearProblem, SecondMoments, audit_problem, condition, reach, scalarized, tchebycheff
@@ -86,12 +86,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     folder = parser.parse_args().out
     found = rows()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "linear.json").write_text(json.dumps(found, indent=1))
-    lines = ["| what | CPU seconds or ratio |", "|---|---|"]
-    lines += [f"| {row['what']} | {row.get('seconds', row.get('ratio', float('nan'))):.4g} |" for row in found]
-    (folder / "linear.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    lines = [(row["what"], f"{row.get('seconds', row.get('ratio', float('nan'))):.4g}") for row in found]
+    write(folder, "linear", found, table(("what", "CPU seconds or ratio"), lines))
 
 
 if __name__ == "__main__":

@@ -18,16 +18,15 @@ two seeds and 100 steps.
 """
 
 import argparse
-import json
 import logging
 import math
-import platform
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from _results import machine, table, write
 from _small_problems import PROBLEMS, TASKS, Net, Problem, batches, loss_of
 from scipy.stats import t as student
 
@@ -105,24 +104,19 @@ def main() -> None:
             for metric in (False, True):
                 runs += [run(problem, method, seed, steps, metric=metric, beta1=0.9) for seed in range(seeds)]
                 runs += [run(problem, method, s, steps, metric=metric, beta1=0.0) for s in range(2)]
-    lines = [
-        f"{seeds} seeds, {steps} steps, Adam at {RATE}, batches of {BATCH}; torch {torch.__version__}, "
-        f"{platform.processor() or platform.machine()}.",
-        "",
-        "| problem | method | held-out losses, metric / plain | 95 % | raised, plain | raised, metric "
-        "| raised, plain, beta1 = 0 | raised, metric, beta1 = 0 |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    head = f"{seeds} seeds, {steps} steps, Adam at {RATE}, batches of {BATCH}; {machine()}."
+    heads = (
+        "problem", "method", "held-out losses, metric / plain", "95 %", "raised, plain", "raised, metric",
+        "raised, plain, beta1 = 0", "raised, metric, beta1 = 0",
+    )  # fmt: skip
+    rows = []
     for problem in PROBLEMS:
         for method in METHODS:
             ratio, low, high = compared(runs, problem.name, method)
             kinds = [(beta1, metric) for beta1 in (0.9, 0.0) for metric in (False, True)]
             cells = [share(runs, problem.name, method, metric=metric, beta1=beta1) for beta1, metric in kinds]
-            lines.append(f"| {problem.name} | {method} | {ratio:.3f} | {low:.3f} to {high:.3f} | {' | '.join(cells)} |")
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    (chosen.out / "optimizer_metric.json").write_text(json.dumps(runs, indent=1))
-    (chosen.out / "optimizer_metric.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+            rows.append((problem.name, method, f"{ratio:.3f}", f"{low:.3f} to {high:.3f}", *cells))
+    write(chosen.out, "optimizer_metric", runs, f"{head}\n\n{table(heads, rows)}")
 
 
 if __name__ == "__main__":

@@ -15,19 +15,17 @@ peer's rows say so.
 
 import argparse
 import itertools
-import json
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from _results import versions, write
 from torch import Tensor, nn
 
 import equipoise as eq
@@ -228,17 +226,6 @@ def table(records: list[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
-def about() -> dict[str, str]:
-    """Versions and machine."""
-    versions = {}
-    for package in ("equipoise", "torchjd", "torch", "numpy"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {**versions, "python": platform.python_version(), "threads": str(torch.get_num_threads())}
-
-
 def main() -> None:
     """Parses, runs, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -249,15 +236,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     records = run(options.sizes, options.pairs, options.only)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "overhead.json").write_text(json.dumps({"about": about(), "records": records}, indent=1))
-    head = ", ".join(f"{name} {value}" for name, value in about().items())
+    about = versions("equipoise", "torchjd", "torch", "numpy")
+    head = ", ".join(f"{name} {value}" for name, value in about.items())
     text = (
         f"# What a loss method adds to a step\n\n{head}; MLP {WIDTHS}, batch {BATCH}, {options.pairs} pairs, process "
         f"CPU time. FAMO is timed without its look at the losses after the step.\n{table(records)}\n"
     )
-    (options.out / "overhead.md").write_text(text)
-    print(text)
+    write(options.out, "overhead", {"about": about, "records": records}, text)
 
 
 if __name__ == "__main__":

@@ -14,19 +14,17 @@ built is named in the report.
 """
 
 import argparse
-import json
-import platform
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from _results import versions, write
 from numpy.typing import NDArray
 from scipy.optimize import brentq, nnls
 
@@ -393,17 +391,6 @@ def _spread(records: list[dict[str, Any]], key: str) -> str:
     return f"{np.median(errors):.0e}, {max(errors):.0e}" if errors else "not scored"
 
 
-def about() -> dict[str, str]:
-    """Versions and machine."""
-    versions = {}
-    for package in ("equipoise", "torchjd", "torch", "numpy", "scipy", "ecos", "quadprog", "clarabel"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {**versions, "python": platform.python_version(), "threads": str(torch.get_num_threads())}
-
-
 def main() -> None:
     """Parses, runs, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -417,12 +404,10 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # the peers' solvers warn at every inaccurate solve; errors are in the table
     records = run(options.sizes, tuple(options.scales), options.seed, options.repeats, options.budget)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "solvers.json").write_text(json.dumps({"about": about(), "records": records}, indent=1))
-    head = ", ".join(f"{name} {value}" for name, value in about().items())
+    about = versions("equipoise", "torchjd", "torch", "numpy", "scipy", "ecos", "quadprog", "clarabel")
+    head = ", ".join(f"{name} {value}" for name, value in about.items())
     text = f"# Solvers, side by side\n\n{head}; scales {options.scales}, seed {options.seed}.\n\n{table(records)}\n"
-    (options.out / "solvers.md").write_text(text)
-    print(text)
+    write(options.out, "solvers", {"about": about, "records": records}, text)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ PCGrad's orders have no choice with two tasks. Yet paths through the log valleys
 """
 
 import argparse
-import json
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
+from _results import table as markdown
+from _results import versions, write
 
 import equipoise as eq
 from equipoise.problems import CAGRAD_STARTS, NASH_STARTS, TwoTaskToy, descend
@@ -67,18 +68,15 @@ def run(task: tuple[str, str, float, int]) -> list[dict[str, object]]:
 
 def table(records: list[dict]) -> str:
     """One line a method and setting: the ends, and how many reached the mean optimum."""
-    lines = [
-        "| setting | method | reached the mean optimum | on the Pareto set | ends | s |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = []
     for setting, name in dict.fromkeys((record["setting"], record["name"]) for record in records):
         rows = [record for record in records if (record["setting"], record["name"]) == (setting, name)]
         reached = sum(row["to_mean_optimum"] < NEAR for row in rows)
         on_set = sum(row["to_pareto_set"] < ON_SET for row in rows)
         ends = ", ".join("({:.2f}, {:.2f})".format(*row["end"]) for row in rows)
         seconds = rows[0]["seconds_for_all_starts"]
-        lines.append(f"| {setting} | {name} | {reached}/{len(rows)} | {on_set}/{len(rows)} | {ends} | {seconds:.0f} |")
-    return "\n".join(lines)
+        lines.append((setting, name, f"{reached}/{len(rows)}", f"{on_set}/{len(rows)}", ends, f"{seconds:.0f}"))
+    return markdown(("setting", "method", "reached the mean optimum", "on the Pareto set", "ends", "s"), lines)
 
 
 def main() -> None:
@@ -92,9 +90,7 @@ def main() -> None:
     tasks = [(setting, name, options.learning_rate, options.divisor) for setting in SETTINGS for name in METHODS]
     with ProcessPoolExecutor(options.jobs) as pool:
         records = [record for found in pool.map(run, tasks) for record in found]
-    options.out.mkdir(parents=True, exist_ok=True)
-    about = {"equipoise": eq.__version__, "torch": torch.__version__, "numpy": np.__version__}
-    (options.out / "toy.json").write_text(json.dumps({"about": about, "records": records}, indent=1))
+    about = versions("equipoise", "torch", "numpy")
     head = ", ".join(f"{name} {value}" for name, value in about.items())
     optima = "; ".join(
         "{}: ({:.2f}, {:.2f})".format(setting, *toy.mean_optimum()) for setting, (toy, *_) in SETTINGS.items()
@@ -103,8 +99,7 @@ def main() -> None:
         f"# The two-task toy\n\n{head}; Adam, learning rate {options.learning_rate:g}, steps divided by "
         f"{options.divisor}. Mean optimum: {optima}. Reached: within {NEAR:g}.\n\n{table(records)}\n"
     )
-    (options.out / "toy.md").write_text(text)
-    print(text)
+    write(options.out, "toy", {"about": about, "records": records}, text)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Fixtures for all tests: the folder of real data, and SARCOS as arrays."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -11,12 +12,19 @@ import torch
 from hypothesis import settings
 from scipy.io import loadmat
 
+gc.disable()  # while the suite is imported nothing becomes garbage, and a look at everything takes half a second
 torch.set_num_threads(1)
 # what must pass before anything lands is the same each time; elsewhere every run looks at new examples
 settings.register_profile("landing", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("landing")
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """From here on collections look at what tests make, not at the 800,000 objects of imported modules and tests."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from tests.engine.comparing import every_method
 from tests.engine.problems import TwoPart, batch
 
 
-def run(method, steps, start=None, model=None, optimizer_state=None):
-    """Trains `steps` steps with three tasks; returns what is needed to go on."""
-    model = model or TwoPart(dtype=torch.float32)
+def run(method, steps, start=None, on_the_way=None):
+    """Trains `steps` steps with three tasks; returns what is needed to go on, and that after step `on_the_way` too."""
+    model = TwoPart(dtype=torch.float32)
     balancer = eq.Balancer(method, tasks=("t0", "t1", "t2"), steps_per_epoch=3, model=model)
     groups = [{"params": model.parameters()}]
     if list(balancer.parameters()):
@@ -26,7 +26,14 @@ def run(method, steps, start=None, model=None, optimizer_state=None):
         model.load_state_dict(start["model"])
         balancer.load_state_dict(start["balancer"], strict=True)
         optimizer.load_state_dict(start["optimizer"])
+
+    def saved(step):
+        parts = {"model": model, "balancer": balancer, "optimizer": optimizer}
+        return {"step": step, **{name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}}
+
     for step in range(first, first + steps):
+        if step == on_the_way:
+            halfway = saved(step)
         x, y = batch(seed=step, dtype=torch.float32)
         z = model.features(x)
         losses = model.losses(z, y)
@@ -35,19 +42,14 @@ def run(method, steps, start=None, model=None, optimizer_state=None):
         optimizer.zero_grad()
         balancer(losses, features=z).backward()
         optimizer.step()
-    return {
-        "step": first + steps,
-        "model": copy.deepcopy(model.state_dict()),
-        "balancer": copy.deepcopy(balancer.state_dict()),
-        "optimizer": copy.deepcopy(optimizer.state_dict()),
-    }
+    return saved(first + steps) if on_the_way is None else (saved(first + steps), halfway)
 
 
 @pytest.mark.parametrize("name", list(every_method()))
 def test_a_run_resumed_in_fresh_objects_equals_the_uninterrupted_one_to_the_bit(name):
     method = every_method()[name]
-    whole = run(method, 40)
-    resumed = run(method, 20, start=run(method, 20))
+    whole, halfway = run(method, 40, on_the_way=20)
+    resumed = run(method, 20, start=halfway)
     for part in ("model", "balancer"):
         assert whole[part].keys() == resumed[part].keys()
         for key, tensor in whole[part].items():

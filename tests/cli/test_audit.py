@@ -8,6 +8,8 @@ import pytest
 
 from equipoise.core.records.audit import AuditRecord
 
+from .conftest import AUDIT
+
 
 def test_the_result_is_on_stdout_and_its_last_line_is_the_report(run, table):
     done = run("audit", table, "--targets", "a,b", "--width", "1")
@@ -45,32 +47,29 @@ def test_the_command_in_the_record_repeats_the_audit(run, table):
 
 
 def test_json_is_the_record_and_nothing_else_on_stdout(run, table):
-    done = run("audit", table, "--targets", "a,b", "--width", "1", "--json", "-o", "out")
+    done = run("audit", table, "--targets", "a,b", "--width", "1", "--no-new-rows", "--json", "-o", "out")
     assert done.exit_code == 0
     assert done.stdout == (table.parent / "out/record.json").read_text()
     assert AuditRecord.model_validate_json(done.stdout)
     assert done.stderr.splitlines()[-1] == "out/report.html"
 
 
-def test_the_same_command_renders_again_without_computing(run, table, monkeypatch):
-    arguments = ("audit", table, "--targets", "a,b", "--width", "1", "-o", "out")
-    first = run(*arguments)
-    page = (table.parent / "out/report.html").read_bytes()
-    (table.parent / "out/report.html").unlink()
+def test_the_same_command_renders_again_without_computing(run, audited, audit_of_table, monkeypatch):
+    page = (audited / "report.html").read_bytes()
+    (audited / "report.html").unlink()
 
     def refused(*args, **kwargs):
         raise AssertionError("computed again")
 
     monkeypatch.setattr("equipoise.audits.table_audit.audit", refused)
-    again = run(*arguments)
+    again = run(*AUDIT)
     assert again.exit_code == 0, again.exception
-    assert again.stdout == first.stdout
-    assert (table.parent / "out/report.html").read_bytes() == page
+    assert again.stdout == audit_of_table[1].stdout
+    assert (audited / "report.html").read_bytes() == page
 
 
-def test_another_configuration_or_changed_data_is_refused(run, table):
-    arguments = ("audit", table, "--targets", "a,b", "-o", "out")
-    assert run(*arguments, "--width", "1").exit_code == 0
+def test_another_configuration_or_changed_data_is_refused(run, audited, table):
+    arguments = ("audit", "toy.csv", "--targets", "a,b", "-o", "out")
     done = run(*arguments, "--width", "2")
     assert done.exit_code == 2
     assert "width: 1 there, 2 now" in done.stderr
@@ -111,9 +110,8 @@ def test_quiet_leaves_stderr_empty(run, table):
     assert done.stderr == ""
 
 
-def test_report_renders_a_folder_again(run, table):
-    assert run("audit", table, "--targets", "a,b", "--width", "1", "-o", "out").exit_code == 0
-    report = table.parent / "out/report.html"
+def test_report_renders_a_folder_again(run, audited):
+    report = audited / "report.html"
     page = report.read_bytes()
     report.write_text("old")
     done = run("report", "out")
@@ -124,13 +122,12 @@ def test_report_renders_a_folder_again(run, table):
     assert record["command"].startswith("equipoise audit")
 
 
-def test_report_prints_markdown_and_writes_nothing(run, table):
-    assert run("audit", table, "--targets", "a,b", "--width", "1", "-o", "out").exit_code == 0
-    (table.parent / "out/report.html").unlink()
+def test_report_prints_markdown_and_writes_nothing(run, audited):
+    (audited / "report.html").unlink()
     done = run("report", "out", "--markdown")
     assert done.exit_code == 0
     assert done.stdout.startswith("# toy.csv: a, b")
-    assert not (table.parent / "out/report.html").exists()
+    assert not (audited / "report.html").exists()
 
 
 def test_report_on_a_foreign_folder_is_refused(run, table):
@@ -232,13 +229,12 @@ def test_options_about_reading_are_followed_recorded_and_repeated(run, table):
     assert "reading" in other.stderr
 
 
-def test_a_config_and_a_record_of_an_earlier_version_still_load(run, table):
-    assert run("audit", table, "--targets", "a,b", "--width", "1", "-o", "out").exit_code == 0
+def test_a_config_and_a_record_of_an_earlier_version_still_load(run, audited):
     for name, key in (("config.json", "reading"), ("record.json", "columns")):
-        path = table.parent / "out" / name
+        path = audited / name
         content = json.loads(path.read_text())
         (content if name == "config.json" else content["data"]).pop(key)
         path.write_text(json.dumps(content))
-    done = run("audit", table, "--targets", "a,b", "--width", "1", "-o", "out")
+    done = run(*AUDIT)
     assert done.exit_code == 0, done.stderr
     assert run("report", "out").exit_code == 0

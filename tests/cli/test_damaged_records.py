@@ -82,13 +82,6 @@ def test_a_name_that_no_file_can_hold_is_refused_when_the_recording_begins(tmp_p
         recorded(tmp_path / "run", names=("\ud800", "b"))
 
 
-@pytest.fixture
-def audited(run, table):
-    done = run("audit", "toy.csv", "-t", "a,b", "--width", "1", "--no-new-rows", "-q", "-o", "out")
-    assert done.exit_code == 0, done.stderr
-    return table.parent / "out"
-
-
 def set_at(tree, path, value):
     *inner, last = path
     for key in inner:

@@ -1,26 +1,50 @@
 """``equipoise reproduce``: tables and records, and whose folder it is."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from equipoise.audits.studies import TriplesRecord
+from equipoise.cli.app import app
 from equipoise.core.files import LOCK
 from equipoise.core.records.studies import CapacityEnd, CapacityRecord, CapacityRow, Spread
+
+
+def write_triple(folder):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(200, 3))
+    y = x @ np.linalg.cholesky([[1.0, -0.3, -0.3], [-0.3, 1.0, -0.3], [-0.3, -0.3, 1.0]]).T
+    y += 0.2 * generator.normal(size=(200, 3))
+    lines = ["x0,x1,x2,a,b,c", *(",".join(f"{v:.6f}" for v in row) for row in np.hstack([x, y]))]
+    (folder / "three.csv").write_text("\n".join(lines) + "\n")
+    return folder
 
 
 @pytest.fixture
 def triple(tmp_path, monkeypatch):
     """A table of three tasks that conflict pairwise (correlations of the same sign cannot be had by flips)."""
     monkeypatch.chdir(tmp_path)
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(200, 3))
-    y = x @ np.linalg.cholesky([[1.0, -0.3, -0.3], [-0.3, 1.0, -0.3], [-0.3, -0.3, 1.0]]).T
-    y += 0.2 * generator.normal(size=(200, 3))
-    lines = ["x0,x1,x2,a,b,c", *(",".join(f"{v:.6f}" for v in row) for row in np.hstack([x, y]))]
-    (tmp_path / "three.csv").write_text("\n".join(lines) + "\n")
-    return tmp_path
+    return write_triple(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    """The experiment on that table, run once: its folder, and what the program printed."""
+    place = write_triple(tmp_path_factory.mktemp("experiment"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        done = CliRunner().invoke(app, [*ARGUMENTS, "-o", "s"])
+    assert done.exit_code == 0, done.stderr
+    return place / "s", done
+
+
+@pytest.fixture
+def reproduced(experiment, triple):
+    """A copy of it, for the test to change."""
+    return shutil.copytree(experiment[0], triple / "s")
 
 
 ARGUMENTS = ("reproduce", "sarcos", "--data", "three.csv", "--targets", "a,b,c", "--starts", "3", "--directions", "6")
@@ -41,19 +65,18 @@ def test_the_experiment_prints_a_table_and_leaves_a_record(run, triple):
     assert "| a, b, c | 1 | fails |" in (triple / "equipoise-reproduce-sarcos/table.md").read_text()
 
 
-def test_the_same_question_is_not_computed_twice_and_another_one_is_refused(run, triple, monkeypatch):
-    assert run(*ARGUMENTS, "-o", "out").exit_code == 0
-    before = (triple / "out/record.json").read_bytes()
+def test_the_same_question_is_not_computed_twice_and_another_one_is_refused(run, reproduced, monkeypatch):
+    before = (reproduced / "record.json").read_bytes()
     import equipoise.audits.studies as library
 
     def refused(*arguments, **named):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(library, "reproduce_triples", refused)
-    again = run(*ARGUMENTS, "-o", "out", "--json")
+    again = run(*ARGUMENTS, "-o", "s", "--json")
     assert again.exit_code == 0, again.stderr
     assert again.stdout.encode() == before
-    other = run(*ARGUMENTS, "-o", "out", "--seed", "3")
+    other = run(*ARGUMENTS, "-o", "s", "--seed", "3")
     assert other.exit_code == 2
     assert "--overwrite" in other.stderr
 
@@ -135,10 +158,9 @@ def test_an_interrupted_survey_keeps_its_parts_and_ends_with_the_same_record(run
     assert not (tmp_path / "s/parts.jsonl").exists()
 
 
-def test_an_interrupted_experiment_goes_on(run, triple, monkeypatch):
+def test_an_interrupted_experiment_goes_on(run, triple, experiment, monkeypatch):
     from equipoise.audits.studies import experiment as library
 
-    assert run(*ARGUMENTS, "-o", "whole").exit_code == 0
     one, calls = library._triple, []
 
     def stopped(problem, width, *rest):
@@ -151,7 +173,7 @@ def test_an_interrupted_experiment_goes_on(run, triple, monkeypatch):
     assert run(*ARGUMENTS, "-o", "s").exit_code == 130
     assert run(*ARGUMENTS, "-o", "s").exit_code == 0
     assert calls == [1, 2, 2]
-    assert (triple / "s/record.json").read_bytes() == (triple / "whole/record.json").read_bytes()
+    assert (triple / "s/record.json").read_bytes() == (experiment[0] / "record.json").read_bytes()
 
 
 def test_tables_without_named_targets_are_refused_with_what_to_write(run, tmp_path, monkeypatch):
@@ -169,8 +191,7 @@ def test_tables_without_named_targets_are_refused_with_what_to_write(run, tmp_pa
     assert not (tmp_path / "s").exists()
 
 
-def test_report_shows_what_reproduce_wrote_and_overwrite_goes_both_ways(run, triple):
-    assert run(*ARGUMENTS, "-o", "s").exit_code == 0
+def test_report_shows_what_reproduce_wrote_and_overwrite_goes_both_ways(run, triple, reproduced):
     table = (triple / "s/table.md").read_text()
     (triple / "s/table.md").unlink()
     shown = run("report", "s")
@@ -200,13 +221,10 @@ def test_a_recorded_training_is_never_replaced(run, triple):
     assert [path.name for path in (triple / "run").iterdir()] == ["config.json"]
 
 
-def test_a_damaged_record_is_refused_by_the_command_that_would_read_it(run, triple):
-    folder = triple / "run"
-    done = run(*ARGUMENTS, "-o", folder)
-    assert done.exit_code == 0, done.stderr
+def test_a_damaged_record_is_refused_by_the_command_that_would_read_it(run, reproduced):
     for text in (b"{}", b'{"triples": 3}', b'{"experiment": "capacity", "rows": []}', b"no JSON", b"\xff"):
-        (folder / "record.json").write_bytes(text)
-        again = run(*ARGUMENTS, "-o", folder)
+        (reproduced / "record.json").write_bytes(text)
+        again = run(*ARGUMENTS, "-o", "s")
         assert again.exit_code == 2
         assert "must be one of this version of equipoise" in again.stderr
         assert "--overwrite" in again.stderr

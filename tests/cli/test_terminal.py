@@ -1,19 +1,30 @@
 """What reaches a terminal: every encoding can show it, and no name from a table acts there."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from equipoise.cli import main
 from equipoise.cli.progress import left
 
 
 def program(folder, *arguments, encoding="utf-8"):
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "200"}
-    command = [sys.executable, "-m", "equipoise", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
+    """The program with the streams that a process of this encoding has."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", "200")
+        for name, value in {"stdout": out, "stderr": err, "excepthook": sys.excepthook}.items():
+            patch.setattr(sys, name, value)
+        patch.setattr(sys, "argv", ["equipoise", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+    return SimpleNamespace(returncode=stop.value.code or 0, stdout=out.buffer.getvalue(), stderr=err.buffer.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +49,13 @@ def test_every_encoding_gets_the_whole_result(folder, encoding, form):
     text = done.stdout.decode(encoding)
     assert ("größe" if encoding != "ascii" else "gr\\u00f6\\u00dfe".replace("\\\\", "\\")) in text.replace("\\\\", "\\")
     assert ("y−1" if encoding == "utf-8" else "y-1") in text.replace("y\\-1", "y-1")
+
+
+def test_a_process_writes_the_same(folder):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "200"}
+    command = [sys.executable, "-m", "equipoise", "report", "out"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, program(folder, "report", "out", encoding="ascii").stdout)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import equipoise as eq
+from equipoise.cli.app import app
 from equipoise.errors import SettingError
 from equipoise.laws.known_answers import examine_methods
 from equipoise.methods import Answer, GramianMethod
@@ -77,7 +79,7 @@ def test_methods_of_the_package_cannot_be_unregistered():
         eq.methods.unregister(eq.MGDA)
 
 
-def test_the_command_line_sees_what_an_imported_module_registers(tmp_path):
+def test_the_command_line_sees_what_an_imported_module_registers(tmp_path, monkeypatch):
     (tmp_path / "my_methods.py").write_text(
         "from dataclasses import dataclass\nimport torch\nimport equipoise as eq\n"
         "from equipoise.methods import Answer, GramianMethod\n"
@@ -86,13 +88,12 @@ def test_the_command_line_sees_what_an_imported_module_registers(tmp_path):
         "    def weights(self, gramian, state, step):\n"
         "        return Answer(torch.full((len(gramian),), 1 / step.count, dtype=torch.float64), state)\n"
     )
-    command = [sys.executable, "-m", "equipoise", "methods", "mine", "--json"]
-    done = subprocess.run(
-        [*command, "--import", "my_methods"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    words = ["methods", "mine", "--json"]
+    command = [sys.executable, "-m", "equipoise", *words, "--import", "my_methods"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["import_path"] == "my_methods.Mine"
-    without = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert without.returncode == 2
-    wrong = subprocess.run([*command, "--import", "nowhere"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert wrong.returncode == 2
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert CliRunner().invoke(app, words).exit_code == 2
+    wrong = CliRunner().invoke(app, [*words, "--import", "nowhere"])
+    assert wrong.exit_code == 2
     assert "'nowhere' cannot be imported" in wrong.stderr

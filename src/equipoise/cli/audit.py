@@ -7,26 +7,7 @@ import typer
 from .._version import __version__
 from .common import Json, Out, Overwrite, Quiet, Seed, command_line, finish, names_of, reporting_with, show
 from .progress import progress_on_stderr
-from .table_options import (
-    Categorical,
-    ColumnNames,
-    Data,
-    Dates,
-    Decimal,
-    Drop,
-    Encoding,
-    Inputs,
-    Missing,
-    NoHeader,
-    Numeric,
-    Separator,
-    SkipRows,
-    Targets,
-    Thousands,
-    reading_of,
-    said_of,
-    whole_option,
-)
+from .table_options import AS_DETECTED, Data, Drop, HowRead, Inputs, Targets, whole_option, with_reading
 
 __all__ = ["audit"]
 
@@ -39,6 +20,7 @@ _INTERRUPTED = (
 
 
 @reporting_with(_INTERRUPTED)
+@with_reading(kinds=True)
 def audit(
     data: Data,
     targets: Targets = None,
@@ -47,17 +29,7 @@ def audit(
     ] = None,
     inputs: Inputs = None,
     drop: Drop = None,
-    no_header: NoHeader = False,
-    names: ColumnNames = None,
-    sep: Separator = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    na: Missing = None,
-    skip_rows: SkipRows = 0,
-    encoding: Encoding = None,
-    numeric: Numeric = None,
-    categorical: Categorical = None,
-    date: Dates = None,
+    reading: HowRead = AS_DETECTED,
     bootstraps: Annotated[
         int | None,
         whole_option(
@@ -89,23 +61,20 @@ def audit(
     from ..data import load  # noqa: PLC0415 - imports pandas
     from ..report.audit.columns import render_columns  # noqa: PLC0415 - not for --help
 
-    columns = {"targets": names_of(targets), "inputs": names_of(inputs), "names": names_of(names)}
-    dropped = names_of(drop) or ()
-    reading = reading_of(sep, decimal, thousands, na, skip_rows, encoding, numeric, categorical, date)
-    said = said_of(reading)
+    wanted, given, dropped = names_of(targets), names_of(inputs), names_of(drop) or ()
     auditing.check_settings(width, bootstraps, seed)
     with progress_on_stderr(quiet) as progress:
         progress(0, 1, f"reading {data}")
         table = load(
-            data, header=not no_header, drop=dropped, group=group, time=time, incomplete=True, **columns, **reading
+            data, targets=wanted, inputs=given, drop=dropped, group=group, time=time, incomplete=True, **reading.asked
         )
         chosen = out or RunFolder.default(
-            "audit", table.name, ",".join(columns["targets"] or ()), f"width {width}" if width else ""
+            "audit", table.name, ",".join(wanted or ()), f"width {width}" if width else ""
         )
         config = RunConfig(
-            command="audit", version=__version__, data=table.name, sha256=table.sha256, **columns, drop=dropped,
-            width=width, header=not no_header, bootstraps=bootstraps, group=group, time=time, new_rows=new_rows,
-            seed=seed, reading=said,
+            command="audit", version=__version__, data=table.name, sha256=table.sha256, targets=wanted, inputs=given,
+            names=reading.names, drop=dropped, width=width, header=not reading.no_header, bootstraps=bootstraps,
+            group=group, time=time, new_rows=new_rows, seed=seed, reading=reading.said,
         )  # fmt: skip
         folder = RunFolder(chosen, config, overwrite=overwrite)
         if not as_json:
@@ -113,9 +82,9 @@ def audit(
         records = folder.records()
         if records is None:
             typed = command_line(
-                "audit", data, targets=columns["targets"], width=width, inputs=columns["inputs"], drop=dropped,
-                no_header=no_header, names=columns["names"], **said, group=group, time=time, bootstraps=bootstraps,
-                new_rows=bool(new_rows), no_new_rows=new_rows is False, seed=seed or None,
+                "audit", data, targets=wanted, width=width, inputs=given, drop=dropped, **reading.typed, group=group,
+                time=time, bootstraps=bootstraps, new_rows=bool(new_rows), no_new_rows=new_rows is False,
+                seed=seed or None,
             )  # fmt: skip
             records = (
                 auditing.audit(

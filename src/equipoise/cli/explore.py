@@ -8,25 +8,7 @@ import typer
 from .common import Json, Out, Overwrite, Quiet, command_line, names_of, pairs_of, reporting_with, show
 from .fit import PARTLY, cores, widths_of
 from .progress import progress_on_stderr
-from .table_options import (
-    Categorical,
-    ColumnNames,
-    Dates,
-    Decimal,
-    Drop,
-    Encoding,
-    Inputs,
-    Missing,
-    NoHeader,
-    Numeric,
-    Separator,
-    SkipRows,
-    Targets,
-    Thousands,
-    reading_of,
-    said_of,
-    whole_option,
-)
+from .table_options import AS_DETECTED, Drop, Group, HowRead, Inputs, Targets, Time, whole_option, with_reading
 from .terminal import say, say_json
 
 if TYPE_CHECKING:
@@ -40,6 +22,7 @@ _PAIRS = "A=X,B=Y"
 
 
 @reporting_with("interrupted; what is finished is kept: the same command goes on from there")
+@with_reading(kinds=True)
 def explore(
     problem: Annotated[
         str,
@@ -81,28 +64,14 @@ def explore(
     ] = None,
     inputs: Inputs = None,
     drop: Drop = None,
-    group: Annotated[
-        str | None, typer.Option("--group", metavar="NAME", help="Keep rows of one group on one side of the split.")
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option("--time", metavar="NAME", help="Test on the latest rows by this column.")
-    ] = None,
+    group: Group = None,
+    time: Time = None,
     seeds: Annotated[int, whole_option("--seeds", "N", "Seeds; each splits a table's rows and trains anew.")] = 3,
     jobs: Annotated[
         int | None,
         whole_option("--jobs", "N", "Trainings at once, at most one a seed. Default for tables: all cores.", "-j"),
     ] = None,
-    no_header: NoHeader = False,
-    names: ColumnNames = None,
-    sep: Separator = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    na: Missing = None,
-    skip_rows: SkipRows = 0,
-    encoding: Encoding = None,
-    numeric: Numeric = None,
-    categorical: Categorical = None,
-    date: Dates = None,
+    reading: HowRead = AS_DETECTED,
     seed: Annotated[int, whole_option("--seed", "N", "The first seed; the others count on from it.")] = 0,
     out: Out = None,
     overwrite: Overwrite = False,
@@ -118,14 +87,13 @@ def explore(
     from ..audits.run_folder import RunFolder  # noqa: PLC0415 - not for --help
     from ..fronts.exploring.whole_front import explore as explored  # noqa: PLC0415 - imports torch
 
-    wanted, given, renamed, dropped = names_of(targets), names_of(inputs), names_of(names), names_of(drop) or ()
-    said = said_of(reading_of(sep, decimal, thousands, na, skip_rows, encoding, numeric, categorical, date))
+    wanted, given, dropped = names_of(targets), names_of(inputs), names_of(drop) or ()
     folder = out or RunFolder.default("explore", Path(problem).name, ",".join(wanted or ()))
     typed = command_line(
         "explore", problem, targets=wanted, sums=sums, tchebycheff=tchebycheff, bound=",".join(bound or ()),
         minimise=minimise, reference=reference, ray=ray, conditioned=conditioned or None, steps=steps, epochs=epochs,
-        hidden=hidden, inputs=given, drop=dropped, group=group, time=time, seeds=seeds, no_header=no_header,
-        names=renamed, **said, seed=seed or None,
+        hidden=hidden, inputs=given, drop=dropped, group=group, time=time, seeds=seeds, **reading.typed,
+        seed=seed or None,
     )  # fmt: skip
 
     def announce(subject: "Subject") -> None:
@@ -139,9 +107,8 @@ def explore(
             problem, sums=sums, tchebycheff=tchebycheff, seeds=range(seed, seed + seeds),
             wish=_wish(bound, minimise, reference, ray), conditioned=conditioned, steps=steps, epochs=epochs,
             targets=wanted, inputs=given, drop=dropped, group=group, time=time, hidden=widths_of(hidden),
-            header=not no_header, names=renamed, jobs=_jobs(problem, wanted) if jobs is None else jobs,
-            folder=folder, overwrite=overwrite, command=typed,
-            announce=announce, progress=progress, **said,
+            jobs=_jobs(problem, wanted) if jobs is None else jobs, folder=folder, overwrite=overwrite, command=typed,
+            announce=announce, progress=progress, **reading.asked,
         )  # fmt: skip
     show_exploration(folder, found.record, as_json)
     if found.record.failed:

@@ -21,26 +21,7 @@ from .common import (
     whole,
 )
 from .progress import progress_on_stderr
-from .table_options import (
-    Categorical,
-    ColumnNames,
-    Data,
-    Dates,
-    Decimal,
-    Drop,
-    Encoding,
-    Inputs,
-    Missing,
-    NoHeader,
-    Numeric,
-    Separator,
-    SkipRows,
-    Targets,
-    Thousands,
-    reading_of,
-    said_of,
-    whole_option,
-)
+from .table_options import AS_DETECTED, Data, Drop, Group, HowRead, Inputs, Targets, Time, whole_option, with_reading
 from .terminal import say, say_json
 
 if TYPE_CHECKING:
@@ -64,6 +45,7 @@ def cores() -> int:
 
 
 @reporting_with("interrupted; what is finished is kept: the same command goes on from there")
+@with_reading(kinds=True)
 def fit(
     data: Data,
     targets: Targets = None,
@@ -76,12 +58,8 @@ def fit(
     ] = None,
     inputs: Inputs = None,
     drop: Drop = None,
-    group: Annotated[
-        str | None, typer.Option("--group", metavar="NAME", help="Keep rows of one group on one side of the split.")
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option("--time", metavar="NAME", help="Test on the latest rows by this column.")
-    ] = None,
+    group: Group = None,
+    time: Time = None,
     seeds: Annotated[int, whole_option("--seeds", "N", "Seeds; each splits the rows and trains anew.")] = 3,
     epochs: Annotated[
         int | None, whole_option("--epochs", "N", "Passes over the rows of a training. Default: by the number of rows.")
@@ -96,17 +74,7 @@ def fit(
     jobs: Annotated[
         int | None, whole_option("--jobs", "N", "Trainings at the same time. Default: the number of cores.", "-j")
     ] = None,
-    no_header: NoHeader = False,
-    names: ColumnNames = None,
-    sep: Separator = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    na: Missing = None,
-    skip_rows: SkipRows = 0,
-    encoding: Encoding = None,
-    numeric: Numeric = None,
-    categorical: Categorical = None,
-    date: Dates = None,
+    reading: HowRead = AS_DETECTED,
     modules: Import = None,
     seed: Annotated[int, whole_option("--seed", "N", "The first seed; the others count on from it.")] = 0,
     out: Out = None,
@@ -126,15 +94,14 @@ def fit(
     from ..training.tables.fit_table import fit_table  # noqa: PLC0415 - imports torch
 
     import_modules(modules)
-    wanted, given, renamed, dropped = names_of(targets), names_of(inputs), names_of(names), names_of(drop) or ()
-    said = said_of(reading_of(sep, decimal, thousands, na, skip_rows, encoding, numeric, categorical, date))
+    wanted, given, dropped = names_of(targets), names_of(inputs), names_of(drop) or ()
     if settings and method is None:
         raise typer.BadParameter("is a setting of the method that --method names.", param_hint="--set")
     built = method_by_name(method, settings or ()) if method is not None else None
     folder = out or RunFolder.default("fit", Path(data).name, ",".join(wanted or ()), method or "")
     typed = command_line(
         "fit", data, targets=wanted, method=method, inputs=given, drop=dropped, group=group, time=time, seeds=seeds,
-        epochs=epochs, hidden=hidden, width=width, trials=trials, no_header=no_header, names=renamed, **said,
+        epochs=epochs, hidden=hidden, width=width, trials=trials, **reading.typed,
         seed=seed or None,
     )  # fmt: skip
     typed += "".join(f" --set {shlex.quote(setting)}" for setting in settings or ())
@@ -147,10 +114,10 @@ def fit(
 
     with progress_on_stderr(quiet) as progress:
         fitted = fit_table(
-            data, targets=wanted, inputs=given, names=renamed, drop=dropped, group=group, time=time, method=built,
+            data, targets=wanted, inputs=given, drop=dropped, group=group, time=time, method=built,
             seeds=range(seed, seed + seeds), epochs=epochs, hidden=widths_of(hidden), width=width, trials=trials,
-            jobs=cores() if jobs is None else jobs, header=not no_header, folder=folder, overwrite=overwrite,
-            command=typed, announce=announce, progress=progress, **said,
+            jobs=cores() if jobs is None else jobs, folder=folder, overwrite=overwrite,
+            command=typed, announce=announce, progress=progress, **reading.asked,
         )  # fmt: skip
     show_fit(folder, fitted.record, as_json)
     if fitted.record.failed or fitted.record.skipped:

@@ -6,26 +6,15 @@ from typing import Annotated
 import typer
 
 from ..errors import RunFolderError
-from .common import Json, names_of, reporting
-from .table_options import (
-    ColumnNames,
-    Data,
-    Decimal,
-    Encoding,
-    Missing,
-    NoHeader,
-    Separator,
-    SkipRows,
-    Thousands,
-    reading_of,
-    said_of,
-)
+from .common import Json, reporting
+from .table_options import AS_DETECTED, Data, HowRead, with_reading
 from .terminal import say, say_json
 
 __all__ = ["predict"]
 
 
 @reporting
+@with_reading(kinds=False)
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that equipoise fit wrote.")],
     data: Data,
@@ -35,14 +24,7 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add a column with the probability of each class.")
     ] = False,
-    no_header: NoHeader = False,
-    names: ColumnNames = None,
-    sep: Separator = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    na: Missing = None,
-    skip_rows: SkipRows = 0,
-    encoding: Encoding = None,
+    reading: HowRead = AS_DETECTED,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -57,10 +39,7 @@ def predict(
 
     if out is not None and out.exists() and not overwrite:
         raise RunFolderError(f"--out names {str(out)!r}, which exists. Choose another name, or replace it: --overwrite")
-    reading = said_of(reading_of(sep, decimal, thousands, na, skip_rows, encoding))
-    frame = predicted(
-        run, data, probabilities=probabilities, header=not no_header, names=names_of(names), **reading
-    )  # fmt: skip
+    frame = predicted(run, data, probabilities=probabilities, **reading.asked)
     text, notes = as_csv(frame)
     for note in (*frame.attrs.get("notes", ()), *notes):
         say(note, err=True)

@@ -85,14 +85,14 @@ def check_method(method: Method, *, sizes: Iterable[int] = (1, 2, 3, 5, 10), see
         failures.append(f"{method!r} names unknown laws {sorted(unknown)}; known are {sorted(laws)}.")
     states: dict[str, dict[int, Claim]] = {name: {} for name in laws}
     for k in sizes:
-        cases = list(families(k, seed=seed))
+        cases = [(case, tuple(trials(method, case))) for case in families(k, seed=seed)]
         for name, law in laws.items():
             claimed = name in method.claims(k)
             states[name][k] = "claimed" if claimed else "not claimed"
-            for case in cases if claimed else ():
+            for case, runs in cases if claimed else ():
                 checks += 1
                 try:
-                    law.check(method, case)
+                    law.check_runs(method, runs)
                 except LawViolation as violation:
                     failures.append(str(violation))
                 except _FAULTS as fault:

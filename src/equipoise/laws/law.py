@@ -1,6 +1,6 @@
 """The laws, one checker each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -45,7 +45,11 @@ class Law:
         Raises:
             LawViolation: Naming the method, the law, the input and the run.
         """
-        for trial in trials(method, case):
+        self.check_runs(method, trials(method, case))
+
+    def check_runs(self, method: Method, runs: Iterable[Trial]) -> None:
+        """Examine a method on the runs of one input, which several laws may share."""
+        for trial in runs:
             self.examine(method, trial)
 
 
@@ -74,7 +78,7 @@ def _directions(outcomes: list[Outcome]) -> list[Array]:
 
 
 def _simplex(method: Method, trial: Trial) -> None:
-    for outcome in play(method, trial):
+    for outcome in trial.outcomes(method):
         weights = outcome.weights
         if weights is None:
             raise LawViolation(f"{method!r} claims `simplex` but has no weights.")
@@ -85,7 +89,7 @@ def _simplex(method: Method, trial: Trial) -> None:
 
 
 def _permutation(method: Method, trial: Trial) -> None:
-    wanted, k = _directions(play(method, trial)), len(trial.moments[0].losses)
+    wanted, k = _directions(trial.outcomes(method)), len(trial.moments[0].losses)
     for order in (np.arange(k)[::-1], np.roll(np.arange(k), 1)):
 
         def reordered(moment: Moment, order: NDArray[np.intp] = order) -> Moment:
@@ -105,14 +109,14 @@ def _degree(method: Method, trial: Trial) -> None:
     power = method.degree()
     if power is None:
         raise LawViolation(f"{method!r} claims `degree` but its degree() is None.")
-    base = _directions(play(method, trial))
+    base = _directions(trial.outcomes(method))
     for factor in (1e-3, 7.0):
         found = [direction / factor**power for direction in _directions(play(method, trial.scaled(factor)))]
         _require_same("degree", method, trial, found, base)
 
 
 def _no_conflict(method: Method, trial: Trial) -> None:
-    for moment, found in zip(trial.moments, _directions(play(method, trial)), strict=True):
+    for moment, found in zip(trial.moments, _directions(trial.outcomes(method)), strict=True):
         rows = moment.jacobian[moment.present]
         norms = np.linalg.norm(rows, axis=1)
         bound = _TOLERANCE * norms * _scale(rows, found)
@@ -131,7 +135,7 @@ def _single(method: Method, trial: Trial) -> None:
 
 def _task_scale(method: Method, trial: Trial) -> None:
     """The unit direction, compared at the length of the direction for the losses as they are."""
-    wanted, k = _directions(play(method, trial)), len(trial.moments[0].losses)
+    wanted, k = _directions(trial.outcomes(method)), len(trial.moments[0].losses)
     for factors in (np.logspace(-1, 1, k) if k > 1 else np.array([3.0]), np.where(np.arange(k) % 2, 5.0, 0.3)):
         aligned = []
         for before, after in zip(wanted, _directions(play(method, trial.scaled(factors))), strict=True):
@@ -142,7 +146,7 @@ def _task_scale(method: Method, trial: Trial) -> None:
 
 def _stationary(method: Method, trial: Trial) -> None:
     """Both ways: zero in the convex hull of the gradients makes d = 0, and d = 0 only then."""
-    for moment, direction in zip(trial.moments, _directions(play(method, trial)), strict=True):
+    for moment, direction in zip(trial.moments, _directions(trial.outcomes(method)), strict=True):
         rows = moment.jacobian[moment.present]
         shortest = min_norm_point(rows @ rows.T).value @ rows
         norms = np.linalg.norm(rows, axis=1)

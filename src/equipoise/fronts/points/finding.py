@@ -1,30 +1,23 @@
 """One point of the front for each preference: rays, reference points, bounds, weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import overload
-
-import numpy as np
-import torch
+from typing import Unpack, overload
 
 from ...core.numbers import is_whole
-from ...core.progress import Progress
 from ...core.tasks import Preference
 from ...errors import PreferenceError, SettingError
-from ...methods import LinearScalarization
 from ...problems import BoxProblem
 from ...training.problem.problem import Problem
 from ..sets.criteria import Scale
-from ..sets.joint_training import TrainingSettings
+from ..sets.joint_training import TrainingOptions, TrainingSettings
 from ..sets.search import Search
 from ..sets.starting import problem_of, random_starts, refuse_constant
-from .found import FoundPoints, status_of
+from .found import FoundPoints, judged
 from .trained_points import TrainedPoints, points_of_models
-from .wishes import Wishes
+from .wishes import LEGS, wishes_and_scouts
 
 __all__ = ["find_points"]
-
-_LEGS = (0.0, 0.4, 0.7, 1.0)
 
 
 @overload
@@ -39,13 +32,7 @@ def find_points(
     preferences: Sequence[Preference],
     steps: int = 1000,
     seed: int = 0,
-    *,
-    batch_size: int | None = 256,
-    optimizer: Callable[..., torch.optim.Optimizer] | None = None,
-    schedule: Callable[[float], float] | None = None,
-    every: int | None = None,
-    device: str | torch.device | None = None,
-    progress: Progress | None = None,
+    **training: Unpack[TrainingOptions],
 ) -> TrainedPoints: ...
 
 
@@ -54,13 +41,7 @@ def find_points(
     preferences: Sequence[Preference],
     steps: int = 1000,
     seed: int = 0,
-    *,
-    batch_size: int | None = 256,
-    optimizer: Callable[..., torch.optim.Optimizer] | None = None,
-    schedule: Callable[[float], float] | None = None,
-    every: int | None = None,
-    device: str | torch.device | None = None,
-    progress: Progress | None = None,
+    **training: Unpack[TrainingOptions],
 ) -> FoundPoints:
     r"""The point of the front that serves each preference, all of them trained together.
 
@@ -78,13 +59,8 @@ def find_points(
         preferences: K of `LinearScalarization`, `Tchebycheff`, `ReferencePoint`, `Ray`, `Bounds`, in any mix.
         steps: Number of steps, at least 10.
         seed: Seed of the starts; for an `eq.Problem` of the models and the order of the data.
-        batch_size: Most rows a step; None for all. This and what follows is for an `eq.Problem`.
-        optimizer: Function of a model that returns its optimizer, or an optimizer class; AdamW with learning rate 1e-3
-            if None.
-        schedule: ``schedule(fraction) -> factor`` of the learning rates; half a cosine from 1 to 0 if None.
-        every: Steps between evaluations; a twenty-fifth of the steps if None.
-        device: Device to train on; the one that `make_model` puts the model on if None.
-        progress: Called after each evaluation.
+        **training: Settings for an `eq.Problem`: ``batch_size``, ``optimizer``, ``schedule``, ``every``, ``device`` and
+            ``progress``, as for `find_set`.
 
     Returns:
         The points. ``problem.losses(found.parameters)`` equals ``found.losses``; for an `eq.Problem` they are
@@ -113,29 +89,18 @@ def find_points(
         raise SettingError(
             f"`steps` must be a whole number of at least 10, `seed` of at least 0; got steps={steps!r}, seed={seed!r}."
         )
-    settings = TrainingSettings(batch_size, optimizer, schedule, every, device, progress)
+    settings = TrainingSettings(**training)
     if isinstance(problem, Problem):
         return points_of_models(problem, wanted, steps, seed, settings)
     chosen = problem_of(problem)
     settings.refuse(f"the formula problem {chosen!r}")
     scale = Scale(chosen.count, chosen.reference)
-    # one solution more for each loss alone: so the ideal, and with it every unit, does not depend on the other wishes
-    scouts = [LinearScalarization(row) for row in np.eye(chosen.count).tolist()]
-    wishes = Wishes([*wanted, *scouts], chosen.tasks, scale)
+    wishes = wishes_and_scouts(wanted, chosen.tasks, scale)
     search = Search(chosen, random_starts(chosen, len(wanted) + chosen.count, seed), steps, scale, seed)
     refuse_constant(chosen, search.descent.points)
-    for before, after in pairwise(_LEGS):
+    for before, after in pairwise(LEGS):
         search.polish(round(after * steps) - round(before * steps), wishes, before=before, after=after)
         search.choose(wishes)
     parameters = search.descent.points[: len(wanted)].numpy()
-    losses = chosen.losses(parameters)
-    over = [np.maximum(losses[row] - wishes.limits(row), 0.0) for row in range(len(wanted))]
-    return FoundPoints(
-        tasks=chosen.tasks,
-        preferences=wanted,
-        losses=losses,
-        parameters=parameters,
-        statuses=tuple(status_of(wish, losses[row], over[row], scale, chosen.tasks) for row, wish in enumerate(wanted)),
-        misses=np.array([miss.max() for miss in over]),
-        steps=steps,
-    )
+    found = judged(wishes, chosen.losses(parameters), scale, chosen.tasks)
+    return FoundPoints(**found, parameters=parameters, steps=steps)

@@ -1,13 +1,17 @@
 """What a search for points brings back, and what is said of each."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from ...core.numbers import Array
 from ...core.tasks import Bounds, Preference, Ray
 from ..sets.criteria import Scale
 from ..unmet import unmet
+from .wishes import Wishes
 
-__all__ = ["FoundPoints", "status_of"]
+__all__ = ["FoundPoints", "judged"]
 
 _MET = 0.01
 """A limit missed by at most this share of it counts as met."""
@@ -37,7 +41,20 @@ class FoundPoints:
     steps: int
 
 
-def status_of(wish: Preference, losses: Array, over: Array, scale: Scale, tasks: tuple[str, ...]) -> str:
+def judged(wishes: Wishes, losses: Array, scale: Scale, tasks: tuple[str, ...]) -> dict[str, Any]:
+    """What follows from the losses (K, k) of the first K wishes: fields of `FoundPoints`."""
+    over = [np.maximum(found - wishes.limits(row), 0.0) for row, found in enumerate(losses)]
+    wanted = wishes.preferences[: len(losses)]
+    return {
+        "tasks": tasks,
+        "preferences": wanted,
+        "losses": losses,
+        "statuses": tuple(_status(wish, losses[row], over[row], scale, tasks) for row, wish in enumerate(wanted)),
+        "misses": np.array([miss.max() for miss in over]),
+    }
+
+
+def _status(wish: Preference, losses: Array, over: Array, scale: Scale, tasks: tuple[str, ...]) -> str:
     """``ok``, or what is not: limits that are missed, with the miss in the unit of the loss; see `unmet`."""
     if isinstance(wish, Bounds):
         limits = dict(wish.limits)

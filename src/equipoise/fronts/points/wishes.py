@@ -12,7 +12,10 @@ from ...methods import LinearScalarization, Tchebycheff
 from ...methods.parts.ideal import utopia_shift
 from ..sets.criteria import Scale
 
-__all__ = ["Wishes"]
+__all__ = ["LEGS", "Wishes", "wishes_and_scouts"]
+
+LEGS = (0.0, 0.4, 0.7, 1.0)
+"""Shares of the steps between which each solution continues from the point that serves it best."""
 
 _SOFT, _SHARP = 0.1, 0.01
 _DUAL_RATE = 0.05
@@ -181,3 +184,12 @@ class Wishes:
                 f"a `Ray` needs losses of at least 0; those of {listed(names)} fall to {losses[below].min():.6g}. Use "
                 "eq.ReferencePoint, or add a constant to these losses."
             )
+
+
+def wishes_and_scouts(wanted: Sequence[Preference], tasks: tuple[str, ...], scale: Scale, slack: float = 0.0) -> Wishes:
+    """The wishes, and one more for each loss alone.
+
+    So the ideal, and with it every unit, does not depend on the other wishes.
+    """
+    scouts = [LinearScalarization(row) for row in np.eye(len(tasks)).tolist()]
+    return Wishes([*wanted, *scouts], tasks, scale, slack)

@@ -1,16 +1,13 @@
 """A finite set of points on the front of a problem, trained together."""
 
 import time
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Literal, get_args, overload
+from typing import Literal, Unpack, get_args, overload
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from ...core.numbers import is_whole
-from ...core.progress import Progress
 from ...core.simplex_points import lattice_of
 from ...errors import SettingError, listed
 from ...problems import BoxProblem
@@ -18,18 +15,15 @@ from ...training.problem.problem import Problem
 from ..indicators.checks import checked_reference
 from .criteria import Scale
 from .found import FoundSet, describe_set
-from .joint_training import TrainingSettings
+from .joint_training import TrainingOptions, TrainingSettings
 from .search import Search
 from .starting import problem_of, random_starts, refuse_constant
-from .targets import Cover, Hypervolume, Rays, Target, Uniform
+from .targets import LEGS, WARM, reference_above, target_of
 from .trained_set import TrainedSet, set_of_models
 
 __all__ = ["Goal", "find_set"]
 
 Goal = Literal["hypervolume", "uniform", "rays", "cover"]
-
-_WARM = 0.4
-_LEGS = (0.0, 1 / 3, 2 / 3, 1.0)
 
 
 @overload
@@ -53,12 +47,7 @@ def find_set(
     *,
     goal: Goal | None = None,
     reference: ArrayLike | None = None,
-    batch_size: int | None = 256,
-    optimizer: Callable[..., torch.optim.Optimizer] | None = None,
-    schedule: Callable[[float], float] | None = None,
-    every: int | None = None,
-    device: str | torch.device | None = None,
-    progress: Progress | None = None,
+    **training: Unpack[TrainingOptions],
 ) -> TrainedSet: ...
 
 
@@ -70,12 +59,7 @@ def find_set(
     *,
     goal: Goal | None = None,
     reference: ArrayLike | None = None,
-    batch_size: int | None = 256,
-    optimizer: Callable[..., torch.optim.Optimizer] | None = None,
-    schedule: Callable[[float], float] | None = None,
-    every: int | None = None,
-    device: str | torch.device | None = None,
-    progress: Progress | None = None,
+    **training: Unpack[TrainingOptions],
 ) -> FoundSet:
     r"""K solutions that together show a front, trained jointly; one batched backward pass a step.
 
@@ -102,13 +86,11 @@ def find_set(
         goal: What the set is trained for.
         reference: (k,) reference point of the hypervolume, above the losses that matter. By default the problem's own;
             where it has none, a tenth of the range above the largest losses of the warm start, fixed from then on.
-        batch_size: Most rows a step; None for all. This and what follows is for an `eq.Problem`.
-        optimizer: Function of a model that returns its optimizer, or an optimizer class; AdamW with learning rate 1e-3
-            if None.
-        schedule: ``schedule(fraction) -> factor`` of the learning rates; half a cosine from 1 to 0 if None.
-        every: Steps between evaluations; a twenty-fifth of the steps if None.
-        device: Device to train on; the one that `make_model` puts the model on if None.
-        progress: Called after each evaluation.
+        **training: Settings for an `eq.Problem`: ``batch_size``, most rows a step (256; None for all); ``optimizer``, a
+            function of a model that returns its optimizer, or an optimizer class (AdamW with learning rate 1e-3);
+            ``schedule(fraction)``, the factor of the learning rates (half a cosine from 1 to 0); ``every``, the steps
+            between evaluations (a twenty-fifth of the steps); ``device`` (the one that `make_model` puts the model on);
+            ``progress``, called after each evaluation.
 
     Returns:
         The set. ``problem.losses(found.parameters)`` equals ``found.losses``; parameters lie in the box exactly. For an
@@ -141,7 +123,7 @@ def find_set(
     wanted: Goal = goal or ("hypervolume" if k <= 5 else "rays")
     if wanted not in get_args(Goal):
         raise SettingError(f"`goal` must be one of {listed(get_args(Goal))}; got {goal!r}.")
-    settings = TrainingSettings(batch_size, optimizer, schedule, every, device, progress)
+    settings = TrainingSettings(**training)
     if isinstance(chosen, Problem):
         corner = None if reference is None else checked_reference(reference, k)
         return set_of_models(chosen, size, steps, seed, wanted, corner, settings)
@@ -152,21 +134,15 @@ def find_set(
     search = Search(chosen, random_starts(chosen, size, seed), steps, scale, seed)
     refuse_constant(chosen, search.descent.points)
     rays = np.clip(lattice_of(k, size), 1e-3, None)
-    warm = 0 if wanted == "cover" else int(_WARM * steps)
+    warm = 0 if wanted == "cover" else int(WARM * steps)
     search.warm(warm, rays)
     fixed = given
     if fixed is None:
         seen = search.archive.prune()[0] if warm else search.losses(search.descent.points).numpy()
-        fixed = seen.max(axis=0) + 0.1 * np.maximum(np.ptp(seen, axis=0), 1e-3 * np.abs(seen).max(axis=0))
-    target: Target
-    if wanted == "hypervolume":
-        target = Hypervolume(fixed, seed)
-    elif wanted == "rays":
-        target = Rays(rays, scale)
-    else:
-        target = Uniform(scale) if wanted == "uniform" else Cover(scale)
+        fixed = reference_above(seen)
+    target = target_of(wanted, fixed, rays, scale, seed)
     left = steps - warm
-    for before, after in pairwise(_LEGS):
+    for before, after in pairwise(LEGS):
         search.choose(target)
         search.polish(round(after * left) - round(before * left), target, before=before, after=after)
     search.choose(target)

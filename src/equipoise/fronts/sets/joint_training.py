@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from .archive import Archive
 from .criteria import Scale
 from .targets import Target
 
-__all__ = ["JointTraining", "TrainingSettings", "cosine"]
+__all__ = ["JointTraining", "TrainingOptions", "TrainingSettings", "cosine"]
 
 _MEMORY = 0.9  # of the running mean of batch losses
 _EVALUATIONS = 25
@@ -31,6 +31,17 @@ _HELD = 1e8  # numbers in the models kept for the choice
 def cosine(fraction: float) -> float:
     """A learning-rate factor that falls from 1 to 0 along half a cosine."""
     return (1 + math.cos(math.pi * fraction)) / 2
+
+
+class TrainingOptions(TypedDict, total=False):
+    """The fields of `TrainingSettings`, all of which may be left out."""
+
+    batch_size: int | None
+    optimizer: Callable[..., torch.optim.Optimizer] | None
+    schedule: Callable[[float], float] | None
+    every: int | None
+    device: str | torch.device | None
+    progress: Progress | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,12 @@ from ..indicators.subset_selection import subset_rows
 from ..indicators.volume_gradient import layered_gradient
 from .criteria import Scale, cover_weights, tchebycheff_weights
 
-__all__ = ["Cover", "Hypervolume", "Rays", "Target", "Uniform"]
+__all__ = ["LEGS", "WARM", "Cover", "Hypervolume", "Rays", "Target", "Uniform", "reference_above", "target_of"]
+
+WARM = 0.4
+"""Share of the steps that go to spread rays first."""
+LEGS = (0.0, 1 / 3, 2 / 3, 1.0)
+"""Shares of the steps left between which points are chosen anew."""
 
 _SHARPEST = 1e-3
 _STARTS = 8
@@ -200,3 +205,19 @@ def _repulsion(places: Array) -> Array:
     close = np.exp(-2 * distance / gap)
     push = (close[:, :, None] * away / np.where(distance > 0, distance, 1.0)[:, :, None]).sum(axis=1)
     return np.asarray(gap * push)
+
+
+def reference_above(seen: Array) -> Array:
+    """A reference point a tenth of the range above the largest of these losses (rows, k)."""
+    return np.asarray(
+        seen.max(axis=0) + 0.1 * np.maximum(np.ptp(seen, axis=0), 1e-3 * np.abs(seen).max(axis=0)), dtype=np.float64
+    )
+
+
+def target_of(goal: str, reference: Array, rays: Array, scale: Scale, seed: int) -> Target:
+    """The target that a goal of `find_set` names."""
+    if goal == "hypervolume":
+        return Hypervolume(reference, seed)
+    if goal == "rays":
+        return Rays(rays, scale)
+    return Uniform(scale) if goal == "uniform" else Cover(scale)

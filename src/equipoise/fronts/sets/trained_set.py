@@ -17,20 +17,17 @@ from ...training.resuming.randomness import own_generators
 from .criteria import Scale, tchebycheff_weights
 from .found import FoundSet, judged
 from .joint_training import JointTraining, TrainingSettings
-from .targets import Cover, Hypervolume, Rays, Target, Uniform
+from .targets import LEGS, WARM, reference_above, target_of
 
-__all__ = ["TrainedSet", "set_of_models"]
-
-_WARM = 0.4
-_LEGS = (0.0, 1 / 3, 2 / 3, 1.0)
+__all__ = ["TrainedModels", "TrainedSet", "described", "set_of_models"]
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedSet(FoundSet):
-    """Models of a `Problem` along its front; `losses` are those of the part that chose them.
+class TrainedModels:
+    """Models of a `Problem`, and the part of the data that chose them.
 
     Attributes:
-        part: Part of the data that `losses`, `seen` and the choice are of: ``val``, or ``train`` where there is none.
+        part: Part of the data that the losses and the choice are of: ``val``, or ``train`` where there is none.
         rows: Task -> labelled rows of that part.
         test_losses: (K, k) losses of the chosen models on the test part, looked at once; None without a test part.
         trained: ``together`` for one vectorized step, or why the models stepped one after another.
@@ -48,6 +45,11 @@ class TrainedSet(FoundSet):
         return self._make(self._values[row])
 
 
+@dataclass(frozen=True, eq=False)
+class TrainedSet(TrainedModels, FoundSet):
+    """Models of a `Problem` along its front; `losses` and `seen` are those of the part that chose them."""
+
+
 def set_of_models(
     problem: Problem, size: int, steps: int, seed: int, goal: str, reference: Array | None, settings: TrainingSettings
 ) -> TrainedSet:
@@ -58,7 +60,7 @@ def set_of_models(
     with own_generators(seed, torch.device(settings.device or "cpu")):
         training = JointTraining(problem, size, steps, seed, scale, settings)
         rays = np.clip(lattice_of(k, size), 1e-3, None)
-        warm = 0 if goal == "cover" else int(_WARM * steps)
+        warm = 0 if goal == "cover" else int(WARM * steps)
 
         def to_rays(losses: Array, share: float) -> Array:
             return tchebycheff_weights(losses, rays, scale, max(0.1 * 0.1 ** (2 * share), 0.01))
@@ -67,16 +69,10 @@ def set_of_models(
         fixed = reference
         if fixed is None:
             seen = training.archive.prune()[0] if warm else training.measured
-            fixed = seen.max(axis=0) + 0.1 * np.maximum(np.ptp(seen, axis=0), 1e-3 * np.abs(seen).max(axis=0))
-        target: Target
-        if goal == "hypervolume":
-            target = Hypervolume(fixed, seed)
-        elif goal == "rays":
-            target = Rays(rays, scale)
-        else:
-            target = Uniform(scale) if goal == "uniform" else Cover(scale)
+            fixed = reference_above(seen)
+        target = target_of(goal, fixed, rays, scale, seed)
         left = steps - warm
-        for before, after in pairwise(_LEGS):
+        for before, after in pairwise(LEGS):
             if warm or before:
                 training.choose(target)
             width = after - before

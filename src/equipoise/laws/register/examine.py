@@ -13,6 +13,7 @@ from ...methods.base import Method
 from ..cases import Case, Matrix, families
 from ..known_answers import answers
 from ..law import laws
+from ..trials import trials
 from .adapter import Foreign
 
 __all__ = ["COARSE", "Row", "examine", "inputs"]
@@ -121,13 +122,14 @@ def examine(method: Method, package: str, version: str, name: str, cases: Iterab
     about = (package, version, name, repr(ours))
     known = _definition(method, ours, about)
     rows = [known] if known else []
-    cases = [case for case in cases if not isinstance(method, Foreign) or _defined(method, case)]
+    defined = (case for case in cases if not isinstance(method, Foreign) or _defined(method, case))
+    runs = [(case, tuple(trials(method, case))) for case in defined]
     for law in laws.values():
         misses: list[tuple[Case, str, float]] = []
-        tried = [case for case in cases if law.name in method.claims(len(case.losses))]
-        for case in tried:
+        tried = [(case, played) for case, played in runs if law.name in method.claims(len(case.losses))]
+        for case, played in tried:
             try:
-                law.check(method, case)
+                law.check_runs(method, played)
             except LawViolation as violation:
                 misses.append((case, violation.found, violation.size))
             except _FAULTS as fault:

@@ -35,6 +35,7 @@ CENTRED = 0.3
 ROUNDINGS = (1e-5, 1e-6, 1e-7)
 """Eigenvalues this close to 0 or 1 are rounded, the widest first whose effect on the worst level is below ROUNDED."""
 ROUNDED = 1e-7
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,36 +126,44 @@ def _newton(problem: MinMax, matrix: Array, level: float, barrier: float) -> tup
     slack = level * problem.pace - problem.need + low @ squares
     if low[0] <= 0 or high[-1] <= 0 or np.min(slack) <= 0:
         return None
-    inverse = 1.0 / (1.0 / np.outer(low, low) + 1.0 / np.outer(high, high))
-    spread = np.diag(inverse)
+    lows, highs = low[:, None] * low, high[:, None] * high
+    inverse = 1.0 / (1.0 / lows + 1.0 / highs)
+    spread = inverse.diagonal()
     slope = 1.0 / high - 1.0 / low
-    outer = np.einsum("ji,li->jli", rotated, rotated).reshape(rank * rank, tasks)
+    outer = (rotated[:, None, :] * rotated).reshape(rank * rank, tasks)
     # Unknowns: multipliers times slacks (k), change of the level, multiplier of the trace.
     system = np.zeros((tasks + 2, tasks + 2))
-    system[:tasks, :tasks] = np.eye(tasks) + (outer.T * inverse.ravel()) @ outer / np.outer(slack, slack)
+    system[:tasks, :tasks] = (outer.T * inverse.ravel()) @ outer / (slack[:, None] * slack)
+    system.flat[: (tasks + 2) * tasks : tasks + 3] += 1.0
     system[:tasks, tasks] = system[tasks, :tasks] = problem.pace / slack
     system[:tasks, tasks + 1] = system[tasks + 1, :tasks] = -(spread @ squares) / slack
     system[tasks + 1, tasks + 1] = spread.sum()
-    right = np.concatenate([1.0 + ((spread * slope) @ squares) / slack, [1.0 / barrier, -float(spread @ slope)]])
-    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(system)), np.finfo(np.float64).tiny))
+    right = np.empty(tasks + 2)
+    right[:tasks] = 1.0 + ((spread * slope) @ squares) / slack
+    right[tasks:] = 1.0 / barrier, -float(spread @ slope)
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(system.diagonal()), _TINY))
     scale[tasks] = 1.0 / np.linalg.norm(system[tasks, :tasks])
     try:
-        solution = scale * np.linalg.solve(system * np.outer(scale, scale), right * scale)
+        solution = scale * np.linalg.solve(system * (scale[:, None] * scale), right * scale)
     except np.linalg.LinAlgError:
         return None
     multipliers = solution[:tasks] / slack
-    change = inverse * ((rotated * multipliers) @ rotated.T - np.diag(slope) - solution[tasks + 1] * np.eye(rank))
-    if not np.all(np.isfinite(change)):
+    change = (rotated * multipliers) @ rotated.T
+    change.flat[:: rank + 1] = change.diagonal() - slope - solution[tasks + 1]
+    change *= inverse
+    if not np.isfinite(change).all():
         return None
     towards = problem.pace * solution[tasks] + np.einsum("ji,jl,li->i", rotated, change, rotated)
-    decrement = float(np.sqrt(np.sum((towards / slack) ** 2) + np.sum(change**2 / inverse)))
-    shrinking = -np.linalg.eigvalsh(change / np.sqrt(np.outer(low, low)))[0]
-    growing = np.linalg.eigvalsh(change / np.sqrt(np.outer(high, high)))[-1]
-    reach = max(float(np.max(-towards / slack)), float(shrinking), float(growing), 0.9)
+    decrement = float(np.sqrt(((towards / slack) ** 2).sum() + (change**2 / inverse).sum()))
+    shrinking = -np.linalg.eigvalsh(change / np.sqrt(lows))[0]
+    growing = np.linalg.eigvalsh(change / np.sqrt(highs))[-1]
+    reach = max(float((-towards / slack).max()), float(shrinking), float(growing), 0.9)
     length = min(1.0, 0.9 / reach)
-    moved = vectors @ (np.diag(low) + length * change) @ vectors.T
+    moved = length * change
+    moved.flat[:: rank + 1] += low
+    moved = vectors @ moved @ vectors.T
     moved = (moved + moved.T) / 2.0
-    moved += np.eye(rank) * ((problem.width - np.trace(moved)) / rank)
+    moved.flat[:: rank + 1] += (problem.width - np.trace(moved)) / rank
     return moved, level + length * float(solution[tasks]), np.maximum(multipliers, 0.0), decrement
 
 

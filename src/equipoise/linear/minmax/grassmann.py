@@ -6,7 +6,7 @@ free, with inverse (U + V K)^T (U + V K) in between where orthonormality is need
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.optimize import minimize, nnls
@@ -14,6 +14,8 @@ from scipy.optimize import minimize, nnls
 from .problem import Array, MinMax
 
 __all__ = ["anneal", "chart", "complement", "multipliers", "polish", "relax", "slsqp", "smooth_descent"]
+
+T = TypeVar("T")
 
 TEMPERATURES = (0.1, 0.01)
 """Temperatures of the smooth worst level, in units of the levels, tried before the exact one."""
@@ -69,6 +71,19 @@ def slsqp(
         )
     end = np.asarray(found.x, dtype=np.float64)
     return end if bool(np.all(np.isfinite(end))) else None
+
+
+def once(work: Callable[[Array], T]) -> Callable[[Array], T]:
+    """The same function with its last result kept: a solver asks for the values and the slopes at a point in turn."""
+    key, known = b"", None
+
+    def asked(point: Array) -> T:
+        nonlocal key, known
+        if known is None or point.tobytes() != key:
+            key, known = point.tobytes(), work(point)
+        return known
+
+    return asked
 
 
 def chart(problem: MinMax, basis: Array, rest: Array, turn: Array) -> tuple[Array, Array]:
@@ -138,6 +153,7 @@ def polish(problem: MinMax, weights: Array, bases: Array) -> tuple[Array, Array]
         return weights, bases
     rests = [complement(basis) for basis in bases]
 
+    @once
     def parts(point: Array) -> tuple[Array, Array]:
         """Captured shares of the mixture (k,), and their derivative (k, m + m cell)."""
         shares = point[1 : 1 + members]
@@ -197,6 +213,7 @@ def relax(problem: MinMax, basis: Array) -> Array:
         return basis
     ceiling = problem.worst(basis)
 
+    @once
     def at(turn: Array) -> tuple[Array, Array]:
         captured, slope = chart(problem, basis, rest, turn.reshape(shape))
         return problem.levels(captured), -slope / problem.pace[:, None]

@@ -254,7 +254,8 @@ def _rows(rungs: Sequence[dict[str, Any]], names: Sequence[str], shown: Sequence
 
 def _largest(values: Sequence[float], largest: float) -> list[int]:
     """Where values are the largest, to the digits that are shown."""
-    return [i for i, value in enumerate(values) if share(value) == share(largest)]
+    shown = share(largest)  # three digits: values more than 0.002 apart differ in them; what is not finite is no number
+    return [i for i, value in enumerate(values) if not abs(value - largest) > 0.002 and share(value) == shown]
 
 
 def _worst_tasks(tied: Sequence[str], count_all: int) -> str:
@@ -273,7 +274,8 @@ def _weights(rung: Rung) -> list[str]:
     """Weights as they are written, with all their digits: with fewer they give other losses."""
     if rung.written_weights is None and rung.solves is not None:  # of a version that wrote none
         return [f"{weight:.{max(3, min(8, rung.weight_digits or 0))}f}" for weight in rung.weights or ()]
-    return [f"{weight:.{rung.decimals}f}" for weight in rung.written_weights or rung.weights or ()]
+    digits = rung.decimals
+    return [f"{weight:.{digits}f}" for weight in rung.written_weights or rung.weights or ()]
 
 
 def _paste(rung: Rung, names: Sequence[str]) -> str:

@@ -38,7 +38,8 @@ def multiples(verdict: Verdict, tasks: Sequence[str]) -> list[plot.Panel]:
 
 def multiples_legend(verdict: Verdict) -> list[plot.LegendEntry]:
     """What the marks of all panels mean."""
-    entries = [legend_mark(mark) for mark in MARKS if any(mark_of(p) is mark and not mark.cloud for p in verdict.front)]
+    found = {mark_of(point).name for point in verdict.front}
+    entries = [legend_mark(mark) for mark in MARKS if mark.name in found and not mark.cloud]
     if any(point.kind == "weighted sum" for point in verdict.front):
         words = "weighted sums drawn, all but the lowest and highest 5 %"
         entries.append({"words": words, "symbol": "line", "css": "var(--bar)", "dash": ""})
