@@ -194,3 +194,14 @@ def test_tasks_that_share_a_loss_share_its_sentence_and_large_shares_are_plain_n
     page = explored_page(record(*ENDS, ABOVE))
     assert page["sections"][0]["caption"].endswith(" t0 <b> and t1 <b>: mean squared error.")
     assert "At T1 no loss is more than 600 % above that of a model trained for its task alone." in page["notes"]
+
+
+def test_a_share_that_does_not_lower_its_loss_is_doubted():
+    """Only the task that does not follow is named, and a correlation that is unknown is no doubt."""
+    followed = {"controllability": (-0.98, 0.6)}
+    said = render_explored_markdown(record(*ENDS, conditioned=curve(2).model_copy(update=followed)))
+    assert re.search(r"Doubt: more share of t0 \S+ does not lower the loss on these rows", said)
+    unknown = {"controllability": (None, 1.0)}
+    assert "more share of" not in render_explored_markdown(
+        record(*ENDS, conditioned=curve(2).model_copy(update=unknown))
+    )

@@ -87,7 +87,7 @@ class Deal:
 
     def losses(self, preferences: Array) -> "StepLosses":
         """Losses of the next step at its preferences (m, k)."""
-        if not self.why:
+        if not self.why and self.together > 1:
             return in_one_pass(self._problem, self._model, next(self._batches), preferences)
         count = len(preferences)
         batches = [next(self._batches)] * count if self._whole else list(itertools.islice(self._batches, count))

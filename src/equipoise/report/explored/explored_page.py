@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ...core.drawing.plot_parts import Panel, legend_of
-from ...core.records.explored import ChosenPoint, ExploredPoint, ExploreRecord
+from ...core.records.explored import ChosenPoint, ConditionedCurve, ExploredPoint, ExploreRecord
 from ...core.text import clean, count, joined, plural
 from ..logs.page_parts import Page, make_section, make_table, number, spanned
 from .figures import MARKS, front_panels, slider_of
@@ -12,6 +12,7 @@ from .words import answer, front_of, mean_and_spread, members_of, sentences, sho
 
 __all__ = ["explored_page"]
 
+_FOLLOWS = 0.5  # least rank correlation of a task that follows its share
 _CAVEAT = (
     "Whether weights select a point is judged among the points of this page: a run that was never made may change it. "
     "Points hold for these networks, this budget and this many rows; refinement, verdict and choice used the "
@@ -151,12 +152,28 @@ def _slider(record: ExploreRecord, panels: Sequence[Panel]) -> list[Page]:
     words = (
         f"{clean(curve.words)}, seed {curve.seed}.{volume}{size} Of {count(len(curve.losses))} preferences measured "
         f"{100 * curve.dominated:.0f} % are dominated by another one; rank correlation of share and lower loss: "
-        f"{', '.join(followed)} (1: more share always lowers that loss)."
+        f"{', '.join(followed)} (1: more share always lowers that loss).{_unfollowed(record, curve)}"
     )
     return [
         make_section("One model for all preferences", words[0].upper() + words[1:], widget="slider.html",
                      slider=slider_of(record, panels))
     ]  # fmt: skip
+
+
+def _unfollowed(record: ExploreRecord, curve: ConditionedCurve) -> str:
+    """A doubt where more share of a task does not lower its loss."""
+    against = [
+        clean(task.name)
+        for task, value in zip(record.tasks, curve.controllability, strict=True)
+        if value is not None and value < _FOLLOWS
+    ]
+    if not against:
+        return ""
+    return (
+        f" Doubt: more share of {joined(against)} does not lower the loss on these rows. The model may fit its "
+        "training rows more closely than helps on others: choose by the losses of the slider, not by the share; or "
+        "give fewer steps, smaller layers, or more rows."
+    )
 
 
 def _choices(record: ExploreRecord) -> Page:
