@@ -338,7 +338,7 @@ def test_digits_are_explored_by_name_with_rows_of_each_seed():
     record = found.record
     assert [task.name for task in record.tasks] == ["digit", "angle"]
     assert record.rows == (270, 449)
-    assert "1 epochs in batches of 256" in record.budget
+    assert "1 epoch in batches of 256" in record.budget
     first, second = (run.losses for run in record.points[0].runs)
     assert first != second
     alone = eq.fit(

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import torch
 from torch import nn
 
+from ...core.text import plural
 from ...training.problem.problem import Problem
 from ..data_problems.overlapped_digits import overlapped_digits
 from ..data_problems.rotated_digits import rotated_digits
@@ -50,7 +51,8 @@ def of_digits(name: str, seeds: Sequence[int], epochs: int | None, hidden: Seque
     widths = {} if hidden is None else {"hidden": tuple(hidden)}
     make = partial(DIGITS[word], source=folder, **widths)
     settings = {"batch_size": _ROWS, "optimizer": _adamw, "schedule": cosine}
-    first = of_problem(partial(make, seeds[0]), settings, None, _EPOCHS if epochs is None else epochs)
+    passes = _EPOCHS if epochs is None else epochs
+    first = of_problem(partial(make, seeds[0]), settings, None, passes)
     asked = {**first.asked, "name": word}
     of_seed = f"{first.asked['problem']} for seed {seeds[0]}, here with seed"
     return replace(
@@ -59,7 +61,7 @@ def of_digits(name: str, seeds: Sequence[int], epochs: int | None, hidden: Seque
         plain=lambda seed: partial(make, seed),
         words=f"{first.words}, {'scikit-learn' if folder is None else folder}; each seed draws its own rows",
         asked=asked,
-        budget=f"{first.settings['epochs']} epochs in batches of {_ROWS} with AdamW, learning rate from {_RATE:g} to 0",
+        budget=f"{plural(passes, 'epoch')} in batches of {_ROWS} with AdamW, learning rate from {_RATE:g} to 0",
     )
 
 
