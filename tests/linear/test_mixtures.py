@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import equipoise as eq
@@ -226,6 +226,7 @@ def scaled(preference, units):
 
 @settings(deadline=None, max_examples=60)
 @given(seeds, st.integers(2, 9), st.integers(2, 4), st.integers(0, 3))
+@example(seed=686, models=2, tasks=2, still=2)  # losses of 1e11 in units of what is decided: their rounding is 1e-5
 def test_units_of_single_tasks_change_nothing_and_the_value_is_attained(seed, models, tasks, still):
     """Also where a task is the same in every model, or nearly so."""
     draw = np.random.default_rng(seed)

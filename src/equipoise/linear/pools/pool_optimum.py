@@ -62,16 +62,20 @@ def best_of(pool: Array, demand: Demand) -> Best:
 
 
 def _check(program: Program, found: Vertex) -> None:
-    """Refuse an answer that its own dual prices do not prove, to `LOOSE` of the program's units."""
+    """Refuse an answer that its own dual prices do not prove, to `LOOSE` of the program's units.
+
+    Where losses are so large in these units that float64 holds them less precisely, it is to their rounding.
+    """
     expected, prices = found.shares @ program.losses, np.maximum(found.normal - program.cost, 0.0)
     rows = np.isfinite(program.ceiling)
-    value = float(expected @ program.cost)
+    value, size = float(expected @ program.cost), float(np.abs(expected) @ np.abs(program.cost))
     if program.pace is not None:
         prices = prices / float(prices @ program.pace)
         value += float(((expected - program.ceiling)[rows] / program.pace[rows]).max())
+        size += float(((np.abs(expected) + np.abs(program.ceiling))[rows] / program.pace[rows]).max())
     paid = float(prices[rows] @ program.ceiling[rows])
     lower = float((program.losses @ (program.cost + prices)).min()) - paid
-    if not value - lower <= LOOSE * max(1.0, abs(value)):
+    if not value - lower <= LOOSE * max(1.0, abs(value)) + float(np.finfo(np.float64).eps) * size:
         raise EquipoiseError(
             f"the linear program of a mixture ended {value - lower:.3g} above its proven lower end, in units of what "
             "it decides: this is our error. Leave out models whose losses are many powers of 10 above the others'"
